@@ -1,0 +1,75 @@
+/**
+ * The import rule of ARCHITECTURE.md. Each row may import the rows before it, and its own folder; neighbours of
+ * one row never import each other.
+ */
+const LAYERS = [
+  ['common'],
+  ['channels'],
+  ['connection', 'publishing', 'listeners', 'store', 'triggers'],
+  ['dispatch'],
+  ['observability'],
+  ['root'], // the files directly in lib/
+  ['cli', 'testing'],
+];
+
+const pathOf = (room) => (room === 'root' ? '^lib/[^/]+$' : `^lib/${room}/`);
+
+const rooms = LAYERS.flatMap((layer, level) =>
+  layer.map((room) => {
+    const allowed = [...LAYERS.slice(0, level).flat(), room].map(pathOf);
+    return {
+      name: `${room}-imports-below`,
+      severity: 'error',
+      comment: `lib/${room} may import only what stands below it`,
+      from: { path: pathOf(room) },
+      to: { path: '^lib/', pathNot: allowed },
+    };
+  }),
+);
+
+/** A package that only some rooms may use at run time; everyone may use its types. */
+const only = (name, path, rooms) => ({
+  name: `${name}-only-at-the-edge`,
+  severity: 'error',
+  from: { path: '^lib/', pathNot: rooms.map(pathOf) },
+  to: { path, dependencyTypesNot: ['type-only'] },
+});
+
+module.exports = {
+  forbidden: [
+    ...rooms,
+    only('pg', '^node_modules/pg/', ['connection']),
+    only('typeorm', '^node_modules/typeorm/', ['publishing', 'store', 'triggers', 'root', 'cli']),
+    only('nest', '^node_modules/@nestjs/', ['listeners', 'root', 'cli', 'testing']),
+    {
+      name: 'no-circular',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    {
+      name: 'no-barrels-below-index',
+      severity: 'error',
+      from: {},
+      to: { path: '^lib/.+/index\\.ts$' },
+    },
+    {
+      name: 'lib-stands-alone',
+      severity: 'error',
+      from: { path: '^lib/' },
+      to: { path: '^(test|sample-app|bench|tools)/' },
+    },
+    { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['types', 'import', 'require', 'node', 'default'],
+      extensions: ['.ts', '.js', '.d.ts'],
+    },
+    detectJSDocImports: false,
+  },
+};

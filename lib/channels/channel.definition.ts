@@ -1,0 +1,136 @@
+import * as v from 'valibot';
+import { retryShape } from '../common/options.resolver.js';
+import type { RetryOptions } from '../common/options.js';
+import { callback, milliseconds, parseShape } from '../common/parse.js';
+import type { JsonValue } from '../common/json.js';
+import { assertChannelName } from './channel-name.js';
+import type { StandardSchema } from './standard-schema.js';
+
+export const DELIVERIES = ['broadcast', 'exactly-once'] as const;
+
+/** `broadcast`: every process that listens now. `exactly-once`: stored, and handled by one process. */
+export type Delivery = (typeof DELIVERIES)[number];
+
+/**
+ * How a payload becomes JSON and comes back, for types that JSON does not have (Map, Set, Date, bigint):
+ * `{ encode: superjson.serialize, decode: superjson.deserialize }`.
+ */
+export interface PayloadCodec<T> {
+  encode(this: void, payload: T): unknown;
+  decode(this: void, json: never): T;
+}
+
+export interface ChannelOptions<T = unknown> {
+  /**
+   * Who gets a notification, and what it survives.
+   *
+   * @defaultValue `'broadcast'`
+   */
+  delivery?: Delivery;
+  /** Checks payloads when they are sent, and again (with its transformations applied) before anyone receives them. */
+  schema?: StandardSchema<T>;
+  /** For what JSON cannot say. */
+  codec?: PayloadCodec<T>;
+  /**
+   * Exactly-once: notifications with the same key are handled one after the other, in order.
+   *
+   * @defaultValue `false`
+   */
+  ordered?: boolean;
+  /** Exactly-once: overrides the module's `retry`. */
+  retry?: Partial<RetryOptions>;
+  /**
+   * Exactly-once: `'notify'` wakes the listening processes in the writing transaction; `'poll'` keeps NOTIFY, and
+   * the lock it takes at commit, out of the write path.
+   *
+   * @defaultValue `'notify'`
+   */
+  wake?: 'notify' | 'poll';
+  /** Exactly-once with `wake: 'poll'`: how often to look, in milliseconds. Without it the module's `poll`. */
+  pollIntervalMs?: number;
+}
+
+/**
+ * A channel: its name, the type of its payload and how it is delivered. Created by {@link defineChannel}, shared
+ * by whoever sends and whoever listens, immutable.
+ */
+export class ChannelDefinition<T = unknown> {
+  /** Carries the payload's type only; there is no such property at run time. */
+  declare readonly payload?: T;
+  readonly delivery: Delivery;
+  readonly schema: StandardSchema | undefined;
+  readonly codec:
+    { encode(payload: unknown): unknown; decode(json: JsonValue | undefined): unknown } | undefined;
+  readonly ordered: boolean;
+  readonly retry: RetryOptions | undefined;
+  readonly wake: 'notify' | 'poll';
+  readonly pollIntervalMs: number | undefined;
+
+  /** Both checked already: applications call {@link defineChannel}. */
+  constructor(
+    readonly name: string,
+    options: v.InferOutput<typeof optionsShape>,
+  ) {
+    this.delivery = options.delivery;
+    this.schema = options.schema;
+    this.codec = options.codec;
+    this.ordered = options.ordered;
+    this.retry = options.retry;
+    this.wake = options.wake;
+    this.pollIntervalMs = options.pollIntervalMs;
+    Object.freeze(this);
+  }
+}
+
+const optionsShape = v.strictObject({
+  delivery: v.optional(v.picklist(DELIVERIES), 'broadcast'),
+  schema: v.optional(
+    v.custom<StandardSchema>(
+      (value) => isStandardSchema(value),
+      'a Standard Schema (zod, valibot, arktype, …)',
+    ),
+  ),
+  codec: v.optional(
+    v.strictObject({
+      encode: callback<(payload: unknown) => unknown>(),
+      decode: callback<(json: JsonValue | undefined) => unknown>(),
+    }),
+  ),
+  ordered: v.optional(v.boolean(), false),
+  retry: v.optional(retryShape),
+  wake: v.optional(v.picklist(['notify', 'poll']), 'notify'),
+  pollIntervalMs: v.optional(milliseconds(1)),
+});
+
+function isStandardSchema(value: unknown): boolean {
+  // arktype's schemas are functions
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null || !('~standard' in value))
+    return false;
+  const standard = value['~standard'];
+  return (
+    typeof standard === 'object' &&
+    standard !== null &&
+    'validate' in standard &&
+    typeof standard.validate === 'function'
+  );
+}
+
+/**
+ * Defines a channel by name, payload type and delivery, once, for senders and listeners alike:
+ *
+ * ```ts
+ * export const Orders = defineChannel<Order>('orders', { schema: OrderSchema });
+ * ```
+ *
+ * Throws `INVALID_CHANNEL` for a name that is not 1 to 63 bytes long and for unknown or invalid options.
+ */
+export function defineChannel<T>(name: string, options: ChannelOptions<T> = {}): ChannelDefinition<T> {
+  assertChannelName(name);
+  const checked = { code: 'INVALID_CHANNEL', what: `the channel "${name}"` } as const;
+  return new ChannelDefinition<T>(name, parseShape(optionsShape, options, checked));
+}
+
+const PLAIN = v.parse(optionsShape, {});
+
+/** What a name stands for that nobody has defined: a broadcast channel of any JSON. */
+export const plainChannel = (name: string): ChannelDefinition => new ChannelDefinition(name, PLAIN);

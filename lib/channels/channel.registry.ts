@@ -1,0 +1,56 @@
+import { isDeepStrictEqual } from 'node:util';
+import { PgPubSubError, describeValue } from '../common/errors.js';
+import { assertChannelName } from './channel-name.js';
+import { ChannelDefinition, plainChannel } from './channel.definition.js';
+
+/** What is accepted wherever a channel is asked for: its name or its definition. */
+export type ChannelLike<T = unknown> = string | ChannelDefinition<T>;
+
+/**
+ * The channels one instance knows by name. Owned by the module; filled by `forFeature()`, by listeners and by the
+ * definitions that are sent to; lives as long as the instance.
+ */
+export class ChannelRegistry {
+  private readonly byName = new Map<string, ChannelDefinition>();
+
+  /**
+   * The definition that `channel` stands for. A name nobody has defined is a broadcast channel of any JSON; it is
+   * not remembered, so that names made up at run time cost no memory.
+   *
+   * Throws `INVALID_CHANNEL` for anything else, `CHANNEL_CONFLICT` when a second definition differs from the first.
+   */
+  resolve(channel: ChannelLike): ChannelDefinition {
+    if (channel instanceof ChannelDefinition) return this.add(channel);
+    if (typeof channel !== 'string') throw notAChannel(channel);
+    const known = this.byName.get(channel);
+    if (known) return known;
+    assertChannelName(channel);
+    return plainChannel(channel);
+  }
+
+  /** The definition known by this name, if any. */
+  find(name: string): ChannelDefinition | undefined {
+    return this.byName.get(name);
+  }
+
+  private add(definition: ChannelDefinition): ChannelDefinition {
+    const known = this.byName.get(definition.name);
+    if (known === undefined) this.byName.set(definition.name, definition);
+    else if (known !== definition && !isDeepStrictEqual(known, definition)) throw conflict(definition.name);
+    return known ?? definition;
+  }
+}
+
+const notAChannel = (got: unknown) =>
+  new PgPubSubError(
+    'INVALID_CHANNEL',
+    `expected a channel name or a definition made by defineChannel(), got ${describeValue(got)}. ` +
+      'Pass the name as a string, or define the channel.',
+  );
+
+const conflict = (name: string) =>
+  new PgPubSubError(
+    'CHANNEL_CONFLICT',
+    `expected one definition of the channel "${name}", got two with different options. ` +
+      'Define it once, export it, and use that definition everywhere.',
+  );

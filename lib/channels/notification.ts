@@ -1,0 +1,27 @@
+import type { EntityManager } from 'typeorm';
+import type { JsonObject } from '../common/json.js';
+
+/**
+ * One delivery: the payload and what is known about it. Listeners of a channel share the payload: treat it as
+ * read-only.
+ */
+export interface Notification<T = unknown> {
+  readonly channel: string;
+  readonly payload: T;
+  /** Identity of a stored notification, the idempotency key for effects outside the database; `null` for broadcasts. */
+  readonly id: string | null;
+  /** What travelled beside the payload (tenant, trace); `{}` when nothing did. */
+  readonly context: JsonObject;
+  /** 1 the first time. */
+  readonly attempt: number;
+  /** When it was stored; `null` for broadcasts, which carry no time. */
+  readonly createdAt: Date | null;
+  /** PostgreSQL's process id of the session that sent it. */
+  readonly processId: number;
+  /**
+   * Exactly-once: of the transaction that also acknowledges. Broadcast: the DataSource's.
+   */
+  readonly manager: EntityManager;
+  /** Aborted when the application closes and `shutdownTimeoutMs` has passed. */
+  readonly signal: AbortSignal;
+}

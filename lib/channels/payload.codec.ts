@@ -1,0 +1,138 @@
+import { PgPubSubError, messageOf } from '../common/errors.js';
+import { findJsonObstacle, type JsonObject, type JsonValue } from '../common/json.js';
+import type { ChannelDefinition } from './channel.definition.js';
+import { describeIssues, type SchemaResult } from './standard-schema.js';
+import { encodeWire } from './wire.codec.js';
+
+/** PostgreSQL's limit for the text of a NOTIFY (8,000 with its terminator). */
+export const MAX_NOTIFY_BYTES = 7_999;
+
+/**
+ * Checks the payload against the channel's schema; a promise only when the schema validates asynchronously.
+ * Throws (or rejects with) `PAYLOAD_REJECTED`.
+ */
+export function validatePayload(channel: ChannelDefinition, payload: unknown): unknown {
+  if (channel.schema === undefined) return payload;
+  const result = channel.schema['~standard'].validate(payload);
+  return result instanceof Promise
+    ? result.then((settled) => acceptedValue(channel, settled))
+    : acceptedValue(channel, result);
+}
+
+function acceptedValue(channel: ChannelDefinition, result: SchemaResult<unknown>): unknown {
+  if (result.issues === undefined) return result.value;
+  throw new PgPubSubError(
+    'PAYLOAD_REJECTED',
+    `expected a payload that the schema of channel "${channel.name}" accepts, got ${describeIssues(result.issues)}. ` +
+      'Send what the schema describes, or change the schema for senders and listeners alike.',
+  );
+}
+
+/**
+ * The text of a broadcast of `payload`, checked for everything that PostgreSQL or JSON would refuse or lose: a
+ * failing statement would abort the transaction of the caller.
+ */
+export function encodeBroadcast(
+  channel: ChannelDefinition,
+  payload: unknown,
+  context: JsonObject | undefined,
+): string {
+  const json = encodeWithCodec(channel, payload);
+  assertJson(channel, 'payload', json);
+  if (context !== undefined) assertJson(channel, 'context', context);
+  const text = writeText(channel, json, context);
+  // A string of UTF-16 units needs at least one byte each: most need no exact count.
+  const bytes = text.length * 3 <= MAX_NOTIFY_BYTES ? text.length : Buffer.byteLength(text);
+  if (bytes > MAX_NOTIFY_BYTES) throw tooLarge(channel, bytes);
+  return text;
+}
+
+function encodeWithCodec(channel: ChannelDefinition, payload: unknown): unknown {
+  if (channel.codec === undefined || payload === undefined) return payload;
+  try {
+    return channel.codec.encode(payload);
+  } catch (cause) {
+    throw invalidPayload(
+      channel,
+      `the codec to encode it`,
+      messageOf(cause),
+      'Correct the codec or the payload.',
+      cause,
+    );
+  }
+}
+
+function assertJson(channel: ChannelDefinition, what: string, value: unknown): void {
+  const obstacle = findJsonObstacle(value);
+  if (obstacle === undefined) return;
+  throw invalidPayload(
+    channel,
+    `a ${what} that JSON can carry`,
+    obstacle,
+    'Convert it, or give the channel a codec.',
+  );
+}
+
+function writeText(channel: ChannelDefinition, json: unknown, context: JsonObject | undefined): string {
+  let text: string | undefined;
+  try {
+    text = encodeWire(json, context);
+  } catch (cause) {
+    throw invalidPayload(
+      channel,
+      'a payload that JSON can carry',
+      messageOf(cause),
+      'Correct its toJSON().',
+      cause,
+    );
+  }
+  if (text === undefined)
+    throw invalidPayload(channel, 'a payload that JSON can carry', 'a toJSON() that returns nothing');
+  if (hasNul(text))
+    throw invalidPayload(
+      channel,
+      'text without NUL characters',
+      'one',
+      'PostgreSQL cannot store them in text or jsonb.',
+    );
+  return text;
+}
+
+/** JSON writes NUL as \u0000; behind an odd number of backslashes these six characters are ordinary text. */
+const hasNul = (json: string): boolean => json.includes('\\u0000') && /(?<!\\)(?:\\\\)*\\u0000/.test(json);
+
+/** What listeners get: decoded by the codec. Throws `INVALID_PAYLOAD` when the codec cannot. */
+export function decodePayload(channel: ChannelDefinition, json: JsonValue | undefined): unknown {
+  if (channel.codec === undefined || json === undefined) return json;
+  try {
+    return channel.codec.decode(json);
+  } catch (cause) {
+    throw invalidPayload(
+      channel,
+      'a payload that its codec can decode',
+      messageOf(cause),
+      'Was it sent without the codec?',
+      cause,
+    );
+  }
+}
+
+const invalidPayload = (
+  channel: ChannelDefinition,
+  expected: string,
+  got: string,
+  way = '',
+  cause?: unknown,
+) =>
+  new PgPubSubError(
+    'INVALID_PAYLOAD',
+    `expected ${expected} for channel "${channel.name}", got ${got}.${way && ` ${way}`}`,
+    { cause },
+  );
+
+const tooLarge = (channel: ChannelDefinition, bytes: number) =>
+  new PgPubSubError(
+    'PAYLOAD_TOO_LARGE',
+    `expected the payload for channel "${channel.name}" to be at most ${MAX_NOTIFY_BYTES} bytes, got ${bytes}. ` +
+      'Send an id and load the row in the listener, or make the channel exactly-once.',
+  );

@@ -1,0 +1,51 @@
+import { isJsonObject, type JsonObject, type JsonValue } from '../common/json.js';
+
+/** What a broadcast carries once it is off the wire: the JSON value of the payload, and the context beside it. */
+export interface WireContent {
+  readonly payload: JsonValue | undefined;
+  readonly context: JsonObject;
+}
+
+/** Says "an envelope of this library, version 1". */
+const ENVELOPE_MARK = 'pgpubsub';
+const ENVELOPE_VERSION = 1;
+
+const NO_CONTEXT: JsonObject = Object.freeze({});
+
+/**
+ * The text of a broadcast. Without context it is the plain JSON text of the payload, so that every client of
+ * PostgreSQL can read it; `undefined` is the empty text. A payload that looks like an envelope is put into one,
+ * so that it arrives as it was.
+ */
+export function encodeWire(payload: unknown, context: JsonObject | undefined): string {
+  const hasContext = context !== undefined && Object.keys(context).length > 0;
+  if (!hasContext && !looksLikeEnvelope(payload)) return payload === undefined ? '' : JSON.stringify(payload);
+  return JSON.stringify({ [ENVELOPE_MARK]: ENVELOPE_VERSION, context: context ?? {}, payload });
+}
+
+/**
+ * The reverse, for text from any client: what is not JSON is a string, an empty text is `undefined`. Never throws.
+ */
+export function decodeWire(text: string): WireContent {
+  const payload = parseJson(text);
+  if (!looksLikeEnvelope(payload)) return { payload, context: NO_CONTEXT };
+  return { payload: payload.payload, context: payload.context };
+}
+
+function parseJson(text: string): JsonValue | undefined {
+  if (text === '') return undefined;
+  try {
+    // JSON.parse returns JSON values, whatever its declaration says
+    return JSON.parse(text) as JsonValue;
+  } catch {
+    return text;
+  }
+}
+
+interface Envelope {
+  readonly context: JsonObject;
+  readonly payload?: JsonValue;
+}
+
+const looksLikeEnvelope = (value: unknown): value is Envelope =>
+  isJsonObject(value) && value[ENVELOPE_MARK] === ENVELOPE_VERSION && isJsonObject(value['context']);

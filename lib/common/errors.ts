@@ -1,0 +1,58 @@
+/** Every `code` a {@link PgPubSubError} can carry. */
+export const ERROR_CODES = [
+  'INVALID_OPTIONS',
+  'DUPLICATE_INSTANCE',
+  'UNKNOWN_INSTANCE',
+  'DATA_SOURCE_UNUSABLE',
+  'CONNECT_FAILED',
+  'INVALID_CHANNEL',
+  'CHANNEL_CONFLICT',
+  'INVALID_LISTENER',
+  'INVALID_ARGUMENT',
+  'INVALID_PAYLOAD',
+  'PAYLOAD_REJECTED',
+  'PAYLOAD_TOO_LARGE',
+  'DELIVERY_UNSUPPORTED',
+  'BUFFER_OVERFLOW',
+] as const;
+
+export type PgPubSubErrorCode = (typeof ERROR_CODES)[number];
+
+/**
+ * The one class of this library's errors. `code` tells them apart in programs, the message tells people what was
+ * expected, what was given and the way out; `cause` is the error underneath, where there is one.
+ */
+export class PgPubSubError extends Error {
+  override readonly name = 'PgPubSubError';
+
+  constructor(
+    readonly code: PgPubSubErrorCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}
+
+/** What a value looks like in an error message: short, and never more than a line. */
+export function describeValue(value: unknown): string {
+  if (typeof value === 'string')
+    return value.length > 80 ? `${JSON.stringify(value.slice(0, 77))}…` : JSON.stringify(value);
+  if (typeof value === 'function') return value.name === '' ? 'a function' : describeFunction(value);
+  if (value === null || typeof value !== 'object') return String(value);
+  if (Array.isArray(value)) return 'an array';
+  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
+  return typeof name === 'string' && name !== 'Object' ? `an instance of ${name}` : 'an object';
+}
+
+function describeFunction(value: { readonly name: string }): string {
+  return /^class\s/.test(Function.prototype.toString.call(value))
+    ? `the class ${value.name}`
+    : `the function ${value.name}`;
+}
+
+/** The message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; '); // node: refused on ::1 and 127.0.0.1
+  return error instanceof Error ? error.message : describeValue(error);
+}

@@ -1,0 +1,62 @@
+import { isDeepStrictEqual } from 'node:util';
+
+/** What JSON can say. */
+export type JsonValue =
+  null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export const isJsonObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Does `value` have everything `wanted` has? As `@>` of PostgreSQL's jsonb, for objects; the rest must be equal. */
+export function contains(value: unknown, wanted: unknown): boolean {
+  if (!isJsonObject(wanted) || !isJsonObject(value)) return isDeepStrictEqual(value, wanted);
+  return Object.entries(wanted).every(([key, member]) => contains(value[key], member));
+}
+
+/**
+ * Why JSON would lose or change `value`, with the place (`$.items[2].price`), or `undefined` when it carries it
+ * faithfully. `JSON.stringify` itself drops functions, turns NaN into null and a Map into `{}` without a word.
+ */
+export function findJsonObstacle(
+  value: unknown,
+  path = '$',
+  ancestors: readonly object[] = [],
+): string | undefined {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null || value === undefined)
+    return undefined;
+  if (typeof value === 'number') return Number.isFinite(value) ? undefined : `${value} at ${path}`;
+  if (typeof value !== 'object') return `a ${typeof value} at ${path}`;
+  if ('toJSON' in value && typeof value.toJSON === 'function') return undefined; // says itself how it is written
+  if (ancestors.includes(value)) return `a cycle at ${path}`;
+  const chain = [...ancestors, value];
+  if (Array.isArray(value)) return firstObstacle(value.entries(), chain, (index) => `${path}[${index}]`);
+  if (isOpaque(value)) return `a ${value.constructor.name} at ${path}`;
+  return firstObstacle(Object.entries(value), chain, (key) => `${path}.${key}`);
+}
+
+function firstObstacle<Key>(
+  members: Iterable<[Key, unknown]>,
+  ancestors: readonly object[],
+  pathOf: (key: Key) => string,
+): string | undefined {
+  for (const [key, member] of members) {
+    if (typeof member === 'string' || typeof member === 'boolean' || member === null) continue; // most are: no path to build
+    const obstacle = findJsonObstacle(member, pathOf(key), ancestors);
+    if (obstacle !== undefined) return obstacle;
+  }
+  return undefined;
+}
+
+/** Containers whose contents are not own properties: JSON writes `{}` for them. */
+const isOpaque = (value: object): boolean =>
+  value instanceof Map ||
+  value instanceof Set ||
+  value instanceof WeakMap ||
+  value instanceof WeakSet ||
+  value instanceof RegExp ||
+  value instanceof Promise ||
+  value instanceof Error ||
+  value instanceof ArrayBuffer ||
+  ArrayBuffer.isView(value);

@@ -1,0 +1,134 @@
+import type { ClientConfig } from 'pg';
+import * as v from 'valibot';
+import { PgPubSubError } from './errors.js';
+import type { JsonObject } from './json.js';
+import {
+  BATCH_DEFAULTS,
+  BUFFER_DEFAULTS,
+  HEARTBEAT_DEFAULTS,
+  OPTION_DEFAULTS,
+  POLL_DEFAULTS,
+  RECONNECT_DEFAULTS,
+  RETRY_DEFAULTS,
+  type PgPubSubExtras,
+  type PgPubSubOptions,
+  type ResolvedOptions,
+} from './options.js';
+import { OVERFLOW_POLICIES } from './overflow.js';
+import { anyObject, callback, milliseconds, nonEmptyString, parseShape, wholeNumber } from './parse.js';
+import type { SqlExecutor } from './sql-executor.js';
+
+const delays = <const D extends { minDelayMs: number; maxDelayMs: number }>(defaults: D) => ({
+  minDelayMs: v.optional(milliseconds(1), defaults.minDelayMs),
+  maxDelayMs: v.optional(milliseconds(1), defaults.maxDelayMs),
+});
+
+/** The shape shared by the module's, a channel's and a listener's `retry`. */
+export const retryShape = v.strictObject({
+  maxAttempts: v.optional(wholeNumber(1), RETRY_DEFAULTS.maxAttempts),
+  ...delays(RETRY_DEFAULTS),
+});
+
+const heartbeatShape = v.strictObject({
+  intervalMs: v.optional(milliseconds(1), HEARTBEAT_DEFAULTS.intervalMs),
+  timeoutMs: v.optional(milliseconds(1), HEARTBEAT_DEFAULTS.timeoutMs),
+});
+
+const listenMessage = 'true, false or a list of channel names';
+const connectionMessage = 'a URL or a configuration of pg.Client';
+const verifyMessage = '"error", "warn" or false';
+
+export const contextFilterShape = v.strictObject({ context: anyObject });
+
+const optionsShape = v.strictObject({
+  name: v.optional(nonEmptyString, OPTION_DEFAULTS.name),
+  dataSource: v.optional(nonEmptyString),
+  isGlobal: v.optional(v.boolean()),
+  connection: v.optional(v.custom<string | ClientConfig>((value) => isConnection(value), connectionMessage)),
+  listen: v.optional(v.union([v.boolean(), v.array(v.string())], listenMessage), OPTION_DEFAULTS.listen),
+  schema: v.optional(nonEmptyString),
+  synchronize: v.optional(v.boolean(), OPTION_DEFAULTS.synchronize),
+  verifySchema: v.optional(
+    v.union([v.picklist(['error', 'warn']), v.literal(false)], verifyMessage),
+    OPTION_DEFAULTS.verifySchema,
+  ),
+  reconnect: v.optional(v.strictObject(delays(RECONNECT_DEFAULTS)), {}),
+  // not a union, whose error would not name the property inside
+  heartbeat: v.optional(
+    v.lazy((input) => (input === false ? v.literal(false) : heartbeatShape)),
+    {},
+  ),
+  poll: v.optional(
+    v.strictObject({
+      intervalMs: v.optional(milliseconds(1), POLL_DEFAULTS.intervalMs),
+      deafIntervalMs: v.optional(milliseconds(1), POLL_DEFAULTS.deafIntervalMs),
+    }),
+    {},
+  ),
+  concurrency: v.optional(wholeNumber(1), OPTION_DEFAULTS.concurrency),
+  batch: v.optional(
+    v.strictObject({
+      maxSize: v.optional(wholeNumber(1), BATCH_DEFAULTS.maxSize),
+      maxTimeMs: v.optional(milliseconds(), BATCH_DEFAULTS.maxTimeMs),
+    }),
+    {},
+  ),
+  retry: v.optional(retryShape, {}),
+  buffer: v.optional(
+    v.strictObject({
+      maxSize: v.optional(wholeNumber(1), BUFFER_DEFAULTS.maxSize),
+      overflow: v.optional(v.picklist(OVERFLOW_POLICIES), BUFFER_DEFAULTS.overflow),
+    }),
+    {},
+  ),
+  shutdownTimeoutMs: v.optional(milliseconds(), OPTION_DEFAULTS.shutdownTimeoutMs),
+  globalEnhancers: v.optional(v.boolean(), OPTION_DEFAULTS.globalEnhancers),
+  context: v.optional(callback<() => JsonObject>()),
+  executor: v.optional(callback<() => SqlExecutor | undefined>()),
+  filter: v.optional(contextFilterShape),
+});
+
+const isConnection = (value: unknown): boolean =>
+  (typeof value === 'string' && value !== '') ||
+  (typeof value === 'object' && value !== null && !Array.isArray(value));
+
+/**
+ * Checks the options of one instance and fills in the defaults. Throws `INVALID_OPTIONS` with a sentence that
+ * names the option.
+ */
+export function resolveOptions(options: PgPubSubOptions, extras: PgPubSubExtras): ResolvedOptions {
+  const what = 'PgPubSubModule.forRoot()';
+  for (const extra of ['name', 'dataSource', 'isGlobal'] as const) {
+    if (typeof options === 'object' && options !== null && extra in options) {
+      throw new PgPubSubError(
+        'INVALID_OPTIONS',
+        `expected "${extra}" beside useFactory, got it as a part of what the factory returned.`,
+      );
+    }
+  }
+  const given: unknown =
+    typeof options === 'object' && options !== null ? { ...options, ...extras } : options;
+  const parsed = parseShape(optionsShape, given, { code: 'INVALID_OPTIONS', what });
+  assertDelays('reconnect', parsed.reconnect);
+  assertDelays('retry', parsed.retry);
+  const { dataSource: _dataSource, isGlobal: _isGlobal, ...rest } = parsed;
+  return Object.freeze({
+    ...rest,
+    connection: parsed.connection,
+    schema: parsed.schema,
+    context: parsed.context,
+    executor: parsed.executor,
+    filter: parsed.filter,
+  });
+}
+
+function assertDelays(
+  option: string,
+  { minDelayMs, maxDelayMs }: { minDelayMs: number; maxDelayMs: number },
+): void {
+  if (minDelayMs <= maxDelayMs) return;
+  throw new PgPubSubError(
+    'INVALID_OPTIONS',
+    `expected "${option}.minDelayMs" to be at most "${option}.maxDelayMs", got ${minDelayMs} and ${maxDelayMs}.`,
+  );
+}

@@ -1,0 +1,9 @@
+/** What happens to a broadcast for which a receiver's buffer has no room. */
+export const OVERFLOW_POLICIES = ['drop-oldest', 'drop-newest', 'error'] as const;
+
+export type OverflowPolicy = (typeof OVERFLOW_POLICIES)[number];
+
+export interface BufferLimits {
+  readonly maxSize: number;
+  readonly overflow: OverflowPolicy;
+}

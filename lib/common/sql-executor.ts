@@ -1,0 +1,8 @@
+/**
+ * Whatever can run SQL: TypeORM's `EntityManager`, `QueryRunner`, `Repository` and `DataSource` all do. Handing
+ * one over means: in its transaction, where it is in one.
+ */
+export interface SqlExecutor {
+  // TypeORM declares `Promise<any>`, which is assignable to this; parameters are values for $1, $2, …
+  query(sql: string, parameters?: unknown[]): Promise<unknown>;
+}

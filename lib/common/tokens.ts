@@ -1,0 +1,15 @@
+import { DEFAULT_NAME } from './options.js';
+
+/** Internal: the parts of one instance. Each module instance has its own under the same token. */
+export const PARTS = Symbol('nestjs-pgpubsub:parts');
+
+export const DATA_SOURCE = Symbol('nestjs-pgpubsub:data-source');
+export const RESOLVED_OPTIONS = Symbol('nestjs-pgpubsub:options');
+
+/** The names @nestjs/typeorm gives to DataSources, so that it need not be installed. */
+export const namedDataSourceToken = (name: string): string => `${name}DataSource`;
+
+export const namedPubSubToken = (name: string): string => `PgPubSub:${name}`;
+
+export const isDefaultName = (name: string | undefined): boolean =>
+  name === undefined || name === DEFAULT_NAME;

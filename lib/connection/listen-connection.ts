@@ -1,0 +1,236 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ClientConfig } from 'pg';
+import { BehaviorSubject, Subject, distinctUntilChanged, type Observable } from 'rxjs';
+import { backoffDelayMs } from '../common/backoff.js';
+import { PgPubSubError, messageOf } from '../common/errors.js';
+import type { ConnectionState, Gap, Report } from '../common/facts.js';
+import { HEARTBEAT_DEFAULTS, type HeartbeatOptions, type ReconnectOptions } from '../common/options.js';
+import type { SqlExecutor } from '../common/sql-executor.js';
+import { ListenSession, type RawNotification } from './listen-session.js';
+import { ListenSet } from './listen-set.js';
+import { SelfTest } from './self-test.js';
+
+export interface ListenConnectionOptions {
+  readonly config: () => ClientConfig;
+  readonly heartbeat: HeartbeatOptions | false;
+  readonly reconnect: ReconnectOptions;
+  /** Where the self-test sends from: what the application itself sends through. */
+  readonly pool: () => SqlExecutor;
+  /** Called on pg's stack: may only put the notification aside, and must not throw. */
+  readonly receive: (notification: RawNotification) => void;
+  readonly report: Report;
+}
+
+/**
+ * The one LISTEN connection of an instance: holds a session, opens the next when one is lost, and keeps its
+ * LISTENs equal to the channels that are wanted. Owned by the module; it lives from `start()` to `stop()`.
+ */
+export class ListenConnection {
+  private readonly states = new BehaviorSubject<ConnectionState>('closed');
+  private readonly gaps = new Subject<Gap>();
+  private readonly stopped = new AbortController();
+  private readonly selfTest: SelfTest;
+  private readonly listens: ListenSet;
+  private readonly timeoutMs: number;
+  /** Never the context of a request: what handlers inherit must not be somebody's transaction or user. */
+  private readonly inRoot = AsyncLocalStorage.snapshot();
+  private session: ListenSession | undefined;
+  private running: Promise<void> | undefined;
+  private startsWhenWanted = false;
+
+  /** The state now, and every change of it; completes when the application closes. */
+  readonly state$: Observable<ConnectionState> = this.states.pipe(distinctUntilChanged());
+  readonly gaps$: Observable<Gap> = this.gaps.asObservable();
+
+  constructor(private readonly options: ListenConnectionOptions) {
+    this.timeoutMs = (options.heartbeat || HEARTBEAT_DEFAULTS).timeoutMs;
+    this.selfTest = new SelfTest(options.pool, this.timeoutMs);
+    this.listens = new ListenSet(this.selfTest.channel);
+  }
+
+  get state(): ConnectionState {
+    return this.states.value;
+  }
+
+  /**
+   * Connects, LISTENs, and tests that it hears. Rejects with `CONNECT_FAILED` when the first attempt fails: a
+   * wrong address should stop the application, not be tried for ever.
+   */
+  async start(): Promise<void> {
+    await this.inRoot(async () => {
+      this.states.next('connecting');
+      const session = await this.connect().catch((cause: unknown) => {
+        this.states.next('closed');
+        throw connectFailed(cause);
+      });
+      const tested = this.test(session);
+      this.running = this.run(session);
+      await tested;
+    });
+  }
+
+  /** Connects as soon as a channel is wanted, in the background, trying until it succeeds. */
+  startWhenWanted(): void {
+    this.startsWhenWanted = true;
+    this.startIfWanted();
+  }
+
+  /** From now on `channel` is listened to, as soon as there is a session. Idempotent. */
+  listen(channel: string): void {
+    this.listens.add(channel);
+    this.startIfWanted();
+  }
+
+  unlisten(channel: string): void {
+    this.listens.delete(channel);
+  }
+
+  /** A LISTEN for `channel` is under way. */
+  isListenPending(channel: string): boolean {
+    return this.listens.isPending(channel);
+  }
+
+  /** Resolves when a LISTEN for `channel` that is under way is in force; at once when there is none. */
+  whenListening(channel: string): Promise<void> {
+    return this.listens.whenActive(channel);
+  }
+
+  /** Ends the session and the attempts to reopen it. Never rejects. */
+  async stop(): Promise<void> {
+    this.stopped.abort();
+    await this.session?.close();
+    await this.running;
+    this.states.next('closed');
+    this.states.complete();
+    this.gaps.complete();
+  }
+
+  private startIfWanted(): void {
+    if (!this.startsWhenWanted || this.listens.isEmpty || this.running || this.stopped.signal.aborted) return;
+    this.states.next('connecting');
+    this.running = this.inRoot(() => this.run(undefined));
+  }
+
+  /** One turn per session, until `stop()`. */
+  private async run(first: ListenSession | undefined): Promise<void> {
+    let session = first;
+    for (;;) {
+      session ??= await this.reopen();
+      if (session === undefined) return;
+      const error = await session.ended;
+      this.session = undefined;
+      this.listens.detach();
+      if (this.stopped.signal.aborted) return;
+      this.states.next('reconnecting');
+      this.options.report({ type: 'disconnected', error });
+      session = await this.resume(session.lastHeardAt, error);
+    }
+  }
+
+  /** Reopens the connection after a loss and reports what may have been missed. */
+  private async resume(lastHeardAt: Date, error: unknown): Promise<ListenSession | undefined> {
+    const session = await this.reopen(error);
+    if (session === undefined) return undefined;
+    const gap = this.gapSince(lastHeardAt);
+    this.options.report({ type: 'reconnected', gap });
+    this.gaps.next(gap);
+    return session;
+  }
+
+  /** Tries until it succeeds; `undefined` when the application closed meanwhile. */
+  private async reopen(lastError?: unknown): Promise<ListenSession | undefined> {
+    for (let attempt = 1, error = lastError; !this.stopped.signal.aborted; attempt++) {
+      if (error !== undefined) await this.pause(attempt, error);
+      if (this.stopped.signal.aborted) return undefined;
+      try {
+        const session = await this.connect();
+        void this.test(session);
+        return session;
+      } catch (failure) {
+        error = failure;
+      }
+    }
+    return undefined;
+  }
+
+  private async pause(attempt: number, error: unknown): Promise<void> {
+    const delayMs = backoffDelayMs(attempt, this.options.reconnect);
+    if (attempt > 1) this.options.report({ type: 'reconnecting', attempt, delayMs, error });
+    await this.wait(delayMs);
+  }
+
+  /** A session in which every wanted channel is listened to. */
+  private async connect(): Promise<ListenSession> {
+    const { heartbeat, config, receive } = this.options;
+    const session = await ListenSession.open({
+      config: config(),
+      heartbeatMs: heartbeat === false ? undefined : heartbeat.intervalMs,
+      timeoutMs: this.timeoutMs,
+      signal: this.stopped.signal,
+      receive: (raw) =>
+        raw.channel === this.selfTest.channel ? this.selfTest.receive(raw.text) : receive(raw),
+    });
+    try {
+      await this.listens.attach(session);
+    } catch (error) {
+      session.destroy(error);
+      throw error;
+    }
+    if (this.stopped.signal.aborted) await session.close();
+    this.session = session;
+    return session;
+  }
+
+  /** Settles the state by the self-test; as long as it fails, and the session lasts, it is repeated. */
+  private async test(session: ListenSession): Promise<void> {
+    const since = new Date();
+    const fault = await this.selfTest.findFault(session);
+    if (!this.isCurrent(session)) return;
+    if (fault === undefined) return this.enterListening(session);
+    if (this.state !== 'deaf') {
+      this.states.next('deaf');
+      this.options.report({ type: 'deafened', reason: fault });
+    }
+    void this.testAgain(session, since);
+  }
+
+  private async testAgain(session: ListenSession, deafSince: Date): Promise<void> {
+    const { intervalMs } = this.options.heartbeat || HEARTBEAT_DEFAULTS;
+    for (;;) {
+      await this.wait(intervalMs);
+      if (!this.isCurrent(session)) return;
+      const fault = await this.selfTest.findFault(session);
+      if (fault !== undefined || !this.isCurrent(session)) continue;
+      const gap = this.gapSince(deafSince);
+      this.enterListening(session);
+      this.gaps.next(gap);
+      return;
+    }
+  }
+
+  private isCurrent(session: ListenSession): boolean {
+    return this.session === session && !session.isOver && !this.stopped.signal.aborted;
+  }
+
+  private enterListening(session: ListenSession): void {
+    this.states.next('listening');
+    this.options.report({ type: 'listening', channels: this.listens.channels, processId: session.processId });
+  }
+
+  private gapSince(from: Date): Gap {
+    return { channels: this.listens.channels, from, to: new Date() };
+  }
+
+  private async wait(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.stopped.signal, ref: false }).catch(() => undefined);
+  }
+}
+
+const connectFailed = (cause: unknown) =>
+  new PgPubSubError(
+    'CONNECT_FAILED',
+    `expected the LISTEN connection to open, got: ${messageOf(cause)}. ` +
+      'It uses the settings of the DataSource unless the option "connection" says otherwise.',
+    { cause },
+  );

@@ -1,0 +1,38 @@
+import { quoteIdentifier } from '../common/sql-identifier.js';
+
+/**
+ * Keeps the server from ending a session for being silent, which is what this one is for. The setting exists
+ * since PostgreSQL 14. Takes no locks.
+ */
+export const disableIdleSessionTimeout = `
+  select set_config('idle_session_timeout', '0', false)
+  where current_setting('server_version_num')::int >= 140000
+`;
+
+/** The cheapest proof that the server is there. */
+export const heartbeat = 'select 1';
+
+/** Ends every LISTEN of the session. */
+export const unlistenAll = 'unlisten *';
+
+/**
+ * One round trip and one transaction for any number of changes: LISTEN takes effect at its commit, without locks
+ * on tables.
+ */
+export const changeListens = (added: Iterable<string>, removed: Iterable<string>): string =>
+  [
+    ...Array.from(added, (channel) => `listen ${quoteIdentifier(channel)}`),
+    ...Array.from(removed, (channel) => `unlisten ${quoteIdentifier(channel)}`),
+  ].join('; ');
+
+/** Sends the test notification: $1 channel, $2 text. */
+export const probe = 'select pg_notify($1, $2)';
+
+/**
+ * Where a session has arrived: its process, database and server. Compared between the LISTEN connection and the
+ * pool when nothing sent by one reaches the other.
+ */
+export const identify = `
+  select pg_backend_pid() as pid, current_database() as database,
+    pg_postmaster_start_time()::text as server, pg_is_in_recovery() as standby
+`;

@@ -1,0 +1,93 @@
+import { Subject } from 'rxjs';
+import type { ChannelDefinition } from '../channels/channel.definition.js';
+import type { Notification } from '../channels/notification.js';
+import { decodePayload, validatePayload } from '../channels/payload.codec.js';
+import { decodeWire } from '../channels/wire.codec.js';
+import type { Report } from '../common/facts.js';
+import type { BufferLimits } from '../common/overflow.js';
+import { BoundedBuffer } from './bounded-buffer.js';
+import type { NotificationFactory } from './broadcast-notification.js';
+
+/** A notification as the connection hands it over. */
+export interface IncomingNotification {
+  readonly channel: string;
+  readonly text: string;
+  readonly processId: number;
+}
+
+export interface StreamOptions {
+  /** Looked up for each notification: a channel may be defined after someone began to listen to its name. */
+  readonly definition: () => ChannelDefinition;
+  readonly createNotification: NotificationFactory;
+  readonly buffer: BufferLimits;
+  readonly report: Report;
+}
+
+/**
+ * One channel of an instance: decodes what arrives, once, and passes it to everyone through one subject, in the
+ * order of arrival. Created by the dispatcher with the first receiver, ended with the last.
+ */
+export class ChannelStream {
+  readonly subject = new Subject<Notification>();
+  receivers = 0;
+  private isValidating = false;
+  private dropped = 0;
+  private readonly waiting: BoundedBuffer<IncomingNotification>;
+
+  constructor(private readonly options: StreamOptions) {
+    this.waiting = new BoundedBuffer(options.buffer);
+  }
+
+  accept(incoming: IncomingNotification): void {
+    if (this.isValidating) return this.hold(incoming);
+    const decoded = this.decode(incoming);
+    if (decoded instanceof Promise) void this.acceptInOrder(decoded);
+    else if (decoded) this.subject.next(decoded);
+  }
+
+  /** For schemas that validate asynchronously: one after the other, the rest waits. */
+  private async acceptInOrder(first: Promise<Notification | undefined>): Promise<void> {
+    this.isValidating = true;
+    let next: Promise<Notification | undefined> | Notification | undefined = first;
+    for (;;) {
+      const notification = await next;
+      if (notification) this.subject.next(notification);
+      const incoming = this.waiting.shift();
+      if (incoming === undefined) break;
+      next = this.decode(incoming);
+    }
+    this.isValidating = false;
+  }
+
+  private hold(incoming: IncomingNotification): void {
+    if (this.waiting.push(incoming)) return;
+    this.options.report({
+      type: 'dropped',
+      channel: incoming.channel,
+      receiver: 'the schema of the channel',
+      total: ++this.dropped,
+    });
+  }
+
+  /** `undefined`, after a report, for what cannot be delivered. */
+  private decode(
+    incoming: IncomingNotification,
+  ): Promise<Notification | undefined> | Notification | undefined {
+    try {
+      const definition = this.options.definition();
+      const { payload: json, context } = decodeWire(incoming.text);
+      const payload = validatePayload(definition, decodePayload(definition, json));
+      const create = (accepted: unknown) =>
+        this.options.createNotification(incoming.channel, accepted, context, incoming.processId);
+      if (!(payload instanceof Promise)) return create(payload);
+      return payload.then(create).catch((error: unknown) => this.reject(incoming.channel, error));
+    } catch (error) {
+      return this.reject(incoming.channel, error);
+    }
+  }
+
+  private reject(channel: string, error: unknown): undefined {
+    this.options.report({ type: 'rejected', channel, error });
+    return undefined;
+  }
+}

@@ -1,0 +1,87 @@
+import { Observable } from 'rxjs';
+import type { ChannelDefinition } from '../channels/channel.definition.js';
+import type { Notification } from '../channels/notification.js';
+import type { Report } from '../common/facts.js';
+import type { BufferLimits } from '../common/overflow.js';
+import type { NotificationFactory } from './broadcast-notification.js';
+import { ChannelStream, type IncomingNotification } from './channel-stream.js';
+
+export interface DispatcherOptions {
+  /** A channel has its first receiver. */
+  readonly listen: (channel: string) => void;
+  /** A channel has lost its last receiver. */
+  readonly unlisten: (channel: string) => void;
+  /** The definition now known by a name. */
+  readonly find: (channel: string) => ChannelDefinition | undefined;
+  readonly createNotification: NotificationFactory;
+  readonly buffer: BufferLimits;
+  readonly report: Report;
+}
+
+/**
+ * From the connection to the receivers: takes notifications off pg's stack, and gives each channel one subject,
+ * shared by its listeners, observers and iterators. Owned by the module; ends with `close()`.
+ */
+export class Dispatcher {
+  private readonly streams = new Map<string, ChannelStream>();
+  private incoming: IncomingNotification[] = [];
+  private isClosed = false;
+
+  constructor(private readonly options: DispatcherOptions) {}
+
+  /**
+   * Puts a notification aside. It is called on pg's stack, where a throw would leave the message in the parser's
+   * buffer and deliver it again, for ever; everything else happens in a microtask, which runs before the next
+   * chunk is read from the socket: this list never holds more than one chunk.
+   */
+  receive(notification: IncomingNotification): void {
+    if (this.incoming.push(notification) === 1) queueMicrotask(() => this.drain());
+  }
+
+  /** Hot: LISTEN with the first subscriber of a channel, UNLISTEN with the last; completes at `close()`. */
+  observe(definition: ChannelDefinition): Observable<Notification> {
+    return new Observable((subscriber) => {
+      if (this.isClosed) return subscriber.complete();
+      const stream = this.join(definition);
+      const subscription = stream.subject.subscribe(subscriber);
+      return () => {
+        subscription.unsubscribe();
+        this.leave(definition.name, stream);
+      };
+    });
+  }
+
+  /** Takes nothing more and completes every subject, which ends the responses that are fed by them. */
+  close(): void {
+    this.isClosed = true;
+    this.incoming = [];
+    for (const { subject } of this.streams.values()) subject.complete();
+  }
+
+  private drain(): void {
+    const batch = this.incoming;
+    this.incoming = [];
+    for (const notification of batch) this.streams.get(notification.channel)?.accept(notification);
+  }
+
+  private join(definition: ChannelDefinition): ChannelStream {
+    const { name } = definition;
+    const stream = this.streams.get(name) ?? this.createStream(definition);
+    if (stream.receivers++ === 0) this.options.listen(name);
+    return stream;
+  }
+
+  private createStream(definition: ChannelDefinition): ChannelStream {
+    const { find, createNotification, buffer, report } = this.options;
+    const current = () => find(definition.name) ?? definition;
+    const stream = new ChannelStream({ definition: current, createNotification, buffer, report });
+    this.streams.set(definition.name, stream);
+    return stream;
+  }
+
+  private leave(name: string, stream: ChannelStream): void {
+    if (--stream.receivers > 0) return;
+    this.streams.delete(name);
+    this.options.unlisten(name);
+  }
+}

@@ -1,0 +1,108 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Notification } from '../channels/notification.js';
+import { PgPubSubError } from '../common/errors.js';
+import type { Report } from '../common/facts.js';
+import type { BufferLimits } from '../common/overflow.js';
+import { BoundedBuffer } from './bounded-buffer.js';
+
+export interface ListenerQueueOptions {
+  readonly channel: string;
+  readonly listener: string;
+  /** How many handlers may run at once; 1 is one after the other, in order. */
+  readonly concurrency: number;
+  readonly invoke: (notification: Notification) => Promise<unknown>;
+  readonly buffer: BufferLimits;
+  readonly report: Report;
+}
+
+/**
+ * How long handlers may follow each other before timers and sockets get a turn. Handlers that never wait run in
+ * microtasks, which would keep everything else out; yielding after each would cost more than most of them do, and
+ * give up that a burst is handled as fast as it is read.
+ */
+const TURN_MS = 50;
+
+/**
+ * Runs one listener over the notifications of its channel; what it has no time for waits in a bounded buffer.
+ * Whatever a handler does (throw, reject, never settle) stays in here. Owned by the module, ends with `close()`.
+ */
+export class ListenerQueue {
+  private readonly waiting: BoundedBuffer<Notification>;
+  private running = 0;
+  private dropped = 0;
+  private turnBegan = 0;
+  private whenIdle: (() => void) | undefined;
+
+  constructor(private readonly options: ListenerQueueOptions) {
+    this.waiting = new BoundedBuffer(options.buffer);
+  }
+
+  get name(): string {
+    return this.options.listener;
+  }
+
+  push(notification: Notification): void {
+    if (this.running < this.options.concurrency) void this.run(notification);
+    else if (!this.waiting.push(notification)) this.reportDrop();
+  }
+
+  /** Forgets what waits; resolves when the handlers that run have settled, or when `signal` is aborted. */
+  async close(signal: AbortSignal): Promise<void> {
+    this.discardWaiting();
+    if (this.running === 0 || signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      this.whenIdle = resolve;
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
+
+  get isRunning(): boolean {
+    return this.running > 0;
+  }
+
+  private async run(first: Notification): Promise<void> {
+    this.running++;
+    if (this.running === 1) this.turnBegan = performance.now();
+    for (let next: Notification | undefined = first; next !== undefined; next = this.waiting.shift()) {
+      await this.handle(next);
+      if (this.waiting.size > 0 && performance.now() - this.turnBegan > TURN_MS) await this.yieldTurn();
+    }
+    if (--this.running === 0) this.whenIdle?.();
+  }
+
+  private async handle(notification: Notification): Promise<void> {
+    try {
+      await this.options.invoke(notification);
+    } catch (error) {
+      const { channel, listener, report } = this.options;
+      report({ type: 'failed', channel, listener, error });
+    }
+  }
+
+  private async yieldTurn(): Promise<void> {
+    await turn();
+    this.turnBegan = performance.now();
+  }
+
+  private reportDrop(): void {
+    const { channel, listener, buffer, report } = this.options;
+    this.dropped++;
+    if (buffer.overflow === 'error')
+      report({ type: 'failed', channel, listener, error: bufferOverflow(channel, buffer) });
+    report({ type: 'dropped', channel, receiver: listener, total: this.dropped });
+  }
+
+  private discardWaiting(): void {
+    const { channel, listener, report } = this.options;
+    const count = this.waiting.size;
+    this.waiting.clear();
+    if (count > 0) report({ type: 'discarded', channel, receiver: listener, count });
+  }
+}
+
+export const bufferOverflow = (channel: string, { maxSize }: BufferLimits) =>
+  new PgPubSubError(
+    'BUFFER_OVERFLOW',
+    `expected at most ${maxSize} notifications to wait on channel "${channel}", got more. ` +
+      'Receive faster, raise the option "buffer.maxSize", or choose to drop with "buffer.overflow".',
+  );

@@ -1,0 +1,31 @@
+export { ChannelDefinition, DELIVERIES, defineChannel } from './channels/channel.definition.js';
+export type { ChannelOptions, Delivery, PayloadCodec } from './channels/channel.definition.js';
+export type { ChannelLike } from './channels/channel.registry.js';
+export type { Notification } from './channels/notification.js';
+export { MAX_NOTIFY_BYTES } from './channels/payload.codec.js';
+export type { SchemaIssue, SchemaResult, StandardSchema } from './channels/standard-schema.js';
+export { ERROR_CODES, PgPubSubError } from './common/errors.js';
+export type { PgPubSubErrorCode } from './common/errors.js';
+export type { ConnectionState, Gap } from './common/facts.js';
+export type { JsonObject } from './common/json.js';
+export type {
+  BatchOptions,
+  BufferOptions,
+  HeartbeatOptions,
+  PgPubSubExtras,
+  PgPubSubOptions,
+  PollOptions,
+  ReconnectOptions,
+  RetryOptions,
+} from './common/options.js';
+export { OVERFLOW_POLICIES } from './common/overflow.js';
+export type { OverflowPolicy } from './common/overflow.js';
+export type { SqlExecutor } from './common/sql-executor.js';
+export { Listener, OnGap } from './listeners/listener.decorator.js';
+export type { GapHandlerOptions, ListenerOptions } from './listeners/listener.decorator.js';
+export { PGPUBSUB_CONTEXT } from './listeners/listener.invoker.js';
+export { Ctx, Payload } from './listeners/parameters.decorator.js';
+export { InjectPubSub, PgPubSubModule, getPubSubToken } from './pg-pubsub.module.js';
+export type { NotifyOptions } from './publishing/publisher.js';
+export { PubSubService } from './pubsub.service.js';
+export type { NotificationStream } from './pubsub.service.js';

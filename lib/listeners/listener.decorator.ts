@@ -1,0 +1,80 @@
+import type { ChannelLike } from '../channels/channel.registry.js';
+import type { RetryOptions } from '../common/options.js';
+
+/** What `@Listener()` leaves on a method; a registered symbol, so that two copies of this package agree. */
+const LISTENERS = Symbol.for('nestjs-pgpubsub:listeners');
+const GAP_HANDLERS = Symbol.for('nestjs-pgpubsub:gap-handlers');
+
+export interface ListenerOptions {
+  /**
+   * Stable identity of this listener: what stored notifications remember, and what log lines say.
+   *
+   * @defaultValue `Class.method`
+   */
+  name?: string;
+  /**
+   * How many notifications this listener handles at once. 1: one after the other, in order.
+   *
+   * @defaultValue `1`
+   */
+  concurrency?: number;
+  /** Only notifications whose context contains all of this. */
+  filter?: { context: Record<string, unknown> };
+  /** Exactly-once: the whole claim at once. */
+  batch?: boolean;
+  /** Exactly-once: overrides the channel's `retry`. */
+  retry?: Partial<RetryOptions>;
+  /** Entity channels: which operations. */
+  on?: readonly ('insert' | 'update' | 'delete' | 'truncate')[] | 'insert' | 'update' | 'delete' | 'truncate';
+  /** Name of the instance that listens, for applications with several. */
+  pubsub?: string;
+}
+
+export interface ListenerDeclaration {
+  readonly channel: ChannelLike;
+  readonly options: ListenerOptions;
+}
+
+export interface GapHandlerOptions {
+  /** Name of the instance whose gaps are meant, for applications with several. */
+  pubsub?: string;
+}
+
+/**
+ * Calls the method with `(payload, notification)` for what arrives on the channel. On any method of a provider or
+ * controller; repeatable, for several channels.
+ *
+ * ```ts
+ * @Listener('orders')
+ * async onOrder(order: Order, notification: Notification<Order>) {}
+ * ```
+ *
+ * Invalid options stop the application at start-up with `INVALID_LISTENER`.
+ */
+export function Listener<T>(channel: ChannelLike<T>, options: ListenerOptions = {}): MethodDecorator {
+  return appendTo(LISTENERS, { channel, options } satisfies ListenerDeclaration);
+}
+
+/**
+ * Calls the method with a {@link Gap} whenever broadcasts may have been missed: the LISTEN connection was down, and
+ * is in force again. The place to clear a cache.
+ */
+export function OnGap(options: GapHandlerOptions = {}): MethodDecorator {
+  return appendTo(GAP_HANDLERS, options);
+}
+
+export const listenersOf = (method: object): readonly ListenerDeclaration[] => read(LISTENERS, method);
+
+export const gapHandlersOf = (method: object): readonly GapHandlerOptions[] => read(GAP_HANDLERS, method);
+
+/** On the method itself, not on its class: decorators that wrap methods copy the metadata along. */
+function appendTo(key: symbol, declaration: object): MethodDecorator {
+  return (_target, _name, descriptor: PropertyDescriptor) => {
+    const method = descriptor.value as object; // TypeScript allows method decorators on methods only
+    Reflect.defineMetadata(key, [declaration, ...read(key, method)], method); // decorators run from the last to the first
+  };
+}
+
+function read<T>(key: symbol, method: object): readonly T[] {
+  return (Reflect.getOwnMetadata(key, method) as readonly T[] | undefined) ?? [];
+}

@@ -1,0 +1,108 @@
+import { DiscoveryService, ExternalContextCreator, MetadataScanner } from '@nestjs/core';
+import type { ChannelRegistry } from '../channels/channel.registry.js';
+import type { Gap, Report } from '../common/facts.js';
+import { DEFAULT_NAME } from '../common/options.js';
+import { HostProvider } from './host-provider.js';
+import { gapHandlersOf, listenersOf } from './listener.decorator.js';
+import { resolveListener, type GapHandler, type ListenerDefinition } from './listener.definition.js';
+import { ListenerInvoker } from './listener.invoker.js';
+
+export interface ExplorerOptions {
+  /** Name of the instance whose listeners are wanted. */
+  readonly name: string;
+  readonly globalEnhancers: boolean;
+  readonly registry: ChannelRegistry;
+  readonly report: Report;
+  /** Called with the name of every instance a decorator asks for; throws when there is none. */
+  readonly assertInstance: (name: string, method: string) => void;
+}
+
+export interface Discovered {
+  readonly listeners: readonly ListenerDefinition[];
+  readonly gapHandlers: readonly GapHandler[];
+}
+
+interface DecoratedMethod {
+  readonly host: HostProvider;
+  readonly method: string;
+  readonly fullName: string;
+  readonly callback: object;
+}
+
+/** Finds the decorated methods of all providers and controllers, once, when the application starts. */
+export class ListenerExplorer {
+  constructor(
+    private readonly discovery: DiscoveryService,
+    private readonly scanner: MetadataScanner,
+    private readonly contexts: ExternalContextCreator,
+  ) {}
+
+  async explore(options: ExplorerOptions): Promise<Discovered> {
+    const methods = [...this.methods()];
+    return {
+      listeners: await this.listeners(methods, options),
+      gapHandlers: methods.flatMap((method) => gapHandlers(method, options)),
+    };
+  }
+
+  private async listeners(
+    methods: readonly DecoratedMethod[],
+    options: ExplorerOptions,
+  ): Promise<ListenerDefinition[]> {
+    const invoker = new ListenerInvoker(this.contexts, options.globalEnhancers);
+    const found = new Map<string, ListenerDefinition>();
+    const all: ListenerDefinition[] = [];
+    for (const { host, method, fullName, callback } of methods) {
+      for (const declaration of listenersOf(callback)) {
+        if (!isMeant(declaration.options.pubsub, fullName, options)) continue;
+        const resolved = resolveListener(declaration, fullName, options.registry);
+        const definition = { ...resolved, invoke: await invoker.create(host, method) };
+        const identity = JSON.stringify([definition.channel.name, definition.name]);
+        if (found.has(identity)) options.report({ type: 'duplicated', listener: definition.name });
+        found.set(identity, definition);
+        all.push(definition);
+      }
+    }
+    return all;
+  }
+
+  private *methods(): Iterable<DecoratedMethod> {
+    for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
+      const host = HostProvider.of(wrapper);
+      if (host === undefined) continue;
+      for (const method of this.scanner.getAllMethodNames(host.prototype)) {
+        const callback = (host.prototype as Record<string, object>)[method]; // the scanner lists functions
+        if (callback === undefined || listenersOf(callback).length + gapHandlersOf(callback).length === 0)
+          continue;
+        yield { host, method, fullName: `${host.className}.${method}`, callback };
+      }
+    }
+  }
+}
+
+function gapHandlers(
+  { host, method, fullName, callback }: DecoratedMethod,
+  options: ExplorerOptions,
+): GapHandler[] {
+  return gapHandlersOf(callback)
+    .filter(({ pubsub }) => isMeant(pubsub, fullName, options))
+    .map(() => ({ name: fullName, invoke: (gap: Gap) => callGapHandler(host, method, gap) }));
+}
+
+/** Called as it is: a gap is no notification, guards and pipes would not know what to do with it. */
+async function callGapHandler(host: HostProvider, method: string, gap: Gap): Promise<unknown> {
+  const instance = host.isStatic
+    ? await host.staticInstance()
+    : (await host.requestInstance({ gap })).instance;
+  return (instance as Record<string, (gap: Gap) => unknown>)[method]?.(gap);
+}
+
+function isMeant(
+  pubsub: string | undefined,
+  method: string,
+  { name, assertInstance }: ExplorerOptions,
+): boolean {
+  const wanted = pubsub ?? DEFAULT_NAME;
+  assertInstance(wanted, method);
+  return wanted === name;
+}

@@ -1,0 +1,120 @@
+import { messageOf } from '../common/errors.js';
+import type { Fact } from '../common/facts.js';
+import { RateLimiter } from './rate-limiter.js';
+
+/** The part of Nest's logger that is used here. */
+export interface LineLogger {
+  log(message: string): void;
+  warn(message: string): void;
+  error(message: string, stack?: string): void;
+}
+
+type Level = keyof LineLogger;
+
+interface Line {
+  readonly level: Level;
+  readonly text: string;
+  /** Lines of one kind are limited in rate; without it each is written. */
+  readonly kind?: string;
+  readonly stack?: string | undefined;
+}
+
+/** Words what the parts report. The only place that logs; owned by the module, ends with `close()`. */
+export class PubSubLogger {
+  private readonly limiter = new RateLimiter();
+
+  constructor(private readonly logger: LineLogger) {}
+
+  write(fact: Fact): void {
+    const line = wordFact(fact);
+    if (line.kind === undefined) return this.writeLine(line, 0);
+    this.limiter.limit(line.kind, (suppressed) => this.writeLine(line, suppressed));
+  }
+
+  close(): void {
+    this.limiter.close();
+  }
+
+  private writeLine({ level, text, stack }: Line, suppressed: number): void {
+    const message = suppressed > 0 ? `${text} (and ${suppressed} more like this)` : text;
+    if (level === 'error' && stack !== undefined) this.logger.error(message, stack);
+    else this.logger[level](message);
+  }
+}
+
+function wordFact(fact: Fact): Line {
+  switch (fact.type) {
+    case 'listening':
+      return {
+        level: 'log',
+        text: `Listening to ${listChannels(fact.channels)} (backend ${fact.processId})`,
+      };
+    case 'deafened':
+      return {
+        level: 'warn',
+        text: `Connected, but what this application sends does not arrive: ${fact.reason}`,
+      };
+    case 'disconnected':
+      return {
+        level: 'warn',
+        kind: fact.type,
+        text: `Lost the LISTEN connection, reconnecting: ${messageOf(fact.error)}`,
+      };
+    case 'reconnecting': {
+      const text = `Still reconnecting, attempt ${fact.attempt} in ${fact.delayMs} ms: ${messageOf(fact.error)}`;
+      return { level: 'warn', kind: fact.type, text };
+    }
+    case 'reconnected':
+      return {
+        level: 'log',
+        kind: fact.type,
+        text: `Listening again; broadcasts may have been missed for ${gapSeconds(fact.gap)} s`,
+      };
+    case 'failed': {
+      const text = `Listener ${fact.listener} failed on channel "${fact.channel}": ${messageOf(fact.error)}`;
+      return { level: 'error', kind: `failed ${fact.listener} ${fact.channel}`, text };
+    }
+    case 'gap-handler-failed': {
+      const text = `@OnGap() ${fact.listener} failed: ${messageOf(fact.error)}`;
+      return { level: 'error', kind: `gap ${fact.listener}`, text, stack: stackOf(fact.error) };
+    }
+    case 'rejected': {
+      const text = `Refused a notification of channel "${fact.channel}": ${messageOf(fact.error)}`;
+      return { level: 'error', kind: `rejected ${fact.channel}`, text };
+    }
+    case 'dropped': {
+      const text = `Dropped a notification of channel "${fact.channel}": ${fact.receiver} is too slow (${fact.total} so far)`;
+      return { level: 'warn', kind: `dropped ${fact.receiver} ${fact.channel}`, text };
+    }
+    case 'discarded': {
+      const text = `Closing: ${fact.count} notifications of channel "${fact.channel}" were still waiting for ${fact.receiver}`;
+      return { level: 'warn', text };
+    }
+    case 'abandoned':
+      return {
+        level: 'warn',
+        text: `Closing: still running after ${fact.afterMs} ms: ${fact.listeners.join(', ')}`,
+      };
+    case 'close-failed':
+      return { level: 'error', text: `Closing failed: ${messageOf(fact.error)}`, stack: stackOf(fact.error) };
+    case 'duplicated': {
+      const text = `${fact.listener} runs twice for each notification: its class is provided more than once. Provide it in one module and export it.`;
+      return { level: 'warn', text };
+    }
+    default:
+      return fact satisfies never;
+  }
+}
+
+const stackOf = (error: unknown): string | undefined => (error instanceof Error ? error.stack : undefined);
+
+const gapSeconds = ({ from, to }: { from: Date; to: Date }): string =>
+  ((to.getTime() - from.getTime()) / 1_000).toFixed(1);
+
+const listChannels = (channels: readonly string[]): string =>
+  channels.length === 0
+    ? 'no channel yet'
+    : `${channels.length === 1 ? 'channel' : `${channels.length} channels:`} ${abridge(channels)}`;
+
+const abridge = (channels: readonly string[]): string =>
+  channels.length > 10 ? `${channels.slice(0, 10).join(', ')}, …` : channels.join(', ');

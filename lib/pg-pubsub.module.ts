@@ -1,0 +1,113 @@
+import {
+  ConfigurableModuleBuilder,
+  Inject,
+  Logger,
+  Module,
+  type DynamicModule,
+  type Provider,
+} from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import { DataSource } from 'typeorm';
+import type { ChannelLike } from './channels/channel.registry.js';
+import {
+  DEFAULT_NAME,
+  type PgPubSubExtras,
+  type PgPubSubOptions,
+  type ResolvedOptions,
+} from './common/options.js';
+import { resolveOptions } from './common/options.resolver.js';
+import {
+  DATA_SOURCE,
+  PARTS,
+  RESOLVED_OPTIONS,
+  isDefaultName,
+  namedDataSourceToken,
+  namedPubSubToken,
+} from './common/tokens.js';
+import { ChannelFeature, PubSubLifecycle } from './pubsub.lifecycle.js';
+import { createParts } from './pubsub.parts.js';
+import { PubSubService } from './pubsub.service.js';
+
+/** The token of an instance's service: `PubSubService` itself for the default one. */
+export function getPubSubToken(name: string = DEFAULT_NAME): typeof PubSubService | string {
+  return isDefaultName(name) ? PubSubService : namedPubSubToken(name);
+}
+
+/** Injects the service of a named instance: `@InjectPubSub('reporting') private readonly pubsub: PubSubService`. */
+export const InjectPubSub = (name?: string): ParameterDecorator & PropertyDecorator =>
+  Inject(getPubSubToken(name));
+
+/** The name under which the builder provides the options as they were given: derived by it from `moduleName`. */
+const GIVEN_OPTIONS = 'PG_PUB_SUB_MODULE_OPTIONS';
+
+const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
+  new ConfigurableModuleBuilder<PgPubSubOptions>({
+    moduleName: 'PgPubSub',
+    optionsInjectionToken: GIVEN_OPTIONS,
+  })
+    .setClassMethodName('forRoot')
+    .setExtras<PgPubSubExtras>({ isGlobal: true, name: DEFAULT_NAME, dataSource: DEFAULT_NAME }, addInstance)
+    .build();
+
+/** The providers of one instance, beside the one of its options. */
+function addInstance(
+  definition: DynamicModule,
+  { name, dataSource, isGlobal }: PgPubSubExtras,
+): DynamicModule {
+  const extras = { name, dataSource, isGlobal } as PgPubSubExtras; // forRoot() passes all of its options here
+  const token = getPubSubToken(name);
+  const providers: Provider[] = [
+    ...(definition.providers ?? []),
+    {
+      provide: RESOLVED_OPTIONS,
+      useFactory: (given: PgPubSubOptions) => resolveOptions(given, extras),
+      inject: [GIVEN_OPTIONS],
+    },
+    { provide: DATA_SOURCE, useExisting: dataSourceToken(dataSource) },
+    { provide: PARTS, useFactory: provideParts, inject: [RESOLVED_OPTIONS, DATA_SOURCE] },
+    PubSubLifecycle,
+    PubSubService,
+  ];
+  if (token !== PubSubService) providers.push({ provide: token, useExisting: PubSubService });
+  return { ...definition, global: isGlobal ?? true, providers, exports: [token] };
+}
+
+const dataSourceToken = (name: string | undefined) =>
+  name === undefined || isDefaultName(name) ? DataSource : namedDataSourceToken(name);
+
+const provideParts = (options: ResolvedOptions, dataSource: DataSource) =>
+  createParts(
+    options,
+    dataSource,
+    new Logger(isDefaultName(options.name) ? 'PgPubSub' : `PgPubSub:${options.name}`),
+  );
+
+/**
+ * Publish and subscribe through the application's own PostgreSQL:
+ *
+ * ```ts
+ * @Module({ imports: [TypeOrmModule.forRoot({ type: 'postgres' }), PgPubSubModule.forRoot()] })
+ * export class AppModule {}
+ * ```
+ */
+@Module({ imports: [DiscoveryModule] })
+export class PgPubSubModule extends ConfigurableModuleClass {
+  /** Options at hand; without any, the application's default DataSource is used as it is. */
+  static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
+    return super.forRoot(options);
+  }
+
+  /**
+   * Options from elsewhere: `useFactory` (with `inject`), `useClass` or `useExisting` (with a method `create()`).
+   * `name`, `dataSource` and `isGlobal` stand beside them.
+   */
+  static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    return super.forRootAsync(options);
+  }
+
+  /** Makes channels known by name in a process that only publishes them; `name` is the instance's. */
+  static forFeature(channels: readonly ChannelLike[], name: string = DEFAULT_NAME): DynamicModule {
+    const feature = new ChannelFeature(channels, name);
+    return { module: PgPubSubModule, providers: [{ provide: ChannelFeature, useValue: feature }] };
+  }
+}

@@ -1,0 +1,120 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { EntityManager } from 'typeorm';
+import type { ChannelDefinition } from '../channels/channel.definition.js';
+import { encodeBroadcast, validatePayload } from '../channels/payload.codec.js';
+import { PgPubSubError, describeValue } from '../common/errors.js';
+import type { JsonObject } from '../common/json.js';
+import type { SqlExecutor } from '../common/sql-executor.js';
+import { StatementQueue } from './statement-queue.js';
+
+export interface NotifyOptions {
+  /**
+   * The transaction to join: sent if and only if it commits. Whatever has `query`: EntityManager, QueryRunner,
+   * Repository, DataSource.
+   */
+  manager?: SqlExecutor;
+  /** Exactly-once: notifications with the same key are handled in order, on channels that are `ordered`. */
+  key?: string;
+  /** Exactly-once: not before this time. */
+  availableAt?: Date;
+  /** Exactly-once: not before so many milliseconds have passed. */
+  delayMs?: number;
+  /** Travels beside the payload, over the module's `context`. */
+  context?: Record<string, unknown>;
+}
+
+export interface PublisherOptions {
+  /** The DataSource's manager as it is at the time of the call: libraries replace it within their transactions. */
+  readonly pool: () => SqlExecutor;
+  readonly executor: (() => SqlExecutor | undefined) | undefined;
+  readonly context: (() => JsonObject) | undefined;
+}
+
+/**
+ * Sends notifications: checks them before any SQL, joins the caller's transaction, batches what is sent at the
+ * same time. Owned by the module; holds no connection.
+ */
+export class Publisher {
+  private readonly queues = new WeakMap<object, StatementQueue>();
+  /** Statements shared by many callers run in nobody's context: another's transaction could be found there. */
+  private readonly inRoot = AsyncLocalStorage.snapshot();
+
+  constructor(private readonly options: PublisherOptions) {}
+
+  /** Resolves when the server has taken all of them, in one statement; rejects before any SQL if one is refused. */
+  async publish(
+    channel: ChannelDefinition,
+    payloads: readonly unknown[],
+    options: NotifyOptions,
+  ): Promise<void> {
+    assertBroadcast(channel, options);
+    const executor = this.resolveExecutor(options);
+    const context = this.resolveContext(options);
+    for (const payload of payloads) {
+      const checked = validatePayload(channel, payload);
+      if (checked instanceof Promise) await checked; // awaiting a value, too, would cost a turn per call
+    }
+    const messages = payloads.map((payload) => ({
+      channel: channel.name,
+      text: encodeBroadcast(channel, payload, context),
+    }));
+    if (messages.length > 0) await this.send(messages, executor);
+  }
+
+  private send(messages: readonly { channel: string; text: string }[], executor: SqlExecutor): Promise<void> {
+    const isPool = executor instanceof EntityManager && executor.queryRunner === undefined;
+    const queue = this.queues.get(executor) ?? new StatementQueue(executor, isPool);
+    this.queues.set(executor, queue);
+    return isPool ? this.inRoot(() => queue.send(messages)) : queue.send(messages);
+  }
+
+  private resolveExecutor({ manager }: NotifyOptions): SqlExecutor {
+    const executor = manager ?? this.options.executor?.() ?? this.options.pool();
+    assertExecutor(executor);
+    return managerOf(executor);
+  }
+
+  private resolveContext({ context }: NotifyOptions): JsonObject | undefined {
+    const common = this.options.context?.();
+    return common === undefined ? context : { ...common, ...context };
+  }
+}
+
+/**
+ * DataSource, Repository and QueryRunner each have the EntityManager that shares their session: one queue per
+ * session, whichever of them is handed over.
+ */
+function managerOf(executor: SqlExecutor): SqlExecutor {
+  return 'manager' in executor && executor.manager instanceof EntityManager ? executor.manager : executor;
+}
+
+function assertExecutor(executor: SqlExecutor): void {
+  // a caller without TypeScript may hand over anything
+  const given: unknown = executor;
+  if (typeof given === 'object' && given !== null && 'query' in given && typeof given.query === 'function')
+    return;
+  throw new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected "manager" to be an EntityManager, QueryRunner, Repository or DataSource, got ${describeValue(given)}. ` +
+      'Leave it out to send outside of a transaction.',
+  );
+}
+
+const EXACTLY_ONCE_OPTIONS = ['key', 'availableAt', 'delayMs'] as const;
+
+function assertBroadcast(channel: ChannelDefinition, options: NotifyOptions): void {
+  if (channel.delivery !== 'broadcast') throw storedUnsupported(channel.name);
+  const surplus = EXACTLY_ONCE_OPTIONS.find((option) => options[option] !== undefined);
+  if (surplus === undefined) return;
+  throw new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected "${surplus}" for an exactly-once channel only, got it for the broadcast channel "${channel.name}". Leave it out.`,
+  );
+}
+
+const storedUnsupported = (name: string) =>
+  new PgPubSubError(
+    'DELIVERY_UNSUPPORTED',
+    `expected the channel "${name}" to be a broadcast, got an exactly-once one, which this version cannot send yet. ` +
+      "Define it with delivery: 'broadcast'.",
+  );

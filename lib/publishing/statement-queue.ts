@@ -1,0 +1,89 @@
+import { sendBroadcasts } from './publish.sql.js';
+import type { SqlExecutor } from '../common/sql-executor.js';
+
+/** One broadcast as it goes to the server. */
+export interface WireMessage {
+  readonly channel: string;
+  readonly text: string;
+}
+
+interface Call {
+  readonly messages: readonly WireMessage[];
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** A statement takes at most so many broadcasts of several calls: PostgreSQL 12 and older compare each with each. */
+const MAX_STATEMENT_MESSAGES = 1_000;
+
+/**
+ * The way of broadcasts through one executor: one statement on the wire at a time, and all calls made meanwhile
+ * share the next one. Created with the first call, forgotten with its executor.
+ */
+export class StatementQueue {
+  private waiting: Call[] = [];
+  private isSending = false;
+
+  /** `splits`: each call is a transaction of its own, so that one which fails must not take the others along. */
+  constructor(
+    private readonly executor: SqlExecutor,
+    private readonly splits: boolean,
+  ) {}
+
+  /** Resolves when the server has taken the messages; they are sent together and in order. */
+  send(messages: readonly WireMessage[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ messages, resolve, reject });
+      if (!this.isSending) void this.drain();
+    });
+  }
+
+  private async drain(): Promise<void> {
+    this.isSending = true;
+    while (this.waiting.length > 0) await this.sendTogether(this.takeCalls());
+    this.isSending = false;
+  }
+
+  /**
+   * As many calls as may share a statement. PostgreSQL delivers equal notifications of one transaction once, and
+   * these calls are transactions of their own: from the first repetition on they wait for the next statement.
+   */
+  private takeCalls(): Call[] {
+    const seen = new Set<string>();
+    let taken = 0;
+    for (const { messages } of this.waiting) {
+      const keys = messages.map(({ channel, text }) => `${channel}\0${text}`);
+      if (
+        taken > 0 &&
+        (seen.size + keys.length > MAX_STATEMENT_MESSAGES || keys.some((key) => seen.has(key)))
+      )
+        break;
+      for (const key of keys) seen.add(key);
+      taken++;
+    }
+    return this.waiting.splice(0, taken);
+  }
+
+  private async sendTogether(calls: readonly Call[]): Promise<void> {
+    try {
+      await this.execute(calls.flatMap(({ messages }) => messages));
+      for (const call of calls) call.resolve();
+    } catch (error) {
+      // Only what the server refused is certainly not sent; after a lost connection nobody knows.
+      if (this.splits && calls.length > 1 && isRefusal(error)) {
+        for (const call of calls) await this.sendTogether([call]);
+      } else {
+        for (const call of calls) call.reject(error);
+      }
+    }
+  }
+
+  private async execute(messages: readonly WireMessage[]): Promise<void> {
+    const pairs = messages.map(({ channel, text }) => [channel, text]);
+    await this.executor.query(sendBroadcasts, [JSON.stringify(pairs)]);
+  }
+}
+
+/** Errors of the server carry a severity; those of the connection do not. FATAL ends the connection, too. */
+const isRefusal = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && 'severity' in error && error.severity === 'ERROR';

@@ -1,0 +1,192 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+  type OnModuleInit,
+} from '@nestjs/common';
+import { DiscoveryService, ExternalContextCreator, MetadataScanner } from '@nestjs/core';
+import { filter } from 'rxjs';
+import type { ChannelLike } from './channels/channel.registry.js';
+import { PgPubSubError } from './common/errors.js';
+import { contains } from './common/json.js';
+import { PARTS } from './common/tokens.js';
+import { assertUsable } from './connection/listen-config.js';
+import { ListenerQueue } from './dispatch/listener-queue.js';
+import type { GapHandler, ListenerDefinition } from './listeners/listener.definition.js';
+import { ListenerExplorer, type Discovered } from './listeners/listener.explorer.js';
+import type { PubSubParts } from './pubsub.parts.js';
+
+/** What `forFeature()` provides: channels to be known by name. */
+export class ChannelFeature {
+  constructor(
+    readonly channels: readonly ChannelLike[],
+    readonly pubsub: string,
+  ) {}
+}
+
+/**
+ * The start and the stop of one instance, in order. One provider owns both sequences, because Nest 11 runs the
+ * hooks of a module's providers at the same time. Stopping never rejects: that would keep Nest 11 from closing the rest.
+ */
+@Injectable()
+export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
+  private readonly queues: ListenerQueue[] = [];
+
+  constructor(
+    @Inject(PARTS) private readonly parts: PubSubParts,
+    @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
+    @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
+    @Inject(ExternalContextCreator) private readonly contexts: ExternalContextCreator,
+  ) {}
+
+  get name(): string {
+    return this.parts.options.name;
+  }
+
+  /** Early, so that `notify('name')` in the application's own hooks finds its channels defined. */
+  onModuleInit(): void {
+    const instances = this.instanceNames();
+    if (instances.filter((name) => name === this.name).length > 1) throw duplicateInstance(this.name);
+    for (const { channels, pubsub } of this.found(ChannelFeature)) {
+      assertInstance(pubsub, instances, 'forFeature()');
+      if (pubsub !== this.name) continue;
+      for (const channel of channels) this.parts.registry.resolve(channel);
+    }
+  }
+
+  /** Every `onModuleInit` is done: providers are ready to handle what arrives. */
+  async onApplicationBootstrap(): Promise<void> {
+    assertUsable(this.parts.dataSource);
+    try {
+      const { listeners, gapHandlers } = await this.explore();
+      const chosen = this.chosen(listeners);
+      for (const listener of chosen) this.attach(listener);
+      for (const handler of gapHandlers) this.attachGapHandler(handler);
+      await this.connect(chosen);
+    } catch (error) {
+      await this.close(); // Nest runs no destroy hooks when a bootstrap hook rejects
+      throw error;
+    }
+  }
+
+  /** Before TypeORM closes its pool and Nest its server, whose open responses the completed subjects end. */
+  async onModuleDestroy(): Promise<void> {
+    await this.close();
+  }
+
+  private explore(): Promise<Discovered> {
+    const { options, registry, report } = this.parts;
+    const instances = this.instanceNames();
+    return new ListenerExplorer(this.discovery, this.scanner, this.contexts).explore({
+      name: this.name,
+      globalEnhancers: options.globalEnhancers,
+      registry,
+      report,
+      assertInstance: (name, method) => assertInstance(name, instances, method),
+    });
+  }
+
+  private chosen(listeners: readonly ListenerDefinition[]): readonly ListenerDefinition[] {
+    const { listen } = this.parts.options;
+    if (typeof listen === 'boolean') return listen ? listeners : [];
+    const known = new Set(listeners.map(({ channel }) => channel.name));
+    const unknown = listen.find((channel) => !known.has(channel));
+    if (unknown !== undefined) throw unknownListenChannel(unknown, [...known]);
+    return listeners.filter(({ channel }) => listen.includes(channel.name));
+  }
+
+  private attach({ name, channel, concurrency, context, invoke }: ListenerDefinition): void {
+    const { dispatcher, options, report } = this.parts;
+    const queue = new ListenerQueue({
+      channel: channel.name,
+      listener: name,
+      concurrency,
+      invoke,
+      buffer: options.buffer,
+      report,
+    });
+    this.queues.push(queue);
+    const notifications = dispatcher.observe(channel);
+    const wanted =
+      context === undefined
+        ? notifications
+        : notifications.pipe(filter((sent) => contains(sent.context, context)));
+    wanted.subscribe((notification) => queue.push(notification));
+  }
+
+  private attachGapHandler({ name, invoke }: GapHandler): void {
+    const { connection, report } = this.parts;
+    connection.gaps$.subscribe((gap) => {
+      invoke(gap).catch((error: unknown) => report({ type: 'gap-handler-failed', listener: name, error }));
+    });
+  }
+
+  /** A process that only publishes needs no connection until somebody observes. */
+  private async connect(chosen: readonly ListenerDefinition[]): Promise<void> {
+    const { connection, options } = this.parts;
+    if (options.listen === true || chosen.length > 0) await connection.start();
+    else connection.startWhenWanted();
+  }
+
+  private async close(): Promise<void> {
+    const { dispatcher, connection, logger, report } = this.parts;
+    try {
+      dispatcher.close();
+      await this.settleHandlers();
+      await connection.stop();
+    } catch (error) {
+      report({ type: 'close-failed', error });
+    }
+    logger.close();
+  }
+
+  /** Lets running handlers finish, up to the timeout; then tells them by their signal, and leaves them behind. */
+  private async settleHandlers(): Promise<void> {
+    const { options, shutdown, report } = this.parts;
+    const settled = new AbortController();
+    const afterMs = options.shutdownTimeoutMs;
+    void delay(afterMs, undefined, { signal: settled.signal }).then(
+      () => shutdown.abort(),
+      () => undefined,
+    );
+    await Promise.all(this.queues.map((queue) => queue.close(shutdown.signal)));
+    settled.abort();
+    const listeners = this.queues.filter(({ isRunning }) => isRunning).map(({ name }) => name);
+    if (listeners.length > 0) report({ type: 'abandoned', listeners, afterMs });
+  }
+
+  private instanceNames(): string[] {
+    return this.found(PubSubLifecycle).map(({ name }) => name);
+  }
+
+  private found<T>(type: abstract new (...args: never[]) => T): T[] {
+    const instances = this.discovery
+      .getProviders()
+      .map((wrapper): unknown => (wrapper.isAlias ? undefined : wrapper.instance));
+    return instances.filter((instance): instance is T => instance instanceof type);
+  }
+}
+
+function assertInstance(name: string, instances: readonly string[], asker: string): void {
+  if (instances.includes(name)) return;
+  throw new PgPubSubError(
+    'UNKNOWN_INSTANCE',
+    `${asker}: expected the name of an instance (${instances.join(', ')}), got "${name}". ` +
+      `Register it with PgPubSubModule.forRoot({ name: '${name}' }).`,
+  );
+}
+
+const duplicateInstance = (name: string) =>
+  new PgPubSubError(
+    'DUPLICATE_INSTANCE',
+    `expected PgPubSubModule.forRoot() once per name, got it twice for "${name}". ` +
+      'Register it in one module, which is global, or give the second one a name of its own.',
+  );
+
+const unknownListenChannel = (channel: string, known: readonly string[]) =>
+  new PgPubSubError(
+    'INVALID_OPTIONS',
+    `expected the option "listen" to list channels that have a listener (${known.join(', ') || 'there are none'}), got "${channel}".`,
+  );

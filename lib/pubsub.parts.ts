@@ -1,0 +1,60 @@
+import { setMaxListeners } from 'node:events';
+import type { DataSource } from 'typeorm';
+import { ChannelRegistry } from './channels/channel.registry.js';
+import type { Report } from './common/facts.js';
+import type { ResolvedOptions } from './common/options.js';
+import { assertUsable, resolveListenConfig } from './connection/listen-config.js';
+import { ListenConnection } from './connection/listen-connection.js';
+import { createNotificationFactory } from './dispatch/broadcast-notification.js';
+import { Dispatcher } from './dispatch/dispatcher.js';
+import { PubSubLogger, type LineLogger } from './observability/pubsub.logger.js';
+import { Publisher } from './publishing/publisher.js';
+
+/** The parts of one instance, wired. Nothing here runs before `PubSubLifecycle` starts it. */
+export interface PubSubParts {
+  readonly options: ResolvedOptions;
+  readonly dataSource: DataSource;
+  readonly registry: ChannelRegistry;
+  readonly connection: ListenConnection;
+  readonly publisher: Publisher;
+  readonly dispatcher: Dispatcher;
+  readonly logger: PubSubLogger;
+  readonly report: Report;
+  /** Aborted when handlers have had their time to finish. */
+  readonly shutdown: AbortController;
+}
+
+/**
+ * Builds the parts and the callbacks by which a lower part reaches a higher one: what the connection receives goes
+ * to the dispatcher, what the dispatcher needs is listened to by the connection.
+ */
+export function createParts(
+  options: ResolvedOptions,
+  dataSource: DataSource,
+  lines: LineLogger,
+): PubSubParts {
+  const registry = new ChannelRegistry();
+  const logger = new PubSubLogger(lines);
+  const report: Report = (fact) => logger.write(fact);
+  const shutdown = new AbortController();
+  setMaxListeners(0, shutdown.signal); // every running handler may wait for it
+  const manager = () => dataSource.manager; // read late: transaction libraries replace it
+  const connection = new ListenConnection({
+    config: () => resolveListenConfig(assertUsable(dataSource), options.connection),
+    heartbeat: options.heartbeat,
+    reconnect: options.reconnect,
+    pool: manager,
+    receive: (notification) => dispatcher.receive(notification),
+    report,
+  });
+  const dispatcher: Dispatcher = new Dispatcher({
+    listen: (channel) => connection.listen(channel),
+    unlisten: (channel) => connection.unlisten(channel),
+    find: (channel) => registry.find(channel),
+    createNotification: createNotificationFactory({ manager, signal: shutdown.signal }),
+    buffer: options.buffer,
+    report,
+  });
+  const publisher = new Publisher({ pool: manager, executor: options.executor, context: options.context });
+  return { options, dataSource, registry, connection, publisher, dispatcher, logger, report, shutdown };
+}

