@@ -6,7 +6,7 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
-import { DiscoveryService, ExternalContextCreator, MetadataScanner } from '@nestjs/core';
+import { ApplicationConfig, DiscoveryService, ExternalContextCreator, MetadataScanner } from '@nestjs/core';
 import { filter } from 'rxjs';
 import type { ChannelLike } from './channels/channel.registry.js';
 import { PgPubSubError } from './common/errors.js';
@@ -39,6 +39,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
     @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
     @Inject(ExternalContextCreator) private readonly contexts: ExternalContextCreator,
+    @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
   ) {}
 
   get name(): string {
@@ -79,7 +80,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   private explore(): Promise<Discovered> {
     const { options, registry, report } = this.parts;
     const instances = this.instanceNames();
-    return new ListenerExplorer(this.discovery, this.scanner, this.contexts).explore({
+    return new ListenerExplorer(this.discovery, this.scanner, this.contexts, this.config).explore({
       name: this.name,
       globalEnhancers: options.globalEnhancers,
       registry,

@@ -17,15 +17,19 @@ import path from 'node:path';
 /** Fast instead of durable: right for tests, wrong for benchmarks. */
 const FAST = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'];
 
-/** Runs the server; `$1` is its directory, the rest its command. SIGINT is PostgreSQL's fast shutdown. */
+/**
+ * Runs the server; `$1` is its directory, the rest its command. A line on standard input is the signal to stop it
+ * with and keep its data; the end of the input stops it (SIGINT is PostgreSQL's fast shutdown) and removes them.
+ */
 const HOLDER = `
+  exec 3<&0
   dir=$1; shift
   trap '' INT TERM HUP
-  "$@" 0</dev/null &
+  "$@" 0</dev/null 3<&- &
   server=$!
-  (cat >/dev/null; kill -INT $server 2>/dev/null) 0<&3 &
+  (if read -r signal; then touch "$dir/keep"; else signal=INT; rm -f "$dir/keep"; fi; kill -$signal $server 2>/dev/null) 0<&3 &
   wait $server; code=$?
-  rm -rf "$dir"
+  [ -e "$dir/keep" ] || rm -rf "$dir"
   exit $code
 `;
 
@@ -33,6 +37,10 @@ const HOLDER = `
  * @typedef {object} Server
  * @property {string} url address of its `postgres` database
  * @property {() => Promise<void>} stop stops it and removes its data; nothing happens to a `DATABASE_URL`
+ * @property {boolean} isOurs false for a `DATABASE_URL`, which is never halted
+ * @property {(signal?: 'INT' | 'QUIT') => Promise<void>} halt stops it for a while: INT ends sessions in order, QUIT
+ *   is a crash
+ * @property {() => Promise<void>} resume starts it again, on the same port and data
  */
 
 /**
@@ -42,7 +50,7 @@ const HOLDER = `
  * @returns {Promise<Server>}
  */
 export async function startPostgres({ durable = false, settings = [] } = {}) {
-  if (process.env.DATABASE_URL) return { url: process.env.DATABASE_URL, stop: async () => {} };
+  if (process.env.DATABASE_URL) return foreignServer(process.env.DATABASE_URL);
   /** @type {{ uid?: number, gid?: number }} */
   const account = isRoot() ? unprivilegedAccount() : {};
   const base = fs.mkdtempSync(path.join(os.tmpdir(), 'pgpubsub-'));
@@ -64,23 +72,49 @@ export async function startPostgres({ durable = false, settings = [] } = {}) {
   const conf = ['unix_socket_directories=', 'max_connections=200', ...(durable ? [] : FAST), ...settings];
   const command = [program('postgres'), '-D', data, '-p', `${port}`, '-h', '127.0.0.1'];
   for (const line of conf) command.push('-c', line);
-  const holder = spawn('/bin/sh', ['-c', `exec 3<&0; ${HOLDER}`, 'sh', base, ...command], {
-    ...account,
-    env,
-    cwd: base,
-    detached: true, // Ctrl-C of the terminal must reach the application first
-    stdio: ['pipe', 'ignore', 'pipe'],
-  });
-  await acceptsConnections(holder);
+  const start = async () => {
+    const child = spawn('/bin/sh', ['-c', HOLDER, 'sh', base, ...command], {
+      ...account,
+      env,
+      cwd: base,
+      detached: true, // Ctrl-C of the terminal must reach the application first
+      stdio: ['pipe', 'ignore', 'pipe'],
+    });
+    await acceptsConnections(child);
+    return child;
+  };
+  let holder = await start();
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    isOurs: true,
     stop: async () => {
-      const ended = new Promise((resolve) => holder.once('exit', resolve));
-      if (holder.exitCode !== null || holder.signalCode !== null) return;
-      holder.stdin.end();
-      await ended;
+      if (hasExited(holder)) fs.rmSync(base, { recursive: true, force: true });
+      else await endOf(holder, () => holder.stdin.end());
+    },
+    halt: (signal = 'INT') => endOf(holder, () => holder.stdin.end(`${signal}\n`)),
+    resume: async () => {
+      fs.rmSync(path.join(base, 'keep'), { force: true });
+      holder = await start();
     },
   };
+}
+
+/** @param {string} url @returns {Server} */
+function foreignServer(url) {
+  const refuse = () => Promise.reject(new Error('the server of DATABASE_URL is not ours to stop'));
+  return { url, isOurs: false, stop: async () => {}, halt: refuse, resume: refuse };
+}
+
+/** @typedef {import('node:child_process').ChildProcessByStdio<import('node:stream').Writable, null, import('node:stream').Readable>} Holder */
+
+/** @param {Holder} holder */
+const hasExited = (holder) => holder.exitCode !== null || holder.signalCode !== null;
+
+/** @param {Holder} holder @param {() => void} act */
+async function endOf(holder, act) {
+  const ended = new Promise((resolve) => holder.once('exit', resolve));
+  act();
+  await ended;
 }
 
 const isRoot = () => process.getuid?.() === 0;
@@ -167,7 +201,7 @@ function freePort() {
   });
 }
 
-/** @param {import('node:child_process').ChildProcessByStdio<import('node:stream').Writable, null, import('node:stream').Readable>} holder */
+/** @param {Holder} holder */
 function acceptsConnections(holder) {
   let log = '';
   return new Promise((resolve, reject) => {

@@ -64,19 +64,14 @@ export class ListenerQueue {
     this.running++;
     if (this.running === 1) this.turnBegan = performance.now();
     for (let next: Notification | undefined = first; next !== undefined; next = this.waiting.shift()) {
-      await this.handle(next);
+      try {
+        await this.options.invoke(next);
+      } catch (error) {
+        this.reportFailure(error);
+      }
       if (this.waiting.size > 0 && performance.now() - this.turnBegan > TURN_MS) await this.yieldTurn();
     }
     if (--this.running === 0) this.whenIdle?.();
-  }
-
-  private async handle(notification: Notification): Promise<void> {
-    try {
-      await this.options.invoke(notification);
-    } catch (error) {
-      const { channel, listener, report } = this.options;
-      report({ type: 'failed', channel, listener, error });
-    }
   }
 
   private async yieldTurn(): Promise<void> {
@@ -84,11 +79,15 @@ export class ListenerQueue {
     this.turnBegan = performance.now();
   }
 
+  private reportFailure(error: unknown): void {
+    const { channel, listener, report } = this.options;
+    report({ type: 'failed', channel, listener, error });
+  }
+
   private reportDrop(): void {
     const { channel, listener, buffer, report } = this.options;
     this.dropped++;
-    if (buffer.overflow === 'error')
-      report({ type: 'failed', channel, listener, error: bufferOverflow(channel, buffer) });
+    if (buffer.overflow === 'error') this.reportFailure(bufferOverflow(channel, buffer));
     report({ type: 'dropped', channel, receiver: listener, total: this.dropped });
   }
 

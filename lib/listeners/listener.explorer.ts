@@ -1,4 +1,9 @@
-import { DiscoveryService, ExternalContextCreator, MetadataScanner } from '@nestjs/core';
+import type {
+  ApplicationConfig,
+  DiscoveryService,
+  ExternalContextCreator,
+  MetadataScanner,
+} from '@nestjs/core';
 import type { ChannelRegistry } from '../channels/channel.registry.js';
 import type { Gap, Report } from '../common/facts.js';
 import { DEFAULT_NAME } from '../common/options.js';
@@ -35,6 +40,7 @@ export class ListenerExplorer {
     private readonly discovery: DiscoveryService,
     private readonly scanner: MetadataScanner,
     private readonly contexts: ExternalContextCreator,
+    private readonly config: ApplicationConfig,
   ) {}
 
   async explore(options: ExplorerOptions): Promise<Discovered> {
@@ -49,7 +55,7 @@ export class ListenerExplorer {
     methods: readonly DecoratedMethod[],
     options: ExplorerOptions,
   ): Promise<ListenerDefinition[]> {
-    const invoker = new ListenerInvoker(this.contexts, options.globalEnhancers);
+    const invoker = new ListenerInvoker(this.contexts, this.config, options.globalEnhancers);
     const found = new Map<string, ListenerDefinition>();
     const all: ListenerDefinition[] = [];
     for (const { host, method, fullName, callback } of methods) {

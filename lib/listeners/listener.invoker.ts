@@ -1,9 +1,10 @@
-import { ExternalContextCreator } from '@nestjs/core';
+import { ApplicationConfig, ExternalContextCreator } from '@nestjs/core';
 import type { Notification } from '../channels/notification.js';
 import type { ContextId, HostProvider } from './host-provider.js';
 import {
   DEFAULT_ARGUMENTS,
   DEFAULT_PARAMETERS,
+  NO_ARGUMENTS,
   PAYLOAD_PARAMETER,
   ROUTE_ARGUMENTS,
 } from './parameters.decorator.js';
@@ -30,6 +31,10 @@ const parameters = {
   },
 };
 
+/** Where `@UsePipes()` and `@UseFilters()` leave what they were given: constants of Nest that it does not export. */
+const PIPES = '__pipes__';
+const FILTERS = '__exceptionFilters__';
+
 /**
  * Builds, once per listener, the call of its method through Nest's guards, pipes, interceptors and filters. Owned
  * by the explorer; what it builds lives as long as the application.
@@ -37,46 +42,65 @@ const parameters = {
 export class ListenerInvoker {
   private readonly contexts: ExternalContextCreator;
 
-  constructor(contexts: ExternalContextCreator, globalEnhancers: boolean) {
+  constructor(
+    contexts: ExternalContextCreator,
+    private readonly config: ApplicationConfig,
+    private readonly globalEnhancers: boolean,
+  ) {
     this.contexts = globalEnhancers ? contexts : withoutGlobalEnhancers(contexts);
   }
 
   async create(host: HostProvider, method: string): Promise<Invoke> {
-    const metadataKey = argumentsKey(host.prototype.constructor, method);
     if (host.isStatic) {
-      const handler = this.bind(host, await host.staticInstance(), method, metadataKey);
+      const handler = this.bind(host, await host.staticInstance(), method);
       return (notification) => handler(notification.payload, notification);
     }
     return async (notification) => {
       const { instance, contextId } = await host.requestInstance(notification);
-      return this.bind(host, instance, method, metadataKey, contextId)(notification.payload, notification);
+      return this.bind(host, instance, method, contextId)(notification.payload, notification);
     };
   }
 
-  private bind(
-    host: HostProvider,
-    instance: object,
-    method: string,
-    metadataKey: string,
-    contextId?: ContextId,
-  ): Handler {
+  private bind(host: HostProvider, instance: object, method: string, contextId?: ContextId): Handler {
     const callback = (instance as Record<string, (...args: unknown[]) => unknown>)[method]; // the explorer found it there
     if (callback === undefined)
-      throw new TypeError(
-        `expected ${host.className} to have the method "${method}", got an instance without it`,
-      );
-    const enhancers = { guards: true, interceptors: true, filters: true };
+      throw new TypeError(`expected ${host.className} to have the method "${method}"`);
+    // Without a filter Nest would log the error once more, and not limited in rate.
+    const enhancers = {
+      guards: true,
+      interceptors: true,
+      filters: this.hasEnhancers(FILTERS, host, callback),
+    };
+    const metadataKey = this.argumentsKey(host, callback, method);
     return this.contexts.create(
       instance, callback, method, metadataKey, parameters, contextId, host.wrapper.id, enhancers, PGPUBSUB_CONTEXT,
     ) as Handler; // prettier-ignore
   }
-}
 
-/** The key of the parameters' metadata: the user's where there is any, else our default. */
-function argumentsKey(constructor: object, method: string): string {
-  if (Reflect.hasMetadata(ROUTE_ARGUMENTS, constructor, method)) return ROUTE_ARGUMENTS;
-  Reflect.defineMetadata(DEFAULT_ARGUMENTS, DEFAULT_PARAMETERS, constructor, method);
-  return DEFAULT_ARGUMENTS;
+  /**
+   * Where the metadata of the parameters stands: the user's, where there is any. Else our default, without which no
+   * pipe would run; or, without pipes, none at all: the arguments are then passed on as they are, in half the time.
+   */
+  private argumentsKey(host: HostProvider, callback: object, method: string): string {
+    const { constructor } = host.prototype;
+    if (Reflect.hasMetadata(ROUTE_ARGUMENTS, constructor, method)) return ROUTE_ARGUMENTS;
+    if (!this.hasEnhancers(PIPES, host, callback)) return NO_ARGUMENTS;
+    Reflect.defineMetadata(DEFAULT_ARGUMENTS, DEFAULT_PARAMETERS, constructor, method);
+    return DEFAULT_ARGUMENTS;
+  }
+
+  /** Are there any on the method, on its class, or for the whole application? */
+  private hasEnhancers(key: typeof PIPES | typeof FILTERS, host: HostProvider, callback: object): boolean {
+    if (Reflect.hasMetadata(key, callback) || Reflect.hasMetadata(key, host.prototype.constructor))
+      return true;
+    if (!this.globalEnhancers) return false;
+    const { config } = this;
+    const global: readonly unknown[] =
+      key === PIPES
+        ? [...config.getGlobalPipes(), ...config.getGlobalRequestPipes()]
+        : [...config.getGlobalFilters(), ...config.getGlobalRequestFilters()];
+    return global.length > 0;
+  }
 }
 
 /** The fields of Nest's creator, which only TypeScript calls private; the same in Nest 10 to 12. */

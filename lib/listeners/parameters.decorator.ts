@@ -9,6 +9,9 @@ export const ROUTE_ARGUMENTS = '__routeArguments__';
 /** Our default `(payload, notification)` stands under a key of its own: a method may be an HTTP handler, too. */
 export const DEFAULT_ARGUMENTS = 'nestjs-pgpubsub:arguments';
 
+/** A key under which nothing stands. */
+export const NO_ARGUMENTS = 'nestjs-pgpubsub:no-arguments';
+
 /** Nest's number for "body": its validation pipes check bodies and payloads, and skip what is "custom". */
 export const PAYLOAD_PARAMETER = 3;
 /** Nest's number for the context of a microservice's message. */

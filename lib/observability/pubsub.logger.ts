@@ -72,7 +72,12 @@ function wordFact(fact: Fact): Line {
       };
     case 'failed': {
       const text = `Listener ${fact.listener} failed on channel "${fact.channel}": ${messageOf(fact.error)}`;
-      return { level: 'error', kind: `failed ${fact.listener} ${fact.channel}`, text };
+      return {
+        level: 'error',
+        kind: `failed ${fact.listener} ${fact.channel}`,
+        text,
+        stack: stackOf(fact.error),
+      };
     }
     case 'gap-handler-failed': {
       const text = `@OnGap() ${fact.listener} failed: ${messageOf(fact.error)}`;

@@ -1,0 +1,37 @@
+// @ts-check
+import 'reflect-metadata';
+import { Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { Listener, PgPubSubModule, PubSubService } from 'nestjs-pgpubsub';
+
+/**
+ * A Nest application with one static listener; `receive` is what it does.
+ * @param {string} url
+ * @param {(payload: any) => void} [receive]
+ * @param {object} [options] of the module
+ */
+export async function startApp(url, receive, options = {}) {
+  class Receiver {
+    /** @param {unknown} payload */
+    onNotification(payload) {
+      receive?.(payload);
+    }
+  }
+  const method = /** @type {PropertyDescriptor} */ (
+    Object.getOwnPropertyDescriptor(Receiver.prototype, 'onNotification')
+  );
+  Listener('bench')(Receiver.prototype, 'onNotification', method);
+
+  class AppModule {}
+  const listen = receive !== undefined;
+  Module({
+    imports: [
+      TypeOrmModule.forRoot({ type: 'postgres', url, poolSize: 10 }),
+      PgPubSubModule.forRoot({ listen, ...options }),
+    ],
+    providers: [Receiver],
+  })(AppModule);
+  const app = await NestFactory.createApplicationContext(AppModule, { logger: ['error', 'warn'] });
+  return { pubsub: app.get(PubSubService), close: () => app.close() };
+}
