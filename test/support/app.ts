@@ -9,7 +9,7 @@ import type {
 import { Test } from '@nestjs/testing';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { PgPubSubModule, PubSubService, type PgPubSubExtras, type PgPubSubOptions } from 'nestjs-pgpubsub';
-import { DataSource } from 'typeorm';
+import { DataSource, type DataSourceOptions } from 'typeorm';
 import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
 import { Mailbox } from './mailbox.js';
 
@@ -19,12 +19,14 @@ export interface LogLine {
 }
 
 export interface TestAppOptions {
-  readonly url: string;
+  readonly url?: string;
   readonly providers?: Provider[];
   readonly controllers?: Type[];
   readonly imports?: ModuleMetadata['imports'];
   readonly options?: PgPubSubOptions & PgPubSubExtras;
   readonly dataSource?: Partial<PostgresDataSourceOptions>;
+  /** What a library for transactions does to the DataSource. */
+  readonly patch?: (dataSource: DataSource) => DataSource;
   /** Replaces `PgPubSubModule.forRoot(options)`. */
   readonly module?: DynamicModule;
 }
@@ -43,11 +45,14 @@ export class TestApp implements AsyncDisposable {
     const log = new Mailbox<LogLine>();
     const module = await Test.createTestingModule({
       imports: [
-        TypeOrmModule.forRoot({
-          type: 'postgres',
-          url: options.url,
-          retryAttempts: 0,
-          ...options.dataSource,
+        TypeOrmModule.forRootAsync({
+          useFactory: () => ({
+            type: 'postgres',
+            retryAttempts: 0,
+            ...(options.url && { url: options.url }),
+            ...options.dataSource,
+          }),
+          ...(options.patch && { dataSourceFactory: patched(options.patch) }),
         }),
         options.module ?? PgPubSubModule.forRoot(options.options),
         ...(options.imports ?? []),
@@ -91,3 +96,8 @@ function collect(log: Mailbox<LogLine>): LoggerService {
     log.push({ level, text: message instanceof Error ? message.message : String(message) });
   return { log: at('log'), warn: at('warn'), error: at('error') };
 }
+
+const patched = (patch: (dataSource: DataSource) => DataSource) => async (given?: DataSourceOptions) => {
+  if (given === undefined) throw new Error('expected options');
+  return patch(await new DataSource(given).initialize());
+};

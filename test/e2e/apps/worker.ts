@@ -1,0 +1,88 @@
+import 'reflect-metadata';
+import { Inject, Injectable, Module, type OnModuleInit } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { Listener, OnGap, PgPubSubModule, PubSubService, type Gap } from 'nestjs-pgpubsub';
+import { DataSource } from 'typeorm';
+
+/**
+ * A process of an application, driven by its parent over IPC: it tells what it receives, and sends what it is told.
+ */
+export type Command =
+  | { readonly type: 'notify'; readonly channel: string; readonly payload: unknown }
+  | {
+      readonly type: 'notifyEach';
+      readonly channel: string;
+      readonly count: number;
+      readonly inTransactions: boolean;
+    }
+  | { readonly type: 'close' };
+
+export type Report =
+  | { readonly type: 'ready' | 'sent' | 'closed' }
+  | { readonly type: 'received'; readonly payload: unknown }
+  | { readonly type: 'gap'; readonly seconds: number }
+  | { readonly type: 'state'; readonly state: string };
+
+const tell = (report: Report): void => void process.send?.(report);
+
+@Injectable()
+class Orders implements OnModuleInit {
+  constructor(@Inject(PubSubService) private readonly pubsub: PubSubService) {}
+
+  onModuleInit(): void {
+    this.pubsub.connection$.subscribe((state) => tell({ type: 'state', state }));
+  }
+
+  @Listener('orders')
+  async receive(payload: unknown): Promise<void> {
+    await Promise.resolve();
+    tell({ type: 'received', payload });
+  }
+
+  @OnGap()
+  onGap({ from, to }: Gap): void {
+    tell({ type: 'gap', seconds: (to.getTime() - from.getTime()) / 1_000 });
+  }
+}
+
+@Module({
+  imports: [
+    TypeOrmModule.forRoot({ type: 'postgres', url: process.env['DATABASE_URL'] ?? '' }),
+    PgPubSubModule.forRoot({ reconnect: { minDelayMs: 50, maxDelayMs: 500 } }),
+  ],
+  providers: [Orders],
+})
+class AppModule {}
+
+const app = await NestFactory.createApplicationContext(AppModule, { logger: ['error'] });
+app.enableShutdownHooks();
+const pubsub = app.get(PubSubService);
+const dataSource = app.get(DataSource);
+
+async function obey(command: Command): Promise<void> {
+  switch (command.type) {
+    case 'notify':
+      await pubsub.notify(command.channel, command.payload);
+      return tell({ type: 'sent' });
+    case 'notifyEach':
+      for (let id = 0; id < command.count; id++) {
+        if (command.inTransactions)
+          await dataSource.transaction((manager) => pubsub.notify(command.channel, { id }, { manager }));
+        else await pubsub.notify(command.channel, { id });
+      }
+      return tell({ type: 'sent' });
+    case 'close':
+      process.off('message', onMessage);
+      await app.close();
+      tell({ type: 'closed' });
+      process.channel?.unref(); // nothing else may keep the process alive
+      return;
+    default:
+      return command satisfies never;
+  }
+}
+
+const onMessage = (command: Command): void => void obey(command);
+process.on('message', onMessage);
+tell({ type: 'ready' });

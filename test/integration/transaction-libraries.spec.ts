@@ -1,0 +1,110 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Column, Entity, PrimaryGeneratedColumn, type EntityManager } from 'typeorm';
+import {
+  StorageDriver,
+  Transactional,
+  addTransactionalDataSource,
+  initializeTransactionalContext,
+} from 'typeorm-transactional';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { TestApp } from '../support/app.js';
+import { TestDatabase } from '../support/database.js';
+import { collector, payloadsOf } from '../support/listeners.js';
+
+@Entity()
+class Order {
+  @PrimaryGeneratedColumn()
+  id!: number;
+  @Column('text')
+  name!: string;
+}
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await TestDatabase.create();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+
+const entities = { entities: [Order], synchronize: true };
+
+it('joins the transaction of a repository', async () => {
+  const { provider, received } = collector('orders');
+  await using app = await TestApp.start({ url: database.url, providers: [provider], dataSource: entities });
+  const work = (fails: boolean) =>
+    app.dataSource.transaction(async (manager) => {
+      const orders = manager.getRepository(Order);
+      const { id } = await orders.save({ name: 'first' });
+      await app.pubsub.notify('orders', { fails }, { manager: orders });
+      if (fails) throw new Error(`order ${id} fails`);
+    });
+  await expect(work(true)).rejects.toThrow('fails');
+  await work(false);
+  expect((await received.next()).payload).toEqual({ fails: false });
+});
+
+it('joins the transaction of the option `executor`, and none where there is none', async () => {
+  const current = new AsyncLocalStorage<EntityManager>();
+  const { provider, received } = collector('orders');
+  await using app = await TestApp.start({
+    url: database.url,
+    providers: [provider],
+    options: { executor: () => current.getStore() },
+  });
+  const rolledBack = app.dataSource.transaction((manager) =>
+    current.run(manager, async () => {
+      await app.pubsub.notify('orders', 'rolled back');
+      throw new Error('no');
+    }),
+  );
+  await expect(rolledBack).rejects.toThrow('no');
+  await app.dataSource.transaction((manager) =>
+    current.run(manager, () => app.pubsub.notify('orders', 'committed')),
+  );
+  await app.pubsub.notify('orders', 'alone');
+  expect(payloadsOf(await received.take(2))).toEqual(['committed', 'alone']);
+});
+
+it("joins typeorm-transactional's transactions, and only those: callers at the same time stay apart", async () => {
+  initializeTransactionalContext({ storageDriver: StorageDriver.ASYNC_LOCAL_STORAGE });
+  const { provider, received } = collector<string>('orders');
+  await using app = await TestApp.start({
+    url: database.url,
+    providers: [provider],
+    dataSource: entities,
+    patch: addTransactionalDataSource,
+  });
+  const { pubsub, dataSource } = app;
+
+  class Service {
+    @Transactional()
+    async place(name: string, fails: boolean) {
+      await dataSource.getRepository(Order).save({ name });
+      await Promise.all([pubsub.notify('orders', name), pubsub.notify('orders', `${name}!`)]);
+      if (fails) throw new Error('no');
+    }
+  }
+  const service = new Service();
+  const outcomes = await Promise.allSettled([
+    service.place('rolled back', true),
+    pubsub.notify('orders', 'outside'),
+    service.place('committed', false),
+    pubsub.notify('orders', 'outside too'),
+    service.place('rolled back too', true),
+  ]);
+  expect(outcomes.map(({ status }) => status)).toEqual([
+    'rejected',
+    'fulfilled',
+    'fulfilled',
+    'fulfilled',
+    'rejected',
+  ]);
+  await pubsub.notify('orders', 'end');
+  await received.find(({ payload }) => payload === 'end');
+  expect(payloadsOf(received.all).toSorted((a, b) => a.localeCompare(b))).toEqual([
+    'committed',
+    'committed!',
+    'end',
+    'outside',
+    'outside too',
+  ]);
+});

@@ -1,0 +1,82 @@
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { EventStream } from './event-stream.js';
+import { Mailbox } from './mailbox.js';
+
+const PROGRAM = fileURLToPath(new URL('../../sample-app/dist/main.js', import.meta.url));
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** Of an answer in JSON. */
+  readonly body: unknown;
+}
+
+/** One process of the built sample application; ended when disposed of. */
+export class SampleApp implements AsyncDisposable {
+  /** What it printed, line by line. */
+  readonly output = new Mailbox<string>();
+  readonly exit = new Mailbox<Exit>();
+  private readonly child: ChildProcessByStdio<null, Readable, Readable>;
+
+  private constructor(env: NodeJS.ProcessEnv) {
+    this.child = spawn(process.execPath, [PROGRAM], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...env, NO_COLOR: '1' },
+    });
+    for (const stream of [this.child.stdout, this.child.stderr])
+      createInterface(stream).on('line', this.output.push);
+    // "close" comes after the last line
+    this.child.once('close', (code, signal) => this.exit.push({ code, signal }));
+  }
+
+  /** With this environment and nothing else; it may end at once. */
+  static run(env: NodeJS.ProcessEnv): SampleApp {
+    return new SampleApp(env);
+  }
+
+  /** On a free port; resolves when it says that it can be opened. */
+  static async start(databaseUrl: string): Promise<SampleApp> {
+    const app = new SampleApp({ PORT: '0', DATABASE_URL: databaseUrl });
+    await Promise.race([app.output.find((line) => line.includes('Open http')), app.exit.find(() => true)]);
+    if (app.exit.all.length > 0)
+      throw new Error(`the sample application ended:\n${app.output.all.join('\n')}`);
+    return app;
+  }
+
+  /** Where it says it can be opened. */
+  get origin(): string {
+    return /Open (http:\S+)/.exec(this.output.all.join('\n'))?.[1] ?? '';
+  }
+
+  async request(method: 'GET' | 'POST' | 'PATCH', path: string, body?: unknown): Promise<Answer> {
+    const json = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+    const response = await fetch(this.origin + path, { method, ...(body !== undefined && json) });
+    const text = await response.text();
+    const isJson = response.headers.get('content-type')?.includes('json') ?? false;
+    const { status, headers } = response;
+    return { status, headers, text, body: isJson ? JSON.parse(text) : undefined };
+  }
+
+  feed(): Promise<EventStream> {
+    return EventStream.open(`${this.origin}/feed`);
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.exit.all.length > 0) return;
+    this.kill('SIGTERM');
+    await this.exit.find(() => true).catch(() => this.kill('SIGKILL'));
+  }
+}
