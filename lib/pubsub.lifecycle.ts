@@ -90,12 +90,13 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   }
 
   private chosen(listeners: readonly ListenerDefinition[]): readonly ListenerDefinition[] {
-    const { listen } = this.parts.options;
-    if (typeof listen === 'boolean') return listen ? listeners : [];
+    const { options, registry } = this.parts;
+    if (typeof options.listen === 'boolean') return options.listen ? listeners : [];
     const known = new Set(listeners.map(({ channel }) => channel.name));
-    const unknown = listen.find((channel) => !known.has(channel));
+    const wanted = options.listen.map((channel) => registry.resolve(channel as ChannelLike).name); // which throws for anything else
+    const unknown = wanted.find((channel) => !known.has(channel));
     if (unknown !== undefined) throw unknownListenChannel(unknown, [...known]);
-    return listeners.filter(({ channel }) => listen.includes(channel.name));
+    return listeners.filter(({ channel }) => wanted.includes(channel.name));
   }
 
   private attach({ name, channel, concurrency, context, invoke }: ListenerDefinition): void {

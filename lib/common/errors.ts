@@ -34,6 +34,14 @@ export class PgPubSubError extends Error {
   }
 }
 
+/**
+ * Thrown by the handler of a stored notification: trying again cannot help, it goes to the dead letters at once. For
+ * a broadcast, which is never tried again, it is an error like any other.
+ */
+export class NonRetryableError extends Error {
+  override readonly name = 'NonRetryableError';
+}
+
 /** What a value looks like in an error message: short, and never more than a line. */
 export function describeValue(value: unknown): string {
   if (typeof value === 'string')

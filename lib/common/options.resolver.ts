@@ -34,7 +34,7 @@ const heartbeatShape = v.strictObject({
   timeoutMs: v.optional(milliseconds(1), HEARTBEAT_DEFAULTS.timeoutMs),
 });
 
-const listenMessage = 'true, false or a list of channel names';
+const listenMessage = 'true, false or a list of channels';
 const connectionMessage = 'a URL or a configuration of pg.Client';
 const verifyMessage = '"error", "warn" or false';
 
@@ -45,7 +45,7 @@ const optionsShape = v.strictObject({
   dataSource: v.optional(nonEmptyString),
   isGlobal: v.optional(v.boolean()),
   connection: v.optional(v.custom<string | ClientConfig>((value) => isConnection(value), connectionMessage)),
-  listen: v.optional(v.union([v.boolean(), v.array(v.string())], listenMessage), OPTION_DEFAULTS.listen),
+  listen: v.optional(v.union([v.boolean(), v.array(v.unknown())], listenMessage), OPTION_DEFAULTS.listen),
   schema: v.optional(nonEmptyString),
   synchronize: v.optional(v.boolean(), OPTION_DEFAULTS.synchronize),
   verifySchema: v.optional(

@@ -158,11 +158,12 @@ export interface PgPubSubOptions {
   connection?: string | ClientConfig;
   /**
    * Which `@Listener` methods run in this process. `true`: all. `false`: none, this process only publishes, and
-   * opens no LISTEN connection until `observe()` or `listen()` ask for one. A list of channels: only theirs.
+   * opens no LISTEN connection until `observe()` or `listen()` ask for one. A list of channels (names or
+   * definitions): only theirs.
    *
    * @defaultValue `true`
    */
-  listen?: boolean | readonly string[];
+  listen?: boolean | readonly (string | { readonly name: string })[];
   /** Schema of the library's own tables and functions. Without it the DataSource's. */
   schema?: string;
   /**
@@ -229,7 +230,7 @@ export interface PgPubSubOptions {
 export interface ResolvedOptions {
   readonly name: string;
   readonly connection: string | ClientConfig | undefined;
-  readonly listen: boolean | readonly string[];
+  readonly listen: boolean | readonly unknown[];
   readonly schema: string | undefined;
   readonly synchronize: boolean;
   readonly verifySchema: 'error' | 'warn' | false;

@@ -223,7 +223,8 @@ export class ListenConnection {
   }
 
   private async wait(ms: number): Promise<void> {
-    await delay(ms, undefined, { signal: this.stopped.signal, ref: false }).catch(() => undefined);
+    // Keeps the process alive: without a server, a worker may have nothing else that does.
+    await delay(ms, undefined, { signal: this.stopped.signal }).catch(() => undefined);
   }
 }
 

@@ -50,23 +50,24 @@ export class SelfTest {
   /** Resolves only when the notification could not be sent, with the reason. */
   private send(token: string): Promise<string> {
     return new Promise((resolve) => {
-      this.pool()
-        .query(probe, [this.channel, token])
-        .catch((error: unknown) => resolve(messageOf(error)));
+      this.query(probe, [this.channel, token]).catch((error: unknown) => resolve(messageOf(error)));
     });
   }
 
   private async diagnose(session: ListenSession): Promise<string> {
     const done = new AbortController();
     const timeout = delay(this.timeoutMs, undefined, { signal: done.signal }).catch(() => undefined);
-    const asked = Promise.all([
-      session.execute(identify).then(({ rows }) => rows as unknown),
-      this.pool().query(identify),
-    ]);
+    const listener = session.execute(identify).then(({ rows }): unknown => rows);
+    const asked = Promise.all([listener, this.query(identify)]);
     const answers = await Promise.race([asked.catch(() => undefined), timeout]);
     done.abort();
     if (answers === undefined) return 'the DataSource did not answer in time: is its pool exhausted?';
     return compare(session.processId, identityOf(answers[0]), identityOf(answers[1]));
+  }
+
+  /** Whatever goes wrong is a rejection, also what is thrown at once. */
+  private async query(sql: string, parameters?: unknown[]): Promise<unknown> {
+    return this.pool().query(sql, parameters);
   }
 }
 

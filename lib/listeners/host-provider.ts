@@ -24,7 +24,7 @@ export class HostProvider {
     // a factory's "metatype" is the factory; a request-scoped class has no instance
     const prototype: unknown = isObject(instance)
       ? Object.getPrototypeOf(instance)
-      : wrapper.isNotMetatype || wrapper.inject
+      : wrapper.isNotMetatype
         ? undefined
         : wrapper.metatype?.prototype;
     return isObject(prototype) ? new HostProvider(wrapper, prototype) : undefined;

@@ -67,6 +67,24 @@ it('listens again after the server ends the session, reports the gap, and keeps 
   );
 });
 
+it('listens to all channels in one round trip', async () => {
+  const { app } = await startListening();
+  await using _app = app;
+  const sql = "select query from pg_stat_activity where datname = $1 and application_name like '%:listen'";
+  const last = async () => (await database.query<{ query: string }>(sql, [database.name]))[0]?.query;
+  app.pubsub.observe('a', 'b').subscribe();
+  app.pubsub.observe('c').subscribe();
+  await eventually(
+    async () => (await last()) === 'listen "a"; listen "b"; listen "c"',
+    'three are listened to at once',
+  );
+  const gap = new Mailbox<Gap>();
+  app.pubsub.gaps$.subscribe(gap.push);
+  await database.terminateListeners();
+  await gap.next();
+  expect(await last()).toMatch(/^listen "pgpubsub:.*"; listen "orders"; listen "a"; listen "b"; listen "c"$/);
+});
+
 it('survives being ended again and again', async () => {
   const { app, received, gaps } = await startListening();
   await using _app = app;

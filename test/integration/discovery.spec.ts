@@ -1,6 +1,13 @@
 import { Controller, Get, Inject, Injectable, Module, Scope } from '@nestjs/common';
 import { NestFactory, REQUEST } from '@nestjs/core';
-import { Listener, OnGap, PgPubSubModule, PubSubService, type ListenerOptions } from 'nestjs-pgpubsub';
+import {
+  Listener,
+  OnGap,
+  PgPubSubModule,
+  PubSubService,
+  defineChannel,
+  type ListenerOptions,
+} from 'nestjs-pgpubsub';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { TestApp } from '../support/app.js';
@@ -201,7 +208,11 @@ it('runs what the option "listen" says: all, none, or those of some channels', a
   const orders = collector('orders');
   const others = collector('others');
   const providers = [orders.provider, others.provider];
-  await using chosen = await TestApp.start({ url: database.url, providers, options: { listen: ['others'] } });
+  await using chosen = await TestApp.start({
+    url: database.url,
+    providers,
+    options: { listen: [defineChannel('others')] },
+  });
   await chosen.pubsub.notify('orders', 1);
   await chosen.pubsub.notify('others', 2);
   expect((await others.received.next()).payload).toBe(2);

@@ -73,16 +73,14 @@ async function obey(command: Command): Promise<void> {
       }
       return tell({ type: 'sent' });
     case 'close':
-      process.off('message', onMessage);
       await app.close();
       tell({ type: 'closed' });
-      process.channel?.unref(); // nothing else may keep the process alive
       return;
     default:
       return command satisfies never;
   }
 }
 
-const onMessage = (command: Command): void => void obey(command);
-process.on('message', onMessage);
+process.on('message', (command: Command) => void obey(command));
 tell({ type: 'ready' });
+process.channel?.unref(); // only what the application itself holds may keep the process alive
