@@ -1,0 +1,16 @@
+import { Body, Controller, Post } from '@nestjs/common';
+import { z } from 'zod';
+import { text } from '../text.schema.js';
+import { AuthorsService } from './authors.service.js';
+
+const NewAuthor = z.object({ name: text(100) });
+
+@Controller('authors')
+export class AuthorsController {
+  constructor(private readonly authors: AuthorsService) {}
+
+  @Post()
+  create(@Body({ schema: NewAuthor }) { name }: z.infer<typeof NewAuthor>) {
+    return this.authors.create(name);
+  }
+}

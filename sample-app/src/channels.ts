@@ -1,0 +1,22 @@
+import { defineChannel } from 'nestjs-pgpubsub';
+import { z } from 'zod';
+
+const id = z.int().positive();
+
+/** An author has joined, and has a first post. Sent in the transaction that creates both. */
+export const AuthorFeed = defineChannel('author_feed', {
+  schema: z.object({ authorId: id, name: z.string(), postId: id }),
+});
+
+/** A post has been read, on this day (UTC). */
+export const PostReads = defineChannel('post_reads', {
+  schema: z.object({ postId: id, date: z.iso.date() }),
+});
+
+/** A post is no longer what it was: forget what you remember of it. Sent in the transaction that changes it. */
+export const PostChanged = defineChannel('post_changed', {
+  schema: z.object({ id }),
+});
+
+/** What the feed shows. */
+export const FEED_CHANNELS = [AuthorFeed, PostReads, PostChanged] as const;

@@ -1,0 +1,38 @@
+import { Injectable } from '@nestjs/common';
+import { PubSubService } from 'nestjs-pgpubsub';
+import { DataSource } from 'typeorm';
+import { PostChanged, PostReads } from '../channels.js';
+import { PostCache } from './post-cache.service.js';
+import { Post } from './post.entity.js';
+
+@Injectable()
+export class PostsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly pubsub: PubSubService,
+    private readonly cache: PostCache,
+  ) {}
+
+  /** The post, and whether the cache had it; tells every process that it has been read. */
+  async read(id: number): Promise<{ post: Post; isCached: boolean } | null> {
+    const cached = this.cache.find(id);
+    const post = await (cached ?? this.cache.add(id, this.load(id)));
+    if (post === null) return null;
+    await this.pubsub.notify(PostReads, { postId: id, date: new Date().toISOString().slice(0, 10) });
+    return { post, isCached: cached !== undefined };
+  }
+
+  /** Changes the post and tells every process, if and only if the change is committed. */
+  update(id: number, content: string): Promise<Post | null> {
+    return this.dataSource.transaction(async (manager) => {
+      const { affected } = await manager.update(Post, { id }, { content });
+      if (!affected) return null;
+      await this.pubsub.notify(PostChanged, { id }, { manager });
+      return manager.findOneBy(Post, { id });
+    });
+  }
+
+  private load(id: number): Promise<Post | null> {
+    return this.dataSource.manager.findOneBy(Post, { id });
+  }
+}
