@@ -1,0 +1,33 @@
+// @ts-check
+
+/** Runs checks, prints a line for each as it ends, and counts them. One that fails does not stop the others. */
+export class Checks {
+  passed = 0;
+  failed = 0;
+
+  /**
+   * Resolves with whether it passed.
+   * @param {string} name
+   * @param {() => unknown} act throws or rejects when the check fails
+   * @returns {Promise<boolean>}
+   */
+  async check(name, act) {
+    const startedAt = performance.now();
+    const seconds = () => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
+    try {
+      await act();
+      this.passed += 1;
+      console.log(`ok    ${name} (${seconds()})`);
+      return true;
+    } catch (error) {
+      this.failed += 1;
+      const reason = error instanceof Error ? error.message : String(error);
+      console.log(`FAIL  ${name} (${seconds()})\n${reason.replaceAll(/^/gm, '      ')}`);
+      return false;
+    }
+  }
+
+  get summary() {
+    return `${this.passed} passed, ${this.failed} failed`;
+  }
+}

@@ -1,0 +1,98 @@
+// @ts-check
+/**
+ * `npm run test:consumers`: installs the packed library into small applications of every supported kind, compiles
+ * them against its declarations, and runs them together on one database, where each must receive what every other
+ * one sends.
+ */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { startPostgres } from '../../tools/embedded-postgres.js';
+import { Checks } from './checks.js';
+import { run } from './command.js';
+import { Consumer } from './consumer.js';
+import { RunningApp } from './running-app.js';
+
+const root = path.join(import.meta.dirname, '..', '..');
+const checks = new Checks();
+
+const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pgpubsub-consumers-'));
+process.on('exit', () => fs.rmSync(directory, { recursive: true, force: true, maxRetries: 3 }));
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1)); // applications end with their IPC
+
+const tarball = await pack();
+const floor = new Consumer('nest11-floor', directory);
+const all = [new Consumer('nest11-commonjs', directory), floor, new Consumer('nest12-esm', directory)];
+
+await checks.check('nest11-floor has the lowest version of every peer', () => assertFloors(floor));
+const usable = await succeeding(all, async (consumer) => {
+  const isInstalled = await checks.check(`${consumer.name} installs`, () => consumer.install(tarball));
+  return isInstalled && checks.check(`${consumer.name} compiles`, () => consumer.compile());
+});
+await runTogether(usable);
+
+console.log(checks.summary);
+process.exitCode = checks.failed === 0 ? 0 : 1;
+
+/** The library as it would be published, from the `dist/` that was just built. */
+async function pack() {
+  await run('npm', ['pack', '--ignore-scripts', '--pack-destination', directory], root);
+  const file = fs.readdirSync(directory).find((name) => name.endsWith('.tgz'));
+  assert(file !== undefined, 'expected npm pack to write a tarball');
+  return path.join(directory, file);
+}
+
+/** What the peer ranges promise is what runs here: `^11.0.0 || ^12.0.0` begins at 11.0.0. */
+function assertFloors(/** @type {Consumer} */ { dependencies }) {
+  /** @type {{ peerDependencies: Record<string, string> }} */
+  const { peerDependencies } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
+  const promised = Object.entries(peerDependencies).map(([peer, range]) => [peer, /[\d.]+/.exec(range)?.[0]]);
+  const pinned = Object.keys(peerDependencies).map((peer) => [peer, dependencies[peer]]);
+  assert.deepEqual(pinned, promised);
+}
+
+/** @param {readonly Consumer[]} consumers */
+async function runTogether(consumers) {
+  const server = await startPostgres();
+  const started = consumers.map(({ name, program }) => new RunningApp(name, program, server.url));
+  try {
+    const apps = await succeeding(started, (app) => checks.check(`${app.name} starts`, () => app.ready()));
+    for (const app of apps) app.greet();
+    for (const receiver of apps) for (const sender of apps) await checkGreetings(receiver, sender);
+    await Promise.all(apps.map(checkEnd));
+  } finally {
+    for (const app of started) app.kill();
+    await server.stop();
+  }
+}
+
+/**
+ * A sender begins with a transaction that is rolled back, goes on with one that commits, and ends without one.
+ * @param {RunningApp} receiver
+ * @param {RunningApp} sender
+ */
+async function checkGreetings(receiver, sender) {
+  const expected = ['transaction', 'pool'];
+  await checks.check(`${receiver.name} hears ${sender.name}, in a transaction and outside`, async () => {
+    assert.deepEqual(await receiver.greetingsOf(sender, 'heard'), expected);
+    assert.deepEqual(await receiver.greetingsOf(sender, 'observed'), expected);
+  });
+}
+
+/** @param {RunningApp} app */
+async function checkEnd(app) {
+  await checks.check(`${app.name} ends by itself after app.close()`, () => app.close());
+  await checks.check(`${app.name} logs no warning`, () => assert.equal(app.output, ''));
+}
+
+/**
+ * Does the same with all at once; resolves with those for which it went well.
+ * @template T
+ * @param {readonly T[]} items
+ * @param {(item: T) => Promise<boolean>} act
+ */
+async function succeeding(items, act) {
+  const results = await Promise.all(items.map(act));
+  return items.filter((_, index) => results[index]);
+}
