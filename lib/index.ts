@@ -1,6 +1,6 @@
 export { ChannelDefinition, DELIVERIES, defineChannel } from './channels/channel.definition.js';
 export type { ChannelOptions, Delivery, PayloadCodec } from './channels/channel.definition.js';
-export type { ChannelLike } from './channels/channel.registry.js';
+export type { ChannelLike, PayloadOf } from './channels/channel.registry.js';
 export type { Notification } from './channels/notification.js';
 export { MAX_NOTIFY_BYTES } from './channels/payload.codec.js';
 export type { SchemaIssue, SchemaResult, StandardSchema } from './channels/standard-schema.js';

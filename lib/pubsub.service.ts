@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { merge, type Observable } from 'rxjs';
 import type { ChannelDefinition } from './channels/channel.definition.js';
-import type { ChannelLike } from './channels/channel.registry.js';
+import type { ChannelLike, PayloadOf } from './channels/channel.registry.js';
 import type { Notification } from './channels/notification.js';
 import { PgPubSubError, describeValue } from './common/errors.js';
 import type { ConnectionState, Gap } from './common/facts.js';
@@ -56,19 +56,26 @@ export class PubSubService {
    * whoever they are; all share the one LISTEN connection of the process. Completes when the application closes.
    * `pubsub.gaps$` tells when some may have been missed.
    */
-  observe<T = unknown>(...channels: ChannelLike<T>[]): Observable<Notification<T>> {
+  observe<T = unknown>(...channels: string[]): Observable<Notification<T>>;
+  observe<const C extends readonly ChannelLike[]>(
+    ...channels: C
+  ): Observable<Notification<PayloadOf<C[number]>>>;
+  observe<T>(...channels: ChannelLike<T>[]): Observable<Notification<T>>;
+  observe(...channels: ChannelLike[]): Observable<Notification> {
     const definitions = this.broadcasts(channels, 'observe()');
-    const streams = definitions.map((definition) => this.parts.dispatcher.observe(definition));
-    return merge(...streams) as Observable<Notification<T>>; // T is what the sender and the schema agreed upon
+    return merge(...definitions.map((definition) => this.parts.dispatcher.observe(definition)));
   }
 
   /**
    * The same for `for await`. It receives from the call on; what is not consumed yet waits in a buffer (option
    * `buffer`). Leaving the loop ends it; so does the end of the application.
    */
-  listen<T = unknown>(...channels: ChannelLike<T>[]): NotificationStream<T> {
+  listen<T = unknown>(...channels: string[]): NotificationStream<T>;
+  listen<const C extends readonly ChannelLike[]>(...channels: C): NotificationStream<PayloadOf<C[number]>>;
+  listen<T>(...channels: ChannelLike<T>[]): NotificationStream<T>;
+  listen(...channels: ChannelLike[]): NotificationStream<unknown> {
     const { options, report } = this.parts;
-    return new NotificationIterator(this.observe(...channels), options.buffer, report);
+    return new NotificationIterator(this.observe<unknown>(...channels), options.buffer, report);
   }
 
   /** The state of the LISTEN connection, now and at every change. */

@@ -6,6 +6,9 @@ import { ChannelDefinition, plainChannel } from './channel.definition.js';
 /** What is accepted wherever a channel is asked for: its name or its definition. */
 export type ChannelLike<T = unknown> = string | ChannelDefinition<T>;
 
+/** The payload of a channel: `PayloadOf<typeof Orders>`; `unknown` for a mere name. */
+export type PayloadOf<C> = C extends ChannelDefinition<infer T> ? T : unknown;
+
 /**
  * The channels one instance knows by name. Owned by the module; filled by `forFeature()`, by listeners and by the
  * definitions that are sent to; lives as long as the instance.

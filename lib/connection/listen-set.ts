@@ -1,6 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ListenSession } from './listen-session.js';
 import { changeListens } from './listen.sql.js';
+
+/** Many round trips to a server that answers. */
+const ACTIVE_TIMEOUT_MS = 100;
 
 /**
  * Keeps what the session LISTENs to equal to the channels that are wanted: everything in one round trip when a
@@ -53,9 +57,16 @@ export class ListenSet {
     return this.pass !== undefined && this.wanted.has(channel) && !this.active.has(channel);
   }
 
-  /** Resolves when `channel` is in force, if it is wanted and there is a session: what is sent then is heard. */
+  /**
+   * Resolves when `channel` is in force: what is sent then is heard. At once when there is nothing to wait for; after
+   * `ACTIVE_TIMEOUT_MS` in any case, because who waits may hold locks, and the link may be dead.
+   */
   async whenActive(channel: string): Promise<void> {
-    while (this.isPending(channel)) await this.pass;
+    const done = new AbortController();
+    const timeout = delay(ACTIVE_TIMEOUT_MS, undefined, { signal: done.signal }).catch(() => undefined);
+    const deadline = performance.now() + ACTIVE_TIMEOUT_MS;
+    while (this.isPending(channel) && performance.now() < deadline) await Promise.race([this.pass, timeout]);
+    done.abort();
   }
 
   private align(): void {

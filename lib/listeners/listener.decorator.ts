@@ -57,7 +57,8 @@ export function Listener<T>(channel: ChannelLike<T>, options: ListenerOptions = 
 
 /**
  * Calls the method with a {@link Gap} whenever broadcasts may have been missed: the LISTEN connection was down, and
- * is in force again. The place to clear a cache.
+ * is in force again. The place to clear a cache. It comes when the time is over: who cannot bear a stale value until then
+ * goes by `pubsub.connection$` as well, and bypasses the cache while that is not `'listening'`.
  */
 export function OnGap(options: GapHandlerOptions = {}): MethodDecorator {
   return appendTo(GAP_HANDLERS, options);

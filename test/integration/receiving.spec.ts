@@ -166,3 +166,19 @@ it('opens no connection in a process that only publishes, until somebody observe
   expect((await received.next()).payload).toBe(2);
   expect(states).toEqual(['closed', 'connecting', 'listening']);
 });
+
+it('infers the payloads of several definitions', async () => {
+  const Orders = defineChannel<{ order: number }>('typed_orders');
+  const Users = defineChannel<{ user: string }>('typed_users');
+  await using app = await TestApp.start({ url: database.url });
+  await using iterator = app.pubsub.listen(Orders, Users);
+  await app.pubsub.notify(Orders, { order: 1 });
+  await app.pubsub.notify(Users, { user: 'a' });
+  const first = await iterator.next();
+  const second = await iterator.next();
+  const payloads: ({ order: number } | { user: string } | undefined)[] = [
+    first.value?.payload,
+    second.value?.payload,
+  ];
+  expect(payloads).toEqual([{ order: 1 }, { user: 'a' }]);
+});
