@@ -9,7 +9,8 @@ export default defineConfig({
   resolve: { alias: { 'nestjs-pgpubsub': fromHere('./lib/index.ts') } },
   test: {
     projects: [
-      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.spec.ts'] } },
+      // no state to keep apart: starting workers would take longer than the tests
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.spec.ts'], isolate: false } },
       {
         extends: true,
         test: { name: 'integration', include: ['test/integration/**/*.spec.ts'], ...database },

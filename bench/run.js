@@ -9,8 +9,9 @@ import { startPostgres } from '../tools/embedded-postgres.js';
 import latency from './tables/latency.js';
 import publish from './tables/publish.js';
 import receive from './tables/receive.js';
+import trigger from './tables/trigger.js';
 
-const tables = { publish, receive, latency };
+const tables = { publish, receive, latency, trigger };
 
 const { values } = parseArgs({
   options: {

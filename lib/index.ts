@@ -1,6 +1,7 @@
 export { ChannelDefinition, DELIVERIES, defineChannel } from './channels/channel.definition.js';
 export type { ChannelOptions, Delivery, PayloadCodec } from './channels/channel.definition.js';
 export type { ChannelLike, PayloadOf } from './channels/channel.registry.js';
+export type { EntityChange, EntityClass, Operation } from './channels/entity-change.js';
 export type { Notification } from './channels/notification.js';
 export { MAX_NOTIFY_BYTES } from './channels/payload.codec.js';
 export type { SchemaIssue, SchemaResult, StandardSchema } from './channels/standard-schema.js';
@@ -21,7 +22,15 @@ export type {
 export { OVERFLOW_POLICIES } from './common/overflow.js';
 export type { OverflowPolicy } from './common/overflow.js';
 export type { SqlExecutor } from './common/sql-executor.js';
-export { Listener, OnGap } from './listeners/listener.decorator.js';
+export {
+  Listener,
+  OnChange,
+  OnDelete,
+  OnGap,
+  OnInsert,
+  OnTruncate,
+  OnUpdate,
+} from './listeners/listener.decorator.js';
 export type { GapHandlerOptions, ListenerOptions } from './listeners/listener.decorator.js';
 export { PGPUBSUB_CONTEXT } from './listeners/listener.invoker.js';
 export { Ctx, Payload } from './listeners/parameters.decorator.js';
@@ -29,3 +38,11 @@ export { InjectPubSub, PgPubSubModule, getPubSubToken } from './pg-pubsub.module
 export type { NotifyOptions } from './publishing/publisher.js';
 export { PubSubService } from './pubsub.service.js';
 export type { NotificationStream } from './pubsub.service.js';
+export type { InTransactionOptions, TransactionalWork } from './publishing/transaction-settings.js';
+export { createNotifyTrigger, dropNotifyTrigger } from './triggers/migration-helpers.js';
+export type { NotifyTriggerLiterals } from './triggers/migration-helpers.js';
+export { NotifyChanges } from './triggers/notify-changes.decorator.js';
+export type { NotifyChangesOptions } from './triggers/notify-changes.decorator.js';
+export type { TriggerDeclaration } from './triggers/trigger.resolver.js';
+export { withPgPubSub } from './triggers/with-pg-pubsub.js';
+export type { WithPgPubSubOptions } from './triggers/with-pg-pubsub.js';

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import {
   Inject,
   Injectable,
@@ -10,13 +10,15 @@ import { ApplicationConfig, DiscoveryService, ExternalContextCreator, MetadataSc
 import { filter } from 'rxjs';
 import type { ChannelLike } from './channels/channel.registry.js';
 import { PgPubSubError } from './common/errors.js';
-import { contains } from './common/json.js';
 import { PARTS } from './common/tokens.js';
 import { assertUsable } from './connection/listen-config.js';
 import { ListenerQueue } from './dispatch/listener-queue.js';
 import type { GapHandler, ListenerDefinition } from './listeners/listener.definition.js';
 import { ListenerExplorer, type Discovered } from './listeners/listener.explorer.js';
 import type { PubSubParts } from './pubsub.parts.js';
+import { EntityChannels } from './triggers/entity-channels.js';
+import { findDrift, schemaDrifted } from './triggers/schema.verifier.js';
+import { declaredTriggers, synchronizeTriggers } from './triggers/with-pg-pubsub.js';
 
 /** What `forFeature()` provides: channels to be known by name. */
 export class ChannelFeature {
@@ -33,6 +35,7 @@ export class ChannelFeature {
 @Injectable()
 export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
   private readonly queues: ListenerQueue[] = [];
+  private areEntitiesPrepared = false;
 
   constructor(
     @Inject(PARTS) private readonly parts: PubSubParts,
@@ -47,7 +50,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   }
 
   /** Early, so that `notify('name')` in the application's own hooks finds its channels defined. */
-  onModuleInit(): void {
+  async onModuleInit(): Promise<void> {
     const instances = this.instanceNames();
     if (instances.filter((name) => name === this.name).length > 1) throw duplicateInstance(this.name);
     for (const { channels, pubsub } of this.found(ChannelFeature)) {
@@ -55,11 +58,13 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
       if (pubsub !== this.name) continue;
       for (const channel of channels) this.parts.registry.resolve(channel);
     }
+    if (this.parts.dataSource.isInitialized) await this.prepareEntities();
   }
 
   /** Every `onModuleInit` is done: providers are ready to handle what arrives. */
   async onApplicationBootstrap(): Promise<void> {
     assertUsable(this.parts.dataSource);
+    await this.prepareEntities();
     try {
       const { listeners, gapHandlers } = await this.explore();
       const chosen = this.chosen(listeners);
@@ -75,6 +80,28 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   /** Before TypeORM closes its pool and Nest its server, whose open responses the completed subjects end. */
   async onModuleDestroy(): Promise<void> {
     await this.close();
+  }
+
+  /** Entities become channels, once it is sure that their triggers are there. */
+  private async prepareEntities(): Promise<void> {
+    if (this.areEntitiesPrepared) return;
+    this.areEntitiesPrepared = true;
+    const { dataSource, options, registry } = this.parts;
+    if (dataSource.options.type !== 'postgres') return;
+    const triggers = declaredTriggers(dataSource);
+    if (triggers.length === 0) return;
+    if (options.synchronize) await synchronizeTriggers(dataSource);
+    else await this.verifyTriggers();
+    registry.useEntities(await EntityChannels.load(dataSource, triggers));
+  }
+
+  private async verifyTriggers(): Promise<void> {
+    const { dataSource, options, report } = this.parts;
+    if (options.verifySchema === false) return;
+    const drift = await findDrift(dataSource);
+    if (drift.length === 0) return;
+    if (options.verifySchema === 'error') throw schemaDrifted(drift);
+    report({ type: 'drifted', error: schemaDrifted(drift) });
   }
 
   private explore(): Promise<Discovered> {
@@ -99,7 +126,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     return listeners.filter(({ channel }) => wanted.includes(channel.name));
   }
 
-  private attach({ name, channel, concurrency, context, invoke }: ListenerDefinition): void {
+  private attach({ name, channel, concurrency, accepts, invoke }: ListenerDefinition): void {
     const { dispatcher, options, report } = this.parts;
     const queue = new ListenerQueue({
       channel: channel.name,
@@ -111,10 +138,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     });
     this.queues.push(queue);
     const notifications = dispatcher.observe(channel);
-    const wanted =
-      context === undefined
-        ? notifications
-        : notifications.pipe(filter((sent) => contains(sent.context, context)));
+    const wanted = accepts === undefined ? notifications : notifications.pipe(filter(accepts));
     wanted.subscribe((notification) => queue.push(notification));
   }
 
@@ -155,6 +179,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     );
     await Promise.all(this.queues.map((queue) => queue.close(shutdown.signal)));
     settled.abort();
+    await turn(); // those that end on their signal have ended then
     const listeners = this.queues.filter(({ isRunning }) => isRunning).map(({ name }) => name);
     if (listeners.length > 0) report({ type: 'abandoned', listeners, afterMs });
   }

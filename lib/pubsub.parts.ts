@@ -9,6 +9,7 @@ import { createNotificationFactory } from './dispatch/broadcast-notification.js'
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { PubSubLogger, type LineLogger } from './observability/pubsub.logger.js';
 import { Publisher } from './publishing/publisher.js';
+import { TransactionSettings } from './publishing/transaction-settings.js';
 
 /** The parts of one instance, wired. Nothing here runs before `PubSubLifecycle` starts it. */
 export interface PubSubParts {
@@ -17,6 +18,7 @@ export interface PubSubParts {
   readonly registry: ChannelRegistry;
   readonly connection: ListenConnection;
   readonly publisher: Publisher;
+  readonly settings: TransactionSettings;
   readonly dispatcher: Dispatcher;
   readonly logger: PubSubLogger;
   readonly report: Report;
@@ -35,7 +37,13 @@ export function createParts(
 ): PubSubParts {
   const registry = new ChannelRegistry();
   const logger = new PubSubLogger(lines);
-  const report: Report = (fact) => logger.write(fact);
+  const report: Report = (fact) => {
+    try {
+      logger.write(fact);
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error)); // the application's logger must not stop a queue
+    }
+  };
   const shutdown = new AbortController();
   setMaxListeners(0, shutdown.signal); // every running handler may wait for it
   const manager = () => dataSource.manager; // read late: transaction libraries replace it
@@ -51,10 +59,27 @@ export function createParts(
     listen: (channel) => connection.listen(channel),
     unlisten: (channel) => connection.unlisten(channel),
     find: (channel) => registry.find(channel),
+    decoderOf: (channel) => registry.decoderOf(channel),
     createNotification: createNotificationFactory({ manager, signal: shutdown.signal }),
     buffer: options.buffer,
     report,
   });
-  const publisher = new Publisher({ pool: manager, executor: options.executor, context: options.context });
-  return { options, dataSource, registry, connection, publisher, dispatcher, logger, report, shutdown };
+  const settings = new TransactionSettings(dataSource, options.context);
+  const publisher = new Publisher({
+    pool: manager,
+    executor: options.executor,
+    contextOf: (executor) => settings.contextOf(executor),
+  });
+  return {
+    options,
+    dataSource,
+    registry,
+    connection,
+    publisher,
+    settings,
+    dispatcher,
+    logger,
+    report,
+    shutdown,
+  };
 }

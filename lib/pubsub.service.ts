@@ -8,6 +8,7 @@ import type { ConnectionState, Gap } from './common/facts.js';
 import { PARTS } from './common/tokens.js';
 import { NotificationIterator } from './dispatch/notification-iterator.js';
 import type { NotifyOptions } from './publishing/publisher.js';
+import type { InTransactionOptions, TransactionalWork } from './publishing/transaction-settings.js';
 import type { PubSubParts } from './pubsub.parts.js';
 
 /** `for await (const notification of …)`, ended by `break`, `return()` or `await using`. */
@@ -76,6 +77,23 @@ export class PubSubService {
   listen(...channels: ChannelLike[]): NotificationStream<unknown> {
     const { options, report } = this.parts;
     return new NotificationIterator(this.observe<unknown>(...channels), options.buffer, report);
+  }
+
+  /**
+   * Runs the work in a transaction, in which everything notified, by `notify()` or by triggers, carries the context.
+   * With `manager` in that transaction, which is open already, for the time of the work.
+   */
+  withContext<T>(
+    context: Record<string, unknown>,
+    work: TransactionalWork<T>,
+    options: InTransactionOptions = {},
+  ): Promise<T> {
+    return this.parts.settings.withContext(context, work, options);
+  }
+
+  /** Runs the work in a transaction whose table changes notify nobody. */
+  withoutTriggers<T>(work: TransactionalWork<T>, options: InTransactionOptions = {}): Promise<T> {
+    return this.parts.settings.withoutTriggers(work, options);
   }
 
   /** The state of the LISTEN connection, now and at every change. */

@@ -15,7 +15,7 @@ export function assertChannelName(name: unknown): asserts name is string {
     throw invalid(
       `1 to ${MAX_CHANNEL_BYTES} bytes long`,
       `${bytes} bytes: ${describeValue(name)}`,
-      'Shorten it.',
+      bytes === 0 ? 'Name it.' : 'Shorten it.',
     );
   }
   if (Buffer.from(name).toString() !== name)

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { retryShape } from '../common/options.resolver.js';
 import type { RetryOptions } from '../common/options.js';
-import { callback, milliseconds, parseShape } from '../common/parse.js';
+import { callback, milliseconds, parseShape, group } from '../common/parse.js';
 import type { JsonValue } from '../common/json.js';
 import { assertChannelName } from './channel-name.js';
 import type { StandardSchema } from './standard-schema.js';
@@ -82,7 +82,7 @@ export class ChannelDefinition<T = unknown> {
   }
 }
 
-const optionsShape = v.strictObject({
+const optionsShape = group({
   delivery: v.optional(v.picklist(DELIVERIES), 'broadcast'),
   schema: v.optional(
     v.custom<StandardSchema>(
@@ -91,7 +91,7 @@ const optionsShape = v.strictObject({
     ),
   ),
   codec: v.optional(
-    v.strictObject({
+    group({
       encode: callback<(payload: unknown) => unknown>(),
       decode: callback<(json: JsonValue | undefined) => unknown>(),
     }),

@@ -2,12 +2,15 @@ import { isDeepStrictEqual } from 'node:util';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { assertChannelName } from './channel-name.js';
 import { ChannelDefinition, plainChannel } from './channel.definition.js';
+import type { EntityChange, EntityClass } from './entity-change.js';
+import type { EntitySource, TextDecoder } from './entity-source.js';
 
-/** What is accepted wherever a channel is asked for: its name or its definition. */
-export type ChannelLike<T = unknown> = string | ChannelDefinition<T>;
+/** What is accepted wherever a channel is asked for: its name, its definition, or an entity with `@NotifyChanges()`. */
+export type ChannelLike<T = unknown> = string | ChannelDefinition<T> | EntityClass;
 
-/** The payload of a channel: `PayloadOf<typeof Orders>`; `unknown` for a mere name. */
-export type PayloadOf<C> = C extends ChannelDefinition<infer T> ? T : unknown;
+/** The payload of a channel: `PayloadOf<typeof Orders>`, `PayloadOf<typeof Author>`; `unknown` for a mere name. */
+export type PayloadOf<C> =
+  C extends ChannelDefinition<infer T> ? T : C extends EntityClass<infer E> ? EntityChange<E> : unknown;
 
 /**
  * The channels one instance knows by name. Owned by the module; filled by `forFeature()`, by listeners and by the
@@ -15,6 +18,7 @@ export type PayloadOf<C> = C extends ChannelDefinition<infer T> ? T : unknown;
  */
 export class ChannelRegistry {
   private readonly byName = new Map<string, ChannelDefinition>();
+  private entities: EntitySource | undefined;
 
   /**
    * The definition that `channel` stands for. A name nobody has defined is a broadcast channel of any JSON; it is
@@ -24,11 +28,28 @@ export class ChannelRegistry {
    */
   resolve(channel: ChannelLike): ChannelDefinition {
     if (channel instanceof ChannelDefinition) return this.add(channel);
+    if (typeof channel === 'function' && this.entities) return this.entities.definitionOf(channel);
     if (typeof channel !== 'string') throw notAChannel(channel);
     const known = this.byName.get(channel);
     if (known) return known;
     assertChannelName(channel);
     return plainChannel(channel);
+  }
+
+  /** From now on entities stand for their channels, and those are known by name. */
+  useEntities(entities: EntitySource): void {
+    this.entities = entities;
+    for (const definition of entities.definitions) this.add(definition);
+  }
+
+  /** How the texts of an entity's channel are decoded; `undefined` for other channels. */
+  decoderOf(channel: string): TextDecoder | undefined {
+    return this.entities?.decoderOf(channel);
+  }
+
+  /** The operations that are sent on an entity's channel; `undefined` for other channels. */
+  operationsOf(channel: string): readonly string[] | undefined {
+    return this.entities?.operationsOf(channel);
   }
 
   /** The definition known by this name, if any. */
@@ -47,8 +68,8 @@ export class ChannelRegistry {
 const notAChannel = (got: unknown) =>
   new PgPubSubError(
     'INVALID_CHANNEL',
-    `expected a channel name or a definition made by defineChannel(), got ${describeValue(got)}. ` +
-      'Pass the name as a string, or define the channel.',
+    `expected a channel name, a definition made by defineChannel() or an entity, got ${describeValue(got)}. ` +
+      'Pass the name as a string, or define the channel. Entities are known once the application has started.',
   );
 
 const conflict = (name: string) =>

@@ -63,7 +63,7 @@ function encodeWithCodec(channel: ChannelDefinition, payload: unknown): unknown 
 }
 
 function assertJson(channel: ChannelDefinition, what: string, value: unknown): void {
-  const obstacle = findJsonObstacle(value);
+  const obstacle = findObstacle(value);
   if (obstacle === undefined) return;
   throw invalidPayload(
     channel,
@@ -73,8 +73,17 @@ function assertJson(channel: ChannelDefinition, what: string, value: unknown): v
   );
 }
 
+/** A value nested thousands of levels deep has no end within the stack. */
+function findObstacle(value: unknown): string | undefined {
+  try {
+    return findJsonObstacle(value);
+  } catch (error) {
+    return error instanceof RangeError ? 'one that is nested too deeply' : messageOf(error);
+  }
+}
+
 function writeText(channel: ChannelDefinition, json: unknown, context: JsonObject | undefined): string {
-  let text: string | undefined;
+  let text: string;
   try {
     text = encodeWire(json, context);
   } catch (cause) {
@@ -86,8 +95,6 @@ function writeText(channel: ChannelDefinition, json: unknown, context: JsonObjec
       cause,
     );
   }
-  if (text === undefined)
-    throw invalidPayload(channel, 'a payload that JSON can carry', 'a toJSON() that returns nothing');
   if (hasNul(text))
     throw invalidPayload(
       channel,

@@ -18,10 +18,20 @@ const NO_CONTEXT: JsonObject = Object.freeze({});
  * so that it arrives as it was.
  */
 export function encodeWire(payload: unknown, context: JsonObject | undefined): string {
-  const hasContext = context !== undefined && Object.keys(context).length > 0;
-  if (!hasContext && !looksLikeEnvelope(payload)) return payload === undefined ? '' : JSON.stringify(payload);
-  return JSON.stringify({ [ENVELOPE_MARK]: ENVELOPE_VERSION, context: context ?? {}, payload });
+  const text = payload === undefined ? '' : JSON.stringify(payload);
+  if (text === undefined) throw new TypeError('toJSON() returned nothing');
+  if (!hasValues(context) && !isEnvelopeText(text)) return text;
+  const head = JSON.stringify({ [ENVELOPE_MARK]: ENVELOPE_VERSION, context: context ?? {} });
+  return text === '' ? head : `${head.slice(0, -1)},"payload":${text}}`;
 }
+
+/** `{ tenant: undefined }` says nothing, and must not hide the plain JSON from other clients. */
+const hasValues = (context: JsonObject | undefined): boolean =>
+  context !== undefined && Object.values(context).some((value) => value !== undefined);
+
+/** As it was written: a `toJSON()` may have the last word. */
+const isEnvelopeText = (text: string): boolean =>
+  text.includes(`"${ENVELOPE_MARK}"`) && looksLikeEnvelope(parseJson(text));
 
 /**
  * The reverse, for text from any client: what is not JSON is a string, an empty text is `undefined`. Never throws.

@@ -9,6 +9,7 @@ export const ERROR_CODES = [
   'CHANNEL_CONFLICT',
   'INVALID_LISTENER',
   'INVALID_TRIGGER',
+  'SCHEMA_DRIFTED',
   'INVALID_ARGUMENT',
   'INVALID_PAYLOAD',
   'PAYLOAD_REJECTED',
@@ -48,11 +49,16 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'string')
     return value.length > 80 ? `${JSON.stringify(value.slice(0, 77))}…` : JSON.stringify(value);
   if (typeof value === 'function') return value.name === '' ? 'a function' : describeFunction(value);
-  if (value === null || typeof value !== 'object') return String(value);
+  if (value === null || typeof value !== 'object') return shortened(String(value));
   if (Array.isArray(value)) return 'an array';
   const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
   return typeof name === 'string' && name !== 'Object' ? `an instance of ${name}` : 'an object';
 }
+
+const shortened = (text: string): string => {
+  const line = text.replaceAll(/\s+/g, ' ');
+  return line.length > 80 ? `${line.slice(0, 77)}…` : line;
+};
 
 function describeFunction(value: { readonly name: string }): string {
   return /^class\s/.test(Function.prototype.toString.call(value))

@@ -54,6 +54,8 @@ export type Fact =
   /** Handlers that were still running at the shutdown timeout. */
   | { readonly type: 'abandoned'; readonly listeners: readonly string[]; readonly afterMs: number }
   | { readonly type: 'close-failed'; readonly error: unknown }
+  /** Declared triggers are not in the database as declared, and `verifySchema` is `'warn'`. */
+  | { readonly type: 'drifted'; readonly error: unknown }
   /** The same method runs more than once for a notification: its class has several instances. */
   | { readonly type: 'duplicated'; readonly listener: string };
 

@@ -28,6 +28,7 @@ export function findJsonObstacle(
     return undefined;
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : `${value} at ${path}`;
   if (typeof value !== 'object') return `a ${typeof value} at ${path}`;
+  if (value instanceof Date && Number.isNaN(value.getTime())) return `an invalid Date at ${path}`;
   if ('toJSON' in value && typeof value.toJSON === 'function') return undefined; // says itself how it is written
   if (ancestors.includes(value)) return `a cycle at ${path}`;
   const chain = [...ancestors, value];

@@ -15,32 +15,38 @@ import {
   type ResolvedOptions,
 } from './options.js';
 import { OVERFLOW_POLICIES } from './overflow.js';
-import { anyObject, callback, milliseconds, nonEmptyString, parseShape, wholeNumber } from './parse.js';
+import {
+  anyObject,
+  callback,
+  group,
+  milliseconds,
+  nonEmptyString,
+  parseShape,
+  pauses,
+  pausesGrow,
+  wholeNumber,
+} from './parse.js';
 import type { SqlExecutor } from './sql-executor.js';
 
-const delays = <const D extends { minDelayMs: number; maxDelayMs: number }>(defaults: D) => ({
-  minDelayMs: v.optional(milliseconds(1), defaults.minDelayMs),
-  maxDelayMs: v.optional(milliseconds(1), defaults.maxDelayMs),
-});
-
 /** The shape shared by the module's, a channel's and a listener's `retry`. */
-export const retryShape = v.strictObject({
-  maxAttempts: v.optional(wholeNumber(1), RETRY_DEFAULTS.maxAttempts),
-  ...delays(RETRY_DEFAULTS),
-});
+export const retryShape = v.pipe(
+  group({ maxAttempts: v.optional(wholeNumber(1), RETRY_DEFAULTS.maxAttempts), ...pauses(RETRY_DEFAULTS) }),
+  pausesGrow(),
+);
 
-const heartbeatShape = v.strictObject({
+const heartbeatShape = group({
   intervalMs: v.optional(milliseconds(1), HEARTBEAT_DEFAULTS.intervalMs),
   timeoutMs: v.optional(milliseconds(1), HEARTBEAT_DEFAULTS.timeoutMs),
 });
 
+const heartbeatMessage = 'an object, or false';
 const listenMessage = 'true, false or a list of channels';
 const connectionMessage = 'a URL or a configuration of pg.Client';
 const verifyMessage = '"error", "warn" or false';
 
-export const contextFilterShape = v.strictObject({ context: anyObject });
+export const contextFilterShape = group({ context: anyObject });
 
-const optionsShape = v.strictObject({
+const optionsShape = group({
   name: v.optional(nonEmptyString, OPTION_DEFAULTS.name),
   dataSource: v.optional(nonEmptyString),
   isGlobal: v.optional(v.boolean()),
@@ -52,14 +58,14 @@ const optionsShape = v.strictObject({
     v.union([v.picklist(['error', 'warn']), v.literal(false)], verifyMessage),
     OPTION_DEFAULTS.verifySchema,
   ),
-  reconnect: v.optional(v.strictObject(delays(RECONNECT_DEFAULTS)), {}),
+  reconnect: v.optional(v.pipe(group(pauses(RECONNECT_DEFAULTS)), pausesGrow()), {}),
   // not a union, whose error would not name the property inside
   heartbeat: v.optional(
-    v.lazy((input) => (input === false ? v.literal(false) : heartbeatShape)),
+    v.lazy((input) => (typeof input === 'boolean' ? v.literal(false, heartbeatMessage) : heartbeatShape)),
     {},
   ),
   poll: v.optional(
-    v.strictObject({
+    group({
       intervalMs: v.optional(milliseconds(1), POLL_DEFAULTS.intervalMs),
       deafIntervalMs: v.optional(milliseconds(1), POLL_DEFAULTS.deafIntervalMs),
     }),
@@ -67,7 +73,7 @@ const optionsShape = v.strictObject({
   ),
   concurrency: v.optional(wholeNumber(1), OPTION_DEFAULTS.concurrency),
   batch: v.optional(
-    v.strictObject({
+    group({
       maxSize: v.optional(wholeNumber(1), BATCH_DEFAULTS.maxSize),
       maxTimeMs: v.optional(milliseconds(), BATCH_DEFAULTS.maxTimeMs),
     }),
@@ -75,7 +81,7 @@ const optionsShape = v.strictObject({
   ),
   retry: v.optional(retryShape, {}),
   buffer: v.optional(
-    v.strictObject({
+    group({
       maxSize: v.optional(wholeNumber(1), BUFFER_DEFAULTS.maxSize),
       overflow: v.optional(v.picklist(OVERFLOW_POLICIES), BUFFER_DEFAULTS.overflow),
     }),
@@ -107,10 +113,10 @@ export function resolveOptions(options: PgPubSubOptions, extras: PgPubSubExtras)
     }
   }
   const given: unknown =
-    typeof options === 'object' && options !== null ? { ...options, ...extras } : options;
+    typeof options === 'object' && options !== null && !Array.isArray(options)
+      ? { ...options, ...extras }
+      : options;
   const parsed = parseShape(optionsShape, given, { code: 'INVALID_OPTIONS', what });
-  assertDelays('reconnect', parsed.reconnect);
-  assertDelays('retry', parsed.retry);
   const { dataSource: _dataSource, isGlobal: _isGlobal, ...rest } = parsed;
   return Object.freeze({
     ...rest,
@@ -120,15 +126,4 @@ export function resolveOptions(options: PgPubSubOptions, extras: PgPubSubExtras)
     executor: parsed.executor,
     filter: parsed.filter,
   });
-}
-
-function assertDelays(
-  option: string,
-  { minDelayMs, maxDelayMs }: { minDelayMs: number; maxDelayMs: number },
-): void {
-  if (minDelayMs <= maxDelayMs) return;
-  throw new PgPubSubError(
-    'INVALID_OPTIONS',
-    `expected "${option}.minDelayMs" to be at most "${option}.maxDelayMs", got ${minDelayMs} and ${maxDelayMs}.`,
-  );
 }

@@ -9,7 +9,8 @@ type PostgresOptions = Extract<DataSourceOptions, { type: 'postgres' }>;
 const KEPT_ALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 } as const;
 
 /** PostgreSQL cuts application names here (NAMEDATALEN - 1). */
-const MAX_APPLICATION_NAME = 63;
+const MAX_APPLICATION_NAME_BYTES = 63;
+const SUFFIX = ':listen';
 
 /** Settings of TypeORM's `extra` that concern its pool, or limit single queries, and not a session that waits. */
 const POOL_SETTINGS = [
@@ -47,10 +48,7 @@ export function resolveListenConfig(
   connection: string | ClientConfig | undefined,
 ): ClientConfig {
   const { config, applicationName } = poolConfig(options);
-  const named = {
-    ...KEPT_ALIVE,
-    application_name: `${applicationName}:listen`.slice(0, MAX_APPLICATION_NAME),
-  };
+  const named = { ...KEPT_ALIVE, application_name: listenerName(applicationName) };
   const timeout = { connectionTimeoutMillis: options.connectTimeoutMS ?? 10_000 };
   if (typeof connection === 'string') return { ...timeout, ...named, ...parseIntoClientConfig(connection) };
   const { connectionString, ...discrete } = connection ?? {};
@@ -59,7 +57,7 @@ export function resolveListenConfig(
     ...config,
     ...named,
     ...(connectionString && parseIntoClientConfig(connectionString)),
-    ...discrete,
+    ...definedProperties(discrete),
   };
 }
 
@@ -85,4 +83,12 @@ function poolConfig(options: PostgresOptions): { config: ClientConfig; applicati
 /** pg takes a property that is present but undefined for a value. */
 function definedProperties<T extends object>(object: T): T {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T; // a subset of T's optional properties
+}
+
+/** The application's name and the suffix, which is what operators look for: a long name gives way. */
+function listenerName(applicationName: string): string {
+  let name = applicationName;
+  while (Buffer.byteLength(name + SUFFIX) > MAX_APPLICATION_NAME_BYTES)
+    name = Array.from(name).slice(0, -1).join('');
+  return name + SUFFIX;
 }

@@ -38,6 +38,8 @@ export class ListenConnection {
   private session: ListenSession | undefined;
   private running: Promise<void> | undefined;
   private startsWhenWanted = false;
+  /** Heartbeats go on while nothing else is heard. */
+  private deafSince: Date | undefined;
 
   /** The state now, and every change of it; completes when the application closes. */
   readonly state$: Observable<ConnectionState> = this.states.pipe(distinctUntilChanged());
@@ -124,7 +126,7 @@ export class ListenConnection {
       if (this.stopped.signal.aborted) return;
       this.states.next('reconnecting');
       this.options.report({ type: 'disconnected', error });
-      session = await this.resume(session.lastHeardAt, error);
+      session = await this.resume(this.deafSince ?? session.lastHeardAt, error);
     }
   }
 
@@ -188,21 +190,22 @@ export class ListenConnection {
     const fault = await this.selfTest.findFault(session);
     if (!this.isCurrent(session)) return;
     if (fault === undefined) return this.enterListening(session);
+    this.deafSince ??= since;
     if (this.state !== 'deaf') {
       this.states.next('deaf');
       this.options.report({ type: 'deafened', reason: fault });
     }
-    void this.testAgain(session, since);
+    void this.testAgain(session);
   }
 
-  private async testAgain(session: ListenSession, deafSince: Date): Promise<void> {
+  private async testAgain(session: ListenSession): Promise<void> {
     const { intervalMs } = this.options.heartbeat || HEARTBEAT_DEFAULTS;
     for (;;) {
       await this.wait(intervalMs);
       if (!this.isCurrent(session)) return;
       const fault = await this.selfTest.findFault(session);
       if (fault !== undefined || !this.isCurrent(session)) continue;
-      const gap = this.gapSince(deafSince);
+      const gap = this.gapSince(this.deafSince ?? session.lastHeardAt);
       this.enterListening(session);
       this.gaps.next(gap);
       return;
@@ -214,6 +217,7 @@ export class ListenConnection {
   }
 
   private enterListening(session: ListenSession): void {
+    this.deafSince = undefined;
     this.states.next('listening');
     this.options.report({ type: 'listening', channels: this.listens.channels, processId: session.processId });
   }

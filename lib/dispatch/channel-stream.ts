@@ -1,5 +1,6 @@
 import { Subject } from 'rxjs';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
+import type { DecodedText, TextDecoder } from '../channels/entity-source.js';
 import type { Notification } from '../channels/notification.js';
 import { decodePayload, validatePayload } from '../channels/payload.codec.js';
 import { decodeWire } from '../channels/wire.codec.js';
@@ -18,6 +19,8 @@ export interface IncomingNotification {
 export interface StreamOptions {
   /** Looked up for each notification: a channel may be defined after someone began to listen to its name. */
   readonly definition: () => ChannelDefinition;
+  /** How texts are decoded that come from triggers; `undefined` for other channels. */
+  readonly decoder: () => TextDecoder | undefined;
   readonly createNotification: NotificationFactory;
   readonly buffer: BufferLimits;
   readonly report: Report;
@@ -74,16 +77,38 @@ export class ChannelStream {
     incoming: IncomingNotification,
   ): Promise<Notification | undefined> | Notification | undefined {
     try {
-      const definition = this.options.definition();
-      const { payload: json, context } = decodeWire(incoming.text);
-      const payload = validatePayload(definition, decodePayload(definition, json));
-      const create = (accepted: unknown) =>
-        this.options.createNotification(incoming.channel, accepted, context, incoming.processId);
-      if (!(payload instanceof Promise)) return create(payload);
-      return payload.then(create).catch((error: unknown) => this.reject(incoming.channel, error));
+      const decoded = this.decodeText(incoming.text);
+      const notification =
+        decoded instanceof Promise ? this.validateLater(incoming, decoded) : this.validate(incoming, decoded);
+      if (!(notification instanceof Promise)) return notification;
+      return notification.catch((error: unknown) => this.reject(incoming.channel, error));
     } catch (error) {
       return this.reject(incoming.channel, error);
     }
+  }
+
+  private decodeText(text: string): DecodedText | Promise<DecodedText> {
+    const decoder = this.options.decoder();
+    if (decoder) return decoder(text);
+    const { payload, context } = decodeWire(text);
+    return { payload: decodePayload(this.options.definition(), payload), context };
+  }
+
+  private async validateLater(
+    incoming: IncomingNotification,
+    decoded: Promise<DecodedText>,
+  ): Promise<Notification> {
+    return this.validate(incoming, await decoded);
+  }
+
+  private validate(
+    { channel, processId }: IncomingNotification,
+    { payload, context }: DecodedText,
+  ): Promise<Notification> | Notification {
+    const create = (accepted: unknown) =>
+      this.options.createNotification(channel, accepted, context, processId);
+    const accepted = validatePayload(this.options.definition(), payload);
+    return accepted instanceof Promise ? accepted.then(create) : create(accepted);
   }
 
   private reject(channel: string, error: unknown): undefined {

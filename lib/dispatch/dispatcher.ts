@@ -1,5 +1,6 @@
 import { Observable } from 'rxjs';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
+import type { TextDecoder } from '../channels/entity-source.js';
 import type { Notification } from '../channels/notification.js';
 import type { Report } from '../common/facts.js';
 import type { BufferLimits } from '../common/overflow.js';
@@ -13,6 +14,8 @@ export interface DispatcherOptions {
   readonly unlisten: (channel: string) => void;
   /** The definition now known by a name. */
   readonly find: (channel: string) => ChannelDefinition | undefined;
+  /** How its texts are decoded, if they come from triggers. */
+  readonly decoderOf: (channel: string) => TextDecoder | undefined;
   readonly createNotification: NotificationFactory;
   readonly buffer: BufferLimits;
   readonly report: Report;
@@ -72,9 +75,15 @@ export class Dispatcher {
   }
 
   private createStream(definition: ChannelDefinition): ChannelStream {
-    const { find, createNotification, buffer, report } = this.options;
+    const { find, decoderOf, createNotification, buffer, report } = this.options;
     const current = () => find(definition.name) ?? definition;
-    const stream = new ChannelStream({ definition: current, createNotification, buffer, report });
+    const stream = new ChannelStream({
+      definition: current,
+      decoder: () => decoderOf(definition.name),
+      createNotification,
+      buffer,
+      report,
+    });
     this.streams.set(definition.name, stream);
     return stream;
   }

@@ -31,7 +31,7 @@ export class ListenerQueue {
   private running = 0;
   private dropped = 0;
   private turnBegan = 0;
-  private whenIdle: (() => void) | undefined;
+  private readonly idleWaiters: (() => void)[] = [];
 
   constructor(private readonly options: ListenerQueueOptions) {
     this.waiting = new BoundedBuffer(options.buffer);
@@ -51,7 +51,7 @@ export class ListenerQueue {
     this.discardWaiting();
     if (this.running === 0 || signal.aborted) return;
     await new Promise<void>((resolve) => {
-      this.whenIdle = resolve;
+      this.idleWaiters.push(resolve);
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
   }
@@ -71,7 +71,7 @@ export class ListenerQueue {
       }
       if (this.waiting.size > 0 && performance.now() - this.turnBegan > TURN_MS) await this.yieldTurn();
     }
-    if (--this.running === 0) this.whenIdle?.();
+    if (--this.running === 0) for (const resolve of this.idleWaiters.splice(0)) resolve();
   }
 
   private async yieldTurn(): Promise<void> {

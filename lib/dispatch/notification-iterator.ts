@@ -53,6 +53,7 @@ export class NotificationIterator<T>
 
   return(): Promise<Result<T>> {
     this.waiting.clear();
+    this.failure = undefined;
     this.end();
     return Promise.resolve({ done: true, value: undefined });
   }

@@ -1,4 +1,5 @@
 import type { ChannelLike } from '../channels/channel.registry.js';
+import type { EntityClass, Operation } from '../channels/entity-change.js';
 import type { RetryOptions } from '../common/options.js';
 
 /** What `@Listener()` leaves on a method; a registered symbol, so that two copies of this package agree. */
@@ -25,7 +26,7 @@ export interface ListenerOptions {
   /** Exactly-once: overrides the channel's `retry`. */
   retry?: Partial<RetryOptions>;
   /** Entity channels: which operations. */
-  on?: readonly ('insert' | 'update' | 'delete' | 'truncate')[] | 'insert' | 'update' | 'delete' | 'truncate';
+  on?: Operation | readonly Operation[];
   /** Name of the instance that listens, for applications with several. */
   pubsub?: string;
 }
@@ -54,6 +55,22 @@ export interface GapHandlerOptions {
 export function Listener<T>(channel: ChannelLike<T>, options: ListenerOptions = {}): MethodDecorator {
   return appendTo(LISTENERS, { channel, options } satisfies ListenerDeclaration);
 }
+
+const listenerOn =
+  (on: Operation | undefined) =>
+  (entity: EntityClass, options: Omit<ListenerOptions, 'on'> = {}): MethodDecorator =>
+    Listener(entity, on === undefined ? options : { ...options, on });
+
+/** Calls the method with an {@link EntityChange} for every row inserted: `@Listener(entity, { on: 'insert' })`. */
+export const OnInsert = listenerOn('insert');
+/** Likewise for rows updated, when the update changed something. */
+export const OnUpdate = listenerOn('update');
+/** Likewise for rows deleted. */
+export const OnDelete = listenerOn('delete');
+/** Likewise when the table is truncated; its trigger must say so in `on`. */
+export const OnTruncate = listenerOn('truncate');
+/** Likewise for every operation that the entity's trigger sends. */
+export const OnChange = listenerOn(undefined);
 
 /**
  * Calls the method with a {@link Gap} whenever broadcasts may have been missed: the LISTEN connection was down, and

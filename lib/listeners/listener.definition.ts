@@ -1,11 +1,13 @@
 import * as v from 'valibot';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { ChannelRegistry } from '../channels/channel.registry.js';
+import { OPERATIONS } from '../channels/entity-change.js';
+import type { Notification } from '../channels/notification.js';
 import { PgPubSubError } from '../common/errors.js';
 import type { Gap } from '../common/facts.js';
-import type { JsonObject } from '../common/json.js';
+import { contains, isJsonObject, type JsonObject } from '../common/json.js';
 import { contextFilterShape, retryShape } from '../common/options.resolver.js';
-import { nonEmptyString, parseShape, wholeNumber } from '../common/parse.js';
+import { nonEmptyString, parseShape, wholeNumber, group } from '../common/parse.js';
 import type { ListenerDeclaration } from './listener.decorator.js';
 import type { Invoke } from './listener.invoker.js';
 
@@ -14,7 +16,8 @@ export interface ListenerDefinition {
   readonly name: string;
   readonly channel: ChannelDefinition;
   readonly concurrency: number;
-  readonly context: JsonObject | undefined;
+  /** Is it meant for this listener, by its operation and its context? */
+  readonly accepts: ((notification: Notification) => boolean) | undefined;
   readonly invoke: Invoke;
 }
 
@@ -24,9 +27,7 @@ export interface GapHandler {
   readonly invoke: (gap: Gap) => Promise<unknown>;
 }
 
-const OPERATIONS = ['insert', 'update', 'delete', 'truncate'] as const;
-
-const optionsShape = v.strictObject({
+const optionsShape = group({
   name: v.optional(nonEmptyString),
   concurrency: v.optional(wholeNumber(1), 1),
   filter: v.optional(contextFilterShape),
@@ -60,15 +61,43 @@ export function resolveListener(
         `it for the broadcast channel "${definition.name}"`,
       );
   }
-  if (parsed.on !== undefined)
-    throw invalid(what, '"on" for channels of entities only', `it for the channel "${definition.name}"`);
+  const on = typeof parsed.on === 'string' ? [parsed.on] : parsed.on;
+  if (on !== undefined) assertSent(on, registry.operationsOf(definition.name), definition.name, what);
   return {
     name: parsed.name ?? method,
     channel: definition,
     concurrency: parsed.concurrency,
-    context: parsed.filter?.context,
+    accepts: acceptance(on, parsed.filter?.context),
   };
 }
+
+/** A listener of what is never sent would wait for ever. */
+function assertSent(
+  on: readonly string[],
+  sent: readonly string[] | undefined,
+  channel: string,
+  what: string,
+): void {
+  if (sent === undefined)
+    throw invalid(what, '"on" for channels of entities only', `it for the channel "${channel}"`);
+  const missing = on.find((operation) => !sent.includes(operation));
+  if (missing === undefined) return;
+  const expected = `operations that the trigger of "${channel}" sends (${sent.join(', ')})`;
+  throw invalid(what, expected, `"${missing}", which is to be added to "on" of @NotifyChanges()`);
+}
+
+function acceptance(
+  on: readonly string[] | undefined,
+  context: JsonObject | undefined,
+): ListenerDefinition['accepts'] {
+  if (on === undefined && context === undefined) return undefined;
+  return (notification) =>
+    (on === undefined || isOneOf(on, notification.payload)) &&
+    (context === undefined || contains(notification.context, context));
+}
+
+const isOneOf = (on: readonly string[], payload: unknown): boolean =>
+  isJsonObject(payload) && typeof payload['operation'] === 'string' && on.includes(payload['operation']);
 
 function resolveChannel(
   channel: ListenerDeclaration['channel'],

@@ -102,6 +102,8 @@ function wordFact(fact: Fact): Line {
       };
     case 'close-failed':
       return { level: 'error', text: `Closing failed: ${messageOf(fact.error)}`, stack: stackOf(fact.error) };
+    case 'drifted':
+      return { level: 'warn', text: messageOf(fact.error) };
     case 'duplicated': {
       const text = `${fact.listener} runs twice for each notification: its class is provided more than once. Provide it in one module and export it.`;
       return { level: 'warn', text };

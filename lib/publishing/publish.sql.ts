@@ -14,3 +14,6 @@ export const sendBroadcasts = `
   select count(pg_notify(channel, text))
   from unnest($1::text[], (string_to_array($2, e'\\x01'))[2:]) as sent(channel, text)
 `;
+
+/** Sets $1 to $2 until the transaction ends: never for the next user of the pooled session. */
+export const setLocal = 'select set_config($1, $2, true)';

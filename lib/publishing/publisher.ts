@@ -1,10 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { EntityManager } from 'typeorm';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import { encodeBroadcast, validatePayload } from '../channels/payload.codec.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
-import type { JsonObject } from '../common/json.js';
+import { isJsonObject, type JsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
+import { isPool, resolveExecutor } from './executor.js';
 import { StatementQueue } from './statement-queue.js';
 
 export interface NotifyOptions {
@@ -27,7 +27,8 @@ export interface PublisherOptions {
   /** The DataSource's manager as it is at the time of the call: libraries replace it within their transactions. */
   readonly pool: () => SqlExecutor;
   readonly executor: (() => SqlExecutor | undefined) | undefined;
-  readonly context: (() => JsonObject) | undefined;
+  /** What everything sent through this executor carries: the module's context, and the transaction's. */
+  readonly contextOf: (executor: SqlExecutor) => JsonObject | undefined;
 }
 
 /**
@@ -49,7 +50,7 @@ export class Publisher {
   ): Promise<void> {
     assertBroadcast(channel, options);
     const executor = this.resolveExecutor(options);
-    const context = this.resolveContext(options);
+    const context = this.resolveContext(executor, options);
     for (const payload of payloads) {
       const checked = validatePayload(channel, payload);
       if (checked instanceof Promise) await checked; // awaiting a value, too, would cost a turn per call
@@ -62,42 +63,21 @@ export class Publisher {
   }
 
   private send(messages: readonly { channel: string; text: string }[], executor: SqlExecutor): Promise<void> {
-    const isPool = executor instanceof EntityManager && executor.queryRunner === undefined;
-    const queue = this.queues.get(executor) ?? new StatementQueue(executor, isPool);
+    const pooled = isPool(executor);
+    const queue = this.queues.get(executor) ?? new StatementQueue(executor, pooled);
     this.queues.set(executor, queue);
-    return isPool ? this.inRoot(() => queue.send(messages)) : queue.send(messages);
+    return pooled ? this.inRoot(() => queue.send(messages)) : queue.send(messages);
   }
 
   private resolveExecutor({ manager }: NotifyOptions): SqlExecutor {
-    const executor = manager ?? this.options.executor?.() ?? this.options.pool();
-    assertExecutor(executor);
-    return managerOf(executor);
+    return resolveExecutor(manager ?? this.options.executor?.() ?? this.options.pool());
   }
 
-  private resolveContext({ context }: NotifyOptions): JsonObject | undefined {
-    const common = this.options.context?.();
+  private resolveContext(executor: SqlExecutor, { context }: NotifyOptions): JsonObject | undefined {
+    if (context !== undefined && !isJsonObject(context)) throw notAContext(context);
+    const common = this.options.contextOf(executor);
     return common === undefined ? context : { ...common, ...context };
   }
-}
-
-/**
- * DataSource, Repository and QueryRunner each have the EntityManager that shares their session: one queue per
- * session, whichever of them is handed over.
- */
-function managerOf(executor: SqlExecutor): SqlExecutor {
-  return 'manager' in executor && executor.manager instanceof EntityManager ? executor.manager : executor;
-}
-
-function assertExecutor(executor: SqlExecutor): void {
-  // a caller without TypeScript may hand over anything
-  const given: unknown = executor;
-  if (typeof given === 'object' && given !== null && 'query' in given && typeof given.query === 'function')
-    return;
-  throw new PgPubSubError(
-    'INVALID_ARGUMENT',
-    `expected "manager" to be an EntityManager, QueryRunner, Repository or DataSource, got ${describeValue(given)}. ` +
-      'Leave it out to send outside of a transaction.',
-  );
 }
 
 const EXACTLY_ONCE_OPTIONS = ['key', 'availableAt', 'delayMs'] as const;
@@ -117,4 +97,10 @@ const storedUnsupported = (name: string) =>
     'DELIVERY_UNSUPPORTED',
     `expected the channel "${name}" to be a broadcast, got an exactly-once one, which this version cannot send yet. ` +
       "Define it with delivery: 'broadcast'.",
+  );
+
+const notAContext = (got: unknown) =>
+  new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected "context" to be an object, got ${describeValue(got)}. Name what it says: { tenant }.`,
   );

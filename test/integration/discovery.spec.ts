@@ -254,6 +254,6 @@ it('stops the application for a class that is no channel', async () => {
   class Author {}
   const { provider } = collector(Author as never);
   await expect(TestApp.start({ url: database.url, providers: [provider] })).rejects.toThrow(
-    /@Listener\(\) on Collector.receive\(\): expected a channel name or a definition.*got the class Author/,
+    /@Listener\(\) on Collector.receive\(\): expected a channel name, a definition.*got the class Author/,
   );
 });

@@ -25,7 +25,7 @@ export interface TestAppOptions {
   readonly imports?: ModuleMetadata['imports'];
   readonly options?: PgPubSubOptions & PgPubSubExtras;
   readonly dataSource?: Partial<PostgresDataSourceOptions>;
-  /** What a library for transactions does to the DataSource. */
+  /** What others do to the DataSource before it is initialized. */
   readonly patch?: (dataSource: DataSource) => DataSource;
   /** Replaces `PgPubSubModule.forRoot(options)`. */
   readonly module?: DynamicModule;
@@ -97,7 +97,7 @@ function collect(log: Mailbox<LogLine>): LoggerService {
   return { log: at('log'), warn: at('warn'), error: at('error') };
 }
 
-const patched = (patch: (dataSource: DataSource) => DataSource) => async (given?: DataSourceOptions) => {
+const patched = (patch: (dataSource: DataSource) => DataSource) => (given?: DataSourceOptions) => {
   if (given === undefined) throw new Error('expected options');
-  return patch(await new DataSource(given).initialize());
+  return Promise.resolve(patch(new DataSource(given))); // Nest initializes it
 };

@@ -1,0 +1,30 @@
+import { EntityManager, type QueryRunner } from 'typeorm';
+import { PgPubSubError, describeValue } from '../common/errors.js';
+import type { SqlExecutor } from '../common/sql-executor.js';
+
+/**
+ * The EntityManager that shares the session of what was handed over: DataSource, Repository and QueryRunner each have
+ * one. Other executors are themselves. Throws `INVALID_ARGUMENT` for what cannot run SQL.
+ */
+export function resolveExecutor(executor: SqlExecutor): SqlExecutor {
+  assertExecutor(executor);
+  return 'manager' in executor && executor.manager instanceof EntityManager ? executor.manager : executor;
+}
+
+/** The session it is bound to; `undefined` for the pool, and for executors of other libraries. */
+export const sessionOf = (executor: SqlExecutor): QueryRunner | undefined =>
+  executor instanceof EntityManager ? executor.queryRunner : undefined;
+
+/** Each statement runs on whichever connection of the pool is free, in a transaction of its own. */
+export const isPool = (executor: SqlExecutor): boolean =>
+  executor instanceof EntityManager && executor.queryRunner === undefined;
+
+function assertExecutor(given: unknown): void {
+  if (typeof given === 'object' && given !== null && 'query' in given && typeof given.query === 'function')
+    return;
+  throw new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected "manager" to be an EntityManager, QueryRunner, Repository or DataSource, got ${describeValue(given)}. ` +
+      'Leave it out to send outside of a transaction.',
+  );
+}

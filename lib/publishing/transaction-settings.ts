@@ -1,0 +1,144 @@
+import { EntityManager, type DataSource, type QueryRunner } from 'typeorm';
+import { PgPubSubError, describeValue } from '../common/errors.js';
+import { findJsonObstacle, isJsonObject, type JsonObject } from '../common/json.js';
+import type { SqlExecutor } from '../common/sql-executor.js';
+import { resolveExecutor, sessionOf } from './executor.js';
+import { setLocal } from './publish.sql.js';
+
+/** What triggers look at, and `notify()` likewise. */
+const CONTEXT = 'pgpubsub.context';
+const DISABLED = 'pgpubsub.disabled';
+
+export type TransactionalWork<T> = (manager: EntityManager) => Promise<T>;
+
+export interface InTransactionOptions {
+  /** A transaction that is already open; without it one is opened around the work. */
+  manager?: SqlExecutor;
+}
+
+/**
+ * Settings of one transaction that its triggers and `notify()` calls obey. Bound to the transaction (SET LOCAL), never to
+ * the pooled session: they end with it, however it ends.
+ */
+export class TransactionSettings {
+  private readonly contexts = new WeakMap<QueryRunner, JsonObject>();
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly common: (() => JsonObject) | undefined,
+  ) {
+    if (common) carryInTransactions(dataSource, common);
+  }
+
+  /** What everything sent through this executor carries. */
+  contextOf(executor: SqlExecutor): JsonObject | undefined {
+    const session = sessionOf(executor);
+    const own = session?.isTransactionActive ? this.contexts.get(session) : undefined;
+    const common = this.common?.();
+    return common === undefined ? own : { ...common, ...own };
+  }
+
+  async withContext<T>(
+    context: JsonObject,
+    work: TransactionalWork<T>,
+    options: InTransactionOptions,
+  ): Promise<T> {
+    assertContext(context);
+    return this.within(options, async (manager, session) => {
+      const before = this.contexts.get(session);
+      const merged = { ...before, ...context };
+      this.contexts.set(session, merged);
+      try {
+        const carried = { ...this.common?.(), ...merged };
+        const previous = JSON.stringify({ ...this.common?.(), ...before });
+        return await setDuring(
+          manager,
+          CONTEXT,
+          JSON.stringify(carried),
+          previous === '{}' ? '' : previous,
+          work,
+        );
+      } finally {
+        if (before) this.contexts.set(session, before);
+        else this.contexts.delete(session);
+      }
+    });
+  }
+
+  withoutTriggers<T>(work: TransactionalWork<T>, options: InTransactionOptions): Promise<T> {
+    return this.within(options, (manager) => setDuring(manager, DISABLED, 'on', 'off', work));
+  }
+
+  private async within<T>(
+    { manager: given }: InTransactionOptions,
+    work: (manager: EntityManager, session: QueryRunner) => Promise<T>,
+  ): Promise<T> {
+    if (given === undefined)
+      return this.dataSource.transaction((manager) => work(manager, openSession(manager)));
+    const manager = resolveExecutor(given);
+    if (!(manager instanceof EntityManager)) throw notOpen(describeValue(given));
+    return work(manager, openSession(manager));
+  }
+}
+
+/** Sets, works, and sets back: the transaction may go on after the work. */
+async function setDuring<T>(
+  manager: EntityManager,
+  setting: string,
+  value: string,
+  previous: string,
+  work: TransactionalWork<T>,
+): Promise<T> {
+  await manager.query(setLocal, [setting, value]);
+  try {
+    const result = await work(manager);
+    await manager.query(setLocal, [setting, previous]);
+    return result;
+  } catch (error) {
+    // After a failed statement nothing can be set any more, and the rollback undoes it.
+    await manager.query(setLocal, [setting, previous]).catch(() => undefined);
+    throw error;
+  }
+}
+
+/**
+ * The module's `context`, for triggers: set at the begin of every transaction that TypeORM opens. Statements outside of
+ * transactions do not carry it: they would have to be made transactions.
+ */
+function carryInTransactions(dataSource: DataSource, context: () => JsonObject): void {
+  const create = dataSource.createQueryRunner.bind(dataSource);
+  dataSource.createQueryRunner = (mode) => {
+    const runner = create(mode);
+    const start = runner.startTransaction.bind(runner);
+    runner.startTransaction = async (isolation) => {
+      const isOutermost = !runner.isTransactionActive;
+      await start(isolation);
+      const carried = context();
+      if (isOutermost && Object.keys(carried).length > 0)
+        await runner.query(setLocal, [CONTEXT, JSON.stringify(carried)]);
+    };
+    return runner;
+  };
+}
+
+function openSession(manager: EntityManager): QueryRunner {
+  const session = manager.queryRunner;
+  if (!session?.isTransactionActive) throw notOpen('one outside of a transaction');
+  return session;
+}
+
+function assertContext(context: unknown): void {
+  const obstacle = isJsonObject(context) ? findJsonObstacle(context) : describeValue(context);
+  if (obstacle === undefined) return;
+  throw new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected the context to be an object that JSON can carry, got ${obstacle}. Keep it small: a tenant, a trace.`,
+  );
+}
+
+const notOpen = (got: string) =>
+  new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected "manager" to be an EntityManager, QueryRunner or Repository with an open transaction, got ${got}. ` +
+      'Leave it out to have one opened.',
+  );

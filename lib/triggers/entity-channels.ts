@@ -1,0 +1,82 @@
+import type { DataSource, EntityMetadata } from 'typeorm';
+import { defineChannel, type ChannelDefinition } from '../channels/channel.definition.js';
+import type { EntitySource, TextDecoder } from '../channels/entity-source.js';
+import { PgPubSubError, describeValue } from '../common/errors.js';
+import { ChangeDecoder } from './change.decoder.js';
+import type { Operation } from '../channels/entity-change.js';
+import type { NotifyChangesOptions } from './notify-changes.decorator.js';
+import { RowHydrators } from './row.hydrator.js';
+import { defaultSchema, type ResolvedTrigger } from './trigger.resolver.js';
+
+/**
+ * The channels of a DataSource's entities: which entity has which, which operations are sent, and how texts become
+ * changes. Made when the application starts, from the declarations and one look into the catalog.
+ */
+export class EntityChannels implements EntitySource {
+  readonly definitions: readonly ChannelDefinition[];
+
+  private constructor(
+    private readonly triggers: readonly ResolvedTrigger[],
+    private readonly decoder: ChangeDecoder,
+  ) {
+    this.definitions = triggers.map(
+      (trigger) => trigger.definition ?? defineChannel(trigger.channel, channelOptions(trigger.options)),
+    );
+  }
+
+  static async load(dataSource: DataSource, triggers: readonly ResolvedTrigger[]): Promise<EntityChannels> {
+    const schemaOf = (metadata: EntityMetadata) => metadata.schema ?? defaultSchema(dataSource);
+    const find = (schema: string, table: string) =>
+      dataSource.entityMetadatas.find(
+        (metadata) =>
+          metadata.tableName === table &&
+          schemaOf(metadata) === schema &&
+          metadata.tableType !== 'entity-child',
+      );
+    return new EntityChannels(
+      triggers,
+      new ChangeDecoder(dataSource, await RowHydrators.load(dataSource), find),
+    );
+  }
+
+  definitionOf(entity: object): ChannelDefinition {
+    const own = this.triggers.filter(({ target }) => target === entity);
+    const unnamed = own.filter(({ options }) => options.channel === undefined);
+    const [chosen, ...more] = unnamed.length > 0 ? unnamed : own;
+    if (chosen === undefined) throw notNotified(entity);
+    if (more.length > 0) throw ambiguous(entity, own);
+    const definition = this.definitions[this.triggers.indexOf(chosen)];
+    if (definition === undefined) throw notNotified(entity);
+    return definition;
+  }
+
+  decoderOf(channel: string): TextDecoder | undefined {
+    if (!this.triggers.some((trigger) => trigger.channel === channel)) return undefined;
+    return (text) => this.decoder.decode(channel, text);
+  }
+
+  operationsOf(channel: string): readonly Operation[] | undefined {
+    const sent = this.triggers.filter((trigger) => trigger.channel === channel);
+    return sent.length === 0 ? undefined : [...new Set(sent.flatMap(({ on }) => on))];
+  }
+}
+
+/** What a declaration says about its channel. */
+function channelOptions({ delivery, ordered, retry, wake, pollIntervalMs }: NotifyChangesOptions): object {
+  const given = Object.entries({ delivery, ordered, retry, wake, pollIntervalMs });
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
+}
+
+const notNotified = (entity: object) =>
+  new PgPubSubError(
+    'INVALID_CHANNEL',
+    `expected an entity that is decorated with @NotifyChanges() and belongs to the DataSource, got ${describeValue(entity)}. ` +
+      'Decorate it, or pass the name of a channel.',
+  );
+
+const ambiguous = (entity: object, triggers: readonly ResolvedTrigger[]) =>
+  new PgPubSubError(
+    'INVALID_CHANNEL',
+    `expected an entity with one channel, got ${describeValue(entity)} with ${triggers.map(({ channel }) => `"${channel}"`).join(', ')}. ` +
+      'Pass the name of one of them.',
+  );

@@ -1,0 +1,71 @@
+import type { DataSource, EntityMetadata } from 'typeorm';
+import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
+import type { TableTypes } from './column-types.catalog.js';
+import { createColumnReader, type ColumnReader, type TypeParsers } from './column-reader.js';
+import { createZoneConverter } from './row-time-zone.js';
+
+/** A class of entities, and the columns its instances have, in the order in which a repository sets them. */
+export interface RowPlan {
+  readonly metadata: EntityMetadata;
+  readonly columns: readonly PlannedColumn[];
+}
+
+export interface PlannedColumn {
+  /** Among the columns of the table. */
+  readonly position: number;
+  readonly column: ColumnMetadata;
+  readonly read: ColumnReader;
+}
+
+/** Resolves, once, what is the same for all rows of a table. It lives as long as it takes to make the plans. */
+export class RowPlanner {
+  private readonly positions: ReadonlyMap<string, number>;
+  private readonly parsers: TypeParsers;
+  private readonly toZone: (text: string) => string;
+
+  constructor(
+    dataSource: DataSource,
+    private readonly types: TableTypes,
+  ) {
+    this.positions = new Map(Array.from(types.columns.keys(), (name, position) => [name, position]));
+    this.parsers = parsersOf(dataSource);
+    this.toZone = createZoneConverter(types.timeZone);
+  }
+
+  plan(metadata: EntityMetadata): RowPlan {
+    const own = metadata.columns.filter((column) => isSetByRepository(column, metadata));
+    return {
+      metadata,
+      columns: own.map((column) => this.planColumn(column)).filter((planned) => planned !== undefined),
+    };
+  }
+
+  /** Nothing for a column that the table does not have. */
+  planColumn(column: ColumnMetadata): PlannedColumn | undefined {
+    const position = this.positions.get(column.databaseName);
+    const type = this.types.columns.get(column.databaseName);
+    if (position === undefined || type === undefined) return undefined;
+    return { position, column, read: createColumnReader(type, this.parsers, this.toZone) };
+  }
+}
+
+/**
+ * Virtual columns have no property: keys of relations, discriminators. In join tables nothing but such keys is
+ * there, and TypeORM gives each a property.
+ */
+const isSetByRepository = (column: ColumnMetadata, metadata: EntityMetadata): boolean =>
+  (!column.isVirtual || metadata.isJunction) &&
+  !column.isVirtualProperty &&
+  !metadata.childEntityMetadatas.some(({ target }) => target === column.target);
+
+/** Those the DataSource's own connections use, even if there are two copies of pg. */
+function parsersOf({ driver }: DataSource): TypeParsers {
+  const { postgres, options } = driver as unknown as PostgresDriverParts; // declared as any driver
+  return options.extra?.types ?? postgres.types;
+}
+
+/** The parts of TypeORM's `PostgresDriver` needed here: the module pg, and options for its pool. */
+interface PostgresDriverParts {
+  readonly postgres: { readonly types: TypeParsers };
+  readonly options: { readonly extra?: { readonly types?: TypeParsers } };
+}

@@ -1,0 +1,82 @@
+import type { ColumnType } from './column-types.catalog.js';
+import { readJsonString, splitJsonArray, splitJsonObject } from './row-json.js';
+
+/** From what a value looks like in JSON to the text of PostgreSQL's own output function. */
+export type TextRenderer = (source: string) => string;
+
+/**
+ * The text PostgreSQL would have sent for a value of `type`: what pg's parsers take. Never called for SQL's null.
+ * `toZone` writes moments in the time zone of the reader.
+ */
+export function createTextRenderer(type: ColumnType, toZone: TextRenderer): TextRenderer {
+  if (type.element === null) return scalarRenderer(type.name, toZone);
+  const { name, delimiter } = type.element;
+  const renderElement = scalarRenderer(name, toZone);
+  const hasArraysInside = !isJson(name); // the array in an array of json is a value
+  const renderArray = (source: string): string => {
+    const elements = splitJsonArray(source).map((element) => {
+      if (element === 'null') return 'NULL';
+      if (hasArraysInside && element.startsWith('[')) return renderArray(element);
+      return quoteElement(renderElement(element), delimiter);
+    });
+    return `{${elements.join(delimiter)}}`;
+  };
+  return renderArray;
+}
+
+/** By the name of the type: those of extensions have no fixed number. */
+function scalarRenderer(typeName: string, toZone: TextRenderer): TextRenderer {
+  if (isJson(typeName)) return (source) => source;
+  switch (typeName) {
+    case 'timestamp':
+      return (source) => withSpace(unquoted(source));
+    case 'timestamptz':
+      return (source) => toZone(withSpace(withShortOffset(unquoted(source))));
+    case 'tstzrange':
+    case 'tstzmultirange':
+      return (source) => toZone(readJsonString(source));
+    case 'hstore':
+      return renderHstore;
+    default:
+      return renderScalar;
+  }
+}
+
+const isJson = (typeName: string): boolean => typeName === 'json' || typeName === 'jsonb';
+
+function renderScalar(source: string): string {
+  if (source.startsWith('"')) return readJsonString(source);
+  if (source === 'true') return 't';
+  if (source === 'false') return 'f';
+  return copied(source); // a number, with all its digits
+}
+
+/** V8 keeps the whole text of a row alive for a slice of 13 characters or more; entities may live long. */
+const copied = (slice: string): string => (slice.length < 13 ? slice : readJsonString(`"${slice}"`));
+
+/** JSON's timestamps are XML's: `2024-01-01T00:00:00+05:00` where text has `2024-01-01 00:00:00+05`. */
+const withSpace = (timestamp: string): string => timestamp.replace('T', ' ');
+const unquoted = (source: string): string => source.slice(1, -1); // nothing in it is ever escaped
+
+function withShortOffset(moment: string): string {
+  if (moment.endsWith(' BC')) return `${withShortOffset(moment.slice(0, -3))} BC`;
+  const sign = moment.at(-6);
+  return (sign === '+' || sign === '-') && moment.endsWith(':00') ? moment.slice(0, -3) : moment;
+}
+
+/** An hstore is cast to an object of strings and nulls. */
+const renderHstore: TextRenderer = (source) =>
+  Array.from(splitJsonObject(source), ([key, value]) => {
+    const text = value === 'null' ? 'NULL' : quote(readJsonString(value));
+    return `${quote(key)}=>${text}`;
+  }).join(', ');
+
+const quote = (text: string): string => `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+
+/** The rule of `array_out`. The delimiter is a comma, but for boxes. */
+function quoteElement(text: string, delimiter: string): string {
+  const isPlain = PLAIN_ELEMENT.test(text) && !text.includes(delimiter) && text.toUpperCase() !== 'NULL';
+  return isPlain ? text : quote(text);
+}
+
+const PLAIN_ELEMENT = /^[^"\\{} \t\n\r\v\f]+$/;

@@ -1,0 +1,182 @@
+import type { Operation } from '../channels/entity-change.js';
+import { functionBody } from './trigger-function.sql.js';
+import type { Catalog, CatalogFunction, CatalogTrigger } from './trigger.catalog.js';
+import { triggerName, type TriggerLiterals } from './trigger.literals.js';
+import {
+  FUNCTION_SETTINGS,
+  checkCondition,
+  commentOnFunction,
+  commentOnTrigger,
+  createFunction,
+  createTrigger,
+  dropFunction,
+  dropTrigger,
+  toggleTrigger,
+  variantsOf,
+  type TriggerVariant,
+} from './trigger.sql.js';
+
+/** A statement and what undoes it; one of them may be nothing. */
+export interface Step {
+  readonly up?: string;
+  readonly down?: string;
+}
+
+/** How one object differs from its declaration. */
+export interface Difference {
+  readonly kind: 'missing' | 'drifted' | 'disabled' | 'obsolete';
+  readonly object: string;
+}
+
+export interface SchemaDiff {
+  /** To run before the tables change: what goes. */
+  readonly before: readonly Step[];
+  /** To run after: what comes. */
+  readonly after: readonly Step[];
+  readonly differences: readonly Difference[];
+}
+
+const COMMENT = 'pgpubsub:';
+
+/** Whose an object is: only the owner's DataSource changes or drops it. */
+export const commentOf = (owner: string): string => `${COMMENT}${owner}`;
+
+/**
+ * Compares declarations with the catalog, object by object and by what they are, not by a mark of ours: what was
+ * changed by hand is found. What carries the owner's comment and is not declared any more is dropped.
+ */
+export function diffSchema(
+  wanted: readonly TriggerLiterals[],
+  { triggers, functions }: Catalog,
+  owner: string,
+): SchemaDiff {
+  const before: Step[] = [];
+  const after: Step[] = [];
+  const differences: Difference[] = [];
+  const note = (kind: Difference['kind'], object: string) => differences.push({ kind, object });
+  const leftTriggers = new Map(
+    triggers.map((found) => [triggerKey(found.schema, found.table, found.name), found]),
+  );
+  const leftFunctions = new Map(functions.map((found) => [functionKey(found.schema, found.name), found]));
+
+  for (const trigger of wanted) {
+    const name = triggerName(trigger);
+    const found = take(leftFunctions, functionKey(trigger.schema, name));
+    const isSame = found !== undefined && isSameFunction(found, trigger, owner);
+    if (!isSame) {
+      note(found ? 'drifted' : 'missing', `function ${trigger.schema}.${name}`);
+      after.push(...functionSteps(trigger, found, owner));
+    }
+    for (const variant of variantsOf(trigger)) {
+      const existing = take(leftTriggers, triggerKey(trigger.schema, trigger.table, variant.name));
+      const kind = triggerDifference(existing, trigger, variant, owner);
+      if (kind === undefined) continue;
+      note(kind, `trigger ${variant.name} on ${trigger.schema}.${trigger.table}`);
+      if (kind === 'disabled' && existing) after.push(...enableSteps(existing));
+      else {
+        if (existing) before.push(dropTriggerStep(existing), ...existingTriggerExtras(existing));
+        after.push(...createTriggerSteps(trigger, variant, owner));
+      }
+    }
+  }
+  const isObsolete = ({ comment }: { comment: string | null }) => comment === commentOf(owner);
+  for (const found of [...leftTriggers.values()].filter(isObsolete)) {
+    note('obsolete', `trigger ${found.name} on ${found.schema}.${found.table}`);
+    before.push(dropTriggerStep(found), ...existingTriggerExtras(found));
+  }
+  for (const found of [...leftFunctions.values()].filter(isObsolete)) {
+    note('obsolete', `function ${found.schema}.${found.name}`);
+    before.push(
+      {
+        up: dropFunction(found.schema, found.name),
+        down: commentOnFunction(found.schema, found.name, found.comment),
+      },
+      { down: found.definition },
+    );
+  }
+  return { before, after, differences };
+}
+
+const triggerKey = (...parts: [schema: string, table: string, name: string]): string => JSON.stringify(parts);
+const functionKey = (...parts: [schema: string, name: string]): string => JSON.stringify(parts);
+
+function take<T>(map: Map<string, T>, key: string): T | undefined {
+  const found = map.get(key);
+  map.delete(key);
+  return found;
+}
+
+function isSameFunction(found: CatalogFunction, trigger: TriggerLiterals, owner: string): boolean {
+  const settings = FUNCTION_SETTINGS.map(([name, value]) => `${name}=${value}`);
+  const found_ = (found.settings ?? []).map((setting) =>
+    setting.replace(/^DateStyle=/, 'datestyle=').replace(/^IntervalStyle=/, 'intervalstyle='),
+  );
+  return (
+    found.body === functionBody(trigger) &&
+    found.comment === commentOf(owner) &&
+    settings.every((setting) => found_.includes(setting)) &&
+    found_.length === settings.length
+  );
+}
+
+/** Created anew, or replaced; `down` restores what was there, to the letter. */
+function functionSteps(trigger: TriggerLiterals, found: CatalogFunction | undefined, owner: string): Step[] {
+  const name = triggerName(trigger);
+  const { schema, when } = trigger;
+  const steps: Step[] = when === undefined ? [] : [{ up: checkCondition({ ...trigger, when }) }];
+  if (found) steps.push({ down: commentOnFunction(schema, name, found.comment) });
+  steps.push({ up: createFunction(trigger), down: found ? found.definition : dropFunction(schema, name) });
+  steps.push({ up: commentOnFunction(schema, name, commentOf(owner)) });
+  return steps;
+}
+
+function createTriggerSteps(trigger: TriggerLiterals, variant: TriggerVariant, owner: string): Step[] {
+  const { schema, table } = trigger;
+  return [
+    { up: createTrigger(trigger, variant), down: dropTrigger(schema, table, variant.name) },
+    { up: commentOnTrigger(schema, table, variant.name, commentOf(owner)) },
+  ];
+}
+
+/** `down` runs in the reverse order: first the definition, then what belongs to it. */
+const dropTriggerStep = ({ schema, table, name, comment }: CatalogTrigger): Step => ({
+  up: dropTrigger(schema, table, name),
+  ...(comment !== null && { down: commentOnTrigger(schema, table, name, comment) }),
+});
+
+function existingTriggerExtras(found: CatalogTrigger): Step[] {
+  const steps: Step[] = [{ down: found.definition }];
+  if (found.enabled === 'D')
+    steps.unshift({ down: toggleTrigger(found.schema, found.table, found.name, false) });
+  return steps;
+}
+
+const enableSteps = ({ schema, table, name }: CatalogTrigger): Step[] => [
+  { up: toggleTrigger(schema, table, name, true), down: toggleTrigger(schema, table, name, false) },
+];
+
+function triggerDifference(
+  found: CatalogTrigger | undefined,
+  trigger: TriggerLiterals,
+  variant: TriggerVariant,
+  owner: string,
+): Difference['kind'] | undefined {
+  if (found === undefined) return 'missing';
+  const isSame =
+    found.plain &&
+    found.type === typeBits(variant) &&
+    found.function_schema === trigger.schema &&
+    found.function_name === triggerName(trigger) &&
+    found.old_table === variant.oldTable &&
+    found.new_table === variant.newTable &&
+    found.comment === commentOf(owner);
+  if (!isSame) return 'drifted';
+  return found.enabled === 'D' || found.enabled === 'R' ? 'disabled' : undefined;
+}
+
+/** Bits of `pg_trigger.tgtype`, from PostgreSQL's pg_trigger.h; AFTER is the absence of BEFORE and INSTEAD. */
+const ROW_BIT = 1;
+const OPERATION_BITS: Record<Operation, number> = { insert: 4, delete: 8, update: 16, truncate: 32 };
+
+const typeBits = ({ operations, perRow }: TriggerVariant): number =>
+  operations.reduce((bits, operation) => bits | OPERATION_BITS[operation], perRow ? ROW_BIT : 0);

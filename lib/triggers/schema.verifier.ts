@@ -1,0 +1,22 @@
+import type { DataSource } from 'typeorm';
+import { PgPubSubError } from '../common/errors.js';
+import { diffTriggers } from './with-pg-pubsub.js';
+
+/**
+ * What the database lacks of the declared triggers, in words: `missing trigger … on …`. What it has too much is not
+ * told here: it may be another release's.
+ */
+export async function findDrift(dataSource: DataSource): Promise<readonly string[]> {
+  const { differences } = await diffTriggers(dataSource);
+  return differences
+    .filter(({ kind }) => kind !== 'obsolete')
+    .map(({ kind, object }) => `${kind}: ${object}`);
+}
+
+export const schemaDrifted = (drift: readonly string[]) =>
+  new PgPubSubError(
+    'SCHEMA_DRIFTED',
+    `expected the database to have the triggers that @NotifyChanges() declares, got ${drift.join('; ')}. ` +
+      'Wrap the DataSource in withPgPubSub(), then run "typeorm migration:generate" and "typeorm migration:run"; ' +
+      'or start with forRoot({ synchronize: true }), in development.',
+  );

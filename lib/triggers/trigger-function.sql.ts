@@ -1,0 +1,187 @@
+import type { Operation } from '../channels/entity-change.js';
+import { quoteLiteral, quoteQualified, quoteTextArray } from '../common/sql-identifier.js';
+import type { TriggerLiterals } from './trigger.literals.js';
+
+/** PostgreSQL's limit for the text of a notification, in bytes. */
+const MAX_BYTES = 7_999;
+
+/**
+ * The body of a trigger's function. It never refers to a column by name (but in `when`, which is the user's), so that
+ * a column can be dropped or renamed while the trigger is there. Texts are joined by `||`, operation by operation:
+ * json_build_object() and concat() cost a quarter more per row.
+ */
+export function functionBody(trigger: TriggerLiterals): string {
+  const body = trigger.level === 'row' ? rowBody(trigger) : statementBody(trigger);
+  return `
+#variable_conflict use_column
+declare
+  context text := current_setting('pgpubsub.context', true);
+  ending text := '}';
+  message text;
+begin
+  if current_setting('pgpubsub.disabled', true) = 'on' then return null; end if;
+  if context <> '' then
+    begin
+      ending := ',"context":' || context::json || '}';
+    exception when others then null; -- not ours: somebody else has set it
+    end;
+  end if;
+${trigger.on.includes('truncate') ? truncateBranch(trigger) : ''}${body}
+  return null;
+end
+`;
+}
+
+/**
+ * The seam where a trigger decides how it delivers: here, and nowhere else. `message` is the text of one
+ * notification, already small enough; `from` makes it one for each of several rows.
+ */
+const deliver = ({ channel }: TriggerLiterals, message: string, from = ''): string =>
+  `perform pg_notify(${quoteLiteral(channel)}, ${message})${from};`;
+
+const truncateBranch = (trigger: TriggerLiterals): string => `  if TG_OP = 'TRUNCATE' then
+    message := ${text(trigger, 'truncate', undefined, undefined)};
+    if octet_length(message) > ${MAX_BYTES} then message := ${least(trigger, 'truncate')}; end if;
+    ${deliver(trigger, 'message')}
+    return null;
+  end if;
+`;
+
+const HAS_OLD: ReadonlySet<Operation> = new Set(['update', 'delete']);
+const HAS_NEW: ReadonlySet<Operation> = new Set(['insert', 'update']);
+
+/** Which operations have rows. */
+const rowOperations = ({ on }: TriggerLiterals): Operation[] =>
+  on.filter((operation) => operation !== 'truncate');
+
+function rowBody(trigger: TriggerLiterals): string {
+  const condition =
+    trigger.when === undefined ? '' : `  if (${trigger.when}) is not true then return null; end if;\n`;
+  return (
+    condition +
+    rowOperations(trigger)
+      .map((operation) => rowBranch(trigger, operation))
+      .join('\n')
+  );
+}
+
+function rowBranch(trigger: TriggerLiterals, operation: Operation): string {
+  const oldRow = HAS_OLD.has(operation) ? 'row_to_json(OLD)' : undefined;
+  const newRow = HAS_NEW.has(operation) ? 'row_to_json(NEW)' : undefined;
+  const changed = hasChanged(trigger.of, 'OLD', 'NEW');
+  const unchanged = operation === 'update' ? `    if not (${changed}) then return null; end if;\n` : '';
+  return `  if TG_OP = '${operation.toUpperCase()}' then
+${unchanged}    message := ${text(trigger, operation, carried(trigger, oldRow), carried(trigger, newRow))};
+    if octet_length(message) > ${MAX_BYTES} then
+      message := ${truncated(trigger, operation, oldRow, newRow)};
+    end if;
+    ${deliver(trigger, 'message')}
+  end if;`;
+}
+
+const statementBody = (trigger: TriggerLiterals): string =>
+  rowOperations(trigger)
+    .map(
+      (operation) =>
+        `  if TG_OP = '${operation.toUpperCase()}' then\n    ${statement(trigger, operation)}\n  end if;`,
+    )
+    .join('\n');
+
+/**
+ * All rows of a statement in one query. `offset 0` keeps the planner from writing a row's JSON once for each place
+ * that mentions it.
+ */
+function statement(trigger: TriggerLiterals, operation: Operation): string {
+  const hasOld = HAS_OLD.has(operation);
+  const hasNew = HAS_NEW.has(operation);
+  const oldRow = hasOld ? 'old_row' : undefined;
+  const newRow = hasNew ? 'new_row' : undefined;
+  // with `.*`, because a column may be called "new"
+  const rows = [hasOld && 'row_to_json(old.*) as old_row', hasNew && 'row_to_json(new.*) as new_row'].filter(
+    Boolean,
+  );
+  const conditions = [
+    operation === 'update' && hasChanged(trigger.of, 'old.*', 'new.*'),
+    trigger.when,
+  ].filter(Boolean);
+  const where =
+    conditions.length === 0 ? '' : ` where ${conditions.map((condition) => `(${condition})`).join(' and ')}`;
+  return deliver(
+    trigger,
+    `case when octet_length(message) <= ${MAX_BYTES} then message else ${truncated(trigger, operation, oldRow, newRow)} end`,
+    ` from (
+      select ${text(trigger, operation, carried(trigger, oldRow), carried(trigger, newRow))} as message, ${[oldRow, newRow].filter(Boolean).join(', ')}
+      from (select ${rows.join(', ')} from ${changedRows(trigger, operation)}${where} offset 0) as pgpubsub_rows offset 0
+    ) as pgpubsub_texts`,
+  );
+}
+
+/**
+ * The rows as "old" and "new". Those of an update are paired by their position: the transition tables list them in
+ * the order in which they were changed, and a primary key may be among what has changed.
+ */
+function changedRows({ schema, table, when }: TriggerLiterals, operation: Operation): string {
+  const other = (alias: string) =>
+    when === undefined ? '' : ` cross join (select (null::${quoteQualified(schema, table)}).*) as ${alias}`;
+  if (operation === 'insert') return `new_rows as new${other('old')}`;
+  if (operation === 'delete') return `old_rows as old${other('new')}`;
+  const numbered = (rows: string) =>
+    `(select row_number() over () as pgpubsub_position, pgpubsub_row from ${rows} as pgpubsub_row)`;
+  return `${numbered('old_rows')} as before join ${numbered('new_rows')} as after using (pgpubsub_position)
+        cross join lateral (select (before.pgpubsub_row).*) as old
+        cross join lateral (select (after.pgpubsub_row).*) as new`;
+}
+
+/** By value, for every type: `is distinct from` has no answer for json, point and xml. */
+function hasChanged(of: readonly string[], before: string, after: string): string {
+  if (of.length === 0) return `${before} *<> ${after}`;
+  const member = (row: string, column: string) => `(row_to_json(${row}) -> ${quoteLiteral(column)})::text`;
+  return of
+    .map((column) => `${member(before, column)} is distinct from ${member(after, column)}`)
+    .join(' or ');
+}
+
+/** The text of one notification, with the rows given as JSON, or without. */
+const text = (
+  trigger: TriggerLiterals,
+  operation: Operation,
+  oldRow: string | undefined,
+  newRow: string | undefined,
+  end = 'ending',
+): string => {
+  const start = `{"operation":"${operation}","schema":${JSON.stringify(trigger.schema)},"table":${JSON.stringify(trigger.table)},"old":`;
+  return [...joined(start, oldRow), ...joined(',"new":', newRow), end].join(' || ');
+};
+
+const joined = (before: string, row: string | undefined): string[] =>
+  row === undefined
+    ? [quoteLiteral(`${before}null`)]
+    : [quoteLiteral(before), `coalesce(${row}::text, 'null')`];
+
+/** What is carried of a row. */
+function carried({ columns, exclude }: TriggerLiterals, row: string | undefined): string | undefined {
+  if (row === undefined) return undefined;
+  if (columns !== undefined) return members(row, `key = any(${quoteTextArray(columns)})`);
+  return exclude.length === 0 ? row : members(row, `key <> all(${quoteTextArray(exclude)})`);
+}
+
+/** As json, never as jsonb, which refuses what json columns may hold (\u0000), and rewrites their numbers. */
+const members = (row: string, condition: string): string =>
+  `(select json_object_agg(key, value) from json_each(${row}) where ${condition})`;
+
+/** The primary key only; and without anything, when even that is too large (with the context, for example). */
+function truncated(
+  trigger: TriggerLiterals,
+  operation: Operation,
+  oldRow: string | undefined,
+  newRow: string | undefined,
+): string {
+  const key = (row: string | undefined) =>
+    row === undefined ? undefined : members(row, `key = any(${quoteTextArray(trigger.primaryKey)})`);
+  const kept = text(trigger, operation, key(oldRow), key(newRow), `',"truncated":true' || ending`);
+  return `(select case when octet_length(kept) <= ${MAX_BYTES} then kept else ${least(trigger, operation)} end
+        from (select ${kept} as kept offset 0) as pgpubsub_kept)`;
+}
+
+const least = (trigger: TriggerLiterals, operation: Operation): string =>
+  text(trigger, operation, undefined, undefined, `',"truncated":true}'`);

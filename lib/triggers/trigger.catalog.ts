@@ -1,0 +1,51 @@
+import type { QueryRunner } from 'typeorm';
+import { currentSearchPath, readFunctions, readTriggers, setSearchPath } from './catalog.sql.js';
+
+export interface CatalogTrigger {
+  readonly schema: string;
+  readonly table: string;
+  readonly name: string;
+  readonly function_name: string;
+  readonly function_schema: string;
+  /** `pg_trigger.tgtype`: level, timing and operations as bits. */
+  readonly type: number;
+  readonly enabled: string;
+  readonly old_table: string | null;
+  readonly new_table: string | null;
+  /** No condition, no arguments, no columns: as ours are. */
+  readonly plain: boolean;
+  readonly definition: string;
+  readonly comment: string | null;
+}
+
+export interface CatalogFunction {
+  readonly schema: string;
+  readonly name: string;
+  readonly body: string;
+  readonly settings: readonly string[] | null;
+  readonly definition: string;
+  readonly comment: string | null;
+}
+
+export interface Catalog {
+  readonly triggers: readonly CatalogTrigger[];
+  readonly functions: readonly CatalogFunction[];
+}
+
+/** What the database has of us, and what stands where ours would be (`names`). */
+export async function readCatalog(runner: QueryRunner, names: readonly string[]): Promise<Catalog> {
+  const [before] = await rowsOf<{ path: string }>(runner, currentSearchPath);
+  await runner.query(setSearchPath, ['']); // else definitions name what is visible without its schema
+  try {
+    return {
+      triggers: await rowsOf<CatalogTrigger>(runner, readTriggers, [names]),
+      functions: await rowsOf<CatalogFunction>(runner, readFunctions, [names]),
+    };
+  } finally {
+    await runner.query(setSearchPath, [before?.path ?? '']);
+  }
+}
+
+/** Rows as their statement says: a driver declares them `any`. */
+const rowsOf = async <Row>(runner: QueryRunner, sql: string, parameters: unknown[] = []): Promise<Row[]> =>
+  (await runner.query(sql, parameters)) as Row[];

@@ -1,0 +1,207 @@
+import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'typeorm';
+import * as v from 'valibot';
+import { assertChannelName } from '../channels/channel-name.js';
+import { ChannelDefinition, DELIVERIES } from '../channels/channel.definition.js';
+import { PgPubSubError } from '../common/errors.js';
+import { retryShape } from '../common/options.resolver.js';
+import { milliseconds, nonEmptyString, parseShape, group } from '../common/parse.js';
+import { OPERATIONS } from '../channels/entity-change.js';
+import { declarationsOf, inOrder, type NotifyChangesOptions } from './notify-changes.decorator.js';
+import type { TriggerLiterals } from './trigger.literals.js';
+import { DOLLAR_TAG } from './trigger.sql.js';
+
+/** A trigger for what has no class to decorate: an EntitySchema, or a table such as a join table. */
+export type TriggerDeclaration = NotifyChangesOptions &
+  (
+    | { readonly entity: EntityTarget<ObjectLiteral> }
+    | {
+        readonly table: string;
+        readonly schema?: string;
+        /** What is left of a row that is too large; without it, and without metadata of the table, nothing. */
+        readonly primaryKey?: readonly string[];
+      }
+  );
+
+/** A declaration, resolved against the metadata of its DataSource. */
+export interface ResolvedTrigger extends TriggerLiterals {
+  /** The class that was decorated, or the entity that was named; `undefined` for bare tables. */
+  readonly target: unknown;
+  /** The definition given as `channel`, if it was one. */
+  readonly definition: ChannelDefinition | undefined;
+  readonly options: NotifyChangesOptions;
+}
+
+const operation = v.picklist(OPERATIONS);
+const names = v.array(nonEmptyString);
+
+const optionsShape = group({
+  channel: v.optional(v.union([v.string(), v.instance(ChannelDefinition)], 'a channel name or a definition')),
+  on: v.optional(
+    v.union(
+      [operation, v.pipe(v.array(operation), v.minLength(1))],
+      `one or more of ${OPERATIONS.join(', ')}`,
+    ),
+    ['insert', 'update', 'delete'],
+  ),
+  columns: v.optional(names),
+  of: v.optional(names, []),
+  when: v.optional(nonEmptyString),
+  level: v.optional(v.picklist(['row', 'statement']), 'row'),
+  delivery: v.optional(v.picklist(DELIVERIES)),
+  ordered: v.optional(v.boolean()),
+  retry: v.optional(retryShape),
+  wake: v.optional(v.picklist(['notify', 'poll'])),
+  pollIntervalMs: v.optional(milliseconds(1)),
+});
+
+/**
+ * The triggers a DataSource declares: decorators of its entities, and the list given to `withPgPubSub()`. Throws
+ * `INVALID_TRIGGER` with the name of the entity for whatever cannot be meant.
+ */
+export function resolveTriggers(
+  dataSource: DataSource,
+  declared: readonly TriggerDeclaration[],
+): ResolvedTrigger[] {
+  const triggers = [
+    ...dataSource.entityMetadatas.flatMap((metadata) => decorated(dataSource, metadata)),
+    ...declared.map((declaration) => fromList(dataSource, declaration)),
+  ];
+  const seen = new Map<string, ResolvedTrigger>();
+  for (const trigger of triggers) {
+    const key = JSON.stringify([trigger.schema, trigger.table, trigger.channel]);
+    if (seen.has(key)) throw twice(trigger);
+    seen.set(key, trigger);
+  }
+  return triggers;
+}
+
+/** Declarations of the class and of the classes it extends, unless those are entities of the same table themselves. */
+function decorated(dataSource: DataSource, metadata: EntityMetadata): ResolvedTrigger[] {
+  if (typeof metadata.target !== 'function') return [];
+  const ofParents = new Set(
+    metadata.parentEntityMetadata ? metadata.parentEntityMetadata.inheritanceTree : [],
+  );
+  const classes = metadata.inheritanceTree.filter((target) => !ofParents.has(target));
+  return classes
+    .flatMap((target) => declarationsOf(target))
+    .map((options) => ofEntity(dataSource, metadata, options));
+}
+
+function fromList(dataSource: DataSource, declaration: TriggerDeclaration): ResolvedTrigger {
+  if ('entity' in declaration) {
+    const { entity, ...options } = declaration;
+    return ofEntity(dataSource, dataSource.getMetadata(entity), options);
+  }
+  const { table, schema = defaultSchema(dataSource), primaryKey, ...options } = declaration;
+  const metadata = dataSource.entityMetadatas.find(
+    (candidate) =>
+      candidate.tableName === table && (candidate.schema ?? defaultSchema(dataSource)) === schema,
+  );
+  if (metadata) return ofEntity(dataSource, metadata, options);
+  return resolve(`the table "${table}"`, options, {
+    schema,
+    table,
+    primaryKey: primaryKey ?? [],
+    hidden: [],
+    columnOf: (name) => name, // the database knows better
+    target: undefined,
+    condition: undefined,
+  });
+}
+
+function ofEntity(
+  dataSource: DataSource,
+  metadata: EntityMetadata,
+  options: NotifyChangesOptions,
+): ResolvedTrigger {
+  const what = `@NotifyChanges() on ${metadata.name}`;
+  if (metadata.tableType === 'view')
+    throw invalid(
+      what,
+      'a table',
+      'a view: triggers of views see no changes. Declare it on the tables beneath',
+    );
+  return resolve(what, options, {
+    schema: metadata.schema ?? defaultSchema(dataSource),
+    table: metadata.tableName,
+    primaryKey: metadata.primaryColumns.map(({ databaseName }) => databaseName),
+    hidden: metadata.columns.filter(({ isSelect }) => !isSelect).map(({ databaseName }) => databaseName),
+    columnOf: (property) => columnOf(metadata, property, what),
+    target: metadata.target,
+    condition: discriminates(metadata),
+  });
+}
+
+interface Place {
+  readonly schema: string;
+  readonly table: string;
+  readonly primaryKey: readonly string[];
+  readonly hidden: readonly string[];
+  readonly columnOf: (property: string) => string | readonly string[];
+  readonly target: unknown;
+  readonly condition: string | undefined;
+}
+
+function resolve(what: string, options: NotifyChangesOptions, place: Place): ResolvedTrigger {
+  const parsed = parseShape(optionsShape, options, { code: 'INVALID_TRIGGER', what });
+  const definition = parsed.channel instanceof ChannelDefinition ? parsed.channel : undefined;
+  const channel = definition?.name ?? (typeof parsed.channel === 'string' ? parsed.channel : place.table);
+  assertChannelName(channel);
+  if (parsed.when?.includes(DOLLAR_TAG)) throw invalid(what, `"when" without ${DOLLAR_TAG}`, 'it');
+  const columns = parsed.columns?.flatMap(place.columnOf);
+  return {
+    schema: place.schema,
+    table: place.table,
+    channel,
+    on: inOrder(typeof parsed.on === 'string' ? [parsed.on] : parsed.on),
+    level: parsed.level,
+    delivery: parsed.delivery ?? definition?.delivery ?? 'broadcast',
+    columns,
+    exclude: place.hidden,
+    of: parsed.of.flatMap(place.columnOf),
+    when:
+      place.condition && parsed.when
+        ? `${place.condition} and (${parsed.when})`
+        : (parsed.when ?? place.condition),
+    primaryKey: place.primaryKey,
+    target: place.target,
+    definition,
+    options,
+  };
+}
+
+/** A property may be an embedded with several columns; a relation's is its foreign key. */
+function columnOf(metadata: EntityMetadata, property: string, what: string): string[] {
+  const columns = metadata.findColumnsWithPropertyPath(property);
+  const embedded = metadata.findEmbeddedWithPropertyPath(property);
+  const found = columns.length > 0 ? columns : (embedded?.columnsFromTree ?? []);
+  if (found.length > 0) return found.map(({ databaseName }) => databaseName);
+  const known = metadata.columns.map(({ propertyPath }) => propertyPath).join(', ');
+  throw invalid(what, `properties of the entity (${known})`, JSON.stringify(property));
+}
+
+/** Children of single table inheritance share their table: theirs are the rows with their discriminator. */
+function discriminates(metadata: EntityMetadata): string | undefined {
+  if (metadata.tableType !== 'entity-child' || metadata.discriminatorColumn === undefined) return undefined;
+  const column = metadata.discriminatorColumn.databaseName.replaceAll('"', '""');
+  const values = [metadata, ...metadata.childEntityMetadatas].map(
+    ({ discriminatorValue }) => `'${String(discriminatorValue).replaceAll("'", "''")}'`,
+  );
+  return `coalesce(NEW."${column}", OLD."${column}")::text in (${values.join(', ')})`;
+}
+
+/** The schema of the tables that name none: the option's, else the one TypeORM found when it connected. */
+export function defaultSchema(dataSource: DataSource): string {
+  const { schema } = dataSource.driver as { schema?: string }; // of the PostgresDriver
+  return schema ?? 'public';
+}
+
+const invalid = (what: string, expected: string, got: string) =>
+  new PgPubSubError('INVALID_TRIGGER', `${what}: expected ${expected}, got ${got}. Correct the declaration.`);
+
+const twice = ({ table, channel }: TriggerLiterals) =>
+  new PgPubSubError(
+    'INVALID_TRIGGER',
+    `expected one declaration for the table "${table}" and the channel "${channel}", got two. ` +
+      'Give one of them a channel of its own, or make them one with several operations in "on".',
+  );

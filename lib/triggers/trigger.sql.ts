@@ -1,0 +1,107 @@
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
+import type { Operation } from '../channels/entity-change.js';
+import { functionBody } from './trigger-function.sql.js';
+import { triggerName, type TriggerLiterals } from './trigger.literals.js';
+
+/** Ends the bodies of functions; nothing a declaration says may contain it. */
+export const DOLLAR_TAG = '$pgpubsub$';
+
+/**
+ * What the text of a row depends on, and must not take from the session that happens to write. The order is that
+ * in which the catalog lists it, as given.
+ */
+export const FUNCTION_SETTINGS = [
+  ['search_path', 'pg_catalog, pg_temp'],
+  ['datestyle', 'ISO'],
+  ['intervalstyle', 'postgres'],
+  ['bytea_output', 'hex'],
+  ['extra_float_digits', '1'],
+] as const;
+
+/** One of the triggers of a declaration: transition tables allow one operation each, TRUNCATE has no rows. */
+export interface TriggerVariant {
+  readonly name: string;
+  readonly operations: readonly Operation[];
+  readonly perRow: boolean;
+  readonly oldTable: string | null;
+  readonly newTable: string | null;
+}
+
+export function variantsOf(trigger: TriggerLiterals): TriggerVariant[] {
+  const stem = triggerName(trigger);
+  const rows = trigger.on.filter((operation) => operation !== 'truncate');
+  const none = { oldTable: null, newTable: null };
+  const variants: TriggerVariant[] =
+    trigger.level === 'row'
+      ? rows.length === 0
+        ? []
+        : [{ name: stem, operations: rows, perRow: true, ...none }]
+      : rows.map((operation) => ({
+          name: `${stem}_${operation}`,
+          operations: [operation],
+          perRow: false,
+          oldTable: operation === 'insert' ? null : 'old_rows',
+          newTable: operation === 'delete' ? null : 'new_rows',
+        }));
+  if (trigger.on.includes('truncate'))
+    variants.push({ name: `${stem}_truncate`, operations: ['truncate'], perRow: false, ...none });
+  return variants;
+}
+
+/** Creates or replaces the function: `schema:drop` drops tables, and leaves functions behind. */
+export function createFunction(trigger: TriggerLiterals): string {
+  const settings = FUNCTION_SETTINGS.map(
+    ([name, value]) => `set ${name} = ${name === 'search_path' ? value : `'${value}'`}`,
+  ).join(' ');
+  const name = quoteQualified(trigger.schema, triggerName(trigger));
+  return `create or replace function ${name}() returns trigger language plpgsql ${settings} as ${DOLLAR_TAG}${functionBody(trigger)}${DOLLAR_TAG}`;
+}
+
+export const dropFunction = (schema: string, name: string): string =>
+  `drop function ${quoteQualified(schema, name)}()`;
+
+export const dropFunctionAndTriggers = (schema: string, name: string): string =>
+  `${dropFunction(schema, name)} cascade`;
+
+export const commentOnFunction = (schema: string, name: string, comment: string | null): string =>
+  `comment on function ${quoteQualified(schema, name)}() is ${comment === null ? 'null' : quoteLiteral(comment)}`;
+
+export function createTrigger(trigger: TriggerLiterals, variant: TriggerVariant): string {
+  const { schema, table } = trigger;
+  const transitions = [
+    variant.oldTable && `old table as ${variant.oldTable}`,
+    variant.newTable && `new table as ${variant.newTable}`,
+  ].filter(Boolean);
+  const referencing = transitions.length > 0 ? ` referencing ${transitions.join(' ')}` : '';
+  return (
+    `create trigger ${quoteIdentifier(variant.name)} after ${variant.operations.join(' or ')} on ${quoteQualified(schema, table)}` +
+    `${referencing} for each ${variant.perRow ? 'row' : 'statement'} execute function ${quoteQualified(schema, triggerName(trigger))}()`
+  );
+}
+
+export const dropTrigger = (schema: string, table: string, name: string): string =>
+  `drop trigger ${quoteIdentifier(name)} on ${quoteQualified(schema, table)}`;
+
+export const commentOnTrigger = (
+  schema: string,
+  table: string,
+  name: string,
+  comment: string | null,
+): string =>
+  `comment on trigger ${quoteIdentifier(name)} on ${quoteQualified(schema, table)} is ${comment === null ? 'null' : quoteLiteral(comment)}`;
+
+export const toggleTrigger = (schema: string, table: string, name: string, enabled: boolean): string =>
+  `alter table ${quoteQualified(schema, table)} ${enabled ? 'enable' : 'disable'} trigger ${quoteIdentifier(name)}`;
+
+/**
+ * Fails when the condition does not fit the table, in the migration instead of at somebody's first write: PL/pgSQL
+ * looks at expressions only when it runs them. It runs under the function's own search path, and reads no row.
+ */
+export function checkCondition({ schema, table, when }: TriggerLiterals & { readonly when: string }): string {
+  const name = quoteQualified(schema, table);
+  return `do ${DOLLAR_TAG} declare path text := current_setting('search_path'); begin
+  perform set_config('search_path', 'pg_catalog, pg_temp', true);
+  perform 1 from ${name} as new, ${name} as old where (${when}) limit 0;
+  perform set_config('search_path', path, true);
+end ${DOLLAR_TAG}`;
+}

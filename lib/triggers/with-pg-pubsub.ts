@@ -1,0 +1,164 @@
+import type { DataSource, QueryRunner } from 'typeorm';
+import type { ChannelDefinition } from '../channels/channel.definition.js';
+import { PgPubSubError } from '../common/errors.js';
+import { lockSchema, unlockSchema } from './catalog.sql.js';
+import { diffSchema, type SchemaDiff, type Step } from './schema-diff.js';
+import { readCatalog } from './trigger.catalog.js';
+import { triggerName } from './trigger.literals.js';
+import { resolveTriggers, type ResolvedTrigger, type TriggerDeclaration } from './trigger.resolver.js';
+
+export interface WithPgPubSubOptions {
+  /** Definitions that are used without an entity. */
+  readonly channels?: readonly ChannelDefinition<never>[];
+  /** Triggers of EntitySchema entities, and of tables without an entity class, such as join tables. */
+  readonly triggers?: readonly TriggerDeclaration[];
+  /**
+   * Whose the triggers are. A DataSource changes and drops those of its own name only, so that several applications
+   * can share a database. Without it the name of its migrations table, which applications have to keep apart anyway.
+   */
+  readonly owner?: string;
+}
+
+const OPTIONS = Symbol.for('nestjs-pgpubsub:with-pg-pubsub');
+
+/** What was given for this DataSource; nothing when it has not been wrapped. */
+export function optionsOf(dataSource: DataSource): WithPgPubSubOptions {
+  return (Reflect.get(dataSource, OPTIONS) as WithPgPubSubOptions | undefined) ?? {};
+}
+
+export function ownerOf(dataSource: DataSource): string {
+  return optionsOf(dataSource).owner ?? dataSource.options.migrationsTableName ?? 'migrations';
+}
+
+export const declaredTriggers = (dataSource: DataSource): ResolvedTrigger[] =>
+  resolveTriggers(dataSource, optionsOf(dataSource).triggers ?? []);
+
+/**
+ * Makes TypeORM's own commands see the triggers: `migration:generate` (with `--check`), `migration:run` and `revert`,
+ * `schema:log`, `schema:sync`, and `synchronize: true`.
+ *
+ * ```ts
+ * export default withPgPubSub(new DataSource({ type: 'postgres', entities: [Author] }));
+ * ```
+ *
+ * Throws `DATA_SOURCE_UNUSABLE` for other databases. Returns the same DataSource.
+ */
+export function withPgPubSub<T extends DataSource>(dataSource: T, options: WithPgPubSubOptions = {}): T {
+  if (dataSource.options.type !== 'postgres') throw notPostgres(dataSource.options.type);
+  const isWrapped = Reflect.has(dataSource, OPTIONS);
+  Object.defineProperty(dataSource, OPTIONS, { value: options, configurable: true });
+  if (!isWrapped) patchSchemaBuilder(dataSource);
+  return dataSource;
+}
+
+/** What the triggers of the database lack, or have too much, against what the DataSource declares. */
+export async function diffTriggers(dataSource: DataSource, runner?: QueryRunner): Promise<SchemaDiff> {
+  const wanted = declaredTriggers(dataSource);
+  const own = runner ?? dataSource.createQueryRunner();
+  try {
+    return diffSchema(wanted, await readCatalog(own, wanted.flatMap(namesOf)), ownerOf(dataSource));
+  } finally {
+    if (!runner) await own.release();
+  }
+}
+
+/** Creates, replaces and drops until the database has what is declared. */
+export const synchronizeTriggers = (dataSource: DataSource): Promise<void> =>
+  synchronize(dataSource, async () => undefined);
+
+const namesOf = (trigger: ResolvedTrigger): string[] => {
+  const stem = triggerName(trigger);
+  return [stem, ...['insert', 'update', 'delete', 'truncate'].map((operation) => `${stem}_${operation}`)];
+};
+
+/** The part of TypeORM's schema builder that its commands call; not all of it is in its declarations. */
+interface SchemaBuilder {
+  log(): Promise<{ upQueries: Query[]; downQueries: Query[] }>;
+  build(): Promise<void>;
+}
+
+interface Query {
+  readonly query: string;
+  readonly parameters?: unknown[];
+}
+
+/**
+ * On the instance, method by method: TypeORM looks at the builder's class, and offers no place for another one. Triggers
+ * that go are dropped before the tables change, those that come are created after.
+ */
+function patchSchemaBuilder(dataSource: DataSource): void {
+  const driver = dataSource.driver as unknown as { createSchemaBuilder(): SchemaBuilder };
+  const create = driver.createSchemaBuilder.bind(driver);
+  driver.createSchemaBuilder = () => {
+    const builder = create();
+    const log = builder.log.bind(builder);
+    const build = builder.build.bind(builder);
+    builder.log = async () => {
+      const { before, after } = await diffTriggers(dataSource);
+      const tables = await log();
+      tables.upQueries = [...queries(before, 'up'), ...tables.upQueries, ...queries(after, 'up')];
+      tables.downQueries = [...queries(before, 'down'), ...tables.downQueries, ...queries(after, 'down')]; // run in reverse
+      return tables;
+    };
+    builder.build = () => synchronize(dataSource, build);
+    return builder;
+  };
+}
+
+const queries = (steps: readonly Step[], direction: keyof Step): Query[] =>
+  steps.flatMap((step) => (step[direction] === undefined ? [] : [{ query: step[direction] }]));
+
+/** Several processes may start at once: one after the other. */
+async function synchronize(dataSource: DataSource, buildTables: () => Promise<void>): Promise<void> {
+  const runner = dataSource.createQueryRunner();
+  const locks = !hasSingleConnection(dataSource); // the tables are built on another connection than the lock's
+  try {
+    if (locks) await runner.query(lockSchema);
+    const { before, after } = await diffTriggers(dataSource, runner);
+    await execute(runner, before);
+    if (!locks) await runner.release();
+    await buildTables();
+    if (locks) await execute(runner, after);
+    else await withRunner(dataSource, (own) => execute(own, after));
+  } finally {
+    if (locks) await runner.query(unlockSchema).catch(() => undefined); // a dead connection holds no lock
+    if (!runner.isReleased) await runner.release();
+  }
+}
+
+async function withRunner(
+  dataSource: DataSource,
+  work: (runner: QueryRunner) => Promise<void>,
+): Promise<void> {
+  const runner = dataSource.createQueryRunner();
+  try {
+    await work(runner);
+  } finally {
+    await runner.release();
+  }
+}
+
+async function execute(runner: QueryRunner, steps: readonly Step[]): Promise<void> {
+  const statements = queries(steps, 'up');
+  if (statements.length === 0) return;
+  await runner.startTransaction();
+  try {
+    for (const { query } of statements) await runner.query(query);
+    await runner.commitTransaction();
+  } catch (error) {
+    await runner.rollbackTransaction();
+    throw error;
+  }
+}
+
+/** The pool's own limit, however it was given. */
+function hasSingleConnection(dataSource: DataSource): boolean {
+  const { master } = dataSource.driver as { master?: { options?: { max?: number } } };
+  return master?.options?.max === 1;
+}
+
+const notPostgres = (type: string) =>
+  new PgPubSubError(
+    'DATA_SOURCE_UNUSABLE',
+    `withPgPubSub(): expected a DataSource of type "postgres", got "${type}". Leave it as it is: only PostgreSQL notifies.`,
+  );

@@ -1,0 +1,292 @@
+import {
+  Column,
+  DataSource,
+  Entity,
+  PrimaryGeneratedColumn,
+  type EntitySchema,
+  type MixedList,
+} from 'typeorm';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { NotifyChanges } from '../../lib/triggers/notify-changes.decorator.js';
+import { diffTriggers, withPgPubSub, type WithPgPubSubOptions } from '../../lib/triggers/with-pg-pubsub.js';
+import { TestDatabase } from '../support/database.js';
+import { Mailbox, eventually } from '../support/mailbox.js';
+
+interface Sent {
+  operation: string;
+  schema: string;
+  table: string;
+  old: Record<string, unknown> | null;
+  new: Record<string, unknown> | null;
+  context?: Record<string, unknown>;
+  truncated?: boolean;
+}
+
+let database: TestDatabase;
+const sources: DataSource[] = [];
+beforeEach(async () => {
+  database = await TestDatabase.create();
+});
+afterEach(async () => {
+  for (const source of sources.splice(0)) if (source.isInitialized) await source.destroy();
+  await database[Symbol.asyncDispose]();
+});
+
+type Entities = MixedList<(abstract new () => unknown) | EntitySchema>;
+
+async function start(
+  entities: Entities,
+  options?: WithPgPubSubOptions,
+  more: object = {},
+): Promise<DataSource> {
+  const source = new DataSource({
+    type: 'postgres',
+    url: database.url,
+    entities: entities as never,
+    synchronize: true,
+    ...more,
+  });
+  sources.push(source);
+  return withPgPubSub(source, options).initialize();
+}
+
+/** What arrives on a channel, as any client sees it; `end()` gives all of it. */
+async function listen(channel: string): Promise<{ end(): Promise<Sent[]> }> {
+  const client = await database.client();
+  const texts = new Mailbox<string>();
+  client.on('notification', ({ payload }) => texts.push(payload ?? ''));
+  await client.query(`listen "${channel}"`);
+  return {
+    async end() {
+      await client.query(`notify "${channel}", 'end'`);
+      await eventually(() => texts.untaken.includes('end'), 'the end has arrived');
+      const all = await texts.take(texts.untaken.length);
+      return all.filter((text) => text !== 'end').map((text) => JSON.parse(text) as Sent);
+    },
+  };
+}
+
+describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) => {
+  const levels = { level };
+
+  it('notify inserts, updates that change something, deletes and truncates', async () => {
+    @Entity()
+    @NotifyChanges({ on: ['insert', 'update', 'delete', 'truncate'], ...levels })
+    class Author {
+      @PrimaryGeneratedColumn() id!: number;
+      @Column('text') name!: string;
+      @Column('json', { nullable: true }) data!: unknown;
+      @Column('point', { nullable: true }) place!: unknown;
+      @Column('xml', { nullable: true }) page!: unknown;
+    }
+    const source = await start([Author]);
+    const sent = await listen('author');
+    await source.query(`insert into author (name, data) values ('a', '{"n":1}'), ('b', null)`);
+    await source.query(`update author set name = 'A' where id = 1`);
+    await source.query(`update author set name = name`);
+    await source.query(`delete from author where id = 2`);
+    await source.query(`truncate author`);
+
+    const rest = { data: null, place: null, page: null };
+    const place = { schema: 'public', table: 'author' };
+    const first = { ...rest, id: 1, name: 'a', data: { n: 1 } };
+    expect(await sent.end()).toEqual([
+      { operation: 'insert', ...place, old: null, new: first },
+      { operation: 'insert', ...place, old: null, new: { ...rest, id: 2, name: 'b' } },
+      { operation: 'update', ...place, old: first, new: { ...first, name: 'A' } },
+      { operation: 'delete', ...place, old: { ...rest, id: 2, name: 'b' }, new: null },
+      { operation: 'truncate', ...place, old: null, new: null },
+    ]);
+  });
+
+  it('carry what `columns` says, hide what is not selected, and count changes of `of` by value', async () => {
+    @Entity()
+    @NotifyChanges({ ...levels })
+    @NotifyChanges({ channel: 'names', columns: ['id', 'name'], of: ['name', 'tags'], ...levels })
+    @NotifyChanges({ channel: 'secrets', columns: ['id', 'password'], ...levels })
+    class User {
+      @PrimaryGeneratedColumn() id!: number;
+      @Column('text', { name: 'full_name' }) name!: string;
+      @Column('json') tags!: string[];
+      @Column('text', { select: false }) password!: string;
+    }
+    const source = await start([User]);
+    const [all, names, secrets] = [await listen('user'), await listen('names'), await listen('secrets')];
+    await source.query(`insert into "user" (full_name, tags, password) values ('a', '[1]', 'secret')`);
+    await source.query(`update "user" set full_name = full_name, tags = '[1]', password = 'other'`);
+    await source.query(`update "user" set tags = '[1,2]'`);
+
+    expect((await all.end()).map(({ new: row }) => row)).toEqual([
+      { id: 1, full_name: 'a', tags: [1] },
+      { id: 1, full_name: 'a', tags: [1] },
+      { id: 1, full_name: 'a', tags: [1, 2] },
+    ]);
+    expect((await names.end()).map(({ new: row }) => row)).toEqual([
+      { id: 1, full_name: 'a' },
+      { id: 1, full_name: 'a' },
+    ]);
+    expect((await secrets.end()).map(({ new: row }) => row?.['password'])).toEqual([
+      'secret',
+      'other',
+      'other',
+    ]);
+  });
+
+  it('ask the condition for inserts, updates and deletes', async () => {
+    @Entity()
+    @NotifyChanges({ when: 'coalesce(NEW.active, OLD.active)', ...levels })
+    @NotifyChanges({
+      channel: 'activated',
+      when: 'NEW.active and OLD.active is distinct from NEW.active',
+      ...levels,
+    })
+    class Author {
+      @PrimaryGeneratedColumn() id!: number;
+      @Column('boolean') active!: boolean;
+    }
+    const source = await start([Author]);
+    const [sent, activated] = [await listen('author'), await listen('activated')];
+    await source.query(`insert into author (active) values (true), (false)`);
+    await source.query(`update author set active = true where id = 2`);
+    await source.query(`update author set active = false where id = 1`);
+    await source.query(`delete from author`);
+
+    const ids = (all: Sent[]) => all.map(({ operation, old, new: row }) => [operation, (row ?? old)?.['id']]);
+    expect(ids(await sent.end())).toEqual([
+      ['insert', 1],
+      ['update', 2],
+      ['delete', 2],
+    ]);
+    expect(ids(await activated.end())).toEqual([
+      ['insert', 1],
+      ['update', 2],
+    ]);
+  });
+
+  it('never break the write of a row that is too large: the key arrives, and `truncated`', async () => {
+    @Entity()
+    @NotifyChanges({ ...levels })
+    class Author {
+      @PrimaryGeneratedColumn() id!: number;
+      @Column('text') name!: string;
+    }
+    const source = await start([Author]);
+    const sent = await listen('author');
+    await source.query(`insert into author (name) select repeat('x', n) from unnest(array[10, 20000]) as n`);
+    await source.query(`update author set name = repeat('ä', 5000)`);
+    await source.transaction(async (manager) => {
+      await manager.query(`select set_config('pgpubsub.context', $1, true)`, [
+        JSON.stringify({ big: 'x'.repeat(9_000) }),
+      ]);
+      await manager.query(`delete from author where id = 2`);
+    });
+    await source.transaction(async (manager) => {
+      await manager.query(`select set_config('pgpubsub.context', 'not json', true)`);
+      await manager.query(`delete from author where id = 1`);
+    });
+
+    const place = { schema: 'public', table: 'author' };
+    expect(await sent.end()).toEqual([
+      { operation: 'insert', ...place, old: null, new: { id: 1, name: 'x'.repeat(10) } },
+      { operation: 'insert', ...place, old: null, new: { id: 2 }, truncated: true },
+      { operation: 'update', ...place, old: { id: 1 }, new: { id: 1 }, truncated: true },
+      { operation: 'update', ...place, old: { id: 2 }, new: { id: 2 }, truncated: true },
+      { operation: 'delete', ...place, old: null, new: null, truncated: true },
+      { operation: 'delete', ...place, old: { id: 1 }, new: null, truncated: true },
+    ]);
+  });
+
+  it('take names that need quoting, other schemas, and columns named like the words of the function', async () => {
+    @Entity({ name: `Weird täble`, schema: 'Other Schema' })
+    @NotifyChanges({
+      channel: `it's "odd"\\`.replaceAll('"', ''),
+      on: ['insert', 'update', 'delete', 'truncate'],
+      ...levels,
+    })
+    class Odd {
+      @PrimaryGeneratedColumn() id!: number;
+      @Column('text') context!: string;
+      @Column('text') message!: string;
+      @Column('text', { name: 'key' }) old_row!: string;
+      @Column('text', { name: 'Va lue' }) value!: string;
+      @Column('text', { name: 'changed', select: false, default: 'hidden' }) changed!: string;
+      @Column('text', { name: 'new', default: 'new' }) new!: string;
+    }
+    await database.query('create schema "Other Schema"');
+    const source = await start([Odd]);
+    const sent = await listen(`it's odd\\`);
+    await source.getRepository(Odd).save({ context: 'c', message: 'm', old_row: 'k', value: 'v' });
+    await source.getRepository(Odd).update({ id: 1 }, { message: 'n' });
+    await source.getRepository(Odd).delete({ id: 1 });
+    const row = { id: 1, context: 'c', message: 'm', key: 'k', 'Va lue': 'v', new: 'new' };
+    const all = await sent.end();
+    expect(all.map(({ old, new: now }) => [old, now])).toEqual([
+      [null, row],
+      [row, { ...row, message: 'n' }],
+      [{ ...row, message: 'n' }, null],
+    ]);
+    expect(all[0]).toMatchObject({ schema: 'Other Schema', table: `Weird täble` });
+    expect((await diffTriggers(source)).differences).toEqual([]);
+  });
+
+  it('notify the rows of bulk statements, each once and in order', async () => {
+    @Entity()
+    @NotifyChanges({ ...levels })
+    class Author {
+      @PrimaryGeneratedColumn() id!: number;
+      @Column('text', { unique: true }) name!: string;
+    }
+    const source = await start([Author]);
+    const sent = await listen('author');
+    await source.query(`insert into author (name) select 'n' || i from generate_series(1, 10000) as i`);
+    const inserted = await sent.end();
+    expect(inserted.map(({ new: row }) => row?.['id'])).toEqual(Array.from({ length: 10_000 }, (_, index) => index + 1));
+
+    await source.query(`insert into author (name) values ('n1'), ('new') on conflict (name) do update set name = excluded.name || '!'`);
+    await source.query(`update author set name = name || '?', id = id + 20000 where id between 2 and 4`);
+    await source.query(`merge into author using (values ('n9'), ('merged')) as given (name) on author.name = given.name
+      when matched then update set name = 'matched' when not matched then insert (name) values (given.name)`);
+    await source.query(`delete from author where id between 5 and 7`);
+    const changes = (await sent.end()).map(({ operation, old, new: row }) => `${operation} ${JSON.stringify(old?.['name'] ?? null)} ${JSON.stringify(row?.['name'] ?? null)}`.replaceAll('"', ''));
+    expect(changes.toSorted()).toEqual([
+      'delete n5 null', 'delete n6 null', 'delete n7 null', 'insert null merged', 'insert null new',
+      'update n1 n1!', 'update n2 n2?', 'update n3 n3?', 'update n4 n4?', 'update n9 matched',
+    ]);
+  }); // prettier-ignore
+
+  it('notify changes in partitions once', async () => {
+    await database.query(`create table event (id int, kind text, primary key (id, kind)) partition by list (kind)`);
+    await database.query(`create table event_a partition of event for values in ('a'); create table event_b partition of event for values in ('b')`);
+    const source = await start([], { triggers: [{ table: 'event', primaryKey: ['id', 'kind'], ...levels }] });
+    const sent = await listen('event');
+    await source.query(`insert into event values (1, 'a'), (2, 'b')`);
+    await source.query(`delete from event where id = 2`);
+    expect((await sent.end()).map(({ operation, table, old, new: row }) => [operation, table, (row ?? old)?.['id']])).toEqual([
+      ['insert', 'event', 1], ['insert', 'event', 2], ['delete', 'event', 2],
+    ]);
+    expect((await diffTriggers(source)).differences).toEqual([]);
+  }); // prettier-ignore
+
+  it('stay silent where they are disabled for a transaction, and carry its context', async () => {
+    @Entity()
+    @NotifyChanges({ ...levels })
+    class Author {
+      @PrimaryGeneratedColumn() id!: number;
+    }
+    const source = await start([Author]);
+    const sent = await listen('author');
+    await source.transaction(async (manager) => {
+      await manager.query(`set local pgpubsub.disabled = 'on'`);
+      await manager.query(`insert into author default values`);
+    });
+    await source.transaction(async (manager) => {
+      await manager.query(`select set_config('pgpubsub.context', '{"tenant":"a"}', true)`);
+      await manager.query(`insert into author default values`);
+    });
+    await source.query(`insert into author default values`);
+    expect((await sent.end()).map(({ new: row, context }) => [row?.['id'], context])).toEqual([
+      [2, { tenant: 'a' }],
+      [3, undefined],
+    ]);
+  });
+});

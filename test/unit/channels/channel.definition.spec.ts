@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { ChannelDefinition, defineChannel, plainChannel } from '../../../lib/channels/channel.definition.js';
+import type { ChannelOptions } from '../../../lib/channels/channel.definition.js';
+import { thrownBy } from '../support/recording.js';
+
+const defaults = {
+  name: 'orders',
+  delivery: 'broadcast',
+  schema: undefined,
+  codec: undefined,
+  ordered: false,
+  retry: undefined,
+  wake: 'notify',
+  pollIntervalMs: undefined,
+};
+
+/** Options as somebody without TypeScript may write them. */
+const define = (options: unknown) => defineChannel('orders', options as ChannelOptions);
+
+describe('defineChannel()', () => {
+  it('defines a broadcast channel of any JSON when it is given a name only', () => {
+    const channel = defineChannel('orders');
+
+    expect(channel).toBeInstanceOf(ChannelDefinition);
+    expect(Object.entries(channel)).toEqual(expect.arrayContaining(Object.entries(defaults)));
+    expect(Object.keys(channel)).toHaveLength(Object.keys(defaults).length);
+  });
+
+  it('keeps what was given', () => {
+    const options = {
+      delivery: 'exactly-once',
+      schema: z.object({ id: z.number() }),
+      codec: { encode: String, decode: () => ({ id: 1 }) },
+      ordered: true,
+      retry: { maxAttempts: 5, minDelayMs: 1, maxDelayMs: 2 },
+      wake: 'poll',
+      pollIntervalMs: 100,
+    } as const;
+
+    expect(defineChannel('orders', options)).toMatchObject({ ...options, name: 'orders' });
+  });
+
+  it('is immutable', () => {
+    expect(defineChannel('orders')).toSatisfy(Object.isFrozen);
+  });
+
+  it('accepts schemas that are functions, as those of arktype are', () => {
+    const schema = Object.assign(() => undefined, { '~standard': z.string()['~standard'] });
+
+    expect(define({ schema }).schema).toBe(schema);
+  });
+
+  it.each([
+    ['a longer name', () => defineChannel('x'.repeat(64)), '1 to 63 bytes long'],
+    ['an unknown option', () => define({ delivry: 'broadcast' }), 'got "delivry"'],
+    ['an unknown delivery', () => define({ delivery: 'once' }), '"delivery" of the channel "orders"'],
+    ['a schema that is none', () => define({ schema: { parse: () => 1 } }), 'a Standard Schema'],
+    ['a schema without validate()', () => define({ schema: { '~standard': {} } }), 'a Standard Schema'],
+    ['a codec that is none', () => define({ codec: JSON.parse }), '"codec" of the channel "orders"'],
+    [
+      'half of a codec',
+      () => define({ codec: { encode: String } }),
+      '"codec.decode" of the channel "orders"',
+    ],
+    ['a codec of texts', () => define({ codec: { encode: 'json', decode: 'json' } }), 'to be a function'],
+    ['an order that is no boolean', () => define({ ordered: 'yes' }), '"ordered" of the channel "orders"'],
+    ['no attempt at all', () => define({ retry: { maxAttempts: 0 } }), '"retry.maxAttempts"'],
+    ['an unknown way to wake', () => define({ wake: 'call' }), '"wake" of the channel "orders"'],
+    ['no pause between two looks', () => define({ pollIntervalMs: 0 }), '"pollIntervalMs"'],
+    ['options that are none', () => define('exactly-once'), 'the channel "orders"'],
+  ])('refuses %s', (_what, act, expected) => {
+    expect(thrownBy(act)).toMatchObject({
+      code: 'INVALID_CHANNEL',
+      message: expect.stringContaining(expected) as string,
+    });
+  });
+
+  it('does not ask for the missing half of a codec to be its own name', () => {
+    expect(thrownBy(() => define({ codec: { encode: String } }))).not.toMatchObject({
+      message: expect.stringContaining('to be "decode"') as string,
+    });
+  });
+
+  it('refuses a retry whose shortest pause is the longer one', () => {
+    expect(thrownBy(() => define({ retry: { minDelayMs: 10, maxDelayMs: 9 } }))).toMatchObject({
+      code: 'INVALID_CHANNEL',
+      message: expect.stringContaining('"minDelayMs":10,"maxDelayMs":9}') as string,
+    });
+  });
+});
+
+describe('plainChannel()', () => {
+  it('is what defineChannel() makes of a name', () => {
+    expect(plainChannel('orders')).toEqual(defineChannel('orders'));
+  });
+});

@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { defineChannel } from '../../../lib/channels/channel.definition.js';
+import { ChannelRegistry, type ChannelLike } from '../../../lib/channels/channel.registry.js';
+import { thrownBy } from '../support/recording.js';
+
+describe('ChannelRegistry', () => {
+  it('takes a name nobody has defined for a broadcast channel', () => {
+    expect(new ChannelRegistry().resolve('orders')).toMatchObject({ name: 'orders', delivery: 'broadcast' });
+  });
+
+  it('does not remember names nobody has defined', () => {
+    const registry = new ChannelRegistry();
+    registry.resolve('orders');
+
+    expect(registry.find('orders')).toBeUndefined();
+  });
+
+  it('knows a definition by its name from then on', () => {
+    const registry = new ChannelRegistry();
+    const orders = defineChannel('orders', { ordered: true });
+
+    expect(registry.resolve(orders)).toBe(orders);
+    expect(registry.resolve('orders')).toBe(orders);
+    expect(registry.find('orders')).toBe(orders);
+  });
+
+  it('takes the same definition any number of times', () => {
+    const registry = new ChannelRegistry();
+    const orders = defineChannel('orders');
+    registry.resolve(orders);
+
+    expect(registry.resolve(orders)).toBe(orders);
+  });
+
+  it('takes equal definitions for one: the first', () => {
+    const registry = new ChannelRegistry();
+    const codec = { encode: String, decode: Number };
+    const schema = z.number();
+    const first = defineChannel<number>('orders', { codec, schema, retry: { maxAttempts: 3 } });
+    const second = defineChannel<number>('orders', { codec, schema, retry: { maxAttempts: 3 } });
+    registry.resolve(first);
+
+    expect(registry.resolve(second)).toBe(first);
+  });
+
+  it.each([
+    ['delivery', { delivery: 'exactly-once' }],
+    ['order', { ordered: true }],
+    ['schema', { schema: z.object({ id: z.number() }) }],
+    ['codec', { codec: { encode: () => 1, decode: () => ({ id: 1 }) } }],
+    ['retry', { retry: { maxAttempts: 1 } }],
+  ] as const)('refuses a second definition with another %s', (_what, options) => {
+    const registry = new ChannelRegistry();
+    registry.resolve(defineChannel('orders', { schema: z.object({ id: z.string() }) }));
+
+    expect(thrownBy(() => registry.resolve(defineChannel('orders', options)))).toMatchObject({
+      code: 'CHANNEL_CONFLICT',
+      message: expect.stringContaining('one definition of the channel "orders"') as string,
+    });
+  });
+
+  it('still knows the first definition after a refused second', () => {
+    const registry = new ChannelRegistry();
+    const orders = defineChannel('orders');
+    registry.resolve(orders);
+    thrownBy(() => registry.resolve(defineChannel('orders', { ordered: true })));
+
+    expect(registry.resolve('orders')).toBe(orders);
+  });
+
+  it.each([
+    ['a class', class Order {}, 'the class Order'],
+    ['options', { name: 'orders' }, 'an object'],
+    ['nothing', undefined, 'undefined'],
+    ['a number', 5, '5'],
+  ])('refuses %s', (_what, channel: unknown, got) => {
+    expect(thrownBy(() => new ChannelRegistry().resolve(channel as ChannelLike))).toMatchObject({
+      code: 'INVALID_CHANNEL',
+      message: expect.stringContaining(`got ${got}.`) as string,
+    });
+  });
+
+  it('refuses names that PostgreSQL cannot take', () => {
+    expect(thrownBy(() => new ChannelRegistry().resolve(''))).toMatchObject({ code: 'INVALID_CHANNEL' });
+  });
+});

@@ -1,0 +1,214 @@
+import superjson from 'superjson';
+import { describe, expect, it } from 'vitest';
+import { defineChannel, type ChannelDefinition } from '../../../lib/channels/channel.definition.js';
+import { MAX_NOTIFY_BYTES, decodePayload, encodeBroadcast } from '../../../lib/channels/payload.codec.js';
+import { decodeWire } from '../../../lib/channels/wire.codec.js';
+import { thrownBy } from '../support/recording.js';
+
+const orders = defineChannel('orders');
+const refusal = (payload: unknown, channel: ChannelDefinition = orders, context?: Record<string, unknown>) =>
+  thrownBy(() => encodeBroadcast(channel, payload, context));
+
+describe('encodeBroadcast()', () => {
+  it('writes what JSON says', () => {
+    expect(encodeBroadcast(orders, { id: 42 }, undefined)).toBe('{"id":42}');
+    expect(encodeBroadcast(orders, undefined, undefined)).toBe('');
+    expect(encodeBroadcast(orders, 1, { tenant: 'a' })).toBe(
+      '{"pgpubsub":1,"context":{"tenant":"a"},"payload":1}',
+    );
+  });
+
+  it.each([
+    ['a Date', new Date(0), '"1970-01-01T00:00:00.000Z"'],
+    ['a Buffer', Buffer.from('ab'), '{"type":"Buffer","data":[97,98]}'],
+    ['an object with toJSON()', { toJSON: () => ({ id: 1 }) }, '{"id":1}'],
+  ])('writes what says itself how it is written: %s', (_what, payload, text) => {
+    expect(encodeBroadcast(orders, payload, undefined)).toBe(text);
+  });
+
+  it.each([
+    ['a bigint', { id: 10n }, 'a bigint at $.id'],
+    ['a function', [() => 1], 'a function at $[0]'],
+    ['a symbol', { s: Symbol('s') }, 'a symbol at $.s'],
+    ['NaN', { n: Number.NaN }, 'NaN at $.n'],
+    ['a Map', { m: new Map() }, 'a Map at $.m'],
+    ['a Set', { s: new Set() }, 'a Set at $.s'],
+  ])('refuses what JSON cannot carry: %s', (_what, payload, got) => {
+    expect(refusal(payload)).toMatchObject({
+      code: 'INVALID_PAYLOAD',
+      message:
+        `expected a payload that JSON can carry for channel "orders", got ${got}. ` +
+        'Convert it, or give the channel a codec.',
+    });
+  });
+
+  it('refuses cycles', () => {
+    const payload: Record<string, unknown> = {};
+    payload['self'] = payload;
+
+    expect(refusal(payload)).toMatchObject({
+      code: 'INVALID_PAYLOAD',
+      message: expect.stringContaining('a cycle at $.self') as string,
+    });
+  });
+
+  it('refuses what is nested too deeply', () => {
+    const payload: unknown = JSON.parse('['.repeat(100_000) + ']'.repeat(100_000));
+
+    expect(refusal(payload)).toMatchObject({ code: 'INVALID_PAYLOAD' });
+  });
+
+  it('refuses a context that JSON cannot carry', () => {
+    expect(refusal(1, orders, { user: 10n })).toMatchObject({
+      code: 'INVALID_PAYLOAD',
+      message: expect.stringContaining('expected a context that JSON can carry') as string,
+    });
+  });
+
+  it('refuses a toJSON() that throws, and keeps the reason', () => {
+    const cause = new Error('not loaded');
+    const payload = {
+      toJSON() {
+        throw cause;
+      },
+    };
+
+    expect(refusal(payload)).toMatchObject({
+      code: 'INVALID_PAYLOAD',
+      message: expect.stringContaining('not loaded') as string,
+      cause,
+    });
+  });
+
+  it.each([undefined, { tenant: 'a' }])(
+    'refuses a toJSON() that returns nothing, with context %o',
+    (context) => {
+      expect(refusal({ toJSON: () => undefined }, orders, context)).toMatchObject({
+        code: 'INVALID_PAYLOAD',
+      });
+    },
+  );
+});
+
+describe('NUL characters', () => {
+  const nul = String.raw`\u0000`; // six characters of text
+
+  it.each([
+    ['in a text', 'a\0b'],
+    ['in a member', { text: ['\0'] }],
+    ['in a key', { 'a\0b': 1 }],
+    ['behind a backslash', '\\\0'],
+    ['behind two backslashes', '\\\\\0'],
+    ['beside the text of the escape', `${nul}\0`],
+  ])('are refused: %s', (_where, payload) => {
+    expect(refusal(payload)).toMatchObject({
+      code: 'INVALID_PAYLOAD',
+      message: expect.stringContaining('text without NUL characters') as string,
+    });
+  });
+
+  it('are refused in the context', () => {
+    expect(refusal(1, orders, { user: 'a\0b' })).toMatchObject({ code: 'INVALID_PAYLOAD' });
+  });
+
+  it.each([nul, `\\${nul}`, `\\\\${nul}`, `text ${nul} text`])('are not meant by the text %s', (text) => {
+    expect(decodeWire(encodeBroadcast(orders, text, undefined)).payload).toBe(text);
+  });
+});
+
+describe('the limit of PostgreSQL', () => {
+  const quotes = 2;
+  const context = { tenant: 'a' };
+  const envelope = Buffer.byteLength(encodeBroadcast(orders, '', context)) - quotes;
+
+  it('is 7,999 bytes', () => {
+    expect(MAX_NOTIFY_BYTES).toBe(7_999);
+  });
+
+  it.each([
+    ['ASCII', 'a'.repeat(7_997), undefined],
+    ['characters of two bytes', `a${'é'.repeat(3_998)}`, undefined],
+    ['characters of three bytes', `aa${'€'.repeat(2_665)}`, undefined],
+    ['characters of four bytes', `a${'📦'.repeat(1_999)}`, undefined],
+    ['text beside a context', 'a'.repeat(7_997 - envelope), context],
+  ])('is reached by 7,999 bytes of %s, and exceeded by one more', (_what, payload, sentContext) => {
+    expect(Buffer.byteLength(encodeBroadcast(orders, payload, sentContext))).toBe(7_999);
+    expect(refusal(`a${payload}`, orders, sentContext)).toMatchObject({
+      code: 'PAYLOAD_TOO_LARGE',
+      message: expect.stringMatching(
+        /"orders" to be at most 7999 bytes, got 8000\. Send an id .* exactly-once\./,
+      ) as string,
+    });
+  });
+});
+
+describe('a codec', () => {
+  const encode = () => {
+    throw new TypeError('no such unit');
+  };
+  const amounts = defineChannel<bigint>('amounts', { codec: { encode: String, decode: BigInt } });
+
+  it('encodes before JSON, and decodes after it', () => {
+    const text = encodeBroadcast(amounts, 10n, undefined);
+
+    expect(text).toBe('"10"');
+    expect(decodePayload(amounts, decodeWire(text).payload)).toBe(10n);
+  });
+
+  it('is not asked about an empty payload', () => {
+    expect(encodeBroadcast(amounts, undefined, undefined)).toBe('');
+    expect(decodePayload(amounts, decodeWire('').payload)).toBeUndefined();
+  });
+
+  it('that throws makes the payload invalid, and keeps the reason', () => {
+    const channel = defineChannel('amounts', { codec: { encode, decode: BigInt } });
+
+    expect(refusal(1, channel)).toMatchObject({
+      code: 'INVALID_PAYLOAD',
+      message: expect.stringMatching(/codec .* "amounts", got no such unit\./) as string,
+      cause: expect.any(TypeError) as Error,
+    });
+  });
+
+  it('that cannot decode makes the payload invalid, and keeps the reason', () => {
+    expect(thrownBy(() => decodePayload(amounts, 'ten'))).toMatchObject({
+      code: 'INVALID_PAYLOAD',
+      message: expect.stringMatching(
+        /a payload that its codec can decode .*"amounts".* sent without the codec/,
+      ) as string,
+      cause: expect.any(SyntaxError) as Error,
+    });
+  });
+
+  it('is checked for what it returns', () => {
+    const channel = defineChannel('amounts', { codec: { encode: () => 10n, decode: BigInt } });
+
+    expect(refusal(1, channel)).toMatchObject({ code: 'INVALID_PAYLOAD' });
+  });
+
+  it.each([
+    [
+      'a Map with keys that are numbers',
+      new Map([
+        [1, 'one'],
+        [2, 'two'],
+      ]),
+    ],
+    ['a Set', new Set(['a', 'b'])],
+    ['a Date', new Date(0)],
+    ['a bigint', 12_345_678_901_234_567_890n],
+    ['what JSON says, too', { id: 1, tags: ['a'], none: null }],
+    [
+      'nested containers',
+      { byId: new Map([[1, { tags: new Set([new Date(0)]), sums: [10n] }]]), left: undefined },
+    ],
+  ])('such as superjson carries %s', (_what, payload: unknown) => {
+    const channel = defineChannel<unknown>('reports', {
+      codec: { encode: superjson.serialize, decode: superjson.deserialize },
+    });
+
+    const text = encodeBroadcast(channel, payload, { tenant: 'a' });
+
+    expect(decodePayload(channel, decodeWire(text).payload)).toStrictEqual(payload);
+  });
+});

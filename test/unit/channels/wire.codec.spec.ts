@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import { decodeWire, encodeWire } from '../../../lib/channels/wire.codec.js';
+
+const envelope = '{"pgpubsub":1,"context":{"tenant":"a"},"payload":{"id":1}}';
+
+describe('a payload without context', () => {
+  it.each([
+    ['an object', { id: 42, tags: ['a', null] }, '{"id":42,"tags":["a",null]}'],
+    ['zero', 0, '0'],
+    ['false', false, 'false'],
+    ['an empty string', '', '""'],
+    ['null', null, 'null'],
+    ['nothing', undefined, ''],
+    ['a string that looks like JSON', '{"id":1}', String.raw`"{\"id\":1}"`],
+    ['a string that looks like a number', '42', '"42"'],
+    ['a line break', 'two\nlines', String.raw`"two\nlines"`],
+    ['what is not ASCII', 'Ünïcödé 📦', '"Ünïcödé 📦"'],
+  ])('is plain JSON text: %s', (_what, payload, text) => {
+    expect(encodeWire(payload, undefined)).toBe(text);
+    expect(decodeWire(text)).toEqual({ payload, context: {} });
+  });
+
+  it('is plain JSON text beside an empty context, too', () => {
+    expect(encodeWire({ id: 1 }, {})).toBe('{"id":1}');
+  });
+
+  it.each([
+    ['with context', { pgpubsub: 1, context: { tenant: 'x' }, payload: 'theirs' }],
+    ['without payload', { pgpubsub: 1, context: {} }],
+    ['with more', { pgpubsub: 1, context: {}, payload: 1, more: true }],
+    ['of which toJSON() tells', { toJSON: () => ({ pgpubsub: 1, context: {}, payload: 'theirs' }) }],
+  ])('arrives as it was when it looks like an envelope %s', (_what, payload) => {
+    const { payload: arrived, context } = decodeWire(encodeWire(payload, undefined));
+
+    expect(arrived).toEqual(JSON.parse(JSON.stringify(payload)));
+    expect(context).toEqual({});
+  });
+
+  it.each([
+    ['another version', { pgpubsub: 2, context: {}, payload: 1 }],
+    ['a version that is text', { pgpubsub: '1', context: {}, payload: 1 }],
+    ['no context', { pgpubsub: 1, payload: 1 }],
+    ['a context that is no object', { pgpubsub: 1, context: ['a'], payload: 1 }],
+  ])('stays plain when it is no envelope of ours: %s', (_what, payload) => {
+    const text = encodeWire(payload, undefined);
+
+    expect(text).toBe(JSON.stringify(payload));
+    expect(decodeWire(text)).toEqual({ payload, context: {} });
+  });
+});
+
+describe('a payload with context', () => {
+  it('travels in an envelope', () => {
+    expect(encodeWire({ id: 1 }, { tenant: 'a' })).toBe(envelope);
+    expect(decodeWire(envelope)).toEqual({ payload: { id: 1 }, context: { tenant: 'a' } });
+  });
+
+  it.each([0, false, '', null, '{"id":1}', undefined])('arrives as it was: %o', (payload) => {
+    const content = decodeWire(encodeWire(payload, { tenant: 'a' }));
+
+    expect(content).toEqual({ payload, context: { tenant: 'a' } });
+  });
+
+  it('arrives as it was when it looks like an envelope itself', () => {
+    const payload = { pgpubsub: 1, context: { tenant: 'x' }, payload: 'theirs' };
+
+    expect(decodeWire(encodeWire(payload, { tenant: 'a' }))).toEqual({ payload, context: { tenant: 'a' } });
+  });
+
+  it('is plain when the context says nothing', () => {
+    expect(encodeWire({ id: 1 }, { tenant: undefined })).toBe('{"id":1}');
+  });
+});
+
+describe('text of other clients', () => {
+  it.each(['hello', '{"id":', ' ', 'NaN', "{'id': 1}", '\u0001', 'undefined'])(
+    'is a string when it is not JSON: %o',
+    (text) => {
+      expect(decodeWire(text)).toEqual({ payload: text, context: {} });
+    },
+  );
+
+  it('may carry keys named like parts of a prototype', () => {
+    const text = '{"__proto__":{"polluted":true},"constructor":1}';
+    const payload = decodeWire(text).payload as object;
+
+    expect(JSON.stringify(payload)).toBe(text);
+    expect(Object.getPrototypeOf(payload)).toBe(Object.prototype);
+    expect('polluted' in {}).toBe(false);
+    expect(encodeWire(payload, undefined)).toBe(text);
+    expect(decodeWire(encodeWire(payload, { tenant: 'a' })).payload).toEqual(payload);
+  });
+
+  it('is an envelope when it looks like one', () => {
+    expect(decodeWire('{"payload":1,"pgpubsub":1,"context":{}}')).toEqual({ payload: 1, context: {} });
+  });
+
+  it('shares no context that could be written to', () => {
+    expect(decodeWire('1').context).toSatisfy(Object.isFrozen);
+  });
+});

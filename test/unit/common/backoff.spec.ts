@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { backoffDelayMs } from '../../../lib/common/backoff.js';
+
+const options = { minDelayMs: 100, maxDelayMs: 30_000 };
+const longest = () => 1;
+
+describe('backoffDelayMs()', () => {
+  it('waits up to the shortest pause before the first attempt', () => {
+    expect(backoffDelayMs(1, options, longest)).toBe(100);
+  });
+
+  it('doubles the bound with each attempt, up to the longest pause', () => {
+    const bounds = Array.from({ length: 11 }, (_, index) => backoffDelayMs(index + 1, options, longest));
+
+    expect(bounds).toEqual([100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000]);
+  });
+
+  it('uses the full range below the bound, in whole milliseconds', () => {
+    expect(backoffDelayMs(3, options, () => 0)).toBe(0);
+    expect(backoffDelayMs(3, options, () => 0.5)).toBe(200);
+    expect(backoffDelayMs(1, { minDelayMs: 5, maxDelayMs: 5 }, () => 0.3333)).toBe(2);
+  });
+
+  it.each([54, 1_000, 1_100, Number.MAX_SAFE_INTEGER])(
+    'stays at the longest pause in attempt %d',
+    (attempt) => {
+      expect(backoffDelayMs(attempt, options, longest)).toBe(30_000);
+      expect(backoffDelayMs(attempt, options, () => 0)).toBe(0);
+    },
+  );
+
+  it('is random by default, within its bounds', () => {
+    const delays = Array.from({ length: 200 }, () => backoffDelayMs(20, options));
+
+    expect(Math.min(...delays)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...delays)).toBeLessThanOrEqual(30_000);
+    expect(new Set(delays).size).toBeGreaterThan(100);
+  });
+});

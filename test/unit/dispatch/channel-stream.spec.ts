@@ -1,0 +1,181 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { defineChannel, type ChannelDefinition } from '../../../lib/channels/channel.definition.js';
+import type { DecodedText, TextDecoder } from '../../../lib/channels/entity-source.js';
+import type { SchemaResult, StandardSchema } from '../../../lib/channels/standard-schema.js';
+import { ChannelStream } from '../../../lib/dispatch/channel-stream.js';
+import { createNotification, defer, recordFacts, settled, type Deferred } from '../support/recording.js';
+
+interface StreamSettings {
+  readonly maxSize?: number;
+  readonly decoder?: TextDecoder;
+}
+
+function createStream(definition: ChannelDefinition, { maxSize = 10, decoder }: StreamSettings = {}) {
+  const { facts, report } = recordFacts();
+  const stream = new ChannelStream({
+    definition: () => definition,
+    decoder: () => decoder,
+    createNotification,
+    buffer: { maxSize, overflow: 'drop-oldest' },
+    report,
+  });
+  const payloads: unknown[] = [];
+  stream.subject.subscribe(({ payload }) => payloads.push(payload));
+  const accept = (...texts: string[]) => {
+    for (const text of texts) stream.accept({ channel: 'orders', text, processId: 1 });
+  };
+  return { accept, facts, payloads };
+}
+
+/** A schema whose verdicts are given by hand, for payloads that are objects; others it accepts at once. */
+function createSchema() {
+  const asked: Deferred<SchemaResult<unknown>>[] = [];
+  const validate = (value: unknown) => {
+    if (typeof value !== 'object') return { value };
+    const verdict = defer<SchemaResult<unknown>>();
+    asked.push(verdict);
+    return verdict.promise;
+  };
+  const schema: StandardSchema = { '~standard': { version: 1, vendor: 'test', validate } };
+  return { asked, definition: defineChannel('orders', { schema }) };
+}
+
+const rejected = (message: RegExp) => ({
+  type: 'rejected',
+  channel: 'orders',
+  error: expect.objectContaining({ message: expect.stringMatching(message) as string }) as Error,
+});
+
+describe('ChannelStream', () => {
+  it('passes on what the schema makes of the payload', () => {
+    const { accept, payloads } = createStream(defineChannel('orders', { schema: z.coerce.number() }));
+    accept('"1"', '2');
+
+    expect(payloads).toEqual([1, 2]);
+  });
+
+  it('reports what the schema refuses, and passes on the next', () => {
+    const { accept, payloads, facts } = createStream(defineChannel('orders', { schema: z.number() }));
+    accept('1', '"two"', '3');
+
+    expect(payloads).toEqual([1, 3]);
+    expect(facts).toEqual([rejected(/schema of channel "orders"/)]);
+  });
+
+  it('reports what the codec cannot decode, and passes on the next', () => {
+    const codec = { encode: String, decode: BigInt };
+    const { accept, payloads, facts } = createStream(defineChannel<bigint>('orders', { codec }));
+    accept('"1"', '"two"', '"3"');
+
+    expect(payloads).toEqual([1n, 3n]);
+    expect(facts).toEqual([rejected(/codec can decode/)]);
+  });
+
+  it('reports a schema that throws, and passes on the next', () => {
+    const validate = (value: unknown) => {
+      if (value === 2) throw new Error('no such order');
+      return { value };
+    };
+    const schema: StandardSchema = { '~standard': { version: 1, vendor: 'test', validate } };
+    const { accept, payloads, facts } = createStream(defineChannel('orders', { schema }));
+    accept('1', '2', '3');
+
+    expect(payloads).toEqual([1, 3]);
+    expect(facts).toEqual([rejected(/no such order/)]);
+  });
+});
+
+describe('ChannelStream with an asynchronous schema', () => {
+  it('keeps the order, asking for one verdict after the other', async () => {
+    const { definition, asked } = createSchema();
+    const { accept, payloads } = createStream(definition);
+    accept('{}', '"second"', '{}', '"fourth"');
+    await settled();
+    expect(asked).toHaveLength(1);
+    expect(payloads).toEqual([]);
+
+    asked[0]?.resolve({ value: 'first' });
+    await settled();
+    expect(payloads).toEqual(['first', 'second']);
+
+    accept('"fifth"');
+    asked[1]?.resolve({ value: 'third' });
+    await settled();
+    expect(payloads).toEqual(['first', 'second', 'third', 'fourth', 'fifth']);
+  });
+
+  it('passes on at once again when nothing waits any more', async () => {
+    const { definition, asked } = createSchema();
+    const { accept, payloads } = createStream(definition);
+    accept('{}');
+    asked[0]?.resolve({ value: 'first' });
+    await settled();
+    accept('"second"');
+
+    expect(payloads).toEqual(['first', 'second']);
+  });
+
+  it.each([
+    [
+      'refuses',
+      (verdict?: Deferred<SchemaResult<unknown>>) => verdict?.resolve({ issues: [{ message: 'no' }] }),
+    ],
+    ['fails', (verdict?: Deferred<SchemaResult<unknown>>) => verdict?.reject(new Error('no'))],
+  ])('reports what it %s, and passes on the next', async (_how, decide) => {
+    const { definition, asked } = createSchema();
+    const { accept, payloads, facts } = createStream(definition);
+    accept('{}', '"second"', '{}');
+    decide(asked[0]);
+    await settled();
+    asked[1]?.resolve({ value: 'third' });
+    await settled();
+
+    expect(payloads).toEqual(['second', 'third']);
+    expect(facts).toEqual([rejected(/no/)]);
+  });
+
+  it('drops the oldest of too many that wait for it, and counts', async () => {
+    const { definition, asked } = createSchema();
+    const { accept, payloads, facts } = createStream(definition, { maxSize: 2 });
+    accept('{}', '1', '2', '3', '4');
+    asked[0]?.resolve({ value: 0 });
+    await settled();
+
+    expect(payloads).toEqual([0, 3, 4]);
+    expect(facts).toEqual(
+      [1, 2].map((total) => ({
+        type: 'dropped', channel: 'orders', receiver: 'the schema of the channel', total,
+      })),
+    ); // prettier-ignore
+  });
+});
+
+describe('ChannelStream of an entity', () => {
+  it('keeps the order while rows are loaded', async () => {
+    const loading = defer<DecodedText>();
+    const decoder: TextDecoder = (text) =>
+      text === 'truncated' ? loading.promise : { payload: text, context: {} };
+    const { accept, payloads } = createStream(defineChannel('orders'), { decoder });
+    accept('truncated', 'second');
+    await settled();
+    expect(payloads).toEqual([]);
+
+    loading.resolve({ payload: 'first', context: {} });
+    await settled();
+    expect(payloads).toEqual(['first', 'second']);
+  });
+
+  it.each([
+    ['throws', () => { throw new Error('no such column'); }],
+    ['rejects', () => Promise.reject(new Error('no such column'))],
+  ])('reports a decoder that %s, and passes on the next', async (_how, fail) => {
+    const decoder: TextDecoder = (text) => (text === 'bad' ? fail() : { payload: text, context: {} });
+    const { accept, payloads, facts } = createStream(defineChannel('orders'), { decoder });
+    accept('bad', 'good');
+    await settled();
+
+    expect(payloads).toEqual(['good']);
+    expect(facts).toEqual([rejected(/no such column/)]);
+  }); // prettier-ignore
+});

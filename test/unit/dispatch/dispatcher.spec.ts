@@ -1,0 +1,229 @@
+import { take } from 'rxjs';
+import { describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
+import { defineChannel, type ChannelDefinition } from '../../../lib/channels/channel.definition.js';
+import { ChannelRegistry } from '../../../lib/channels/channel.registry.js';
+import type { TextDecoder } from '../../../lib/channels/entity-source.js';
+import { Dispatcher } from '../../../lib/dispatch/dispatcher.js';
+import { createNotification, recordFacts, settled } from '../support/recording.js';
+
+const orders = defineChannel('orders');
+const payments = defineChannel('payments');
+
+function createDispatcher() {
+  const { facts, report } = recordFacts();
+  const calls: string[] = [];
+  const registry = new ChannelRegistry();
+  const decoders = new Map<string, TextDecoder>();
+  const dispatcher = new Dispatcher({
+    listen: (channel) => void calls.push(`listen ${channel}`),
+    unlisten: (channel) => void calls.push(`unlisten ${channel}`),
+    find: (channel) => registry.find(channel),
+    decoderOf: (channel) => decoders.get(channel),
+    createNotification,
+    buffer: { maxSize: 10, overflow: 'drop-oldest' },
+    report,
+  });
+  const receive = (channel: string, ...texts: string[]) => {
+    for (const text of texts) dispatcher.receive({ channel, text, processId: 42 });
+  };
+  const collect = (definition: ChannelDefinition) => {
+    const payloads: unknown[] = [];
+    const completed = vi.fn<() => void>();
+    const subscription = dispatcher
+      .observe(definition)
+      .subscribe({ next: ({ payload }) => payloads.push(payload), complete: completed });
+    return { payloads, subscription, completed };
+  };
+  return { dispatcher, registry, decoders, facts, calls, receive, collect };
+}
+
+describe('Dispatcher.observe()', () => {
+  it('listens with the first receiver of a channel and unlistens with the last', () => {
+    const { calls, collect } = createDispatcher();
+    const [first, second] = [collect(orders), collect(orders)];
+    expect(calls).toEqual(['listen orders']);
+
+    first.subscription.unsubscribe();
+    expect(calls).toEqual(['listen orders']);
+
+    second.subscription.unsubscribe();
+    expect(calls).toEqual(['listen orders', 'unlisten orders']);
+  });
+
+  it('does nothing before somebody subscribes', () => {
+    const { dispatcher, calls } = createDispatcher();
+    dispatcher.observe(orders);
+
+    expect(calls).toEqual([]);
+  });
+
+  it('listens again for a receiver after the last', async () => {
+    const { calls, collect, receive } = createDispatcher();
+    collect(orders).subscription.unsubscribe();
+    const { payloads } = collect(orders);
+    receive('orders', '1');
+    await settled();
+
+    expect(calls).toEqual(['listen orders', 'unlisten orders', 'listen orders']);
+    expect(payloads).toEqual([1]);
+  });
+
+  it('counts a receiver that leaves twice once', () => {
+    const { calls, collect } = createDispatcher();
+    const { subscription } = collect(orders);
+    collect(orders);
+    subscription.unsubscribe();
+    subscription.unsubscribe();
+
+    expect(calls).toEqual(['listen orders']);
+  });
+
+  it('keeps channels apart', async () => {
+    const { calls, collect, receive } = createDispatcher();
+    const [toOrders, toPayments] = [collect(orders), collect(payments)];
+    receive('payments', '1');
+    receive('orders', '2');
+    await settled();
+    toOrders.subscription.unsubscribe();
+
+    expect(toOrders.payloads).toEqual([2]);
+    expect(toPayments.payloads).toEqual([1]);
+    expect(calls).toEqual(['listen orders', 'listen payments', 'unlisten orders']);
+  });
+});
+
+describe('Dispatcher.receive()', () => {
+  it('gives every receiver of the channel the same notification, in order', async () => {
+    const { dispatcher, receive } = createDispatcher();
+    const first: unknown[] = [];
+    const second: unknown[] = [];
+    dispatcher.observe(orders).subscribe((notification) => first.push(notification));
+    dispatcher.observe(orders).subscribe((notification) => second.push(notification));
+    receive('orders', '1', '{"pgpubsub":1,"context":{"tenant":"a"},"payload":2}', 'three');
+    await settled();
+
+    expect(first).toMatchObject([
+      { channel: 'orders', payload: 1, context: {}, processId: 42 },
+      { channel: 'orders', payload: 2, context: { tenant: 'a' }, processId: 42 },
+      { channel: 'orders', payload: 'three', context: {}, processId: 42 },
+    ]);
+    expect(second.map((notification, index) => notification === first[index])).toEqual([true, true, true]);
+  });
+
+  it('runs no receiver on the stack of its caller', async () => {
+    const { collect, receive } = createDispatcher();
+    const { payloads } = collect(orders);
+    receive('orders', '1');
+    expect(payloads).toEqual([]);
+
+    await Promise.resolve();
+    expect(payloads).toEqual([1]);
+  });
+
+  it('takes what arrives while others are being given out', async () => {
+    const { dispatcher, collect, receive } = createDispatcher();
+    dispatcher
+      .observe(orders)
+      .pipe(take(1))
+      .subscribe(() => receive('orders', '3'));
+    const { payloads } = collect(orders);
+    receive('orders', '1', '2');
+    await settled();
+
+    expect(payloads).toEqual([1, 2, 3]);
+  });
+
+  it('drops what nobody receives', async () => {
+    const { receive, facts } = createDispatcher();
+    receive('orders', '1');
+    await settled();
+
+    expect(facts).toEqual([]);
+  });
+
+  it('gives nothing to a receiver that left while it was on its way', async () => {
+    const { collect, receive } = createDispatcher();
+    const { payloads, subscription } = collect(orders);
+    receive('orders', '1');
+    subscription.unsubscribe();
+    await settled();
+
+    expect(payloads).toEqual([]);
+  });
+
+  it('does not even decode for receivers that have left', async () => {
+    const { collect, receive, facts } = createDispatcher();
+    collect(defineChannel('orders', { schema: z.number() })).subscription.unsubscribe();
+    receive('orders', '"not a number"');
+    await settled();
+
+    expect(facts).toEqual([]);
+  });
+
+  it('goes on within a burst for a receiver that leaves and comes back', async () => {
+    const { dispatcher, collect, receive } = createDispatcher();
+    const later: unknown[] = [];
+    dispatcher
+      .observe(orders)
+      .pipe(take(1))
+      .subscribe({ complete: () => void later.push(collect(orders).payloads) });
+    receive('orders', '1', '2', '3');
+    await settled();
+
+    expect(later).toEqual([[2, 3]]);
+  });
+
+  it('uses the definition that became known after somebody listened to the name', async () => {
+    const { registry, collect, receive } = createDispatcher();
+    const { payloads } = collect(registry.resolve('orders'));
+    registry.resolve(defineChannel<number>('orders', { codec: { encode: String, decode: Number } }));
+    receive('orders', '"7"');
+    await settled();
+
+    expect(payloads).toEqual([7]);
+  });
+});
+
+describe('Dispatcher and the texts of triggers', () => {
+  it('decodes those of an entity as its decoder says, and no others', async () => {
+    const { decoders, collect, receive } = createDispatcher();
+    decoders.set('orders', (text) => ({ payload: `row ${text}`, context: {} }));
+    const [toOrders, toPayments] = [collect(orders), collect(payments)];
+    receive('orders', '1');
+    receive('payments', '1');
+    await settled();
+
+    expect(toOrders.payloads).toEqual(['row 1']);
+    expect(toPayments.payloads).toEqual([1]);
+  });
+});
+
+describe('Dispatcher.close()', () => {
+  it('completes every receiver', () => {
+    const { dispatcher, collect } = createDispatcher();
+    const receivers = [collect(orders), collect(orders), collect(payments)];
+    dispatcher.close();
+
+    for (const { completed } of receivers) expect(completed).toHaveBeenCalledOnce();
+  });
+
+  it('forgets what has not been given out', async () => {
+    const { dispatcher, collect, receive } = createDispatcher();
+    const { payloads } = collect(orders);
+    receive('orders', '1');
+    dispatcher.close();
+    receive('orders', '2');
+    await settled();
+
+    expect(payloads).toEqual([]);
+  });
+
+  it('completes who comes later at once, without listening', () => {
+    const { dispatcher, collect, calls } = createDispatcher();
+    dispatcher.close();
+
+    expect(collect(orders).completed).toHaveBeenCalledOnce();
+    expect(calls).toEqual([]);
+  });
+});

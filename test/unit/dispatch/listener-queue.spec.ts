@@ -1,0 +1,230 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { Notification } from '../../../lib/channels/notification.js';
+import { ListenerQueue, type ListenerQueueOptions } from '../../../lib/dispatch/listener-queue.js';
+import { broadcast, defer, recordFacts, settled, type Deferred } from '../support/recording.js';
+
+/** A queue whose handler is finished by hand: `started` are the payloads it was called with. */
+function createQueue(options: Partial<ListenerQueueOptions> = {}) {
+  const { facts, report } = recordFacts();
+  const started: unknown[] = [];
+  const handlers: Deferred<unknown>[] = [];
+  const invoke = ({ payload }: Notification) => {
+    started.push(payload);
+    const handler = defer<unknown>();
+    handlers.push(handler);
+    return handler.promise;
+  };
+  const buffer = { maxSize: 100, overflow: 'drop-oldest' } as const;
+  const queue = new ListenerQueue({
+    channel: 'orders', listener: 'Orders.receive', concurrency: 1, invoke, buffer, report, ...options,
+  }); // prettier-ignore
+  const push = (...payloads: unknown[]) => {
+    for (const payload of payloads) queue.push(broadcast(payload));
+  };
+  const finish = async (index: number) => {
+    handlers[index]?.resolve(undefined);
+    await settled();
+  };
+  return { queue, facts, started, handlers, push, finish };
+}
+
+const never = new AbortController().signal;
+
+describe('ListenerQueue', () => {
+  it('runs one handler after the other, in order', async () => {
+    const { push, started, finish, queue } = createQueue();
+    push(1, 2, 3);
+    expect(started).toEqual([1]);
+
+    await finish(0);
+    expect(started).toEqual([1, 2]);
+
+    push(4);
+    await finish(1);
+    await finish(2);
+    expect(started).toEqual([1, 2, 3, 4]);
+
+    await finish(3);
+    expect(queue.isRunning).toBe(false);
+  });
+
+  it('runs at most as many at once as it may', async () => {
+    const { push, started, finish } = createQueue({ concurrency: 3 });
+    push(1, 2, 3, 4, 5);
+    expect(started).toEqual([1, 2, 3]);
+
+    await finish(1);
+    expect(started).toEqual([1, 2, 3, 4]);
+
+    await finish(0);
+    await finish(2);
+    push(6, 7);
+    expect(started).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  it('handles everything, each once, over a long run', async () => {
+    const handled: unknown[] = [];
+    const invoke = async ({ payload }: Notification) => {
+      await Promise.resolve();
+      handled.push(payload);
+    };
+    const { push } = createQueue({ invoke, buffer: { maxSize: 5_000, overflow: 'error' } });
+    const payloads = Array.from({ length: 5_000 }, (_, index) => index);
+    push(...payloads);
+    await settled();
+
+    expect(handled).toEqual(payloads);
+  });
+
+  it.each([
+    ['throws', () => { throw new Error('boom'); }],
+    ['rejects', () => Promise.reject(new Error('boom'))],
+  ])('reports a handler that %s, and runs the next', async (_how, fail) => {
+    const handled: unknown[] = [];
+    const invoke = ({ payload }: Notification) =>
+      payload === 'bad' ? fail() : Promise.resolve(handled.push(payload));
+    const { push, facts, queue } = createQueue({ invoke });
+    push('bad', 'good');
+    await settled();
+
+    expect(handled).toEqual(['good']);
+    expect(queue.isRunning).toBe(false);
+    expect(facts).toEqual([
+      { type: 'failed', channel: 'orders', listener: 'Orders.receive', error: new Error('boom') },
+    ]);
+  }); // prettier-ignore
+
+  it('leaves room for the others beside a handler that never settles', async () => {
+    const { push, started, finish } = createQueue({ concurrency: 2 });
+    push('stuck', 1, 2, 3);
+    await finish(1);
+    await finish(2);
+
+    expect(started).toEqual(['stuck', 1, 2, 3]);
+  });
+});
+
+describe('ListenerQueue with handlers that never wait', () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  it('gives timers and sockets a turn after 50 ms, and keeps the order', async () => {
+    let now = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => now);
+    const seen: unknown[] = [];
+    const invoke = ({ payload }: Notification) => {
+      now += 20;
+      return Promise.resolve(seen.push(payload));
+    };
+    const { push } = createQueue({ invoke });
+    setImmediate(() => seen.push('a turn'));
+    push(1, 2, 3, 4, 5);
+    await settled();
+    await settled();
+
+    expect(seen).toEqual([1, 2, 3, 'a turn', 4, 5]);
+  });
+});
+
+describe('ListenerQueue whose buffer is full', () => {
+  const fillUp = (overflow: 'drop-oldest' | 'drop-newest' | 'error') => {
+    const created = createQueue({ buffer: { maxSize: 2, overflow } });
+    created.push('running', 1, 2, 3, 4);
+    return created;
+  };
+  const dropped = (total: number) => ({
+    type: 'dropped', channel: 'orders', receiver: 'Orders.receive', total,
+  }); // prettier-ignore
+  const overflown = {
+    type: 'failed',
+    channel: 'orders',
+    listener: 'Orders.receive',
+    error: expect.objectContaining({
+      code: 'BUFFER_OVERFLOW',
+      message: expect.stringContaining('at most 2 notifications to wait on channel "orders"') as string,
+    }) as Error,
+  };
+
+  it.each([
+    ['drop-oldest', ['running', 3, 4], [dropped(1), dropped(2)]],
+    ['drop-newest', ['running', 1, 2], [dropped(1), dropped(2)]],
+    ['error', ['running', 1, 2], [overflown, dropped(1), overflown, dropped(2)]],
+  ] as const)('drops as "%s" says, and counts', async (overflow, handled, reported) => {
+    const { facts, started, finish } = fillUp(overflow);
+    expect(facts).toEqual(reported);
+
+    for (const index of [0, 1, 2]) await finish(index);
+    expect(started).toEqual(handled);
+  });
+
+  it('takes more as soon as there is room again', async () => {
+    const { push, facts, finish, started } = fillUp('drop-newest');
+    await finish(0);
+    push(5);
+    for (const index of [1, 2, 3]) await finish(index);
+
+    expect(started).toEqual(['running', 1, 2, 5]);
+    expect(facts).toHaveLength(2);
+  });
+});
+
+describe('ListenerQueue.close()', () => {
+  it('resolves at once when nothing runs', async () => {
+    const { queue, facts } = createQueue();
+    await queue.close(never);
+
+    expect(facts).toEqual([]);
+  });
+
+  it('forgets what waits, and says how much', async () => {
+    const { queue, push, facts, started, finish } = createQueue();
+    push('running', 1, 2);
+    const closing = queue.close(never);
+    await finish(0);
+    await closing;
+
+    expect(started).toEqual(['running']);
+    expect(facts).toEqual([{ type: 'discarded', channel: 'orders', receiver: 'Orders.receive', count: 2 }]);
+  });
+
+  it('waits for every handler that runs', async () => {
+    const { queue, push, finish } = createQueue({ concurrency: 2 });
+    push(1, 2);
+    const closed = vi.fn<() => void>();
+    const closing = queue.close(never).then(closed);
+    await finish(0);
+    expect(closed).not.toHaveBeenCalled();
+
+    await finish(1);
+    await closing;
+    expect(queue.isRunning).toBe(false);
+  });
+
+  it('waits no longer when the signal is aborted', async () => {
+    const { queue, push } = createQueue();
+    const shutdown = new AbortController();
+    push('stuck');
+    const closing = queue.close(shutdown.signal);
+    shutdown.abort();
+    await closing;
+
+    expect(queue.isRunning).toBe(true);
+  });
+
+  it('does not wait at all when the signal was aborted before', async () => {
+    const { queue, push } = createQueue();
+    push('stuck');
+
+    await expect(queue.close(AbortSignal.abort())).resolves.toBeUndefined();
+  });
+
+  it('resolves for everybody who calls it', async () => {
+    const { queue, push, finish } = createQueue();
+    push('running');
+    const closed = vi.fn<() => void>();
+    void queue.close(never).then(closed);
+    void queue.close(never).then(closed);
+    await finish(0);
+
+    expect(closed).toHaveBeenCalledTimes(2);
+  });
+});

@@ -1,0 +1,161 @@
+import { EMPTY, Subject } from 'rxjs';
+import { describe, expect, it } from 'vitest';
+import type { Notification } from '../../../lib/channels/notification.js';
+import type { OverflowPolicy } from '../../../lib/common/overflow.js';
+import { NotificationIterator } from '../../../lib/dispatch/notification-iterator.js';
+import { broadcast, recordFacts } from '../support/recording.js';
+
+function createIterator(overflow: OverflowPolicy = 'drop-oldest', maxSize = 2) {
+  const { facts, report } = recordFacts();
+  const source = new Subject<Notification>();
+  const iterator = new NotificationIterator(source, { maxSize, overflow }, report);
+  const send = (...payloads: unknown[]) => {
+    for (const payload of payloads) source.next(broadcast(payload));
+  };
+  return { iterator, source, facts, send };
+}
+
+/** The payload, or `done`. */
+async function next(iterator: NotificationIterator<unknown>): Promise<unknown> {
+  const { done, value } = await iterator.next();
+  return done === true ? 'done' : value?.payload;
+}
+
+async function takeAll(iterator: NotificationIterator<unknown>): Promise<unknown[]> {
+  const payloads: unknown[] = [];
+  for await (const { payload } of iterator) payloads.push(payload);
+  return payloads;
+}
+
+describe('NotificationIterator', () => {
+  it('receives from the start, and keeps what is not consumed yet', async () => {
+    const { iterator, send } = createIterator();
+    send(1, 2);
+
+    expect([await next(iterator), await next(iterator)]).toEqual([1, 2]);
+  });
+
+  it('gives what arrives later to those who wait, each one to one of them, in order', async () => {
+    const { iterator, send } = createIterator();
+    const waiting = Promise.all([next(iterator), next(iterator), next(iterator)]);
+    send(1, 2, 3, 4);
+
+    expect(await waiting).toEqual([1, 2, 3]);
+    expect(await next(iterator)).toBe(4);
+  });
+
+  it('unsubscribes when the loop is left', async () => {
+    const { iterator, source, send } = createIterator();
+    send(1, 2);
+    for await (const { payload } of iterator) {
+      expect(payload).toBe(1);
+      break;
+    }
+
+    expect(source.observed).toBe(false);
+    expect(await next(iterator)).toBe('done');
+  });
+
+  it('unsubscribes when the loop throws', async () => {
+    const { iterator, source, send } = createIterator();
+    send(1);
+    const loop = async () => {
+      for await (const notification of iterator) throw new Error(`no ${String(notification.payload)}`);
+    };
+
+    await expect(loop()).rejects.toThrow('no 1');
+    expect(source.observed).toBe(false);
+  });
+
+  it('ends with return(), for those who wait, too', async () => {
+    const { iterator, source } = createIterator();
+    const waiting = [next(iterator), next(iterator)];
+
+    expect(await iterator.return()).toEqual({ done: true, value: undefined });
+    expect(await Promise.all(waiting)).toEqual(['done', 'done']);
+    expect(source.observed).toBe(false);
+  });
+
+  it('ends with "await using"', async () => {
+    const { facts, report } = recordFacts();
+    const source = new Subject<Notification>();
+    {
+      await using iterator = new NotificationIterator(source, { maxSize: 1, overflow: 'error' }, report);
+      source.next(broadcast(1));
+      expect(await next(iterator)).toBe(1);
+    }
+
+    expect(source.observed).toBe(false);
+    expect(facts).toEqual([]);
+  });
+
+  it('gives out what waits when the source has completed, and then ends', async () => {
+    const { iterator, source, send } = createIterator();
+    send(1, 2);
+    source.complete();
+
+    expect(await takeAll(iterator)).toEqual([1, 2]);
+    expect(await next(iterator)).toBe('done');
+  });
+
+  it('ends for those who wait when the source completes', async () => {
+    const { iterator, source } = createIterator();
+    const waiting = next(iterator);
+    source.complete();
+
+    expect(await waiting).toBe('done');
+  });
+
+  it('ends at once when the source has completed before', async () => {
+    const { report } = recordFacts();
+    const iterator = new NotificationIterator(EMPTY, { maxSize: 1, overflow: 'error' }, report);
+
+    expect(await takeAll(iterator)).toEqual([]);
+  });
+});
+
+describe('NotificationIterator whose buffer is full', () => {
+  const dropped = (total: number) => ({ type: 'dropped', channel: 'orders', receiver: 'listen()', total });
+  const overflow = {
+    code: 'BUFFER_OVERFLOW',
+    message: expect.stringContaining('at most 2 notifications to wait on channel "orders"') as string,
+  };
+
+  it.each([
+    ['drop-oldest', [3, 4]],
+    ['drop-newest', [1, 2]],
+  ] as const)('drops as "%s" says, and counts', async (policy, kept) => {
+    const { iterator, source, facts, send } = createIterator(policy);
+    send(1, 2, 3, 4);
+    source.complete();
+
+    expect(await takeAll(iterator)).toEqual(kept);
+    expect(facts).toEqual([dropped(1), dropped(2)]);
+  });
+
+  it('with "error" gives out what waits, throws once, and is over', async () => {
+    const { iterator, source, facts, send } = createIterator('error');
+    send(1, 2, 3, 4);
+
+    expect([await next(iterator), await next(iterator)]).toEqual([1, 2]);
+    await expect(iterator.next()).rejects.toMatchObject(overflow);
+    expect(await next(iterator)).toBe('done');
+    expect(source.observed).toBe(false);
+    expect(facts).toEqual([dropped(1)]);
+  });
+
+  it('with "error" ends the loop with that error', async () => {
+    const { iterator, send } = createIterator('error');
+    send(1, 2, 3);
+
+    await expect(takeAll(iterator)).rejects.toMatchObject(overflow);
+  });
+
+  it('with "error" throws nothing after return()', async () => {
+    const { iterator, send } = createIterator('error');
+    send(1, 2, 3);
+    await iterator.return();
+
+    expect(await next(iterator)).toBe('done');
+  });
+});

@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs';
+import * as api from 'nestjs-pgpubsub';
+import { describe, expect, it } from 'vitest';
+
+/** What the types of lib/index.ts are called: they leave no trace at run time. */
+function exportedTypes(): string[] {
+  const source = readFileSync(new URL('../../lib/index.ts', import.meta.url), 'utf8');
+  const lists = [...source.matchAll(/^export type \{(?<names>[^}]*)\}/gm)];
+  return lists.flatMap(({ groups }) => groups?.['names']?.match(/\w+/g) ?? []);
+}
+
+describe('the public API', () => {
+  it('has these values, and no others', () => {
+    expect(Object.keys(api).toSorted()).toEqual([
+      'ChannelDefinition',
+      'Ctx',
+      'DELIVERIES',
+      'ERROR_CODES',
+      'InjectPubSub',
+      'Listener',
+      'MAX_NOTIFY_BYTES',
+      'NonRetryableError',
+      'NotifyChanges',
+      'OVERFLOW_POLICIES',
+      'OnChange',
+      'OnDelete',
+      'OnGap',
+      'OnInsert',
+      'OnTruncate',
+      'OnUpdate',
+      'PGPUBSUB_CONTEXT',
+      'Payload',
+      'PgPubSubError',
+      'PgPubSubModule',
+      'PubSubService',
+      'createNotifyTrigger',
+      'defineChannel',
+      'dropNotifyTrigger',
+      'getPubSubToken',
+      'withPgPubSub',
+    ]);
+  });
+
+  it('has these types, and no others', () => {
+    expect(exportedTypes().toSorted()).toEqual([
+      'BatchOptions',
+      'BufferOptions',
+      'ChannelLike',
+      'ChannelOptions',
+      'ConnectionState',
+      'Delivery',
+      'EntityChange',
+      'EntityClass',
+      'Gap',
+      'GapHandlerOptions',
+      'HeartbeatOptions',
+      'InTransactionOptions',
+      'JsonObject',
+      'ListenerOptions',
+      'Notification',
+      'NotificationStream',
+      'NotifyChangesOptions',
+      'NotifyOptions',
+      'NotifyTriggerLiterals',
+      'Operation',
+      'OverflowPolicy',
+      'PayloadCodec',
+      'PayloadOf',
+      'PgPubSubErrorCode',
+      'PgPubSubExtras',
+      'PgPubSubOptions',
+      'PollOptions',
+      'ReconnectOptions',
+      'RetryOptions',
+      'SchemaIssue',
+      'SchemaResult',
+      'SqlExecutor',
+      'StandardSchema',
+      'TransactionalWork',
+      'TriggerDeclaration',
+      'WithPgPubSubOptions',
+    ]);
+  });
+});

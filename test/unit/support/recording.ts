@@ -1,0 +1,48 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Notification } from '../../../lib/channels/notification.js';
+import type { Fact, Report } from '../../../lib/common/facts.js';
+import { createNotificationFactory } from '../../../lib/dispatch/broadcast-notification.js';
+
+/** A `report` that keeps what it is told. */
+export function recordFacts(): { facts: Fact[]; report: Report } {
+  const facts: Fact[] = [];
+  return { facts, report: (fact) => void facts.push(fact) };
+}
+
+export const createNotification = createNotificationFactory({
+  manager: () => {
+    throw new Error('these tests have no database');
+  },
+  signal: new AbortController().signal,
+});
+
+/** A broadcast as receivers get it. */
+export const broadcast = (payload: unknown, channel = 'orders'): Notification =>
+  createNotification(channel, payload, {}, 1);
+
+/** Lets everything run that waits for nothing from outside. */
+export const settled = (): Promise<unknown> => turn();
+
+/** What `act` throws. */
+export function thrownBy(act: () => unknown): unknown {
+  try {
+    act();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('expected it to throw');
+}
+
+/** A promise that is settled by hand. */
+export interface Deferred<T> {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+export function defer<T = void>(): Deferred<T> {
+  let settle: Omit<Deferred<T>, 'promise'> | undefined;
+  const promise = new Promise<T>((resolve, reject) => (settle = { resolve, reject }));
+  if (settle === undefined) throw new Error('a promise runs its executor at once');
+  return { promise, ...settle };
+}

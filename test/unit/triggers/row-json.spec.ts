@@ -1,0 +1,148 @@
+import { describe, expect, it } from 'vitest';
+import { readJsonString, splitJsonArray, splitJsonObject } from '../../../lib/triggers/row-json.js';
+
+describe('splitJsonObject', () => {
+  it('gives each member as it was written', () => {
+    const text = '{"id":9007199254740993,"price":1.10,"name":"Ada","none":null,"yes":true,"far":-1.5e+400}';
+    expect([...splitJsonObject(text)]).toEqual([
+      ['id', '9007199254740993'],
+      ['price', '1.10'],
+      ['name', '"Ada"'],
+      ['none', 'null'],
+      ['yes', 'true'],
+      ['far', '-1.5e+400'],
+    ]);
+  });
+
+  it('looks into neither objects nor arrays nor strings', () => {
+    const members = {
+      object: String.raw`{"a": [1, {"b": "}]\\"}], "c": {}}`,
+      array: String.raw`[[], "[\"", {"]": "{"}]`,
+      string: String.raw`"a, \"b\": }\\"`,
+    };
+    const text = `{${Object.entries(members)
+      .map(([key, source]) => `"${key}":${source}`)
+      .join()}}`;
+    expect(Object.fromEntries(splitJsonObject(text))).toEqual(members);
+  });
+
+  it('ignores space between the parts', () => {
+    expect([...splitJsonObject(' \t\r\n{ "a" : 1 ,\n"b":\t[ 1 , 2 ] } \n')]).toEqual([
+      ['a', '1'],
+      ['b', '[ 1 , 2 ]'],
+    ]);
+  });
+
+  it('reads keys, whatever they hold', () => {
+    const keys = ['', '__proto__', 'a"b', 'back\\slash\\', '2', '1', '\u00e4\u{1F600}\n', '{":}'];
+    const text = JSON.stringify(Object.fromEntries(keys.map((key) => [key, key])));
+    const expected = Object.keys(JSON.parse(text) as object).toSorted();
+    expect([...splitJsonObject(text).keys()].toSorted()).toEqual(expected);
+    expect([...splitJsonObject(String.raw`{"caf\u00e9":1}`).keys()]).toEqual(['café']);
+    expect([...splitJsonObject('{"__proto__":1,"2":2,"1":3}').keys()]).toEqual(['__proto__', '2', '1']);
+  });
+
+  it('takes the last of those with the same key, as JSON.parse does', () => {
+    expect([...splitJsonObject('{"a":1,"a":2}')]).toEqual([['a', '2']]);
+  });
+
+  it('gives nothing for nothing', () => {
+    expect(splitJsonObject('{}').size).toBe(0);
+    expect(splitJsonObject(' { } ').size).toBe(0);
+  });
+
+  it('follows any depth', () => {
+    const deep = '['.repeat(100_000) + ']'.repeat(100_000);
+    expect(splitJsonObject(`{"deep":${deep}}`).get('deep')).toBe(deep);
+  });
+
+  it('agrees with JSON.parse', () => {
+    const value = { a: [1, { b: 'x"y\\' }], '': null, c: { d: [[], {}] }, e: '\u2028', f: -0.5, g: '\\"' };
+    for (const space of [undefined, 2, '\t']) {
+      const members = splitJsonObject(JSON.stringify(value, null, space));
+      expect(Object.fromEntries([...members].map(([key, source]) => [key, JSON.parse(source)]))).toEqual(
+        value,
+      );
+    }
+  });
+});
+
+describe('splitJsonArray', () => {
+  it('gives each element as it was written', () => {
+    const text = String.raw` [ 1.10, "a,]\"", [1, [2]],{"b":[]} , null] `;
+    expect(splitJsonArray(text)).toEqual(['1.10', String.raw`"a,]\""`, '[1, [2]]', '{"b":[]}', 'null']);
+  });
+
+  it('gives nothing for nothing', () => {
+    expect(splitJsonArray('[]')).toEqual([]);
+    expect(splitJsonArray(' [ ] ')).toEqual([]);
+  });
+});
+
+it('reads a string', () => {
+  expect(readJsonString(String.raw`"a\"\\\n\u00e4"`)).toBe('a"\\\nä');
+});
+
+describe('what is not JSON', () => {
+  it.each([
+    '',
+    ' ',
+    '{',
+    '[]',
+    'null',
+    '1',
+    '"a"',
+    '{"a"}',
+    '{"a":}',
+    '{"a":1',
+    '{"a":1,',
+    '{"a":1,}',
+    '{,"a":1}',
+    '{"a" 1}',
+    '{"a"::1}',
+    '{"a":1 2}',
+    '{"a":1;"b":2}',
+    '{a:1}',
+    "{'a':1}",
+    '{1:1}',
+    '{"a":1}}',
+    '{"a":1} x',
+    '{"a":1}{}',
+    '{"a":"}',
+    String.raw`{"a":"b\"}`,
+    String.raw`{"a\":1}`,
+    '{"a":[1}',
+    '{"a":[}]}',
+    '{"a":{"b":1]}',
+    '{"a":[[1]}',
+    '{"a":tru}',
+    '{"a":truee}',
+    '{"a":NaN}',
+    '{"a":undefined}',
+    '{"a":01}',
+    '{"a":+1}',
+    '{"a":1.}',
+    '{"a":.5}',
+    '{"a":1e}',
+    '{"a":--1}',
+    '{"a":1]',
+    '{"a":\u00a01}',
+    String.raw`{"\x":1}`,
+  ])('%j is no object', (text) => {
+    expect(() => splitJsonObject(text)).toThrow(SyntaxError);
+  });
+
+  it.each(['', '[', '{}', '[1', '[1,', '[1,]', '[,1]', '[1}', '[1 2]', '[1]]', '["a]', '[a]', '[[1]', '[{]'])(
+    '%j is no array',
+    (text) => {
+      expect(() => splitJsonArray(text)).toThrow(SyntaxError);
+    },
+  );
+
+  it('is told with its place', () => {
+    expect(() => splitJsonObject('{"a":"x";"b":2}')).toThrow(
+      new SyntaxError(String.raw`expected "," at position 8 of the JSON text, got ";\"b\":2}"`),
+    );
+    expect(() => splitJsonArray('[1')).toThrow('got the end of the text');
+  });
+});
