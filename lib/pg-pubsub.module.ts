@@ -9,6 +9,7 @@ import {
 import { DiscoveryModule } from '@nestjs/core';
 import { DataSource } from 'typeorm';
 import type { ChannelLike } from './channels/channel.registry.js';
+import { PgPubSubError, describeValue } from './common/errors.js';
 import {
   DEFAULT_NAME,
   type PgPubSubExtras,
@@ -107,7 +108,14 @@ export class PgPubSubModule extends ConfigurableModuleClass {
 
   /** Makes channels known by name in a process that only publishes them; `name` is the instance's. */
   static forFeature(channels: readonly ChannelLike[], name: string = DEFAULT_NAME): DynamicModule {
-    const feature = new ChannelFeature(channels, name);
+    if (!Array.isArray(channels)) throw notAList(channels);
+    const feature = new ChannelFeature(channels as readonly ChannelLike[], name);
     return { module: PgPubSubModule, providers: [{ provide: ChannelFeature, useValue: feature }] };
   }
 }
+
+const notAList = (got: unknown) =>
+  new PgPubSubError(
+    'INVALID_CHANNEL',
+    `expected PgPubSubModule.forFeature() to get a list of channels, got ${describeValue(got)}. Put it into [ ].`,
+  );

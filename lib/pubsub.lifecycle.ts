@@ -7,7 +7,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { ApplicationConfig, DiscoveryService, ExternalContextCreator, MetadataScanner } from '@nestjs/core';
-import { filter } from 'rxjs';
+import { filter, type Subscription } from 'rxjs';
 import type { ChannelLike } from './channels/channel.registry.js';
 import { PgPubSubError } from './common/errors.js';
 import { PARTS } from './common/tokens.js';
@@ -35,6 +35,7 @@ export class ChannelFeature {
 @Injectable()
 export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
   private readonly queues: ListenerQueue[] = [];
+  private readonly gapSubscriptions: Subscription[] = [];
   private areEntitiesPrepared = false;
 
   constructor(
@@ -72,7 +73,8 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
       for (const handler of gapHandlers) this.attachGapHandler(handler);
       await this.connect(chosen);
     } catch (error) {
-      await this.close(); // Nest runs no destroy hooks when a bootstrap hook rejects
+      // Nest runs no destroy hooks then: neither ours nor those of instances that have started already.
+      await Promise.all(this.found(PubSubLifecycle).map((instance) => instance.close()));
       throw error;
     }
   }
@@ -144,9 +146,10 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
 
   private attachGapHandler({ name, invoke }: GapHandler): void {
     const { connection, report } = this.parts;
-    connection.gaps$.subscribe((gap) => {
+    const subscription = connection.gaps$.subscribe((gap) => {
       invoke(gap).catch((error: unknown) => report({ type: 'gap-handler-failed', listener: name, error }));
     });
+    this.gapSubscriptions.push(subscription);
   }
 
   /** A process that only publishes needs no connection until somebody observes. */
@@ -159,6 +162,8 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   private async close(): Promise<void> {
     const { dispatcher, connection, logger, report } = this.parts;
     try {
+      connection.stopReopening();
+      for (const subscription of this.gapSubscriptions) subscription.unsubscribe();
       dispatcher.close();
       await this.settleHandlers();
       await connection.stop();

@@ -84,7 +84,7 @@ export class PubSubService {
    * With `manager` in that transaction, which is open already, for the time of the work.
    */
   withContext<T>(
-    context: Record<string, unknown>,
+    context: object,
     work: TransactionalWork<T>,
     options: InTransactionOptions = {},
   ): Promise<T> {

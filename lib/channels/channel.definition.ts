@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { retryShape } from '../common/options.resolver.js';
+import { retryOverrideShape } from '../common/options.resolver.js';
 import type { RetryOptions } from '../common/options.js';
 import { callback, milliseconds, parseShape, group } from '../common/parse.js';
 import type { JsonValue } from '../common/json.js';
@@ -50,6 +50,18 @@ export interface ChannelOptions<T = unknown> {
   pollIntervalMs?: number;
 }
 
+/** {@link ChannelOptions}, with their defaults. */
+export interface CheckedChannelOptions {
+  readonly delivery: Delivery;
+  readonly schema?: StandardSchema | undefined;
+  readonly codec?:
+    { encode(payload: unknown): unknown; decode(json: JsonValue | undefined): unknown } | undefined;
+  readonly ordered: boolean;
+  readonly retry?: Partial<RetryOptions> | undefined;
+  readonly wake: 'notify' | 'poll';
+  readonly pollIntervalMs?: number | undefined;
+}
+
 /**
  * A channel: its name, the type of its payload and how it is delivered. Created by {@link defineChannel}, shared
  * by whoever sends and whoever listens, immutable.
@@ -62,14 +74,14 @@ export class ChannelDefinition<T = unknown> {
   readonly codec:
     { encode(payload: unknown): unknown; decode(json: JsonValue | undefined): unknown } | undefined;
   readonly ordered: boolean;
-  readonly retry: RetryOptions | undefined;
+  readonly retry: Partial<RetryOptions> | undefined;
   readonly wake: 'notify' | 'poll';
   readonly pollIntervalMs: number | undefined;
 
   /** Both checked already: applications call {@link defineChannel}. */
   constructor(
     readonly name: string,
-    options: v.InferOutput<typeof optionsShape>,
+    options: CheckedChannelOptions,
   ) {
     this.delivery = options.delivery;
     this.schema = options.schema;
@@ -97,7 +109,7 @@ const optionsShape = group({
     }),
   ),
   ordered: v.optional(v.boolean(), false),
-  retry: v.optional(retryShape),
+  retry: v.optional(retryOverrideShape),
   wake: v.optional(v.picklist(['notify', 'poll']), 'notify'),
   pollIntervalMs: v.optional(milliseconds(1)),
 });

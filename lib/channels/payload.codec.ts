@@ -1,7 +1,7 @@
 import { PgPubSubError, messageOf } from '../common/errors.js';
 import { findJsonObstacle, type JsonObject, type JsonValue } from '../common/json.js';
 import type { ChannelDefinition } from './channel.definition.js';
-import { describeIssues, type SchemaResult } from './standard-schema.js';
+import { describeIssues, type SchemaResult, type StandardSchema } from './standard-schema.js';
 import { encodeWire } from './wire.codec.js';
 
 /** PostgreSQL's limit for the text of a NOTIFY (8,000 with its terminator). */
@@ -13,11 +13,32 @@ export const MAX_NOTIFY_BYTES = 7_999;
  */
 export function validatePayload(channel: ChannelDefinition, payload: unknown): unknown {
   if (channel.schema === undefined) return payload;
-  const result = channel.schema['~standard'].validate(payload);
-  return result instanceof Promise
-    ? result.then((settled) => acceptedValue(channel, settled))
-    : acceptedValue(channel, result);
+  const result = runSchema(channel.schema, channel, payload);
+  if (!('then' in result)) return acceptedValue(channel, result);
+  return Promise.resolve(result).then(
+    (settled) => acceptedValue(channel, settled),
+    (error: unknown) => Promise.reject(schemaFailed(channel, error)),
+  );
 }
+
+function runSchema(
+  schema: StandardSchema,
+  channel: ChannelDefinition,
+  payload: unknown,
+): SchemaResult<unknown> | Promise<SchemaResult<unknown>> {
+  try {
+    return schema['~standard'].validate(payload);
+  } catch (error) {
+    throw schemaFailed(channel, error);
+  }
+}
+
+const schemaFailed = (channel: ChannelDefinition, cause: unknown) =>
+  new PgPubSubError(
+    'PAYLOAD_REJECTED',
+    `expected the schema of channel "${channel.name}" to check the payload, got: ${messageOf(cause)}. Correct the schema.`,
+    { cause },
+  );
 
 function acceptedValue(channel: ChannelDefinition, result: SchemaResult<unknown>): unknown {
   if (result.issues === undefined) return result.value;

@@ -40,6 +40,8 @@ export type Fact =
   | { readonly type: 'failed'; readonly channel: string; readonly listener: string; readonly error: unknown }
   /** A method decorated with `@OnGap()` threw or rejected. */
   | { readonly type: 'gap-handler-failed'; readonly listener: string; readonly error: unknown }
+  /** The server refused to LISTEN to a channel; the others are listened to. */
+  | { readonly type: 'refused'; readonly channel: string; readonly error: unknown }
   /** What arrived could not be decoded, or its schema refused it. */
   | { readonly type: 'rejected'; readonly channel: string; readonly error: unknown }
   /** A receiver was too slow; `total` counts its drops since it began to receive. */

@@ -50,14 +50,5 @@ function firstObstacle<Key>(
   return undefined;
 }
 
-/** Containers whose contents are not own properties: JSON writes `{}` for them. */
-const isOpaque = (value: object): boolean =>
-  value instanceof Map ||
-  value instanceof Set ||
-  value instanceof WeakMap ||
-  value instanceof WeakSet ||
-  value instanceof RegExp ||
-  value instanceof Promise ||
-  value instanceof Error ||
-  value instanceof ArrayBuffer ||
-  ArrayBuffer.isView(value);
+/** Built-in objects whose contents are not own properties (Map, Set, Error, Blob, typed arrays, …): JSON writes `{}`. */
+const isOpaque = (value: object): boolean => Object.prototype.toString.call(value) !== '[object Object]';

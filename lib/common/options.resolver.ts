@@ -1,7 +1,6 @@
 import type { ClientConfig } from 'pg';
 import * as v from 'valibot';
 import { PgPubSubError } from './errors.js';
-import type { JsonObject } from './json.js';
 import {
   BATCH_DEFAULTS,
   BUFFER_DEFAULTS,
@@ -28,8 +27,17 @@ import {
 } from './parse.js';
 import type { SqlExecutor } from './sql-executor.js';
 
-/** The shape shared by the module's, a channel's and a listener's `retry`. */
-export const retryShape = v.pipe(
+/** What a channel or listener says of `retry` overrides the module's, property by property: no defaults here. */
+export const retryOverrideShape = v.pipe(
+  group({
+    maxAttempts: v.exactOptional(wholeNumber(1)),
+    minDelayMs: v.exactOptional(milliseconds(1)),
+    maxDelayMs: v.exactOptional(milliseconds(1)),
+  }),
+  pausesGrow(),
+);
+
+const retryShape = v.pipe(
   group({ maxAttempts: v.optional(wholeNumber(1), RETRY_DEFAULTS.maxAttempts), ...pauses(RETRY_DEFAULTS) }),
   pausesGrow(),
 );
@@ -89,7 +97,7 @@ const optionsShape = group({
   ),
   shutdownTimeoutMs: v.optional(milliseconds(), OPTION_DEFAULTS.shutdownTimeoutMs),
   globalEnhancers: v.optional(v.boolean(), OPTION_DEFAULTS.globalEnhancers),
-  context: v.optional(callback<() => JsonObject>()),
+  context: v.optional(callback<() => object>()),
   executor: v.optional(callback<() => SqlExecutor | undefined>()),
   filter: v.optional(contextFilterShape),
 });

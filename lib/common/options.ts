@@ -216,7 +216,7 @@ export interface PgPubSubOptions {
    */
   globalEnhancers?: boolean;
   /** Called for every notification sent from here; what it returns travels as `notification.context`. */
-  context?: () => Record<string, unknown>;
+  context?: () => object;
   /**
    * The current transaction, for libraries that do not patch the DataSource (`@nestjs-cls/transactional`:
    * `() => txHost.tx`). Used by `notify()` without `manager`; `undefined` means none.
@@ -243,7 +243,7 @@ export interface ResolvedOptions {
   readonly buffer: BufferOptions;
   readonly shutdownTimeoutMs: number;
   readonly globalEnhancers: boolean;
-  readonly context: (() => JsonObject) | undefined;
+  readonly context: (() => object) | undefined;
   readonly executor: (() => SqlExecutor | undefined) | undefined;
   readonly filter: { readonly context: JsonObject } | undefined;
 }

@@ -96,8 +96,8 @@ export const pauses = (defaults: { readonly minDelayMs: number; readonly maxDela
 });
 
 /** To be added to a group with {@link pauses}. */
-export const pausesGrow = <T extends { readonly minDelayMs: number; readonly maxDelayMs: number }>() =>
+export const pausesGrow = <T extends { readonly minDelayMs?: number; readonly maxDelayMs?: number }>() =>
   v.check<T, string>(
-    ({ minDelayMs, maxDelayMs }) => minDelayMs <= maxDelayMs,
+    ({ minDelayMs = 0, maxDelayMs = Infinity }) => minDelayMs <= maxDelayMs,
     'an object whose "minDelayMs" is at most its "maxDelayMs"',
   );

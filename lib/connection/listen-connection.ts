@@ -8,7 +8,7 @@ import type { ConnectionState, Gap, Report } from '../common/facts.js';
 import { HEARTBEAT_DEFAULTS, type HeartbeatOptions, type ReconnectOptions } from '../common/options.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { ListenSession, type RawNotification } from './listen-session.js';
-import { ListenSet } from './listen-set.js';
+import { ACTIVE_TIMEOUT_MS, ListenSet } from './listen-set.js';
 import { SelfTest } from './self-test.js';
 
 export interface ListenConnectionOptions {
@@ -33,11 +33,15 @@ export class ListenConnection {
   private readonly selfTest: SelfTest;
   private readonly listens: ListenSet;
   private readonly timeoutMs: number;
+  private readonly steadyMs: number;
   /** Never the context of a request: what handlers inherit must not be somebody's transaction or user. */
   private readonly inRoot = AsyncLocalStorage.snapshot();
   private session: ListenSession | undefined;
   private running: Promise<void> | undefined;
   private startsWhenWanted = false;
+  private isOpeningLate = false;
+  /** Since a session has lasted: one that is lost again at once must not be reopened without pause. */
+  private attempts = 0;
   /** Heartbeats go on while nothing else is heard. */
   private deafSince: Date | undefined;
 
@@ -46,9 +50,11 @@ export class ListenConnection {
   readonly gaps$: Observable<Gap> = this.gaps.asObservable();
 
   constructor(private readonly options: ListenConnectionOptions) {
-    this.timeoutMs = (options.heartbeat || HEARTBEAT_DEFAULTS).timeoutMs;
+    const { intervalMs, timeoutMs } = options.heartbeat || HEARTBEAT_DEFAULTS;
+    this.timeoutMs = timeoutMs;
+    this.steadyMs = intervalMs;
     this.selfTest = new SelfTest(options.pool, this.timeoutMs);
-    this.listens = new ListenSet(this.selfTest.channel);
+    this.listens = new ListenSet(this.selfTest.channel, options.report);
   }
 
   get state(): ConnectionState {
@@ -90,17 +96,22 @@ export class ListenConnection {
 
   /** A LISTEN for `channel` is under way. */
   isListenPending(channel: string): boolean {
-    return this.listens.isPending(channel);
+    return this.isOpeningLate || this.listens.isPending(channel);
   }
 
   /** Resolves when a LISTEN for `channel` that is under way is in force; at once when there is none. */
   whenListening(channel: string): Promise<void> {
-    return this.listens.whenActive(channel);
+    return this.listens.whenActive(channel, () => this.isOpeningLate);
+  }
+
+  /** What is lost from now on stays lost; the session there is goes on until `stop()`. */
+  stopReopening(): void {
+    this.stopped.abort();
   }
 
   /** Ends the session and the attempts to reopen it. Never rejects. */
   async stop(): Promise<void> {
-    this.stopped.abort();
+    this.stopReopening();
     await this.session?.close();
     await this.running;
     this.states.next('closed');
@@ -111,16 +122,28 @@ export class ListenConnection {
   private startIfWanted(): void {
     if (!this.startsWhenWanted || this.listens.isEmpty || this.running || this.stopped.signal.aborted) return;
     this.states.next('connecting');
-    this.running = this.inRoot(() => this.run(undefined));
+    this.isOpeningLate = true;
+    this.running = this.inRoot(() => this.runLate());
+  }
+
+  /** As `run()`, for the first session, too: who has observed since then may have missed something. */
+  private async runLate(): Promise<void> {
+    const wantedSince = new Date();
+    const session = await this.reopen();
+    this.isOpeningLate = false;
+    if (session === undefined) return;
+    const gap = this.gapSince(wantedSince);
+    if (gap.to.getTime() - gap.from.getTime() > ACTIVE_TIMEOUT_MS) this.gaps.next(gap);
+    await this.run(session);
   }
 
   /** One turn per session, until `stop()`. */
-  private async run(first: ListenSession | undefined): Promise<void> {
-    let session = first;
-    for (;;) {
-      session ??= await this.reopen();
-      if (session === undefined) return;
+  private async run(first: ListenSession): Promise<void> {
+    let session: ListenSession | undefined = first;
+    while (session !== undefined) {
+      const opened = performance.now();
       const error = await session.ended;
+      if (performance.now() - opened > this.steadyMs) this.attempts = 0;
       this.session = undefined;
       this.listens.detach();
       if (this.stopped.signal.aborted) return;
@@ -142,8 +165,9 @@ export class ListenConnection {
 
   /** Tries until it succeeds; `undefined` when the application closed meanwhile. */
   private async reopen(lastError?: unknown): Promise<ListenSession | undefined> {
-    for (let attempt = 1, error = lastError; !this.stopped.signal.aborted; attempt++) {
-      if (error !== undefined) await this.pause(attempt, error);
+    for (let error = lastError; !this.stopped.signal.aborted;) {
+      this.attempts++;
+      if (error !== undefined) await this.pause(this.attempts, error);
       if (this.stopped.signal.aborted) return undefined;
       try {
         const session = await this.connect();

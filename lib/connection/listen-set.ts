@@ -1,10 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Report } from '../common/facts.js';
+import { isRefusal } from '../common/refusal.js';
 import type { ListenSession } from './listen-session.js';
 import { changeListens } from './listen.sql.js';
 
 /** Many round trips to a server that answers. */
-const ACTIVE_TIMEOUT_MS = 100;
+export const ACTIVE_TIMEOUT_MS = 100;
+/** While a session is being opened there is nothing else to wait for. */
+const RECHECK_MS = 5;
 
 /**
  * Keeps what the session LISTENs to equal to the channels that are wanted: everything in one round trip when a
@@ -19,7 +23,10 @@ export class ListenSet {
   private readonly inRoot = AsyncLocalStorage.snapshot();
 
   /** `permanent` is always listened to, and not counted among the channels. */
-  constructor(private readonly permanent: string) {}
+  constructor(
+    private readonly permanent: string,
+    private readonly report: Report,
+  ) {}
 
   get channels(): string[] {
     return [...this.wanted];
@@ -42,7 +49,13 @@ export class ListenSet {
   /** Resolves when everything wanted by now is in force in `session`; rejects when the server refuses. */
   async attach(session: ListenSession): Promise<void> {
     const channels = new Set([this.permanent, ...this.wanted]);
-    await session.execute(changeListens(channels, []));
+    try {
+      await session.execute(changeListens(channels, []));
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      await session.execute(changeListens([this.permanent], [])); // a standby refuses this one, too
+      await this.execute(session, this.channels, []);
+    }
     this.active = channels;
     this.session = session;
     this.align(); // what has been asked for meanwhile
@@ -61,12 +74,32 @@ export class ListenSet {
    * Resolves when `channel` is in force: what is sent then is heard. At once when there is nothing to wait for; after
    * `ACTIVE_TIMEOUT_MS` in any case, because who waits may hold locks, and the link may be dead.
    */
-  async whenActive(channel: string): Promise<void> {
-    const done = new AbortController();
-    const timeout = delay(ACTIVE_TIMEOUT_MS, undefined, { signal: done.signal }).catch(() => undefined);
+  async whenActive(channel: string, isOpening: () => boolean = () => false): Promise<void> {
     const deadline = performance.now() + ACTIVE_TIMEOUT_MS;
-    while (this.isPending(channel) && performance.now() < deadline) await Promise.race([this.pass, timeout]);
-    done.abort();
+    while ((isOpening() || this.isPending(channel)) && performance.now() < deadline) {
+      const pause = new AbortController();
+      const timeout = delay(RECHECK_MS, undefined, { signal: pause.signal }).catch(() => undefined);
+      await Promise.race(this.pass ? [this.pass, timeout] : [timeout]);
+      pause.abort();
+    }
+  }
+
+  /** In one round trip; when the server refuses it, one by one, so that one channel does not silence the others. */
+  private async execute(
+    session: ListenSession,
+    added: readonly string[],
+    removed: readonly string[],
+  ): Promise<void> {
+    if (added.length + removed.length === 0) return;
+    try {
+      await session.execute(changeListens(added, removed));
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      if (added.length + removed.length === 1)
+        return this.report({ type: 'refused', channel: added[0] ?? '', error });
+      for (const channel of added) await this.execute(session, [channel], []);
+      for (const channel of removed) await this.execute(session, [], [channel]);
+    }
   }
 
   private align(): void {
@@ -93,7 +126,7 @@ export class ListenSet {
     removed: readonly string[],
   ): Promise<void> {
     try {
-      await session.execute(changeListens(added, removed));
+      await this.execute(session, added, removed);
     } catch (error) {
       if (this.session === session) this.session = undefined;
       session.destroy(error); // the next session LISTENs to all of them

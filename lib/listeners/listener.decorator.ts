@@ -1,5 +1,6 @@
 import type { ChannelLike } from '../channels/channel.registry.js';
 import type { EntityClass, Operation } from '../channels/entity-change.js';
+import { PgPubSubError, describeValue } from '../common/errors.js';
 import type { RetryOptions } from '../common/options.js';
 
 /** What `@Listener()` leaves on a method; a registered symbol, so that two copies of this package agree. */
@@ -87,8 +88,10 @@ export const gapHandlersOf = (method: object): readonly GapHandlerOptions[] => r
 
 /** On the method itself, not on its class: decorators that wrap methods copy the metadata along. */
 function appendTo(key: symbol, declaration: object): MethodDecorator {
-  return (_target, _name, descriptor: PropertyDescriptor) => {
-    const method = descriptor.value as object; // TypeScript allows method decorators on methods only
+  return (target, name, descriptor: PropertyDescriptor) => {
+    if (typeof target === 'function' || typeof name === 'symbol' || typeof descriptor.value !== 'function')
+      throw notAMethod(target, name);
+    const method = descriptor.value as object;
     Reflect.defineMetadata(key, [declaration, ...read(key, method)], method); // decorators run from the last to the first
   };
 }
@@ -96,3 +99,10 @@ function appendTo(key: symbol, declaration: object): MethodDecorator {
 function read<T>(key: symbol, method: object): readonly T[] {
   return (Reflect.getOwnMetadata(key, method) as readonly T[] | undefined) ?? [];
 }
+
+const notAMethod = (target: object, name: string | symbol) =>
+  new PgPubSubError(
+    'INVALID_LISTENER',
+    `expected @Listener() and @OnGap() on a method of instances, got it on ${String(name)} of ${describeValue(target)}. ` +
+      'Nest looks for methods with names, on the instances of providers and controllers.',
+  );

@@ -6,7 +6,7 @@ import type { Notification } from '../channels/notification.js';
 import { PgPubSubError } from '../common/errors.js';
 import type { Gap } from '../common/facts.js';
 import { contains, isJsonObject, type JsonObject } from '../common/json.js';
-import { contextFilterShape, retryShape } from '../common/options.resolver.js';
+import { contextFilterShape, retryOverrideShape } from '../common/options.resolver.js';
 import { nonEmptyString, parseShape, wholeNumber, group } from '../common/parse.js';
 import type { ListenerDeclaration } from './listener.decorator.js';
 import type { Invoke } from './listener.invoker.js';
@@ -32,7 +32,7 @@ const optionsShape = group({
   concurrency: v.optional(wholeNumber(1), 1),
   filter: v.optional(contextFilterShape),
   batch: v.optional(v.boolean()),
-  retry: v.optional(retryShape),
+  retry: v.optional(retryOverrideShape),
   on: v.optional(v.union([v.picklist(OPERATIONS), v.array(v.picklist(OPERATIONS))])),
   pubsub: v.optional(nonEmptyString),
 });

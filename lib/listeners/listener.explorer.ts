@@ -56,26 +56,30 @@ export class ListenerExplorer {
     options: ExplorerOptions,
   ): Promise<ListenerDefinition[]> {
     const invoker = new ListenerInvoker(this.contexts, this.config, options.globalEnhancers);
-    const found = new Map<string, ListenerDefinition>();
+    const hosts = new Map<object, string[]>();
     const all: ListenerDefinition[] = [];
     for (const { host, method, fullName, callback } of methods) {
-      for (const declaration of listenersOf(callback)) {
-        if (!isMeant(declaration.options.pubsub, fullName, options)) continue;
+      const declarations = listenersOf(callback).filter(({ options: { pubsub } }) =>
+        isMeant(pubsub, fullName, options),
+      );
+      if (declarations.length === 0) continue;
+      for (const declaration of declarations) {
         const resolved = resolveListener(declaration, fullName, options.registry);
-        const definition = { ...resolved, invoke: await invoker.create(host, method) };
-        const identity = JSON.stringify([definition.channel.name, definition.name]);
-        if (found.has(identity)) options.report({ type: 'duplicated', listener: definition.name });
-        found.set(identity, definition);
-        all.push(definition);
+        all.push({ ...resolved, invoke: await invoker.create(host, method) });
       }
+      const seen = hosts.get(host.prototype.constructor) ?? [];
+      if (seen.includes(method)) options.report({ type: 'duplicated', listener: fullName });
+      hosts.set(host.prototype.constructor, [...seen, method]);
     }
     return all;
   }
 
   private *methods(): Iterable<DecoratedMethod> {
+    const instances = new Set<unknown>(); // one may be provided under several tokens
     for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
       const host = HostProvider.of(wrapper);
-      if (host === undefined) continue;
+      if (host === undefined || (host.isStatic && instances.has(wrapper.instance))) continue;
+      instances.add(wrapper.instance);
       for (const method of this.scanner.getAllMethodNames(host.prototype)) {
         const callback = (host.prototype as Record<string, object>)[method]; // the scanner lists functions
         if (callback === undefined || listenersOf(callback).length + gapHandlersOf(callback).length === 0)

@@ -1,4 +1,5 @@
 import { ApplicationConfig, ExternalContextCreator } from '@nestjs/core';
+import { defaultIfEmpty, from, isObservable } from 'rxjs';
 import type { Notification } from '../channels/notification.js';
 import type { ContextId, HostProvider } from './host-provider.js';
 import {
@@ -47,7 +48,7 @@ export class ListenerInvoker {
     private readonly config: ApplicationConfig,
     private readonly globalEnhancers: boolean,
   ) {
-    this.contexts = globalEnhancers ? contexts : withoutGlobalEnhancers(contexts);
+    this.contexts = createContexts(contexts, globalEnhancers);
   }
 
   async create(host: HostProvider, method: string): Promise<Invoke> {
@@ -107,12 +108,16 @@ export class ListenerInvoker {
 interface CreatorParts {
   readonly modulesContainer: never;
   readonly guardsConsumer: never;
-  readonly interceptorsConsumer: never;
+  readonly interceptorsConsumer: InterceptorsConsumer;
   readonly pipesConsumer: never;
   readonly guardsContextCreator: ContextCreator;
   readonly interceptorsContextCreator: ContextCreator;
   readonly pipesContextCreator: ContextCreator;
   readonly filtersContextCreator: ContextCreator;
+}
+
+interface InterceptorsConsumer {
+  intercept(...args: unknown[]): Promise<unknown>;
 }
 
 interface ContextCreator {
@@ -121,22 +126,31 @@ interface ContextCreator {
 }
 
 /**
- * The same creator without the application's configuration, which holds the global enhancers: guards and pipes
- * that were written for HTTP stay out, those of the class and the method stay in.
+ * Nest's creator, made anew from its parts for two changes. Without `globalEnhancers`, its parts do not know the
+ * application's configuration, which holds what was written for HTTP; that of the class and the method stays in. And a
+ * stream that ends without a value (an interceptor's EMPTY) is a result like any other, where Nest expects a value.
  */
-function withoutGlobalEnhancers(contexts: ExternalContextCreator): ExternalContextCreator {
+function createContexts(contexts: ExternalContextCreator, globalEnhancers: boolean): ExternalContextCreator {
   const parts = contexts as unknown as CreatorParts;
+  const part = (creator: ContextCreator): never =>
+    globalEnhancers
+      ? (creator as never)
+      : new (creator.constructor as new (container: unknown) => never)(creator.container);
   return new ExternalContextCreator(
-    unconfigured(parts.guardsContextCreator),
+    part(parts.guardsContextCreator),
     parts.guardsConsumer,
-    unconfigured(parts.interceptorsContextCreator),
-    parts.interceptorsConsumer,
+    part(parts.interceptorsContextCreator),
+    toleratingEmpty(parts.interceptorsConsumer) as never,
     parts.modulesContainer,
-    unconfigured(parts.pipesContextCreator),
+    part(parts.pipesContextCreator),
     parts.pipesConsumer,
-    unconfigured(parts.filtersContextCreator),
+    part(parts.filtersContextCreator),
   );
 }
 
-const unconfigured = (creator: ContextCreator): never =>
-  new (creator.constructor as new (container: unknown) => never)(creator.container);
+const toleratingEmpty = (consumer: InterceptorsConsumer): InterceptorsConsumer => ({
+  async intercept(...args) {
+    const result = await consumer.intercept(...args);
+    return isObservable(result) ? from(result).pipe(defaultIfEmpty(undefined)) : result;
+  },
+});

@@ -47,11 +47,13 @@ function wordFact(fact: Fact): Line {
     case 'listening':
       return {
         level: 'log',
+        kind: fact.type,
         text: `Listening to ${listChannels(fact.channels)} (backend ${fact.processId})`,
       };
     case 'deafened':
       return {
         level: 'warn',
+        kind: fact.type,
         text: `Connected, but what this application sends does not arrive: ${fact.reason}`,
       };
     case 'disconnected':
@@ -61,7 +63,7 @@ function wordFact(fact: Fact): Line {
         text: `Lost the LISTEN connection, reconnecting: ${messageOf(fact.error)}`,
       };
     case 'reconnecting': {
-      const text = `Still reconnecting, attempt ${fact.attempt} in ${fact.delayMs} ms: ${messageOf(fact.error)}`;
+      const text = `The LISTEN connection is not open, attempt ${fact.attempt} in ${fact.delayMs} ms: ${messageOf(fact.error)}`;
       return { level: 'warn', kind: fact.type, text };
     }
     case 'reconnected':
@@ -82,6 +84,10 @@ function wordFact(fact: Fact): Line {
     case 'gap-handler-failed': {
       const text = `@OnGap() ${fact.listener} failed: ${messageOf(fact.error)}`;
       return { level: 'error', kind: `gap ${fact.listener}`, text, stack: stackOf(fact.error) };
+    }
+    case 'refused': {
+      const text = `The server refused to LISTEN to channel "${fact.channel}": ${messageOf(fact.error)}`;
+      return { level: 'error', kind: `refused ${fact.channel}`, text };
     }
     case 'rejected': {
       const text = `Refused a notification of channel "${fact.channel}": ${messageOf(fact.error)}`;

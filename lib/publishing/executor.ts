@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { EntityManager, type QueryRunner } from 'typeorm';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
@@ -8,7 +9,8 @@ import type { SqlExecutor } from '../common/sql-executor.js';
  */
 export function resolveExecutor(executor: SqlExecutor): SqlExecutor {
   assertExecutor(executor);
-  return 'manager' in executor && executor.manager instanceof EntityManager ? executor.manager : executor;
+  if (types.isProxy(executor) || !('manager' in executor)) return executor;
+  return executor.manager instanceof EntityManager ? executor.manager : executor;
 }
 
 /** The session it is bound to; `undefined` for the pool, and for executors of other libraries. */
@@ -17,7 +19,14 @@ export const sessionOf = (executor: SqlExecutor): QueryRunner | undefined =>
 
 /** Each statement runs on whichever connection of the pool is free, in a transaction of its own. */
 export const isPool = (executor: SqlExecutor): boolean =>
-  executor instanceof EntityManager && executor.queryRunner === undefined;
+  isOneSession(executor) && executor instanceof EntityManager && executor.queryRunner === undefined;
+
+/**
+ * Does it mean the same session (or the pool) whoever calls it? A proxy, or an object of another library, may look up
+ * the transaction of its caller with each call: one object, many transactions.
+ */
+export const isOneSession = (executor: SqlExecutor): boolean =>
+  executor instanceof EntityManager && !types.isProxy(executor);
 
 function assertExecutor(given: unknown): void {
   if (typeof given === 'object' && given !== null && 'query' in given && typeof given.query === 'function')

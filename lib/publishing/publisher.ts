@@ -4,7 +4,7 @@ import { encodeBroadcast, validatePayload } from '../channels/payload.codec.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
-import { isPool, resolveExecutor } from './executor.js';
+import { isOneSession, isPool, resolveExecutor, sessionOf } from './executor.js';
 import { StatementQueue } from './statement-queue.js';
 
 export interface NotifyOptions {
@@ -12,15 +12,15 @@ export interface NotifyOptions {
    * The transaction to join: sent if and only if it commits. Whatever has `query`: EntityManager, QueryRunner,
    * Repository, DataSource.
    */
-  manager?: SqlExecutor;
+  manager?: SqlExecutor | undefined;
   /** Exactly-once: notifications with the same key are handled in order, on channels that are `ordered`. */
-  key?: string;
+  key?: string | undefined;
   /** Exactly-once: not before this time. */
-  availableAt?: Date;
+  availableAt?: Date | undefined;
   /** Exactly-once: not before so many milliseconds have passed. */
-  delayMs?: number;
+  delayMs?: number | undefined;
   /** Travels beside the payload, over the module's `context`. */
-  context?: Record<string, unknown>;
+  context?: object | undefined;
 }
 
 export interface PublisherOptions {
@@ -48,6 +48,7 @@ export class Publisher {
     payloads: readonly unknown[],
     options: NotifyOptions,
   ): Promise<void> {
+    assertOptions(options);
     assertBroadcast(channel, options);
     const executor = this.resolveExecutor(options);
     const context = this.resolveContext(executor, options);
@@ -64,8 +65,10 @@ export class Publisher {
 
   private send(messages: readonly { channel: string; text: string }[], executor: SqlExecutor): Promise<void> {
     const pooled = isPool(executor);
-    const queue = this.queues.get(executor) ?? new StatementQueue(executor, pooled);
-    this.queues.set(executor, queue);
+    if (!isOneSession(executor)) return new StatementQueue(executor, pooled).send(messages); // shared with nobody
+    const session = sessionOf(executor) ?? executor;
+    const queue = this.queues.get(session) ?? new StatementQueue(executor, pooled);
+    this.queues.set(session, queue);
     return pooled ? this.inRoot(() => queue.send(messages)) : queue.send(messages);
   }
 
@@ -78,6 +81,19 @@ export class Publisher {
     const common = this.options.contextOf(executor);
     return common === undefined ? context : { ...common, ...context };
   }
+}
+
+const NOTIFY_OPTIONS = new Set(['manager', 'key', 'availableAt', 'delayMs', 'context']);
+
+/** A misspelt `manager` would send outside of the transaction. */
+function assertOptions(options: NotifyOptions): void {
+  const unknown = Object.keys(options).find((option) => !NOTIFY_OPTIONS.has(option));
+  if (unknown === undefined) return;
+  throw new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected only known options for notify() (${[...NOTIFY_OPTIONS].join(', ')}), got "${unknown}". ` +
+      'Correct its name; a transaction is given as { manager }.',
+  );
 }
 
 const EXACTLY_ONCE_OPTIONS = ['key', 'availableAt', 'delayMs'] as const;

@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { TEXT_SEPARATOR, sendBroadcast, sendBroadcasts } from './publish.sql.js';
+import { isRefusal } from '../common/refusal.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 
 /** One broadcast as it goes to the server. */
@@ -96,14 +97,3 @@ export class StatementQueue {
     await this.executor.query(sendBroadcasts, [channels, texts]);
   }
 }
-
-/**
- * Errors of the server have a severity (in its language) and a code; those of the connection lack the first. Classes
- * 08, 57P, 58 and XX end the connection, or leave open what became of the statement.
- */
-const isRefusal = (error: unknown): boolean =>
-  typeof error === 'object' &&
-  error !== null &&
-  'severity' in error &&
-  'code' in error &&
-  !/^(08|57P|58|XX)/.test(String(error.code));

@@ -25,7 +25,7 @@ export class TransactionSettings {
 
   constructor(
     private readonly dataSource: DataSource,
-    private readonly common: (() => JsonObject) | undefined,
+    private readonly common: (() => object) | undefined,
   ) {
     if (common) carryInTransactions(dataSource, common);
   }
@@ -39,7 +39,7 @@ export class TransactionSettings {
   }
 
   async withContext<T>(
-    context: JsonObject,
+    context: object,
     work: TransactionalWork<T>,
     options: InTransactionOptions,
   ): Promise<T> {
@@ -105,7 +105,7 @@ async function setDuring<T>(
  * The module's `context`, for triggers: set at the begin of every transaction that TypeORM opens. Statements outside of
  * transactions do not carry it: they would have to be made transactions.
  */
-function carryInTransactions(dataSource: DataSource, context: () => JsonObject): void {
+function carryInTransactions(dataSource: DataSource, context: () => object): void {
   const create = dataSource.createQueryRunner.bind(dataSource);
   dataSource.createQueryRunner = (mode) => {
     const runner = create(mode);

@@ -1,13 +1,15 @@
 /**
- * Our triggers as the catalog has them: those with our comment, and those with our names ($1). The definitions are
- * exact under an empty search path only, see `withoutSearchPath`. Reads catalogs, locks nothing.
+ * Our triggers as the catalog has them: those with our comment, those of functions with our comment, and those with our
+ * names ($1). The definitions are exact under an empty search path only, see `withoutSearchPath`. Reads catalogs, locks
+ * nothing.
  */
 export const readTriggers = `
   select n.nspname as schema, c.relname as "table", t.tgname as name, f.proname as function_name,
     fn.nspname as function_schema, t.tgtype::int as type, t.tgenabled as enabled,
     t.tgoldtable as old_table, t.tgnewtable as new_table,
-    t.tgqual is null and t.tgnargs = 0 and t.tgattr::text = '' as plain,
-    pg_get_triggerdef(t.oid) as definition, obj_description(t.oid, 'pg_trigger') as comment
+    t.tgqual is null and t.tgnargs = 0 and t.tgattr::text = '' and t.tgconstraint = 0 as plain,
+    pg_get_triggerdef(t.oid) as definition, obj_description(t.oid, 'pg_trigger') as comment,
+    obj_description(f.oid, 'pg_proc') as function_comment
   from pg_trigger t
     join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
     join pg_proc f on f.oid = t.tgfoid join pg_namespace fn on fn.oid = f.pronamespace
@@ -15,15 +17,19 @@ export const readTriggers = `
     and not exists (
       select from pg_depend d where d.classid = 'pg_trigger'::regclass and d.objid = t.oid and d.refclassid = 'pg_trigger'::regclass
     )
-    and (obj_description(t.oid, 'pg_trigger') like 'pgpubsub:%' or t.tgname = any($1::text[]))
+    and (
+      obj_description(t.oid, 'pg_trigger') like 'pgpubsub:%' or obj_description(f.oid, 'pg_proc') like 'pgpubsub:%'
+      or t.tgname = any($1::text[])
+    )
   order by 1, 2, 3
 `;
 
 /** Our functions, likewise: by comment, or by name ($1). */
 export const readFunctions = `
   select n.nspname as schema, p.proname as name, p.prosrc as body, p.proconfig as settings,
+    l.lanname = 'plpgsql' and p.provolatile = 'v' and not p.prosecdef and not p.proleakproof as plain,
     pg_get_functiondef(p.oid) as definition, obj_description(p.oid, 'pg_proc') as comment
-  from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+  from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
   where p.prorettype = 'trigger'::regtype
     and (obj_description(p.oid, 'pg_proc') like 'pgpubsub:%' or p.proname = any($1::text[]))
   order by 1, 2

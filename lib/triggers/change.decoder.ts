@@ -36,7 +36,21 @@ export class ChangeDecoder {
     const row = (source: string | null) => (source === null ? null : this.hydrate(change, source));
     const old = row(change.oldRow);
     if (change.truncated && change.newRow !== null) return this.loadTruncated(change, old, change.newRow);
-    return describe(change, old, row(change.newRow), this.changedProperties(change));
+    const decoded = describe(change, old, row(change.newRow), this.changedProperties(change));
+    return this.hydrators.find(change.schema, change.table)?.hasLoadListeners
+      ? this.afterLoad(change, decoded)
+      : decoded;
+  }
+
+  /** What a repository runs on entities it has loaded: `@AfterLoad()` methods, and subscribers. */
+  private async afterLoad(
+    { schema, table }: ChangeText,
+    decoded: DecodedText & { payload: EntityChange },
+  ): Promise<DecodedText> {
+    for (const entity of [decoded.payload.old, decoded.payload.new]) {
+      if (entity !== null) await this.hydrators.find(schema, table)?.runLoadListeners(entity);
+    }
+    return decoded;
   }
 
   private async loadTruncated(
@@ -78,7 +92,7 @@ function describe(
   old: ObjectLiteral | null,
   now: ObjectLiteral | null,
   changed: string[],
-): DecodedText {
+): DecodedText & { payload: EntityChange } {
   const { operation, schema, table, truncated, context } = change;
   const payload: EntityChange = {
     operation,

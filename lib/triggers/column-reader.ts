@@ -24,10 +24,10 @@ export function createColumnReader(
 
 const isSpatial = ({ name }: ColumnType): boolean => name === 'geometry' || name === 'geography';
 
-/** Is the time zone still to be seen in what the parser makes of a moment? Not in a Date; in text it is. */
+/** Is the time zone still to be seen in what the parser makes of a moment? In a Date it is not. */
 function keepsZone({ name, element }: ColumnType, parse: (text: string) => unknown): boolean {
   if ((element?.name ?? name) !== 'timestamptz') return true;
   const moment = '2000-01-01 00:00:00+00';
   const parsed = parse(element === null ? moment : `{"${moment}"}`);
-  return typeof (Array.isArray(parsed) ? parsed[0] : parsed) === 'string';
+  return !((Array.isArray(parsed) ? parsed[0] : parsed) instanceof Date);
 }

@@ -13,6 +13,7 @@ import {
   dropFunctionAndTriggers,
   variantsOf,
 } from './trigger.sql.js';
+import { ownerOf } from './with-pg-pubsub.js';
 
 /** A trigger in the words of the database: a migration must not change when the entity does. */
 export interface NotifyTriggerLiterals {
@@ -32,7 +33,7 @@ export interface NotifyTriggerLiterals {
   when?: string;
   /** What is left of a row that is too large for a notification. */
   primaryKey?: readonly string[];
-  /** As `owner` of {@link withPgPubSub}. */
+  /** As `owner` of {@link withPgPubSub}; without it, that of the DataSource the migration runs on. */
   owner?: string;
 }
 
@@ -46,9 +47,7 @@ export async function createNotifyTrigger(
 ): Promise<void> {
   const trigger = resolveLiterals(literals);
   const { schema, table, when } = trigger;
-  const comment = commentOf(
-    literals.owner ?? runner.manager.connection.options.migrationsTableName ?? 'migrations',
-  );
+  const comment = commentOf(literals.owner ?? ownerOf(runner.manager.connection));
   if (when !== undefined) await runner.query(checkCondition({ ...trigger, when }));
   await runner.query(createFunction(trigger));
   await runner.query(commentOnFunction(schema, triggerName(trigger), comment));

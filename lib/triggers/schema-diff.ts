@@ -1,4 +1,5 @@
 import type { Operation } from '../channels/entity-change.js';
+import { PgPubSubError } from '../common/errors.js';
 import { functionBody } from './trigger-function.sql.js';
 import type { Catalog, CatalogFunction, CatalogTrigger } from './trigger.catalog.js';
 import { triggerName, type TriggerLiterals } from './trigger.literals.js';
@@ -22,6 +23,11 @@ export interface Step {
   readonly down?: string;
 }
 
+/** Fails when the condition of a trigger that stays does not fit its table any more. */
+export interface Check extends Step {
+  readonly table: string;
+}
+
 /** How one object differs from its declaration. */
 export interface Difference {
   readonly kind: 'missing' | 'drifted' | 'disabled' | 'obsolete';
@@ -33,6 +39,8 @@ export interface SchemaDiff {
   readonly before: readonly Step[];
   /** To run after: what comes. */
   readonly after: readonly Step[];
+  /** To run after, where tables change. */
+  readonly checks: readonly Check[];
   readonly differences: readonly Difference[];
 }
 
@@ -41,9 +49,13 @@ const COMMENT = 'pgpubsub:';
 /** Whose an object is: only the owner's DataSource changes or drops it. */
 export const commentOf = (owner: string): string => `${COMMENT}${owner}`;
 
+const ownerIn = (comment: string | null | undefined): string | undefined =>
+  comment?.startsWith(COMMENT) ? comment.slice(COMMENT.length) : undefined;
+
 /**
  * Compares declarations with the catalog, object by object and by what they are, not by a mark of ours: what was
- * changed by hand is found. What carries the owner's comment and is not declared any more is dropped.
+ * changed by hand is found. What carries the owner's comment and is not declared any more is dropped. What another owner
+ * has is used when it is what is declared, and never changed.
  */
 export function diffSchema(
   wanted: readonly TriggerLiterals[],
@@ -52,6 +64,7 @@ export function diffSchema(
 ): SchemaDiff {
   const before: Step[] = [];
   const after: Step[] = [];
+  const checks: Check[] = [];
   const differences: Difference[] = [];
   const note = (kind: Difference['kind'], object: string) => differences.push({ kind, object });
   const leftTriggers = new Map(
@@ -62,14 +75,17 @@ export function diffSchema(
   for (const trigger of wanted) {
     const name = triggerName(trigger);
     const found = take(leftFunctions, functionKey(trigger.schema, name));
-    const isSame = found !== undefined && isSameFunction(found, trigger, owner);
-    if (!isSame) {
+    const holder = ownerIn(found?.comment) ?? owner;
+    const known = differences.length;
+    if (found === undefined || !isSameFunction(found, trigger, holder)) {
       note(found ? 'drifted' : 'missing', `function ${trigger.schema}.${name}`);
       after.push(...functionSteps(trigger, found, owner));
+    } else if (trigger.when !== undefined) {
+      checks.push({ table: trigger.table, up: checkCondition({ ...trigger, when: trigger.when }) });
     }
     for (const variant of variantsOf(trigger)) {
       const existing = take(leftTriggers, triggerKey(trigger.schema, trigger.table, variant.name));
-      const kind = triggerDifference(existing, trigger, variant, owner);
+      const kind = triggerDifference(existing, trigger, variant, holder);
       if (kind === undefined) continue;
       note(kind, `trigger ${variant.name} on ${trigger.schema}.${trigger.table}`);
       if (kind === 'disabled' && existing) after.push(...enableSteps(existing));
@@ -78,13 +94,15 @@ export function diffSchema(
         after.push(...createTriggerSteps(trigger, variant, owner));
       }
     }
+    if (holder !== owner && differences.length > known) throw heldByAnother(trigger, owner, holder);
   }
-  const isObsolete = ({ comment }: { comment: string | null }) => comment === commentOf(owner);
+  const isObsolete = ({ comment, function_comment }: CatalogTrigger) =>
+    (ownerIn(comment) ?? ownerIn(function_comment)) === owner;
   for (const found of [...leftTriggers.values()].filter(isObsolete)) {
     note('obsolete', `trigger ${found.name} on ${found.schema}.${found.table}`);
     before.push(dropTriggerStep(found), ...existingTriggerExtras(found));
   }
-  for (const found of [...leftFunctions.values()].filter(isObsolete)) {
+  for (const found of [...leftFunctions.values()].filter(({ comment }) => ownerIn(comment) === owner)) {
     note('obsolete', `function ${found.schema}.${found.name}`);
     before.push(
       {
@@ -94,7 +112,7 @@ export function diffSchema(
       { down: found.definition },
     );
   }
-  return { before, after, differences };
+  return { before, after, checks, differences };
 }
 
 const triggerKey = (...parts: [schema: string, table: string, name: string]): string => JSON.stringify(parts);
@@ -112,6 +130,7 @@ function isSameFunction(found: CatalogFunction, trigger: TriggerLiterals, owner:
     setting.replace(/^DateStyle=/, 'datestyle=').replace(/^IntervalStyle=/, 'intervalstyle='),
   );
   return (
+    found.plain &&
     found.body === functionBody(trigger) &&
     found.comment === commentOf(owner) &&
     settings.every((setting) => found_.includes(setting)) &&
@@ -180,3 +199,11 @@ const OPERATION_BITS: Record<Operation, number> = { insert: 4, delete: 8, update
 
 const typeBits = ({ operations, perRow }: TriggerVariant): number =>
   operations.reduce((bits, operation) => bits | OPERATION_BITS[operation], perRow ? ROW_BIT : 0);
+
+const heldByAnother = ({ table, channel }: TriggerLiterals, owner: string, holder: string) =>
+  new PgPubSubError(
+    'INVALID_TRIGGER',
+    `expected the trigger of the table "${table}" for the channel "${channel}" to be as "${owner}" declares it, ` +
+      `got another one, which belongs to "${holder}". Declare the same, or give it a channel of its own; ` +
+      `when "${holder}" was the name of this application, give withPgPubSub() the option "owner".`,
+  );

@@ -12,10 +12,11 @@ export interface CatalogTrigger {
   readonly enabled: string;
   readonly old_table: string | null;
   readonly new_table: string | null;
-  /** No condition, no arguments, no columns: as ours are. */
+  /** No condition, no arguments, no columns, not deferred: as ours are. */
   readonly plain: boolean;
   readonly definition: string;
   readonly comment: string | null;
+  readonly function_comment: string | null;
 }
 
 export interface CatalogFunction {
@@ -23,6 +24,8 @@ export interface CatalogFunction {
   readonly name: string;
   readonly body: string;
   readonly settings: readonly string[] | null;
+  /** In PL/pgSQL, with the rights of the caller: as ours are. */
+  readonly plain: boolean;
   readonly definition: string;
   readonly comment: string | null;
 }

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { assertChannelName } from '../channels/channel-name.js';
 import { ChannelDefinition, DELIVERIES } from '../channels/channel.definition.js';
 import { PgPubSubError } from '../common/errors.js';
-import { retryShape } from '../common/options.resolver.js';
+import { retryOverrideShape } from '../common/options.resolver.js';
 import { milliseconds, nonEmptyString, parseShape, group } from '../common/parse.js';
 import { OPERATIONS } from '../channels/entity-change.js';
 import { declarationsOf, inOrder, type NotifyChangesOptions } from './notify-changes.decorator.js';
@@ -49,7 +49,7 @@ const optionsShape = group({
   level: v.optional(v.picklist(['row', 'statement']), 'row'),
   delivery: v.optional(v.picklist(DELIVERIES)),
   ordered: v.optional(v.boolean()),
-  retry: v.optional(retryShape),
+  retry: v.optional(retryOverrideShape),
   wake: v.optional(v.picklist(['notify', 'poll'])),
   pollIntervalMs: v.optional(milliseconds(1)),
 });

@@ -1,8 +1,9 @@
 import type { DataSource, QueryRunner } from 'typeorm';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import { PgPubSubError } from '../common/errors.js';
+import { quoteIdentifier } from '../common/sql-identifier.js';
 import { lockSchema, unlockSchema } from './catalog.sql.js';
-import { diffSchema, type SchemaDiff, type Step } from './schema-diff.js';
+import { diffSchema, type Check, type SchemaDiff, type Step } from './schema-diff.js';
 import { readCatalog } from './trigger.catalog.js';
 import { triggerName } from './trigger.literals.js';
 import { resolveTriggers, type ResolvedTrigger, type TriggerDeclaration } from './trigger.resolver.js';
@@ -94,9 +95,15 @@ function patchSchemaBuilder(dataSource: DataSource): void {
     const log = builder.log.bind(builder);
     const build = builder.build.bind(builder);
     builder.log = async () => {
-      const { before, after } = await diffTriggers(dataSource);
+      const { before, after, checks } = await diffTriggers(dataSource);
       const tables = await log();
-      tables.upQueries = [...queries(before, 'up'), ...tables.upQueries, ...queries(after, 'up')];
+      const isChanged = ({ table }: Check) =>
+        tables.upQueries.some(({ query }) => query.includes(quoteIdentifier(table)));
+      tables.upQueries = [
+        ...queries(before, 'up'),
+        ...tables.upQueries,
+        ...queries([...after, ...checks.filter(isChanged)], 'up'),
+      ];
       tables.downQueries = [...queries(before, 'down'), ...tables.downQueries, ...queries(after, 'down')]; // run in reverse
       return tables;
     };
@@ -106,7 +113,15 @@ function patchSchemaBuilder(dataSource: DataSource): void {
 }
 
 const queries = (steps: readonly Step[], direction: keyof Step): Query[] =>
-  steps.flatMap((step) => (step[direction] === undefined ? [] : [{ query: step[direction] }]));
+  steps.flatMap((step) => (step[direction] === undefined ? [] : [verbatim(step[direction])]));
+
+/** `migration:generate --pretty` rewrites statements in place; ours it would break, functions above all. */
+const verbatim = (text: string): Query => ({
+  get query() {
+    return text;
+  },
+  set query(_) {},
+});
 
 /** Several processes may start at once: one after the other. */
 async function synchronize(dataSource: DataSource, buildTables: () => Promise<void>): Promise<void> {
@@ -114,12 +129,13 @@ async function synchronize(dataSource: DataSource, buildTables: () => Promise<vo
   const locks = !hasSingleConnection(dataSource); // the tables are built on another connection than the lock's
   try {
     if (locks) await runner.query(lockSchema);
-    const { before, after } = await diffTriggers(dataSource, runner);
+    const { before, after, checks } = await diffTriggers(dataSource, runner);
+    const then = [...after, ...checks];
     await execute(runner, before);
     if (!locks) await runner.release();
     await buildTables();
-    if (locks) await execute(runner, after);
-    else await withRunner(dataSource, (own) => execute(own, after));
+    if (locks) await execute(runner, then);
+    else await withRunner(dataSource, (own) => execute(own, then));
   } finally {
     if (locks) await runner.query(unlockSchema).catch(() => undefined); // a dead connection holds no lock
     if (!runner.isReleased) await runner.release();

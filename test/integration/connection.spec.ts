@@ -86,7 +86,7 @@ it('listens to all channels in one round trip', async () => {
 });
 
 it('survives being ended again and again', async () => {
-  const { app, received, gaps } = await startListening();
+  const { app, received, gaps } = await startListening({ reconnect: { minDelayMs: 10, maxDelayMs: 50 } });
   await using _app = app;
   for (let round = 0; round < 10; round++) {
     await eventually(async () => (await database.terminateListeners()) > 0, 'there is a session to end');
@@ -205,4 +205,61 @@ it('never runs handlers in the context of a request: not when it observes, nor w
   await requests.run('request 3', () => app.pubsub.notify('lazily', 1));
   await eventually(() => seen.all.length >= 2, 'both arrived');
   expect(new Set(seen.all)).toEqual(new Set([undefined]));
+});
+
+it('goes on listening to the other channels when the server refuses one', async () => {
+  await using latin = await TestDatabase.create(undefined, "encoding 'LATIN1' template template0");
+  await using app = await TestApp.start({ url: latin.url });
+  const received = new Mailbox<unknown>();
+  app.pubsub.observe('orders').subscribe(({ payload }) => received.push(payload));
+  app.pubsub.observe('🎉').subscribe();
+  await app.log.find(
+    ({ level, text }) => level === 'error' && text.includes('The server refused to LISTEN to channel "🎉"'),
+  );
+  await app.pubsub.notify('orders', 1);
+  expect(await received.next()).toBe(1);
+
+  const gaps = new Mailbox<Gap>();
+  app.pubsub.gaps$.subscribe(gaps.push);
+  await latin.terminateListeners();
+  await gaps.next();
+  await app.pubsub.notify('orders', 2);
+  expect(await received.next()).toBe(2);
+});
+
+it('pauses longer and longer while each new session is lost at once', async () => {
+  const { app, states } = await startListening({ reconnect: { minDelayMs: 40, maxDelayMs: 1_000 } });
+  await using _app = app;
+  for (let round = 0; round < 6; round++) {
+    await eventually(async () => (await database.terminateListeners()) > 0, 'there is a session to end');
+  }
+  await app.log.find(({ text }) => /The LISTEN connection is not open, attempt \d+ in \d+ ms/.test(text));
+  await eventually(() => states.all.at(-1) === 'listening', 'it listens again');
+  expect(app.log.all.filter(({ text }) => text.startsWith('Listening to')).length).toBeLessThanOrEqual(2);
+});
+
+it('tells no gap, and opens no session, while it closes', async () => {
+  const release = new Mailbox<() => void>();
+  const gaps = new Mailbox<Gap>();
+  @Injectable()
+  class Holding {
+    @Listener('orders')
+    receive() {
+      return new Promise<void>((resolve) => release.push(resolve));
+    }
+    @OnGap()
+    onGap(gap: Gap) {
+      gaps.push(gap);
+    }
+  }
+  const app = await TestApp.start({ url: database.url, providers: [Holding] });
+  await app.pubsub.notify('orders', 1);
+  const finish = await release.next();
+  const closing = app.close();
+  await database.terminateListeners();
+  await eventually(async () => (await database.listenSessions()) === 0, 'the session is over');
+  finish();
+  await closing;
+  expect(gaps.all).toEqual([]);
+  expect(await database.listenSessions()).toBe(0);
 });

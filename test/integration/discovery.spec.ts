@@ -257,3 +257,37 @@ it('stops the application for a class that is no channel', async () => {
     /@Listener\(\) on Collector.receive\(\): expected a channel name, a definition.*got the class Author/,
   );
 });
+
+it('calls one instance once, under however many tokens it is provided', async () => {
+  const { provider, received } = collector('orders');
+  const again = { provide: 'AGAIN', useFactory: (instance: object) => instance, inject: [provider] };
+  await using app = await TestApp.start({ url: database.url, providers: [provider, again] });
+  await app.pubsub.notify('orders', 1);
+  await app.pubsub.notify('orders', 2);
+  expect((await received.take(2)).map(({ payload }) => payload)).toEqual([1, 2]);
+  expect(app.log.all.filter(({ level }) => level === 'warn')).toEqual([]);
+});
+
+it('takes several decorators of one channel on one method without a warning', async () => {
+  const mailbox = new Mailbox<unknown>();
+  @Injectable()
+  class Orders {
+    @Listener('orders', { filter: { context: { tenant: 'a' } } })
+    @Listener('orders', { filter: { context: { tenant: 'b' } } })
+    receive(payload: unknown) {
+      mailbox.push(payload);
+    }
+  }
+  await using app = await TestApp.start({ url: database.url, providers: [Orders] });
+  for (const tenant of ['a', 'b', 'c']) await app.pubsub.notify('orders', tenant, { context: { tenant } });
+  expect(await mailbox.take(2)).toEqual(['a', 'b']);
+  expect(app.log.all.filter(({ level }) => level === 'warn')).toEqual([]);
+});
+
+it('refuses decorators where Nest does not look', () => {
+  const method = Object.getOwnPropertyDescriptor({ receive() {} }, 'receive') ?? {};
+  expect(() => Listener('orders')(class Orders {}, 'receive', method)).toThrow(
+    /on a method of instances, got it on receive of the class Orders/,
+  );
+  expect(() => Listener('orders')({}, Symbol('receive'), method)).toThrow(/on a method of instances/);
+});

@@ -17,7 +17,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestApp } from '../support/app.js';
 import { TestDatabase } from '../support/database.js';
 import { collector, payloadsOf } from '../support/listeners.js';
-import { Mailbox } from '../support/mailbox.js';
+import { Mailbox, eventually } from '../support/mailbox.js';
 
 let database: TestDatabase;
 let second: TestDatabase;
@@ -210,6 +210,24 @@ it('knows channels by name through forFeature, in a process that only publishes'
     imports: [PgPubSubModule.forFeature([Orders], 'reporting')],
   });
   await expect(elsewhere).rejects.toMatchObject({ code: 'UNKNOWN_INSTANCE' });
+});
+
+it('wants a list of channels in forFeature()', () => {
+  expect(() => PgPubSubModule.forFeature('orders' as never)).toThrow(/a list of channels, got "orders"/);
+});
+
+it('leaves no session behind when another instance cannot connect', async () => {
+  const refused = new URL(second.url);
+  refused.port = '1';
+  const started = TestApp.start({
+    url: database.url,
+    imports: [PgPubSubModule.forRoot({ name: 'reporting', connection: refused.href })],
+  });
+  await expect(started).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+  await eventually(
+    async () => (await database.listenSessions()) === 0,
+    'the first instance has closed its session',
+  );
 });
 
 it('sends from hooks that run before it listens', async () => {

@@ -31,7 +31,7 @@ import {
 } from '@nestjs/core';
 import { IsInt } from 'class-validator';
 import { Ctx, Listener, Payload, type Notification, type PgPubSubOptions } from 'nestjs-pgpubsub';
-import { map, of } from 'rxjs';
+import { EMPTY, map, of } from 'rxjs';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { TestApp } from '../support/app.js';
 import { TestDatabase } from '../support/database.js';
@@ -293,4 +293,33 @@ it('reports what a filter does not take, and goes on', async () => {
   await app.pubsub.notify('orders', 2);
   expect(await mailbox.next()).toBe(2);
   await app.log.find(({ level, text }) => level === 'error' && text.includes('not for this filter'));
+});
+
+it('takes streams as results, also those that end without a value', async () => {
+  class Skips implements NestInterceptor {
+    intercept(_context: ExecutionContext, next: CallHandler) {
+      mailbox.push('interceptor');
+      return _context.getArgByIndex(0) === 'skip' ? EMPTY : next.handle();
+    }
+  }
+  @Injectable()
+  class Orders {
+    @Listener('orders')
+    streams(payload: unknown) {
+      mailbox.push(`handler ${String(payload)}`);
+      return payload === 'empty' ? EMPTY : of(1, 2);
+    }
+    @UseInterceptors(Skips)
+    @Listener('skipped')
+    skipped() {
+      mailbox.push('never');
+    }
+  }
+  await using app = await start(Orders);
+  for (const payload of ['empty', 'values']) await app.pubsub.notify('orders', payload);
+  await app.pubsub.notify('skipped', 'skip');
+  expect(new Set(await mailbox.take(3))).toEqual(new Set(['handler empty', 'handler values', 'interceptor']));
+  await app.close();
+  expect(app.log.all.filter(({ level }) => level === 'error')).toEqual([]);
+  expect(mailbox.untaken).toEqual([]);
 });

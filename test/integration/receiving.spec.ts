@@ -167,6 +167,14 @@ it('opens no connection in a process that only publishes, until somebody observe
   expect(states).toEqual(['closed', 'connecting', 'listening']);
 });
 
+it('hears in such a process, too, what is sent right after the first one observes', async () => {
+  await using app = await TestApp.start({ url: database.url, options: { listen: false } });
+  const received = new Mailbox<unknown>();
+  app.pubsub.observe('orders').subscribe(({ payload }) => received.push(payload));
+  await app.pubsub.notify('orders', 'at once');
+  expect(await received.next()).toBe('at once');
+});
+
 it('infers the payloads of several definitions', async () => {
   const Orders = defineChannel<{ order: number }>('typed_orders');
   const Users = defineChannel<{ user: string }>('typed_users');

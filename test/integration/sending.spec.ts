@@ -179,6 +179,17 @@ describe('outside of transactions', () => {
     expect(await settle()).toEqual(['a', 'b', 'c']);
   });
 
+  it('refuses options it does not know: a misspelt `manager` would send outside of the transaction', async () => {
+    const misspelt = app.pubsub.notify('orders', 1, { manger: app.dataSource.manager } as never);
+    await expect(misspelt).rejects.toThrow(/known options for notify\(\) \(manager, .*got "manger"/);
+    await expect(app.pubsub.notify('orders', 1, app.dataSource.manager as never)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+    await expect(app.pubsub.notify('orders', 1, { context: 'abc' as never })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+  });
+
   it('refuses options that only exactly-once channels have', async () => {
     for (const option of [{ key: 'a' }, { delayMs: 5 }, { availableAt: new Date() }]) {
       await expect(app.pubsub.notify('orders', 1, option)).rejects.toMatchObject({

@@ -90,16 +90,3 @@ it('closes while it is reconnecting, without waiting for the server', async () =
   await app.close();
   expect(states.all.at(-1)).toBe('closed');
 });
-
-it('leaves no session behind when the application fails to start after connecting', async () => {
-  @Injectable()
-  class Fails {
-    async onApplicationBootstrap() {
-      await Promise.resolve();
-      throw new Error('not today');
-    }
-  }
-  const { provider } = holdingListener();
-  const bad = TestApp.start({ url: database.url, providers: [provider, Fails] });
-  await expect(bad).rejects.toThrow('not today');
-});

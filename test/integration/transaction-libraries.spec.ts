@@ -64,6 +64,39 @@ it('joins the transaction of the option `executor`, and none where there is none
   expect(payloadsOf(await received.take(2))).toEqual(['committed', 'alone']);
 });
 
+it('keeps transactions apart that one object stands for: each call goes into that of its caller', async () => {
+  const current = new AsyncLocalStorage<EntityManager>();
+  const { provider, received } = collector<string>('orders');
+  await using app = await TestApp.start({ url: database.url, providers: [provider] });
+  const { manager } = app.dataSource;
+  const delegate = {
+    query: (sql: string, parameters?: unknown[]): Promise<unknown> =>
+      (current.getStore() ?? manager).query(sql, parameters),
+  };
+  const proxy = new Proxy(manager, {
+    get: (target, key) => Reflect.get(current.getStore() ?? target, key) as unknown,
+  });
+  const work = (name: string, executor: typeof delegate, fails: boolean) =>
+    app.dataSource.transaction((own) =>
+      current.run(own, async () => {
+        await Promise.all([
+          app.pubsub.notify('orders', `${name} 1`, { manager: executor }),
+          app.pubsub.notify('orders', `${name} 2`, { manager: executor }),
+        ]);
+        if (fails) throw new Error('no');
+      }),
+    );
+  for (const executor of [delegate, proxy]) {
+    const outcomes = await Promise.allSettled([
+      work('a', executor, true), work('b', executor, false), work('c', executor, true), work('d', executor, false),
+    ]); // prettier-ignore
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected', 'fulfilled']);
+    const delivered = payloadsOf(await received.take(4)).toSorted((x, y) => x.localeCompare(y));
+    expect(delivered).toEqual(['b 1', 'b 2', 'd 1', 'd 2']);
+  }
+  expect(received.untaken).toEqual([]);
+});
+
 it("joins typeorm-transactional's transactions, and only those: callers at the same time stay apart", async () => {
   initializeTransactionalContext({ storageDriver: StorageDriver.ASYNC_LOCAL_STORAGE });
   const { provider, received } = collector<string>('orders');

@@ -11,9 +11,10 @@ export class TestDatabase implements AsyncDisposable {
     readonly name: string,
   ) {}
 
-  static async create(serverUrl: string = inject('serverUrl')): Promise<TestDatabase> {
+  /** `options` as CREATE DATABASE takes them. */
+  static async create(serverUrl: string = inject('serverUrl'), options = ''): Promise<TestDatabase> {
     const database = new TestDatabase(serverUrl, `test_${randomUUID().replaceAll('-', '')}`);
-    await database.onServer(`create database ${database.name}`);
+    await database.onServer(`create database ${database.name} ${options}`);
     return database;
   }
 
