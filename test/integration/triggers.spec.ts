@@ -244,8 +244,13 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
 
     await source.query(`insert into author (name) values ('n1'), ('new') on conflict (name) do update set name = excluded.name || '!'`);
     await source.query(`update author set name = name || '?', id = id + 20000 where id between 2 and 4`);
-    await source.query(`merge into author using (values ('n9'), ('merged')) as given (name) on author.name = given.name
-      when matched then update set name = 'matched' when not matched then insert (name) values (given.name)`);
+    if (await hasMerge()) {
+      await source.query(`merge into author using (values ('n9'), ('merged')) as given (name) on author.name = given.name
+        when matched then update set name = 'matched' when not matched then insert (name) values (given.name)`);
+    } else {
+      await source.query(`update author set name = 'matched' where name = 'n9'`);
+      await source.query(`insert into author (name) values ('merged')`);
+    }
     await source.query(`delete from author where id between 5 and 7`);
     const changes = (await sent.end()).map(({ operation, old, new: row }) => `${operation} ${JSON.stringify(old?.['name'] ?? null)} ${JSON.stringify(row?.['name'] ?? null)}`.replaceAll('"', ''));
     expect(changes.toSorted()).toEqual([
@@ -290,3 +295,11 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
     ]);
   });
 });
+
+/** Since PostgreSQL 15. */
+async function hasMerge(): Promise<boolean> {
+  const [row] = await database.query<{ version: number }>(
+    "select current_setting('server_version_num')::int as version",
+  );
+  return (row?.version ?? 0) >= 150_000;
+}

@@ -60,7 +60,11 @@ export class TestDatabase implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const client of this.clients) await client.end().catch(() => undefined);
-    await this.onServer(`drop database if exists ${this.name} with (force)`);
+    // PostgreSQL 12 and older have no "with (force)"
+    await this.onServer(
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${this.name}'`,
+    );
+    await this.onServer(`drop database ${this.name}`);
   }
 
   private async onServer(sql: string): Promise<void> {
