@@ -165,13 +165,13 @@ const dropTriggerStep = ({ schema, table, name, comment }: CatalogTrigger): Step
 
 function existingTriggerExtras(found: CatalogTrigger): Step[] {
   const steps: Step[] = [{ down: found.definition }];
-  if (found.enabled === 'D')
-    steps.unshift({ down: toggleTrigger(found.schema, found.table, found.name, false) });
+  if (found.enabled !== 'O')
+    steps.unshift({ down: toggleTrigger(found.schema, found.table, found.name, found.enabled) });
   return steps;
 }
 
-const enableSteps = ({ schema, table, name }: CatalogTrigger): Step[] => [
-  { up: toggleTrigger(schema, table, name, true), down: toggleTrigger(schema, table, name, false) },
+const enableSteps = ({ schema, table, name, enabled }: CatalogTrigger): Step[] => [
+  { up: toggleTrigger(schema, table, name, 'O'), down: toggleTrigger(schema, table, name, enabled) },
 ];
 
 function triggerDifference(

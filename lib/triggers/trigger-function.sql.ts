@@ -1,5 +1,5 @@
 import type { Operation } from '../channels/entity-change.js';
-import { quoteLiteral, quoteQualified, quoteTextArray } from '../common/sql-identifier.js';
+import { quoteLiteral, quoteTextArray } from '../common/sql-identifier.js';
 import type { TriggerLiterals } from './trigger.literals.js';
 
 /** PostgreSQL's limit for the text of a notification, in bytes. */
@@ -120,11 +120,11 @@ function statement(trigger: TriggerLiterals, operation: Operation): string {
  * The rows as "old" and "new". Those of an update are paired by their position: the transition tables list them in
  * the order in which they were changed, and a primary key may be among what has changed.
  */
-function changedRows({ schema, table, when }: TriggerLiterals, operation: Operation): string {
-  const other = (alias: string) =>
-    when === undefined ? '' : ` cross join (select (null::${quoteQualified(schema, table)}).*) as ${alias}`;
-  if (operation === 'insert') return `new_rows as new${other('old')}`;
-  if (operation === 'delete') return `old_rows as old${other('new')}`;
+function changedRows({ when }: TriggerLiterals, operation: Operation): string {
+  const nothing = (rows: string, alias: string) =>
+    when === undefined ? '' : ` left join ${rows} as ${alias} on false`; // not by the table's name: it may change
+  if (operation === 'insert') return `new_rows as new${nothing('new_rows', 'old')}`;
+  if (operation === 'delete') return `old_rows as old${nothing('old_rows', 'new')}`;
   const numbered = (rows: string) =>
     `(select row_number() over () as pgpubsub_position, pgpubsub_row from ${rows} as pgpubsub_row)`;
   return `${numbered('old_rows')} as before join ${numbered('new_rows')} as after using (pgpubsub_position)

@@ -75,17 +75,26 @@ export function resolveTriggers(
   return triggers;
 }
 
-/** Declarations of the class and of the classes it extends, unless those are entities of the same table themselves. */
+/**
+ * Declarations of the class and of the classes it extends, unless those are entities of the same table themselves. Not
+ * all of `inheritanceTree`: with single table inheritance a parent's has its children, too.
+ */
 function decorated(dataSource: DataSource, metadata: EntityMetadata): ResolvedTrigger[] {
-  if (typeof metadata.target !== 'function') return [];
-  const ofParents = new Set(
-    metadata.parentEntityMetadata ? metadata.parentEntityMetadata.inheritanceTree : [],
+  const { target, tablePath } = metadata;
+  const parents = dataSource.entityMetadatas.filter(
+    (other) => other !== metadata && other.tablePath === tablePath && isKindOf(target, other.target),
   );
-  const classes = metadata.inheritanceTree.filter((target) => !ofParents.has(target));
-  return classes
-    .flatMap((target) => declarationsOf(target))
+  return metadata.inheritanceTree
+    .filter((ancestor) => isKindOf(target, ancestor))
+    .filter((ancestor) => !parents.some((parent) => isKindOf(parent.target, ancestor)))
+    .flatMap((ancestor) => declarationsOf(ancestor))
     .map((options) => ofEntity(dataSource, metadata, options));
 }
+
+const isKindOf = (target: unknown, ancestor: unknown): boolean =>
+  typeof target === 'function' &&
+  typeof ancestor === 'function' &&
+  (target === ancestor || target.prototype instanceof ancestor);
 
 function fromList(dataSource: DataSource, declaration: TriggerDeclaration): ResolvedTrigger {
   if ('entity' in declaration) {

@@ -54,7 +54,14 @@ export function createFunction(trigger: TriggerLiterals): string {
     ([name, value]) => `set ${name} = ${name === 'search_path' ? value : `'${value}'`}`,
   ).join(' ');
   const name = quoteQualified(trigger.schema, triggerName(trigger));
-  return `create or replace function ${name}() returns trigger language plpgsql ${settings} as ${DOLLAR_TAG}${functionBody(trigger)}${DOLLAR_TAG}`;
+  return `create or replace function ${name}() returns trigger language plpgsql ${settings} as ${dollarQuoted(functionBody(trigger))}`;
+}
+
+/** A name may contain the tag: then with another one. */
+function dollarQuoted(text: string): string {
+  let tag = DOLLAR_TAG;
+  for (let n = 1; text.includes(tag); n++) tag = `$pgpubsub${n}$`;
+  return tag + text + tag;
 }
 
 export const dropFunction = (schema: string, name: string): string =>
@@ -90,8 +97,16 @@ export const commentOnTrigger = (
 ): string =>
   `comment on trigger ${quoteIdentifier(name)} on ${quoteQualified(schema, table)} is ${comment === null ? 'null' : quoteLiteral(comment)}`;
 
-export const toggleTrigger = (schema: string, table: string, name: string, enabled: boolean): string =>
-  `alter table ${quoteQualified(schema, table)} ${enabled ? 'enable' : 'disable'} trigger ${quoteIdentifier(name)}`;
+/** By `pg_trigger.tgenabled`. */
+const STATES: Readonly<Record<string, string>> = {
+  O: 'enable',
+  D: 'disable',
+  R: 'enable replica',
+  A: 'enable always',
+};
+
+export const toggleTrigger = (schema: string, table: string, name: string, enabled: string): string =>
+  `alter table ${quoteQualified(schema, table)} ${STATES[enabled]} trigger ${quoteIdentifier(name)}`;
 
 /**
  * Fails when the condition does not fit the table, in the migration instead of at somebody's first write: PL/pgSQL
@@ -99,9 +114,9 @@ export const toggleTrigger = (schema: string, table: string, name: string, enabl
  */
 export function checkCondition({ schema, table, when }: TriggerLiterals & { readonly when: string }): string {
   const name = quoteQualified(schema, table);
-  return `do ${DOLLAR_TAG} declare path text := current_setting('search_path'); begin
+  return `do ${dollarQuoted(` declare path text := current_setting('search_path'); begin
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
   perform 1 from ${name} as new, ${name} as old where (${when}) limit 0;
   perform set_config('search_path', path, true);
-end ${DOLLAR_TAG}`;
+end `)}`;
 }
