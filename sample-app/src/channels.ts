@@ -3,11 +3,6 @@ import { z } from 'zod';
 
 const id = z.int().positive();
 
-/** An author has joined, and has a first post. Sent in the transaction that creates both. */
-export const AuthorFeed = defineChannel('author_feed', {
-  schema: z.object({ authorId: id, name: z.string(), postId: id }),
-});
-
 /** A post has been read, on this day (UTC). */
 export const PostReads = defineChannel('post_reads', {
   schema: z.object({ postId: id, date: z.iso.date() }),
@@ -17,6 +12,3 @@ export const PostReads = defineChannel('post_reads', {
 export const PostChanged = defineChannel('post_changed', {
   schema: z.object({ id }),
 });
-
-/** What the feed shows. */
-export const FEED_CHANNELS = [AuthorFeed, PostReads, PostChanged] as const;

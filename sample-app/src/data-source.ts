@@ -1,6 +1,8 @@
+import { withPgPubSub } from 'nestjs-pgpubsub';
 import { DataSource } from 'typeorm';
 import { Author } from './authors/author.entity.js';
 import { CreateAuthorsAndPosts1795227273975 } from './migrations/1795227273975-create-authors-and-posts.js';
+import { NotifyAuthorChanges1795231426449 } from './migrations/1795231426449-notify-author-changes.js';
 import { Post } from './posts/post.entity.js';
 import { settings } from './settings.js';
 
@@ -13,11 +15,13 @@ import { settings } from './settings.js';
  * npx typeorm migration:generate sample-app/src/migrations/<what-it-does> -d sample-app/dist/data-source.js
  * ```
  */
-export const dataSource = new DataSource({
-  type: 'postgres',
-  url: settings.databaseUrl,
-  applicationName: 'newsroom',
-  entities: [Author, Post],
-  migrations: [CreateAuthorsAndPosts1795227273975],
-  migrationsRun: true,
-});
+export const dataSource = withPgPubSub(
+  new DataSource({
+    type: 'postgres',
+    url: settings.databaseUrl,
+    applicationName: 'newsroom',
+    entities: [Author, Post],
+    migrations: [CreateAuthorsAndPosts1795227273975, NotifyAuthorChanges1795231426449],
+    migrationsRun: true,
+  }),
+);

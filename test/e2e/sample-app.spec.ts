@@ -39,8 +39,28 @@ describe('the sample application, in two processes on one database', () => {
       post: { id: 2, authorId: 2, content: expect.stringContaining('Welcome!') as string },
     });
     await expect(feed.events.next()).resolves.toEqual({
-      type: 'author_feed',
-      data: { authorId: 2, name: 'Grace', postId: 2 },
+      type: 'author',
+      data: expect.objectContaining({ operation: 'insert', new: { id: 2, name: 'Grace' } }) as unknown,
+    });
+  });
+
+  it('shows authors as they change, also when another program changes them', async () => {
+    await using database = await TestDatabase.create();
+    await using first = await SampleApp.start(database.url);
+    await using feed = await first.feed();
+    await first.request('POST', '/authors', { name: 'Ada' });
+    await feed.events.next();
+
+    await database.query(`update author set name = 'Grace' where id = 1`);
+
+    await expect(feed.events.next()).resolves.toEqual({
+      type: 'author',
+      data: expect.objectContaining({
+        operation: 'update',
+        old: { id: 1, name: 'Ada' },
+        new: { id: 1, name: 'Grace' },
+        changed: ['name'],
+      }) as unknown,
     });
   });
 
@@ -55,7 +75,7 @@ describe('the sample application, in two processes on one database', () => {
     await first.request('PATCH', '/posts/1', { content: 'News!' });
 
     const types = (await feed.events.take(3)).map(({ type }) => type);
-    expect(types).toEqual(['author_feed', 'post_reads', 'post_changed']);
+    expect(types).toEqual(['author', 'post_reads', 'post_changed']);
     expect(feed.events.all.at(-1)?.data).toEqual({ id: 1 });
   });
 
@@ -131,7 +151,7 @@ describe('the sample application, in two processes on one database', () => {
     await first.request('POST', '/authors', { name: 'Grace' });
     await expect(
       feed.events.find(
-        ({ type, data }) => type === 'author_feed' && (data as { name: string }).name === 'Grace',
+        ({ type, data }) => type === 'author' && (data as { new: { name: string } }).new.name === 'Grace',
       ),
     ).resolves.toBeDefined();
   });

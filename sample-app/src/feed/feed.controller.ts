@@ -1,7 +1,8 @@
 import { Controller, Sse, type MessageEvent } from '@nestjs/common';
 import { PubSubService } from 'nestjs-pgpubsub';
 import { map, type Observable } from 'rxjs';
-import { FEED_CHANNELS } from '../channels.js';
+import { Author } from '../authors/author.entity.js';
+import { PostChanged, PostReads } from '../channels.js';
 
 @Controller('feed')
 export class FeedController {
@@ -11,7 +12,7 @@ export class FeedController {
   @Sse()
   show(): Observable<MessageEvent> {
     return this.pubsub
-      .observe(...FEED_CHANNELS)
+      .observe(Author, PostReads, PostChanged)
       .pipe(map(({ channel, payload }) => ({ type: channel, data: payload })));
   }
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Controller, Get, Header, Req } from '@nestjs/common';
-import { FEED_CHANNELS } from '../channels.js';
+import { PostChanged, PostReads } from '../channels.js';
+import { settings } from '../settings.js';
 import { renderPage } from './page.html.js';
 
 @Controller()
@@ -9,9 +10,6 @@ export class PageController {
   @Header('content-type', 'text/html; charset=utf-8')
   show(@Req() { socket }: IncomingMessage): string {
     const url = `http://localhost:${socket.localPort}`;
-    return renderPage(
-      url,
-      FEED_CHANNELS.map(({ name }) => name),
-    );
+    return renderPage(url, settings.databaseUrl, ['author', PostReads.name, PostChanged.name]);
   }
 }

@@ -1,5 +1,9 @@
 /** The only page: what this is, what to try, and the feed as it happens. Nothing is loaded from elsewhere. */
-export const renderPage = (url: string, channels: readonly string[]): string => `<!doctype html>
+export const renderPage = (
+  url: string,
+  databaseUrl: string,
+  channels: readonly string[],
+): string => `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8" />
@@ -26,6 +30,8 @@ export const renderPage = (url: string, channels: readonly string[]): string => 
       <h2>What to try</h2>
       <p>Create an author. The author, a first post and the notification are one transaction.</p>
       <pre tabindex="0"><code>curl -X POST ${url}/authors -H 'content-type: application/json' -d '{"name":"Ada"}'</code></pre>
+      <p>Change one with any other program: the table itself notifies.</p>
+      <pre tabindex="0"><code>psql '${databaseUrl}' -c "update author set name = upper(name) where id = 1"</code></pre>
       <p>Read the post twice. The second answer comes from the cache of this process: <code>x-cache: hit</code>.</p>
       <pre tabindex="0"><code>curl -i ${url}/posts/1</code></pre>
       <p>Change it, in either process. Both drop it from their caches: the next answer is a <code>miss</code>.</p>

@@ -1,0 +1,62 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+export class NotifyAuthorChanges1795231426449 implements MigrationInterface {
+  async up(queryRunner: QueryRunner): Promise<void> {
+    await queryRunner.query(`create or replace function "public"."pgpubsub_author_author_bec408e6"() returns trigger language plpgsql set search_path = pg_catalog, pg_temp set datestyle = 'ISO' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = '1' as $pgpubsub$
+#variable_conflict use_column
+declare
+  context text := current_setting('pgpubsub.context', true);
+  ending text := '}';
+  message text;
+begin
+  if current_setting('pgpubsub.disabled', true) = 'on' then return null; end if;
+  if context <> '' then
+    begin
+      ending := ',"context":' || context::json || '}';
+    exception when others then null; -- not ours: somebody else has set it
+    end;
+  end if;
+  if TG_OP = 'INSERT' then
+    message := '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":' || coalesce(row_to_json(NEW)::text, 'null') || ending;
+    if octet_length(message) > 7999 then
+      message := (select case when octet_length(kept) <= 7999 then kept else '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}' end
+        from (select '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":' || coalesce((select json_object_agg(key, value) from json_each(row_to_json(NEW)) where key = any(array['id']::text[]))::text, 'null') || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
+    end if;
+    perform pg_notify('author', message);
+  end if;
+  if TG_OP = 'UPDATE' then
+    if not (OLD *<> NEW) then return null; end if;
+    message := '{"operation":"update","schema":"public","table":"author","old":' || coalesce(row_to_json(OLD)::text, 'null') || ',"new":' || coalesce(row_to_json(NEW)::text, 'null') || ending;
+    if octet_length(message) > 7999 then
+      message := (select case when octet_length(kept) <= 7999 then kept else '{"operation":"update","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}' end
+        from (select '{"operation":"update","schema":"public","table":"author","old":' || coalesce((select json_object_agg(key, value) from json_each(row_to_json(OLD)) where key = any(array['id']::text[]))::text, 'null') || ',"new":' || coalesce((select json_object_agg(key, value) from json_each(row_to_json(NEW)) where key = any(array['id']::text[]))::text, 'null') || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
+    end if;
+    perform pg_notify('author', message);
+  end if;
+  if TG_OP = 'DELETE' then
+    message := '{"operation":"delete","schema":"public","table":"author","old":' || coalesce(row_to_json(OLD)::text, 'null') || ',"new":null' || ending;
+    if octet_length(message) > 7999 then
+      message := (select case when octet_length(kept) <= 7999 then kept else '{"operation":"delete","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}' end
+        from (select '{"operation":"delete","schema":"public","table":"author","old":' || coalesce((select json_object_agg(key, value) from json_each(row_to_json(OLD)) where key = any(array['id']::text[]))::text, 'null') || ',"new":null' || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
+    end if;
+    perform pg_notify('author', message);
+  end if;
+  return null;
+end
+$pgpubsub$`);
+    await queryRunner.query(
+      `comment on function "public"."pgpubsub_author_author_bec408e6"() is 'pgpubsub:migrations'`,
+    );
+    await queryRunner.query(
+      `create trigger "pgpubsub_author_author_bec408e6" after insert or update or delete on "public"."author" for each row execute function "public"."pgpubsub_author_author_bec408e6"()`,
+    );
+    await queryRunner.query(
+      `comment on trigger "pgpubsub_author_author_bec408e6" on "public"."author" is 'pgpubsub:migrations'`,
+    );
+  }
+
+  async down(queryRunner: QueryRunner): Promise<void> {
+    await queryRunner.query(`drop trigger "pgpubsub_author_author_bec408e6" on "public"."author"`);
+    await queryRunner.query(`drop function "public"."pgpubsub_author_author_bec408e6"()`);
+  }
+}

@@ -1,0 +1,41 @@
+import 'reflect-metadata';
+import { NotifyChanges, withPgPubSub, type NotifyChangesOptions } from 'nestjs-pgpubsub';
+import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
+
+/** What the entity declares, by the environment variable DECLARATION. */
+const DECLARATIONS: Record<string, readonly NotifyChangesOptions[]> = {
+  first: [
+    { on: ['insert', 'update', 'delete', 'truncate'] },
+    {
+      channel: 'it\'s a `${channel}` \\ of "ours"',
+      level: 'statement',
+      when: `NEW.name <> 'it''s \`a\` \${b} \\ c'`,
+    },
+  ],
+  /** Before it escaped them, TypeORM wrote backslashes and dollar signs to its template literals as they are. */
+  plain: [
+    { on: ['insert', 'update', 'delete', 'truncate'] },
+    { channel: "it's `ours`", level: 'statement', when: `NEW.name <> 'it''s \`a\`'` },
+  ],
+  changed: [{ columns: ['id', 'name'], of: ['name'], when: 'coalesce(NEW.id, OLD.id) > 0' }],
+  none: [],
+};
+
+@Entity()
+class Author {
+  @PrimaryGeneratedColumn() id!: number;
+  @Column('text', { default: 'none' }) name!: string;
+}
+
+const { DECLARATION = '', DATABASE_URL = '', MIGRATIONS = '' } = process.env;
+for (const options of DECLARATIONS[DECLARATION] ?? []) NotifyChanges(options)(Author);
+
+/** For the command line of TypeORM; see `test/consumers/typeorm-cli.js`. */
+export default withPgPubSub(
+  new DataSource({
+    type: 'postgres',
+    url: DATABASE_URL,
+    entities: [Author],
+    migrations: [`${MIGRATIONS}/*.js`],
+  }),
+);
