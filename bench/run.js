@@ -6,12 +6,13 @@
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../tools/embedded-postgres.js';
+import hydrate from './tables/hydrate.js';
 import latency from './tables/latency.js';
 import publish from './tables/publish.js';
 import receive from './tables/receive.js';
 import trigger from './tables/trigger.js';
 
-const tables = { publish, receive, latency, trigger };
+const tables = { publish, receive, latency, trigger, hydrate };
 
 const { values } = parseArgs({
   options: {

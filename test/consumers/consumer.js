@@ -22,6 +22,9 @@ export class Consumer {
     this.directory = path.join(parent, name);
     fs.cpSync(path.join(here, name), this.directory, { recursive: true });
     fs.cpSync(path.join(here, 'src'), path.join(this.directory, 'src'), { recursive: true });
+    fs.cpSync(path.join(here, '../e2e/apps/typeorm-cli'), path.join(this.directory, 'src'), {
+      recursive: true,
+    });
     fs.cpSync(path.join(here, 'tsconfig.json'), path.join(parent, 'tsconfig.json'));
   }
 
@@ -33,6 +36,17 @@ export class Consumer {
 
   get program() {
     return path.join(this.directory, 'dist', 'main.js');
+  }
+
+  /**
+   * For the command line of its TypeORM.
+   * @param {string} databaseUrl
+   */
+  typeOrmProject(databaseUrl) {
+    const migrations = path.join(this.directory, 'migrations');
+    fs.mkdirSync(migrations);
+    const cli = path.join(this.directory, 'node_modules', 'typeorm', 'cli.js');
+    return { cli, dataSource: path.join(this.directory, 'dist', 'data-source.js'), migrations, databaseUrl };
   }
 
   /** @param {string} tarball */

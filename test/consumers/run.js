@@ -2,17 +2,19 @@
 /**
  * `npm run test:consumers`: installs the packed library into small applications of every supported kind, compiles
  * them against its declarations, and runs them together on one database, where each must receive what every other
- * one sends.
+ * one sends. Those with TypeORM 0.3 then generate, run and revert migrations; with TypeORM 1 the e2e tests do.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import pg from 'pg';
 import { startPostgres } from '../../tools/embedded-postgres.js';
 import { Checks } from './checks.js';
 import { run } from './command.js';
 import { Consumer } from './consumer.js';
 import { RunningApp } from './running-app.js';
+import { TypeOrmCli } from './typeorm-cli.js';
 
 const root = path.join(import.meta.dirname, '..', '..');
 const checks = new Checks();
@@ -30,7 +32,14 @@ const usable = await succeeding(all, async (consumer) => {
   const isInstalled = await checks.check(`${consumer.name} installs`, () => consumer.install(tarball));
   return isInstalled && checks.check(`${consumer.name} compiles`, () => consumer.compile());
 });
-await runTogether(usable);
+const server = await startPostgres();
+try {
+  await runTogether(usable, server.url);
+  const old = usable.filter(({ dependencies }) => dependencies['typeorm']?.startsWith('0.3.'));
+  await Promise.all(old.map((consumer) => migrate(consumer, server.url)));
+} finally {
+  await server.stop();
+}
 
 console.log(checks.summary);
 process.exitCode = checks.failed === 0 ? 0 : 1;
@@ -52,10 +61,9 @@ function assertFloors(/** @type {Consumer} */ { dependencies }) {
   assert.deepEqual(pinned, promised);
 }
 
-/** @param {readonly Consumer[]} consumers */
-async function runTogether(consumers) {
-  const server = await startPostgres();
-  const started = consumers.map(({ name, program }) => new RunningApp(name, program, server.url));
+/** @param {readonly Consumer[]} consumers @param {string} databaseUrl */
+async function runTogether(consumers, databaseUrl) {
+  const started = consumers.map(({ name, program }) => new RunningApp(name, program, databaseUrl));
   try {
     const apps = await succeeding(started, (app) => checks.check(`${app.name} starts`, () => app.ready()));
     for (const app of apps) app.greet();
@@ -63,8 +71,32 @@ async function runTogether(consumers) {
     await Promise.all(apps.map(checkEnd));
   } finally {
     for (const app of started) app.kill();
-    await server.stop();
   }
+}
+
+/** @param {Consumer} consumer @param {string} serverUrl */
+async function migrate(consumer, serverUrl) {
+  const { name, dependencies } = consumer;
+  const database = new URL(serverUrl);
+  database.pathname = `/${name.replaceAll('-', '_')}`;
+  await createDatabase(serverUrl, database.pathname.slice(1));
+  const { steps } = new TypeOrmCli({
+    ...consumer.typeOrmProject(database.href),
+    ...(consumer === floor && { first: 'plain' }),
+  });
+  for (const [step, act] of steps) {
+    const isDone = await checks.check(`${name}, TypeORM ${dependencies['typeorm']}: ${step}`, act);
+    if (!isDone) return; // the next builds on it
+  }
+}
+
+/** @param {string} serverUrl @param {string} name */
+async function createDatabase(serverUrl, name) {
+  const client = new pg.Client(serverUrl);
+  await client.connect();
+  await client.query(`drop database if exists ${name}`);
+  await client.query(`create database ${name}`);
+  await client.end();
 }
 
 /**

@@ -1,0 +1,245 @@
+// @ts-check
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import pg from 'pg';
+
+/** What there is in a database, but for TypeORM's own list of migrations. */
+const SNAPSHOT = [
+  `select p.proname, pg_get_functiondef(p.oid) as definition, obj_description(p.oid, 'pg_proc') as comment
+    from pg_proc p where p.pronamespace = 'public'::regnamespace order by 1`,
+  `select t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) as definition, obj_description(t.oid, 'pg_trigger') as comment
+    from pg_trigger t where not t.tgisinternal order by 1`,
+  `select table_name, column_name, data_type, column_default from information_schema.columns
+    where table_schema = 'public' and table_name <> 'migrations' order by 1, 2`,
+];
+
+/**
+ * @typedef {object} Project
+ * @property {string} cli TypeORM's own, of the version in question
+ * @property {string} dataSource the built `test/e2e/apps/typeorm-cli/data-source.ts`
+ * @property {string} migrations an empty directory, where modules are of the project's kind
+ * @property {boolean} [esm]
+ * @property {'plain'} [first] what is declared first, when TypeORM is too old for `first`
+ * @property {string} databaseUrl of an empty database
+ */
+
+/** TypeORM's command line with a DataSource in `withPgPubSub()`, as the steps of one story. */
+export class TypeOrmCli {
+  /** @type {unknown[][]} */
+  #installed = [];
+
+  /** @param {Project} project */
+  constructor(project) {
+    this.project = project;
+  }
+
+  /** In this order; each builds on those before. */
+  get steps() {
+    return /** @type {[name: string, act: () => Promise<void>][]} */ ([
+      [
+        'migration:generate writes tables, functions, triggers and comments',
+        () => this.#generatesEverything(),
+      ],
+      ['migration:run runs it; then there is nothing to generate', () => this.#runs()],
+      ['migration:generate --check fails for a function changed by hand', () => this.#findsChange()],
+      ['migration:generate --check fails for a disabled trigger', () => this.#findsDisabled()],
+      ['migration:generate --check fails for a missing trigger', () => this.#findsMissing()],
+      ['migration:generate --pretty of a changed declaration runs and reverts', () => this.#changes()],
+      [
+        'a removed declaration drops functions and triggers, and its revert restores them',
+        () => this.#removes(),
+      ],
+      ['migration:revert leaves nothing behind', () => this.#reverts()],
+      ['schema:log shows, schema:sync creates', () => this.#synchronizes()],
+      ['schema:drop and schema:sync install everything again', () => this.#reinstalls()],
+    ]);
+  }
+
+  async #generatesEverything() {
+    const text = await this.#generate('First');
+    const verbs = ['CREATE TABLE', 'create or replace function', 'comment on function', 'create trigger'];
+    for (const verb of [...verbs, 'comment on trigger', 'drop trigger', 'drop function', 'DROP TABLE'])
+      assert(text.includes(verb), `expected "${verb}" in ${text}`);
+    assert.deepEqual((await this.#snapshot()).flat(), [], 'generating changes nothing');
+  }
+
+  async #runs() {
+    await this.#succeeds('migration:run');
+    this.#installed = await this.#snapshot();
+    const [functions = [], triggers = []] = this.#installed;
+    assert.deepEqual([functions.length, triggers.length], [2, 5]);
+    const { code, output } = await this.#run('migration:generate', this.#path('Second'));
+    assert.equal(code, 1);
+    assert.match(output, /No changes in database schema were found/);
+    await this.#checks(0);
+  }
+
+  #findsChange() {
+    return this.#findsDrift(
+      (name) =>
+        `create or replace function ${name}() returns trigger language plpgsql as 'begin return null; end'`,
+      /create or replace function/,
+    );
+  }
+
+  #findsDisabled() {
+    return this.#findsDrift((name) => `alter table author disable trigger ${name}`, /enable trigger/);
+  }
+
+  #findsMissing() {
+    return this.#findsDrift((name) => `drop trigger ${name} on author`, /create trigger/);
+  }
+
+  /**
+   * It is found, and `schema:sync` mends it.
+   * @param {(name: string) => string} drift
+   * @param {RegExp} mending
+   */
+  async #findsDrift(drift, mending) {
+    const [{ tgname: name }] = await this.#query(
+      "select tgname from pg_trigger where tgname ~ '^pgpubsub_author_author_[0-9a-f]{8}$'",
+    );
+    await this.#query(drift(name));
+    assert.match(await this.#checks(1), mending);
+    await this.#succeeds('schema:sync');
+    assert.deepEqual(await this.#snapshot(), this.#installed);
+  }
+
+  async #changes() {
+    const text = await this.#generate('Changed', 'changed', '--pretty');
+    assert.match(text, /drop trigger [^]*create or replace function [^]*async down/);
+    await this.#succeeds('migration:run', 'changed');
+    await this.#checks(0, 'changed');
+    const [functions = [], triggers = []] = await this.#snapshot();
+    assert.deepEqual([functions.length, triggers.length], [1, 1]);
+    await this.#succeeds('migration:revert', 'changed');
+    assert.deepEqual(await this.#snapshot(), this.#installed);
+    this.#forget('Changed');
+  }
+
+  async #removes() {
+    await this.#generate('Removed', 'none');
+    await this.#succeeds('migration:run', 'none');
+    const [functions, triggers] = await this.#snapshot();
+    assert.deepEqual([functions, triggers], [[], []]);
+    await this.#succeeds('migration:revert');
+    assert.deepEqual(await this.#snapshot(), this.#installed);
+    this.#forget('Removed');
+  }
+
+  /** With the one before, this is the second revert. */
+  async #reverts() {
+    await this.#succeeds('migration:revert');
+    assert.deepEqual((await this.#snapshot()).flat(), []);
+  }
+
+  async #synchronizes() {
+    assert.match(await this.#succeeds('schema:log'), /CREATE TABLE [^]*create trigger/);
+    assert.deepEqual((await this.#snapshot()).flat(), []);
+    await this.#succeeds('schema:sync');
+    assert.deepEqual(await this.#snapshot(), this.#installed);
+    assert.match(await this.#succeeds('schema:log'), /up to date/);
+  }
+
+  async #reinstalls() {
+    await this.#succeeds('schema:drop');
+    const [, triggers, columns] = await this.#snapshot();
+    assert.deepEqual([triggers, columns], [[], []]);
+    await this.#succeeds('schema:sync');
+    assert.deepEqual(await this.#snapshot(), this.#installed);
+  }
+
+  /**
+   * Resolves with the text of the migration.
+   * @param {string} name @param {string} [declaration] @param {string[]} options
+   */
+  async #generate(name, declaration, ...options) {
+    const kind = ['--outputJs', ...(this.project.esm ? ['--esm'] : [])];
+    const { code, output } = await this.#run(
+      'migration:generate',
+      this.#path(name),
+      declaration,
+      ...kind,
+      ...options,
+    );
+    assert.equal(code, 0, output);
+    return fs.readFileSync(this.#file(name), 'utf8');
+  }
+
+  /** @param {0 | 1} expected @param {string} [declaration] */
+  async #checks(expected, declaration) {
+    const { code, output } = await this.#run(
+      'migration:generate',
+      this.#path('Check'),
+      declaration,
+      '--check',
+    );
+    assert.equal(code, expected, output);
+    return output;
+  }
+
+  /** @param {string} command @param {string} [declaration] */
+  async #succeeds(command, declaration) {
+    const { code, output } = await this.#run(command, undefined, declaration);
+    assert.equal(code, 0, output);
+    return output;
+  }
+
+  /** @param {string} name */
+  #path(name) {
+    return path.join(this.project.migrations, name);
+  }
+
+  /** @param {string} name */
+  #file(name) {
+    const file = fs.readdirSync(this.project.migrations).find((entry) => entry.endsWith(`-${name}.js`));
+    assert(file !== undefined, `expected a migration ${name}`);
+    return this.#path(file);
+  }
+
+  /** @param {string} name */
+  #forget(name) {
+    fs.rmSync(this.#file(name));
+  }
+
+  /**
+   * @param {string} command @param {string | undefined} file @param {string} declaration @param {string[]} options
+   * @returns {Promise<{ code: unknown, output: string }>}
+   */
+  #run(command, file, declaration = this.project.first ?? 'first', ...options) {
+    const { cli, dataSource, migrations, databaseUrl } = this.project;
+    const args = [cli, command, ...(file === undefined ? [] : [file]), '-d', dataSource, ...options];
+    const variables = {
+      DECLARATION: declaration,
+      DATABASE_URL: databaseUrl,
+      MIGRATIONS: migrations,
+      NO_COLOR: '1',
+    };
+    const env = { ...process.env, ...variables };
+    return new Promise((resolve) => {
+      const cwd = path.dirname(dataSource);
+      execFile(process.execPath, args, { cwd, env, timeout: 60_000 }, (error, stdout, stderr) =>
+        resolve({ code: error === null ? 0 : error.code, output: `${stdout}\n${stderr}` }),
+      );
+    });
+  }
+
+  async #snapshot() {
+    const rows = [];
+    for (const sql of SNAPSHOT) rows.push(await this.#query(sql));
+    return rows;
+  }
+
+  /** @param {string} sql */
+  async #query(sql) {
+    const client = new pg.Client(this.project.databaseUrl);
+    await client.connect();
+    try {
+      return (await client.query(sql)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+}
