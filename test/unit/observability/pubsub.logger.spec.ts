@@ -140,15 +140,12 @@ describe('PubSubLogger in a loop of errors', () => {
     expect(write(first, second, first, second)).toHaveLength(2);
   });
 
-  it.each([
-    'discarded',
-    'abandoned',
-    'close-failed',
-    'drifted',
-    'duplicated',
-  ] as const)('holds back no line about "%s"', (type) => {
-    expect(write(LINES[type][0], LINES[type][0])).toHaveLength(2);
-  });
+  it.each(['discarded', 'abandoned', 'close-failed', 'drifted', 'duplicated'] as const)(
+    'holds back no line about "%s"',
+    (type) => {
+      expect(write(LINES[type][0], LINES[type][0])).toHaveLength(2);
+    },
+  );
 
   it('leaves no timer when it is closed', () => {
     const { logger } = createLogger();
