@@ -1,3 +1,5 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import net from 'node:net';
 import { Injectable } from '@nestjs/common';
 import { Listener, OnGap, type ConnectionState, type Gap, type PgPubSubOptions } from 'nestjs-pgpubsub';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -178,7 +180,6 @@ it('derives its connection from the DataSource, named after the application', as
 });
 
 it('never runs handlers in the context of a request: not when it observes, nor when it reconnects', async () => {
-  const { AsyncLocalStorage } = await import('node:async_hooks');
   const requests = new AsyncLocalStorage<string>();
   const seen = new Mailbox<string | undefined>();
   @Injectable()
@@ -262,4 +263,24 @@ it('tells no gap, and opens no session, while it closes', async () => {
   await closing;
   expect(gaps.all).toEqual([]);
   expect(await database.listenSessions()).toBe(0);
+});
+
+it('fails fast, too, when the server accepts and stays silent', async () => {
+  const server = net.createServer(() => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  const silent = startListening({ connection: { host: '127.0.0.1', port, connectionTimeoutMillis: 200 } });
+  await expect(silent).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+  await expect(silent).rejects.toThrow(/timeout/i);
+  server.close();
+});
+
+it('connects in the context of the root although a request was the first to observe', async () => {
+  const requests = new AsyncLocalStorage<string>();
+  const seen = new Mailbox<string | undefined>();
+  await using app = await TestApp.start({ url: database.url, options: { listen: false } });
+  requests.run('request', () => app.pubsub.observe('lazily').subscribe(() => seen.push(requests.getStore())));
+  await app.pubsub.notify('lazily', 1);
+  await seen.next();
+  expect(seen.all).toEqual([undefined]);
 });

@@ -214,6 +214,22 @@ it('runs the global enhancers of the application, unless they are written for HT
   expect(await mailbox.next()).toBe(21);
 });
 
+it('leaves global enhancers out of request-scoped listeners, too', async () => {
+  @Injectable({ scope: Scope.REQUEST })
+  class Scoped {
+    @Listener('orders')
+    receive(payload: unknown) {
+      mailbox.push(payload);
+    }
+  }
+  await using app = await start(Scoped, { globalEnhancers: false }, [
+    httpGuard,
+    { provide: APP_PIPE, useClass: Twice },
+  ]);
+  await app.pubsub.notify('orders', 21);
+  expect(await mailbox.next()).toBe(21);
+});
+
 it('resolves request-scoped enhancers, and durable providers once per tenant', async () => {
   let guards = 0;
   @Injectable({ scope: Scope.REQUEST })
