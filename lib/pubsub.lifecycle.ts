@@ -54,12 +54,12 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   async onModuleInit(): Promise<void> {
     const instances = this.instanceNames();
     if (instances.filter((name) => name === this.name).length > 1) throw duplicateInstance(this.name);
+    if (this.parts.dataSource.isInitialized) await this.prepareEntities();
     for (const { channels, pubsub } of this.found(ChannelFeature)) {
       assertInstance(pubsub, instances, 'forFeature()');
       if (pubsub !== this.name) continue;
       for (const channel of channels) this.parts.registry.resolve(channel);
     }
-    if (this.parts.dataSource.isInitialized) await this.prepareEntities();
   }
 
   /** Every `onModuleInit` is done: providers are ready to handle what arrives. */

@@ -157,6 +157,8 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Res
   const channel = definition?.name ?? (typeof parsed.channel === 'string' ? parsed.channel : place.table);
   assertChannelName(channel);
   if (parsed.when?.includes(DOLLAR_TAG)) throw invalid(what, `"when" without ${DOLLAR_TAG}`, 'it');
+  const delivery = parsed.delivery ?? definition?.delivery ?? 'broadcast';
+  if (delivery !== 'broadcast') throw storedUnsupported(what);
   const columns = parsed.columns?.flatMap(place.columnOf);
   return {
     schema: place.schema,
@@ -164,7 +166,7 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Res
     channel,
     on: inOrder(typeof parsed.on === 'string' ? [parsed.on] : parsed.on),
     level: parsed.level,
-    delivery: parsed.delivery ?? definition?.delivery ?? 'broadcast',
+    delivery,
     columns,
     exclude: place.hidden,
     of: parsed.of.flatMap(place.columnOf),
@@ -213,4 +215,11 @@ const twice = ({ table, channel }: TriggerLiterals) =>
     'INVALID_TRIGGER',
     `expected one declaration for the table "${table}" and the channel "${channel}", got two. ` +
       'Give one of them a channel of its own, or make them one with several operations in "on".',
+  );
+
+const storedUnsupported = (what: string) =>
+  new PgPubSubError(
+    'DELIVERY_UNSUPPORTED',
+    `${what}: expected a broadcast channel, got an exactly-once one, whose notifications this version cannot store yet. ` +
+      'Leave "delivery" out.',
   );

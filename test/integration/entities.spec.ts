@@ -8,6 +8,7 @@ import {
   OnInsert,
   OnTruncate,
   OnUpdate,
+  PgPubSubModule,
   withPgPubSub,
   type EntityChange,
   type Notification,
@@ -181,6 +182,25 @@ describe('listeners of an entity', () => {
     await expect(started).rejects.toThrow(
       /expected operations that the trigger of "insertable" sends \(insert\), got "delete"/,
     );
+  });
+});
+
+describe('an entity', () => {
+  it('can be given to forFeature(), and to a named instance', async () => {
+    const { provider, seen } = authorListeners();
+    await using app = await start({ providers: [provider], imports: [PgPubSubModule.forFeature([Author])] });
+    await app.dataSource.getRepository(Author).insert({ name: 'a' });
+    expect((await seen.next())[0]).toBe('inserted');
+  });
+
+  it('cannot be exactly-once yet, and says so', async () => {
+    @Entity()
+    @NotifyChanges({ delivery: 'exactly-once' })
+    class Stored {
+      @PrimaryGeneratedColumn() id!: number;
+    }
+    const started = start({ dataSource: { entities: [Stored], synchronize: true } });
+    await expect(started).rejects.toMatchObject({ code: 'DELIVERY_UNSUPPORTED' });
   });
 });
 
