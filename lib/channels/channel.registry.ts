@@ -29,6 +29,7 @@ export class ChannelRegistry {
   resolve(channel: ChannelLike): ChannelDefinition {
     if (channel instanceof ChannelDefinition) return this.add(channel);
     if (typeof channel === 'function' && this.entities) return this.entities.definitionOf(channel);
+    if (typeof channel === 'function') throw notAnEntity(channel);
     if (typeof channel !== 'string') throw notAChannel(channel);
     const known = this.byName.get(channel);
     if (known) return known;
@@ -68,8 +69,16 @@ export class ChannelRegistry {
 const notAChannel = (got: unknown) =>
   new PgPubSubError(
     'INVALID_CHANNEL',
-    `expected a channel name, a definition made by defineChannel() or an entity, got ${describeValue(got)}. ` +
-      'Pass the name as a string, or define the channel. Entities are known once the application has started.',
+    `expected a channel name, a definition made by defineChannel() or an entity with @NotifyChanges(), got ${describeValue(got)}. ` +
+      'Pass the name as a string, or define the channel; `undefined` may come from a circular import.',
+  );
+
+/** None of the DataSource's entities is decorated, or the application has not started yet. */
+const notAnEntity = (got: unknown) =>
+  new PgPubSubError(
+    'INVALID_CHANNEL',
+    `expected an entity that is decorated with @NotifyChanges() and belongs to the DataSource, got ${describeValue(got)}. ` +
+      'Decorate it, list it in the `entities` of the DataSource, or name the instance it belongs to with { pubsub }.',
   );
 
 const conflict = (name: string) =>

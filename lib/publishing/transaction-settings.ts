@@ -127,13 +127,23 @@ function openSession(manager: EntityManager): QueryRunner {
   return session;
 }
 
+/** It travels with every notification of the transaction, and takes its room: 7,999 bytes with the payload. */
+const MAX_CONTEXT_BYTES = 4_000;
+
 function assertContext(context: unknown): void {
-  const obstacle = isJsonObject(context) ? findJsonObstacle(context) : describeValue(context);
+  const obstacle = isJsonObject(context)
+    ? (findJsonObstacle(context) ?? findExcess(context))
+    : describeValue(context);
   if (obstacle === undefined) return;
   throw new PgPubSubError(
     'INVALID_ARGUMENT',
-    `expected the context to be an object that JSON can carry, got ${obstacle}. Keep it small: a tenant, a trace.`,
+    `expected the context to be an object that JSON can carry in ${MAX_CONTEXT_BYTES} bytes, got ${obstacle}. Keep it small: a tenant, a trace.`,
   );
+}
+
+function findExcess(context: JsonObject): string | undefined {
+  const bytes = Buffer.byteLength(JSON.stringify(context));
+  return bytes > MAX_CONTEXT_BYTES ? `one of ${bytes} bytes` : undefined;
 }
 
 const notOpen = (got: string) =>

@@ -41,3 +41,11 @@ export const setSearchPath = "select set_config('search_path', $1, false)";
 /** One process at a time changes the schema; held by the session, over several transactions. */
 export const lockSchema = "select pg_advisory_lock(hashtextextended('nestjs-pgpubsub:schema', 0))";
 export const unlockSchema = "select pg_advisory_unlock(hashtextextended('nestjs-pgpubsub:schema', 0))";
+
+/** The columns of a table, $1 its quoted name, and their place in its primary key, if they have one. */
+export const readColumns = `
+  select a.attname as name, array_position(i.indkey::int2[], a.attnum) as key_position
+  from pg_attribute a left join pg_index i on i.indrelid = a.attrelid and i.indisprimary
+  where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
+  order by 2, a.attnum
+`;

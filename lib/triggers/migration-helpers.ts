@@ -1,6 +1,11 @@
 import type { QueryRunner } from 'typeorm';
+import * as v from 'valibot';
 import { assertChannelName } from '../channels/channel-name.js';
-import type { Operation } from '../channels/entity-change.js';
+import { OPERATIONS, type Operation } from '../channels/entity-change.js';
+import { PgPubSubError } from '../common/errors.js';
+import { group, nonEmptyString, parseShape } from '../common/parse.js';
+import { quoteQualified } from '../common/sql-identifier.js';
+import { readColumns } from './catalog.sql.js';
 import { inOrder } from './notify-changes.decorator.js';
 import { commentOf } from './schema-diff.js';
 import { triggerName, type TriggerLiterals } from './trigger.literals.js';
@@ -26,12 +31,12 @@ export interface NotifyTriggerLiterals {
   on?: readonly Operation[];
   /** @defaultValue `'row'` */
   level?: 'row' | 'statement';
-  /** The columns that are carried; without it all but `exclude`. */
+  /** The columns that are carried; without it all but `exclude`: what an entity does not select is carried, too. */
   columns?: readonly string[];
   exclude?: readonly string[];
   of?: readonly string[];
   when?: string;
-  /** What is left of a row that is too large for a notification. */
+  /** What is left of a row that is too large for a notification; without it the primary key of the table. */
   primaryKey?: readonly string[];
   /** As `owner` of {@link withPgPubSub}; without it, that of the DataSource the migration runs on. */
   owner?: string;
@@ -39,13 +44,14 @@ export interface NotifyTriggerLiterals {
 
 /**
  * Creates the trigger of a handwritten migration. With the same declaration on the entity, a later
- * `migration:generate` finds no difference.
+ * `migration:generate` finds no difference. Throws `INVALID_TRIGGER`, before anything is changed, for options it does not
+ * know, and for columns that the table does not have.
  */
 export async function createNotifyTrigger(
   runner: QueryRunner,
   literals: NotifyTriggerLiterals,
 ): Promise<void> {
-  const trigger = resolveLiterals(literals);
+  const trigger = await resolveLiterals(runner, literals);
   const { schema, table, when } = trigger;
   const comment = commentOf(literals.owner ?? ownerOf(runner.manager.connection));
   if (when !== undefined) await runner.query(checkCondition({ ...trigger, when }));
@@ -60,26 +66,72 @@ export async function createNotifyTrigger(
 /** Drops what {@link createNotifyTrigger} created: the function, and with it its triggers. */
 export async function dropNotifyTrigger(
   runner: QueryRunner,
-  literals: Pick<NotifyTriggerLiterals, 'schema' | 'table' | 'channel'>,
+  { schema = 'public', table, channel = table }: Pick<NotifyTriggerLiterals, 'schema' | 'table' | 'channel'>,
 ): Promise<void> {
-  const { schema, ...trigger } = resolveLiterals(literals);
-  await runner.query(dropFunctionAndTriggers(schema, triggerName(trigger)));
+  await runner.query(dropFunctionAndTriggers(schema, triggerName({ table, channel })));
 }
 
-function resolveLiterals({ table, ...literals }: NotifyTriggerLiterals): TriggerLiterals {
-  const channel = literals.channel ?? table;
+const operations = v.array(v.picklist(OPERATIONS, `operations (${OPERATIONS.join(', ')})`));
+const columnNames = v.array(nonEmptyString, 'a list of columns');
+
+const literalsShape = group({
+  schema: v.optional(nonEmptyString, 'public'),
+  table: nonEmptyString,
+  channel: v.optional(v.string()),
+  on: v.optional(v.pipe(operations, v.minLength(1, 'at least one operation')), [
+    'insert',
+    'update',
+    'delete',
+  ]),
+  level: v.optional(v.picklist(['row', 'statement']), 'row'),
+  columns: v.optional(columnNames),
+  exclude: v.optional(columnNames, []),
+  of: v.optional(columnNames, []),
+  when: v.optional(nonEmptyString),
+  primaryKey: v.optional(columnNames),
+  owner: v.optional(nonEmptyString),
+});
+
+async function resolveLiterals(
+  runner: QueryRunner,
+  literals: NotifyTriggerLiterals,
+): Promise<TriggerLiterals> {
+  const what = 'createNotifyTrigger()';
+  const parsed = parseShape(literalsShape, literals, { code: 'INVALID_TRIGGER', what });
+  const { schema, table, columns, exclude, of } = parsed;
+  const channel = parsed.channel ?? table;
   assertChannelName(channel);
+  const existing = (await runner.query(readColumns, [quoteQualified(schema, table)])) as TableColumn[]; // its rows
+  const names = existing.map(({ name }) => name);
+  if (names.length === 0) throw notThere(what, 'a table that exists', `"${schema}"."${table}"`);
+  const unknown = [...(columns ?? []), ...exclude, ...of, ...(parsed.primaryKey ?? [])].find(
+    (name) => !names.includes(name),
+  );
+  if (unknown !== undefined)
+    throw notThere(what, `columns of "${table}" (${names.join(', ')})`, `"${unknown}"`);
   return {
-    schema: literals.schema ?? 'public',
+    schema,
     table,
     channel,
-    on: inOrder(literals.on ?? ['insert', 'update', 'delete']),
-    level: literals.level ?? 'row',
+    on: inOrder(parsed.on),
+    level: parsed.level,
     delivery: 'broadcast',
-    columns: literals.columns,
-    exclude: literals.exclude ?? [],
-    of: literals.of ?? [],
-    when: literals.when,
-    primaryKey: literals.primaryKey ?? [],
+    columns,
+    exclude,
+    of,
+    when: parsed.when,
+    primaryKey:
+      parsed.primaryKey ?? existing.filter((column) => column.key_position !== null).map(({ name }) => name),
   };
 }
+
+interface TableColumn {
+  readonly name: string;
+  readonly key_position: number | null;
+}
+
+const notThere = (what: string, expected: string, got: string) =>
+  new PgPubSubError(
+    'INVALID_TRIGGER',
+    `${what}: expected ${expected}, got ${got}. Names are those of the database, and exact.`,
+  );

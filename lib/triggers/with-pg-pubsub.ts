@@ -1,6 +1,8 @@
 import type { DataSource, QueryRunner } from 'typeorm';
-import type { ChannelDefinition } from '../channels/channel.definition.js';
-import { PgPubSubError } from '../common/errors.js';
+import * as v from 'valibot';
+import { ChannelDefinition } from '../channels/channel.definition.js';
+import { PgPubSubError, describeValue } from '../common/errors.js';
+import { anyObject, group, nonEmptyString, parseShape } from '../common/parse.js';
 import { quoteIdentifier } from '../common/sql-identifier.js';
 import { lockSchema, unlockSchema } from './catalog.sql.js';
 import { diffSchema, type Check, type SchemaDiff, type Step } from './schema-diff.js';
@@ -19,6 +21,12 @@ export interface WithPgPubSubOptions {
    */
   readonly owner?: string;
 }
+
+const wrapShape = group({
+  channels: v.optional(v.array(v.instance(ChannelDefinition, 'definitions made by defineChannel()'))),
+  triggers: v.optional(v.array(anyObject, 'a list of declarations')),
+  owner: v.optional(nonEmptyString),
+});
 
 const OPTIONS = Symbol.for('nestjs-pgpubsub:with-pg-pubsub');
 
@@ -45,7 +53,9 @@ export const declaredTriggers = (dataSource: DataSource): ResolvedTrigger[] =>
  * Throws `DATA_SOURCE_UNUSABLE` for other databases. Returns the same DataSource.
  */
 export function withPgPubSub<T extends DataSource>(dataSource: T, options: WithPgPubSubOptions = {}): T {
-  if (dataSource.options.type !== 'postgres') throw notPostgres(dataSource.options.type);
+  if (dataSource.options?.type !== 'postgres')
+    throw notPostgres(describeValue(dataSource.options?.type ?? dataSource));
+  parseShape(wrapShape, options, { code: 'INVALID_TRIGGER', what: 'withPgPubSub()' });
   const isWrapped = Reflect.has(dataSource, OPTIONS);
   Object.defineProperty(dataSource, OPTIONS, { value: options, configurable: true });
   if (!isWrapped) patchSchemaBuilder(dataSource);
@@ -176,5 +186,5 @@ function hasSingleConnection(dataSource: DataSource): boolean {
 const notPostgres = (type: string) =>
   new PgPubSubError(
     'DATA_SOURCE_UNUSABLE',
-    `withPgPubSub(): expected a DataSource of type "postgres", got "${type}". Leave it as it is: only PostgreSQL notifies.`,
+    `withPgPubSub(): expected a DataSource of type "postgres", got ${type}. Leave it as it is: only PostgreSQL notifies.`,
   );

@@ -254,7 +254,7 @@ it('stops the application for a class that is no channel', async () => {
   class Author {}
   const { provider } = collector(Author as never);
   await expect(TestApp.start({ url: database.url, providers: [provider] })).rejects.toThrow(
-    /@Listener\(\) on Collector.receive\(\): expected a channel name, a definition.*got the class Author/,
+    /@Listener\(\) on Collector.receive\(\): expected an entity that is decorated with @NotifyChanges\(\).*got the class Author/,
   );
 });
 

@@ -260,6 +260,8 @@ describe('context', () => {
     await expect(app.pubsub.withContext([] as never, () => Promise.resolve())).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
     });
+    const large = app.pubsub.withContext({ text: 'x'.repeat(5_000) }, () => Promise.resolve());
+    await expect(large).rejects.toThrow(/in 4000 bytes, got one of 5011 bytes/);
     const outside = app.pubsub.withContext({}, () => Promise.resolve(), { manager: app.dataSource.manager });
     await expect(outside).rejects.toThrow(/with an open transaction, got one outside/);
   });
