@@ -1,3 +1,5 @@
+import { quoteLiteral } from '../common/sql-identifier.js';
+
 /** Sends one broadcast: $1 channel, $2 text. Takes no lock before commit, where the queue of the cluster has one. */
 export const sendBroadcast = 'select pg_notify($1, $2)';
 
@@ -15,5 +17,9 @@ export const sendBroadcasts = `
   from unnest($1::text[], (string_to_array($2, e'\\x01'))[2:]) as sent(channel, text)
 `;
 
-/** Sets $1 to $2 until the transaction ends: never for the next user of the pooled session. */
-export const setLocal = 'select set_config($1, $2, true)';
+/**
+ * Sets a setting of ours until the transaction ends: never for the next user of the pooled session. Not by
+ * set_config(), which is a query, and would take the transaction's snapshot before its first statement.
+ */
+export const setLocal = (setting: `pgpubsub.${string}`, value: string): string =>
+  `set local ${setting} = ${quoteLiteral(value)}`;

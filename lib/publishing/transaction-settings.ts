@@ -22,6 +22,7 @@ export interface InTransactionOptions {
  */
 export class TransactionSettings {
   private readonly contexts = new WeakMap<QueryRunner, JsonObject>();
+  private readonly silent = new WeakSet<QueryRunner>();
 
   constructor(
     private readonly dataSource: DataSource,
@@ -65,8 +66,16 @@ export class TransactionSettings {
     });
   }
 
-  withoutTriggers<T>(work: TransactionalWork<T>, options: InTransactionOptions): Promise<T> {
-    return this.within(options, (manager) => setDuring(manager, DISABLED, 'on', 'off', work));
+  async withoutTriggers<T>(work: TransactionalWork<T>, options: InTransactionOptions): Promise<T> {
+    return this.within(options, async (manager, session) => {
+      const isSilent = this.silent.has(session);
+      this.silent.add(session);
+      try {
+        return await setDuring(manager, DISABLED, 'on', isSilent ? 'on' : 'off', work);
+      } finally {
+        if (!isSilent) this.silent.delete(session);
+      }
+    });
   }
 
   private async within<T>(
@@ -84,19 +93,19 @@ export class TransactionSettings {
 /** Sets, works, and sets back: the transaction may go on after the work. */
 async function setDuring<T>(
   manager: EntityManager,
-  setting: string,
+  setting: typeof CONTEXT | typeof DISABLED,
   value: string,
   previous: string,
   work: TransactionalWork<T>,
 ): Promise<T> {
-  await manager.query(setLocal, [setting, value]);
+  await manager.query(setLocal(setting, value));
   try {
     const result = await work(manager);
-    await manager.query(setLocal, [setting, previous]);
+    await manager.query(setLocal(setting, previous));
     return result;
   } catch (error) {
     // After a failed statement nothing can be set any more, and the rollback undoes it.
-    await manager.query(setLocal, [setting, previous]).catch(() => undefined);
+    await manager.query(setLocal(setting, previous)).catch(() => undefined);
     throw error;
   }
 }
@@ -111,11 +120,9 @@ function carryInTransactions(dataSource: DataSource, context: () => object): voi
     const runner = create(mode);
     const start = runner.startTransaction.bind(runner);
     runner.startTransaction = async (isolation) => {
-      const isOutermost = !runner.isTransactionActive;
+      const carried = runner.isTransactionActive ? '{}' : JSON.stringify(context() ?? {}); // may throw: before the begin
       await start(isolation);
-      const carried = context();
-      if (isOutermost && Object.keys(carried).length > 0)
-        await runner.query(setLocal, [CONTEXT, JSON.stringify(carried)]);
+      if (carried !== '{}') await runner.query(setLocal(CONTEXT, carried));
     };
     return runner;
   };

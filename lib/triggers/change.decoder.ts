@@ -1,10 +1,10 @@
-import type { DataSource, EntityMetadata, ObjectLiteral } from 'typeorm';
+import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'typeorm';
 import type { DecodedText } from '../channels/entity-source.js';
 import { PgPubSubError, messageOf } from '../common/errors.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 import { OPERATIONS, type EntityChange } from '../channels/entity-change.js';
 import { splitJsonObject } from './row-json.js';
-import type { RowHydrators } from './row.hydrator.js';
+import type { RowHydrator, RowHydrators } from './row.hydrator.js';
 
 const NO_CONTEXT: JsonObject = Object.freeze({});
 
@@ -17,6 +17,8 @@ interface ChangeText {
   readonly newRow: string | null;
   readonly truncated: boolean;
   readonly context: JsonObject;
+  /** The entity whose trigger sent it; `undefined` for tables without one. */
+  readonly target: EntityTarget<ObjectLiteral> | undefined;
 }
 
 /**
@@ -27,28 +29,36 @@ export class ChangeDecoder {
   constructor(
     private readonly dataSource: DataSource,
     private readonly hydrators: RowHydrators,
-    private readonly metadataOf: (schema: string, table: string) => EntityMetadata | undefined,
+    private readonly targetOf: (
+      channel: string,
+      schema: string,
+      table: string,
+    ) => EntityTarget<ObjectLiteral> | undefined,
+    private readonly metadataOf: (
+      target: EntityTarget<ObjectLiteral> | undefined,
+      schema: string,
+      table: string,
+    ) => EntityMetadata | undefined,
   ) {}
 
   /** A promise only for rows that were too large, which are loaded. Throws `INVALID_PAYLOAD` for other texts. */
   decode(channel: string, text: string): DecodedText | Promise<DecodedText> {
-    const change = parseChange(channel, text);
+    const parsed = parseChange(channel, text);
+    const change = { ...parsed, target: this.targetOf(channel, parsed.schema, parsed.table) };
     const row = (source: string | null) => (source === null ? null : this.hydrate(change, source));
     const old = row(change.oldRow);
     if (change.truncated && change.newRow !== null) return this.loadTruncated(change, old, change.newRow);
     const decoded = describe(change, old, row(change.newRow), this.changedProperties(change));
-    return this.hydrators.find(change.schema, change.table)?.hasLoadListeners
-      ? this.afterLoad(change, decoded)
-      : decoded;
+    return this.hydratorOf(change)?.hasLoadListeners ? this.afterLoad(change, decoded) : decoded;
   }
 
   /** What a repository runs on entities it has loaded: `@AfterLoad()` methods, and subscribers. */
   private async afterLoad(
-    { schema, table }: ChangeText,
+    change: ChangeText,
     decoded: DecodedText & { payload: EntityChange },
   ): Promise<DecodedText> {
     for (const entity of [decoded.payload.old, decoded.payload.new]) {
-      if (entity !== null) await this.hydrators.find(schema, table)?.runLoadListeners(entity);
+      if (entity !== null) await this.hydratorOf(change)?.runLoadListeners(entity);
     }
     return decoded;
   }
@@ -58,27 +68,44 @@ export class ChangeDecoder {
     old: ObjectLiteral | null,
     keyText: string,
   ): Promise<DecodedText> {
-    const metadata = this.metadataOf(change.schema, change.table);
+    const metadata = this.metadataOf(change.target, change.schema, change.table);
     const key = this.hydrate(change, keyText);
     const where = metadata?.getEntityIdMap(key);
-    const loaded =
-      metadata && where
-        ? await this.dataSource.manager.findOne(metadata.target, { where, loadEagerRelations: false })
-        : key;
-    return describe(change, old, loaded, []);
+    if (!metadata || !where) return describe(change, old, key, []);
+    const runner = this.dataSource.createQueryRunner('master'); // a replica may not have it yet
+    try {
+      const options = { where, loadEagerRelations: false, withDeleted: true };
+      return describe(change, old, await runner.manager.findOne(metadata.target, options), []);
+    } finally {
+      await runner.release();
+    }
   }
 
   /** A table without an entity has plain objects. */
-  private hydrate({ schema, table }: ChangeText, source: string): ObjectLiteral {
-    return this.hydrators.find(schema, table)?.hydrate(source) ?? (JSON.parse(source) as ObjectLiteral);
+  private hydrate(change: ChangeText, source: string): ObjectLiteral {
+    return this.hydratorOf(change)?.hydrate(source) ?? (JSON.parse(source) as ObjectLiteral);
   }
 
-  private changedProperties({ operation, schema, table, oldRow, newRow, truncated }: ChangeText): string[] {
+  /** Of the entity that was decorated: several may be mapped to one table. */
+  private hydratorOf({ target, schema, table }: ChangeText): RowHydrator | undefined {
+    const own = target === undefined ? undefined : this.hydrators.findFor(target);
+    return own ?? this.hydrators.find(schema, table);
+  }
+
+  private changedProperties({
+    operation,
+    target,
+    schema,
+    table,
+    oldRow,
+    newRow,
+    truncated,
+  }: ChangeText): string[] {
     if (operation !== 'update' || truncated || oldRow === null || newRow === null) return [];
     const before = splitJsonObject(oldRow);
     const after = splitJsonObject(newRow);
     const changed = [...after.keys()].filter((column) => before.get(column) !== after.get(column));
-    const metadata = this.metadataOf(schema, table);
+    const metadata = this.metadataOf(target, schema, table);
     if (!metadata) return changed;
     const properties = changed.map(
       (column) => metadata.findColumnWithDatabaseName(column)?.propertyPath.split('.')[0],
@@ -107,7 +134,7 @@ function describe(
   return { payload, context };
 }
 
-function parseChange(channel: string, text: string): ChangeText {
+function parseChange(channel: string, text: string): Omit<ChangeText, 'target'> {
   try {
     const members = splitJsonObject(text);
     const value = (name: string): unknown => JSON.parse(members.get(name) ?? 'null');

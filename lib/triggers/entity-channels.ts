@@ -1,4 +1,4 @@
-import type { DataSource, EntityMetadata } from 'typeorm';
+import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'typeorm';
 import { defineChannel, type ChannelDefinition } from '../channels/channel.definition.js';
 import type { EntitySource, TextDecoder } from '../channels/entity-source.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
@@ -25,18 +25,21 @@ export class EntityChannels implements EntitySource {
   }
 
   static async load(dataSource: DataSource, triggers: readonly ResolvedTrigger[]): Promise<EntityChannels> {
-    const schemaOf = (metadata: EntityMetadata) => metadata.schema ?? defaultSchema(dataSource);
-    const find = (schema: string, table: string) =>
-      dataSource.entityMetadatas.find(
-        (metadata) =>
-          metadata.tableName === table &&
-          schemaOf(metadata) === schema &&
-          metadata.tableType !== 'entity-child',
+    const targetOf = (channel: string, schema: string, table: string) => {
+      const sender = triggers.find(
+        (trigger) => trigger.channel === channel && trigger.schema === schema && trigger.table === table,
       );
-    return new EntityChannels(
-      triggers,
-      new ChangeDecoder(dataSource, await RowHydrators.load(dataSource), find),
-    );
+      return sender?.target as EntityTarget<ObjectLiteral> | undefined; // of metadata, or of nothing
+    };
+    const schemaOf = (metadata: EntityMetadata) => metadata.schema ?? defaultSchema(dataSource);
+    const metadataOf = (target: EntityTarget<ObjectLiteral> | undefined, schema: string, table: string) =>
+      target !== undefined && dataSource.hasMetadata(target)
+        ? dataSource.getMetadata(target)
+        : dataSource.entityMetadatas.find(
+            (metadata) => metadata.tableName === table && schemaOf(metadata) === schema,
+          );
+    const hydrators = await RowHydrators.load(dataSource);
+    return new EntityChannels(triggers, new ChangeDecoder(dataSource, hydrators, targetOf, metadataOf));
   }
 
   definitionOf(entity: object): ChannelDefinition {

@@ -81,7 +81,12 @@ export function diffSchema(
       note(found ? 'drifted' : 'missing', `function ${trigger.schema}.${name}`);
       after.push(...functionSteps(trigger, found, owner));
     } else if (trigger.when !== undefined) {
-      checks.push({ table: trigger.table, up: checkCondition({ ...trigger, when: trigger.when }) });
+      // replaced by itself: other sessions have compiled it for the types that columns had
+      const recompile = { table: trigger.table, up: createFunction(trigger) };
+      checks.push(
+        { table: trigger.table, up: checkCondition({ ...trigger, when: trigger.when }) },
+        recompile,
+      );
     }
     for (const variant of variantsOf(trigger)) {
       const existing = take(leftTriggers, triggerKey(trigger.schema, trigger.table, variant.name));

@@ -135,7 +135,8 @@ function changedRows({ when }: TriggerLiterals, operation: Operation): string {
 /** By value, for every type: `is distinct from` has no answer for json, point and xml. */
 function hasChanged(of: readonly string[], before: string, after: string): string {
   if (of.length === 0) return `${before} *<> ${after}`;
-  const member = (row: string, column: string) => `(row_to_json(${row}) -> ${quoteLiteral(column)})::text`;
+  const member = (row: string, column: string) =>
+    `(${hidden(`row_to_json(${row})`)} -> ${quoteLiteral(column)})::text`;
   return of
     .map((column) => `${member(before, column)} is distinct from ${member(after, column)}`)
     .join(' or ');
@@ -165,9 +166,14 @@ function carried({ columns, exclude }: TriggerLiterals, row: string | undefined)
   return exclude.length === 0 ? row : members(row, `key <> all(${quoteTextArray(exclude)})`);
 }
 
-/** As json, never as jsonb, which refuses what json columns may hold (\u0000), and rewrites their numbers. */
+/**
+ * As json, never as jsonb, which rewrites numbers. PostgreSQL takes escapes such as \\u0000, which json columns may
+ * hold, for characters as soon as it looks into a value: they are hidden from it, and shown again.
+ */
 const members = (row: string, condition: string): string =>
-  `(select json_object_agg(key, value) from json_each(${row}) where ${condition})`;
+  `(select replace(json_object_agg(key, value)::text, E'\\\\u005cu', E'\\\\u')::json from json_each(${hidden(row)}) where ${condition})`;
+
+const hidden = (row: string): string => `replace(${row}::text, E'\\\\u', E'\\\\u005cu')::json`;
 
 /** The primary key only; and without anything, when even that is too large (with the context, for example). */
 function truncated(

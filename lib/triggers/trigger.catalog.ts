@@ -37,15 +37,20 @@ export interface Catalog {
 
 /** What the database has of us, and what stands where ours would be (`names`). */
 export async function readCatalog(runner: QueryRunner, names: readonly string[]): Promise<Catalog> {
-  const [before] = await rowsOf<{ path: string }>(runner, currentSearchPath);
-  await runner.query(setSearchPath, ['']); // else definitions name what is visible without its schema
+  // For the transaction only: behind a transaction pooler, the session is the next client's.
+  const isOurs = !runner.isTransactionActive;
+  if (isOurs) await runner.startTransaction();
   try {
-    return {
+    const [before] = await rowsOf<{ path: string }>(runner, currentSearchPath);
+    await runner.query(setSearchPath, ['']); // else definitions name what is visible without its schema
+    const catalog = {
       triggers: await rowsOf<CatalogTrigger>(runner, readTriggers, [names]),
       functions: await rowsOf<CatalogFunction>(runner, readFunctions, [names]),
     };
-  } finally {
     await runner.query(setSearchPath, [before?.path ?? '']);
+    return catalog;
+  } finally {
+    if (isOurs) await runner.rollbackTransaction();
   }
 }
 

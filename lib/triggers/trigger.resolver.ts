@@ -185,7 +185,8 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Res
 function columnOf(metadata: EntityMetadata, property: string, what: string): string[] {
   const columns = metadata.findColumnsWithPropertyPath(property);
   const embedded = metadata.findEmbeddedWithPropertyPath(property);
-  const found = columns.length > 0 ? columns : (embedded?.columnsFromTree ?? []);
+  const found =
+    columns.length > 0 ? columns : (embedded?.columnsFromTree.filter(({ isSelect }) => isSelect) ?? []);
   if (found.length > 0) return found.map(({ databaseName }) => databaseName);
   const known = metadata.columns.map(({ propertyPath }) => propertyPath).join(', ');
   throw invalid(what, `properties of the entity (${known})`, JSON.stringify(property));

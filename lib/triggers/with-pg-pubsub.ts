@@ -8,7 +8,12 @@ import { lockSchema, unlockSchema } from './catalog.sql.js';
 import { diffSchema, type Check, type SchemaDiff, type Step } from './schema-diff.js';
 import { readCatalog } from './trigger.catalog.js';
 import { triggerName } from './trigger.literals.js';
-import { resolveTriggers, type ResolvedTrigger, type TriggerDeclaration } from './trigger.resolver.js';
+import {
+  defaultSchema,
+  resolveTriggers,
+  type ResolvedTrigger,
+  type TriggerDeclaration,
+} from './trigger.resolver.js';
 
 export interface WithPgPubSubOptions {
   /** Definitions that are used without an entity. */
@@ -17,7 +22,7 @@ export interface WithPgPubSubOptions {
   readonly triggers?: readonly TriggerDeclaration[];
   /**
    * Whose the triggers are. A DataSource changes and drops those of its own name only, so that several applications
-   * can share a database. Without it the name of its migrations table, which applications have to keep apart anyway.
+   * can share a database. Without it the schema and name of its migrations table, which applications have to keep apart anyway.
    */
   readonly owner?: string;
 }
@@ -36,7 +41,8 @@ export function optionsOf(dataSource: DataSource): WithPgPubSubOptions {
 }
 
 export function ownerOf(dataSource: DataSource): string {
-  return optionsOf(dataSource).owner ?? dataSource.options.migrationsTableName ?? 'migrations';
+  const { migrationsTableName = 'migrations' } = dataSource.options;
+  return optionsOf(dataSource).owner ?? `${defaultSchema(dataSource)}.${migrationsTableName}`;
 }
 
 export const declaredTriggers = (dataSource: DataSource): ResolvedTrigger[] =>

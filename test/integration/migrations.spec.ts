@@ -214,7 +214,7 @@ describe('the first migration', () => {
     });
     const { triggers, functions } = await snapshot();
     const comments = [...triggers, ...functions].map(({ comment }) => comment);
-    expect(new Set(comments)).toEqual(new Set(['pgpubsub:migrations']));
+    expect(new Set(comments)).toEqual(new Set(['pgpubsub:public.migrations']));
   });
 
   it('contains no placeholders: it is plain SQL, for any client', async () => {

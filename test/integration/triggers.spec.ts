@@ -2,6 +2,8 @@ import {
   Column,
   DataSource,
   Entity,
+  ManyToOne,
+  PrimaryColumn,
   PrimaryGeneratedColumn,
   type EntitySchema,
   type MixedList,
@@ -228,6 +230,72 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
     ]);
     expect(all[0]).toMatchObject({ schema: 'Other Schema', table: `Weird täble` });
     expect((await diffTriggers(source)).differences).toEqual([]);
+  });
+
+  it('take json with any escapes, whatever is left out of it', async () => {
+    class Login {
+      @Column('text') name!: string;
+      @Column('text', { select: false, default: 'secret' }) password!: string;
+    }
+    @Entity()
+    @NotifyChanges({ of: ['data'], ...levels })
+    @NotifyChanges({ channel: 'logins', columns: ['id', 'login'], ...levels })
+    class Author {
+      @PrimaryGeneratedColumn() id!: number;
+      @Column('json') data!: unknown;
+      @Column(() => Login) login!: Login;
+    }
+    const source = await start([Author]);
+    const [sent, logins] = [await listen('author'), await listen('logins')];
+    const data = String.raw`{"nul":"\u0000","half":"\ud800","text":"\\u0000","n":1.10}`;
+    await source.query(`insert into author (data, "loginName") values ($1, 'a')`, [data]);
+    await source.query(`update author set data = $1, "loginName" = 'b'`, [data]);
+    await source.query(`update author set data = '"other"'`);
+
+    const all = await sent.end();
+    expect(all.map(({ operation, new: row }) => [operation, row?.['data']])).toEqual([
+      ['insert', JSON.parse(data)],
+      ['update', 'other'],
+    ]);
+    expect(all[0]?.new).not.toHaveProperty('loginPassword');
+    const [login] = await logins.end();
+    expect(login?.new).toEqual({ id: 1, loginName: 'a' });
+  });
+
+  it('notify what COPY writes, and what a foreign key cascades to', async () => {
+    @Entity()
+    @NotifyChanges({ ...levels })
+    class Author {
+      @PrimaryColumn() id!: number;
+    }
+    @Entity()
+    @NotifyChanges({ ...levels })
+    class Book {
+      @PrimaryColumn() id!: number;
+      @ManyToOne(() => Author, { onDelete: 'CASCADE', onUpdate: 'CASCADE' }) author!: Author;
+    }
+    const source = await start([Author, Book]);
+    const [authors, books] = [await listen('author'), await listen('book')];
+    await database.query(`copy author from program 'printf "1\\n2\\n"'`);
+    await source.query(`insert into book (id, "authorId") values (10, 1), (20, 2)`);
+    await source.query(`update author set id = 3 where id = 2`);
+    await source.query(`delete from author`);
+    const operations = (all: Sent[]) =>
+      all.map(({ operation, old, new: row }) => `${operation} ${String((row ?? old)?.['id'] as number)}`);
+    expect(operations(await authors.end())).toEqual([
+      'insert 1',
+      'insert 2',
+      'update 3',
+      'delete 1',
+      'delete 3',
+    ]);
+    expect(operations(await books.end())).toEqual([
+      'insert 10',
+      'insert 20',
+      'update 20',
+      'delete 10',
+      'delete 20',
+    ]);
   });
 
   it('notify the rows of bulk statements, each once and in order', async () => {
