@@ -167,13 +167,17 @@ function carried({ columns, exclude }: TriggerLiterals, row: string | undefined)
 }
 
 /**
- * As json, never as jsonb, which rewrites numbers. PostgreSQL takes escapes such as \\u0000, which json columns may
+ * As json, never as jsonb, which rewrites numbers. PostgreSQL takes escapes such as \u0000, which json columns may
  * hold, for characters as soon as it looks into a value: they are hidden from it, and shown again.
  */
 const members = (row: string, condition: string): string =>
-  `(select replace(json_object_agg(key, value)::text, E'\\\\u005cu', E'\\\\u')::json from json_each(${hidden(row)}) where ${condition})`;
+  `(select replace(json_object_agg(key, value)::text, ${HIDDEN}, ${ESCAPE})::json from json_each(${hidden(row)}) where ${condition})`;
 
-const hidden = (row: string): string => `replace(${row}::text, E'\\\\u', E'\\\\u005cu')::json`;
+const hidden = (row: string): string => `replace(${row}::text, ${ESCAPE}, ${HIDDEN})::json`;
+
+/** The begin of an escape, and the same as an escape itself. Without a backslash: old migrations of TypeORM lose them. */
+const ESCAPE = "chr(92) || 'u'";
+const HIDDEN = "chr(92) || 'u005cu'";
 
 /** The primary key only; and without anything, when even that is too large (with the context, for example). */
 function truncated(

@@ -2,7 +2,7 @@ import { withPgPubSub } from 'nestjs-pgpubsub';
 import { DataSource } from 'typeorm';
 import { Author } from './authors/author.entity.js';
 import { CreateAuthorsAndPosts1795227273975 } from './migrations/1795227273975-create-authors-and-posts.js';
-import { NotifyAuthorChanges1795233012487 } from './migrations/1795233012487-notify-author-changes.js';
+import { NotifyAuthorChanges1795233534017 } from './migrations/1795233534017-notify-author-changes.js';
 import { Post } from './posts/post.entity.js';
 import { settings } from './settings.js';
 
@@ -21,7 +21,7 @@ export const dataSource = withPgPubSub(
     url: settings.databaseUrl,
     applicationName: 'newsroom',
     entities: [Author, Post],
-    migrations: [CreateAuthorsAndPosts1795227273975, NotifyAuthorChanges1795233012487],
+    migrations: [CreateAuthorsAndPosts1795227273975, NotifyAuthorChanges1795233534017],
     migrationsRun: true,
   }),
 );

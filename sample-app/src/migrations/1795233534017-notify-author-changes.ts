@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-export class NotifyAuthorChanges1795233012487 implements MigrationInterface {
+export class NotifyAuthorChanges1795233534017 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`create or replace function "public"."pgpubsub_author_author_bec408e6"() returns trigger language plpgsql set search_path = pg_catalog, pg_temp set datestyle = 'ISO' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = '1' as $pgpubsub$
 #variable_conflict use_column
@@ -20,7 +20,7 @@ begin
     message := '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":' || coalesce(row_to_json(NEW)::text, 'null') || ending;
     if octet_length(message) > 7999 then
       message := (select case when octet_length(kept) <= 7999 then kept else '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}' end
-        from (select '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":' || coalesce((select replace(json_object_agg(key, value)::text, E'\\\\u005cu', E'\\\\u')::json from json_each(replace(row_to_json(NEW)::text, E'\\\\u', E'\\\\u005cu')::json) where key = any(array['id']::text[]))::text, 'null') || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
+        from (select '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":' || coalesce((select replace(json_object_agg(key, value)::text, chr(92) || 'u005cu', chr(92) || 'u')::json from json_each(replace(row_to_json(NEW)::text, chr(92) || 'u', chr(92) || 'u005cu')::json) where key = any(array['id']::text[]))::text, 'null') || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
     end if;
     perform pg_notify('author', message);
   end if;
@@ -29,7 +29,7 @@ begin
     message := '{"operation":"update","schema":"public","table":"author","old":' || coalesce(row_to_json(OLD)::text, 'null') || ',"new":' || coalesce(row_to_json(NEW)::text, 'null') || ending;
     if octet_length(message) > 7999 then
       message := (select case when octet_length(kept) <= 7999 then kept else '{"operation":"update","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}' end
-        from (select '{"operation":"update","schema":"public","table":"author","old":' || coalesce((select replace(json_object_agg(key, value)::text, E'\\\\u005cu', E'\\\\u')::json from json_each(replace(row_to_json(OLD)::text, E'\\\\u', E'\\\\u005cu')::json) where key = any(array['id']::text[]))::text, 'null') || ',"new":' || coalesce((select replace(json_object_agg(key, value)::text, E'\\\\u005cu', E'\\\\u')::json from json_each(replace(row_to_json(NEW)::text, E'\\\\u', E'\\\\u005cu')::json) where key = any(array['id']::text[]))::text, 'null') || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
+        from (select '{"operation":"update","schema":"public","table":"author","old":' || coalesce((select replace(json_object_agg(key, value)::text, chr(92) || 'u005cu', chr(92) || 'u')::json from json_each(replace(row_to_json(OLD)::text, chr(92) || 'u', chr(92) || 'u005cu')::json) where key = any(array['id']::text[]))::text, 'null') || ',"new":' || coalesce((select replace(json_object_agg(key, value)::text, chr(92) || 'u005cu', chr(92) || 'u')::json from json_each(replace(row_to_json(NEW)::text, chr(92) || 'u', chr(92) || 'u005cu')::json) where key = any(array['id']::text[]))::text, 'null') || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
     end if;
     perform pg_notify('author', message);
   end if;
@@ -37,7 +37,7 @@ begin
     message := '{"operation":"delete","schema":"public","table":"author","old":' || coalesce(row_to_json(OLD)::text, 'null') || ',"new":null' || ending;
     if octet_length(message) > 7999 then
       message := (select case when octet_length(kept) <= 7999 then kept else '{"operation":"delete","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}' end
-        from (select '{"operation":"delete","schema":"public","table":"author","old":' || coalesce((select replace(json_object_agg(key, value)::text, E'\\\\u005cu', E'\\\\u')::json from json_each(replace(row_to_json(OLD)::text, E'\\\\u', E'\\\\u005cu')::json) where key = any(array['id']::text[]))::text, 'null') || ',"new":null' || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
+        from (select '{"operation":"delete","schema":"public","table":"author","old":' || coalesce((select replace(json_object_agg(key, value)::text, chr(92) || 'u005cu', chr(92) || 'u')::json from json_each(replace(row_to_json(OLD)::text, chr(92) || 'u', chr(92) || 'u005cu')::json) where key = any(array['id']::text[]))::text, 'null') || ',"new":null' || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
     end if;
     perform pg_notify('author', message);
   end if;
