@@ -39,7 +39,8 @@ export class ListenConnection {
   private session: ListenSession | undefined;
   private running: Promise<void> | undefined;
   private startsWhenWanted = false;
-  private isOpeningLate = false;
+  /** Who sends on a channel waits for its first session until then, and not for a server that is away. */
+  private openingLateUntil = 0;
   /** Since a session has lasted: one that is lost again at once must not be reopened without pause. */
   private attempts = 0;
   /** Heartbeats go on while nothing else is heard. */
@@ -96,12 +97,12 @@ export class ListenConnection {
 
   /** A LISTEN for `channel` is under way. */
   isListenPending(channel: string): boolean {
-    return this.isOpeningLate || this.listens.isPending(channel);
+    return this.isOpeningLate(channel) || this.listens.isPending(channel);
   }
 
   /** Resolves when a LISTEN for `channel` that is under way is in force; at once when there is none. */
   whenListening(channel: string): Promise<void> {
-    return this.listens.whenActive(channel, () => this.isOpeningLate);
+    return this.listens.whenActive(channel, () => this.isOpeningLate(channel));
   }
 
   /** What is lost from now on stays lost; the session there is goes on until `stop()`. */
@@ -119,10 +120,14 @@ export class ListenConnection {
     this.gaps.complete();
   }
 
+  private isOpeningLate(channel: string): boolean {
+    return performance.now() < this.openingLateUntil && this.listens.channels.includes(channel);
+  }
+
   private startIfWanted(): void {
     if (!this.startsWhenWanted || this.listens.isEmpty || this.running || this.stopped.signal.aborted) return;
     this.states.next('connecting');
-    this.isOpeningLate = true;
+    this.openingLateUntil = performance.now() + ACTIVE_TIMEOUT_MS;
     this.running = this.inRoot(() => this.runLate());
   }
 
@@ -130,7 +135,7 @@ export class ListenConnection {
   private async runLate(): Promise<void> {
     const wantedSince = new Date();
     const session = await this.reopen();
-    this.isOpeningLate = false;
+    this.openingLateUntil = 0;
     if (session === undefined) return;
     const gap = this.gapSince(wantedSince);
     if (gap.to.getTime() - gap.from.getTime() > ACTIVE_TIMEOUT_MS) this.gaps.next(gap);
