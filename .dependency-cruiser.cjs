@@ -5,6 +5,7 @@
 const LAYERS = [
   ['common'],
   ['channels'],
+  ['schema'],
   ['connection', 'publishing', 'listeners', 'store', 'triggers'],
   ['dispatch'],
   ['observability'],
