@@ -6,13 +6,15 @@
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../tools/embedded-postgres.js';
+import drain from './tables/drain.js';
+import drainInsert from './tables/drain-insert.js';
 import hydrate from './tables/hydrate.js';
 import latency from './tables/latency.js';
 import publish from './tables/publish.js';
 import receive from './tables/receive.js';
 import trigger from './tables/trigger.js';
 
-const tables = { publish, receive, latency, trigger, hydrate };
+const tables = { publish, receive, latency, trigger, hydrate, drain, 'drain-insert': drainInsert };
 
 const { values } = parseArgs({
   options: {
@@ -42,6 +44,6 @@ try {
 /** @param {Record<string, number>} numbers */
 function rounded(numbers) {
   return Object.fromEntries(
-    Object.entries(numbers).map(([key, value]) => [key, Number(value.toPrecision(4))]),
+    Object.entries(numbers).map(([key, value]) => [key, Number(Number(value).toPrecision(4))]),
   );
 }
