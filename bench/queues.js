@@ -192,7 +192,7 @@ export function typeormTransactions(url) {
 }
 
 /** Errors only. */
-const quiet = /** @type {any} */ (
+export const quiet = /** @type {any} */ (
   new Logger(() => (level, message) => {
     if (level === 'error') console.error(message);
   })

@@ -6,15 +6,35 @@
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../tools/embedded-postgres.js';
+import { backlog, horizon } from './tables/backlog.js';
 import drain from './tables/drain.js';
 import drainInsert from './tables/drain-insert.js';
+import enqueue, { bulk } from './tables/enqueue.js';
 import hydrate from './tables/hydrate.js';
 import latency from './tables/latency.js';
+import processes from './tables/processes.js';
 import publish from './tables/publish.js';
 import receive from './tables/receive.js';
+import storedIdle from './tables/stored-idle.js';
+import storedLatency from './tables/stored-latency.js';
 import trigger from './tables/trigger.js';
 
-const tables = { publish, receive, latency, trigger, hydrate, drain, 'drain-insert': drainInsert };
+const tables = {
+  publish,
+  receive,
+  latency,
+  trigger,
+  hydrate,
+  drain,
+  'drain-insert': drainInsert,
+  enqueue,
+  'enqueue-bulk': bulk,
+  'stored-latency': storedLatency,
+  'stored-idle': storedIdle,
+  backlog,
+  horizon,
+  processes,
+};
 
 const { values } = parseArgs({
   options: {
