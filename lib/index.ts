@@ -2,7 +2,7 @@ export { ChannelDefinition, DELIVERIES, defineChannel } from './channels/channel
 export type { ChannelOptions, Delivery, PayloadCodec } from './channels/channel.definition.js';
 export type { ChannelLike, PayloadOf } from './channels/channel.registry.js';
 export type { EntityChange, EntityClass, Operation } from './channels/entity-change.js';
-export type { Notification } from './channels/notification.js';
+export type { Notification, NotificationBatch } from './channels/notification.js';
 export { MAX_NOTIFY_BYTES } from './channels/payload.codec.js';
 export type { SchemaIssue, SchemaResult, StandardSchema } from './channels/standard-schema.js';
 export { ERROR_CODES, NonRetryableError, PgPubSubError } from './common/errors.js';

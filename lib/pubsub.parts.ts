@@ -9,6 +9,9 @@ import { createNotificationFactory } from './dispatch/broadcast-notification.js'
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { PubSubLogger, type LineLogger } from './observability/pubsub.logger.js';
 import { Publisher } from './publishing/publisher.js';
+import { HINT_CHANNEL } from './schema/storage.sql.js';
+import { NotificationStore } from './store/notification-store.js';
+import { defaultSchema } from './triggers/trigger.resolver.js';
 import { TransactionSettings } from './publishing/transaction-settings.js';
 
 /** The parts of one instance, wired. Nothing here runs before `PubSubLifecycle` starts it. */
@@ -20,6 +23,7 @@ export interface PubSubParts {
   readonly publisher: Publisher;
   readonly settings: TransactionSettings;
   readonly dispatcher: Dispatcher;
+  readonly store: NotificationStore;
   readonly logger: PubSubLogger;
   readonly report: Report;
   /** Aborted when handlers have had their time to finish. */
@@ -52,7 +56,10 @@ export function createParts(
     heartbeat: options.heartbeat,
     reconnect: options.reconnect,
     pool: manager,
-    receive: (notification) => dispatcher.receive(notification),
+    receive: (notification) => {
+      if (notification.channel === HINT_CHANNEL) store.hint(notification.text);
+      dispatcher.receive(notification);
+    },
     report,
   });
   const dispatcher: Dispatcher = new Dispatcher({
@@ -65,10 +72,25 @@ export function createParts(
     report,
   });
   const settings = new TransactionSettings(dataSource, options.context);
+  const schema = () => options.schema ?? defaultSchema(dataSource);
   const publisher = new Publisher({
+    schema,
     pool: manager,
     executor: options.executor,
     contextOf: (executor) => settings.contextOf(executor),
+  });
+  const store: NotificationStore = new NotificationStore({
+    dataSource,
+    schema,
+    decoderOf: (channel) => registry.decoderOf(channel),
+    concurrency: options.concurrency,
+    batch: options.batch,
+    poll: options.poll,
+    filter: options.filter?.context,
+    context: options.context,
+    hearsHints: () => connection.state === 'listening',
+    signal: shutdown.signal,
+    report,
   });
   return {
     options,
@@ -78,6 +100,7 @@ export function createParts(
     publisher,
     settings,
     dispatcher,
+    store,
     logger,
     report,
     shutdown,

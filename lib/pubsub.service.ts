@@ -96,6 +96,25 @@ export class PubSubService {
     return this.parts.settings.withoutTriggers(work, options);
   }
 
+  /**
+   * Handles what is stored and claimable now, and resolves when nothing is left, with the number of notifications that were
+   * handled meanwhile, and of those that failed. Without channels: all that have a listener in this process. It happens
+   * by itself at start and after every reconnect.
+   */
+  recover(channels?: readonly ChannelLike[]): Promise<{ handled: number; failed: number }> {
+    return this.parts.store.recover(this.resolved(channels));
+  }
+
+  /** This process claims nothing more of these channels (or of all), once running handlers have ended. */
+  pause(channels?: readonly ChannelLike[]): void {
+    this.parts.store.pause(this.resolved(channels));
+  }
+
+  /** Undoes {@link pause}. */
+  resume(channels?: readonly ChannelLike[]): void {
+    this.parts.store.resume(this.resolved(channels));
+  }
+
   /** The state of the LISTEN connection, now and at every change. */
   get connection$(): Observable<ConnectionState> {
     return this.parts.connection.state$;
@@ -104,6 +123,10 @@ export class PubSubService {
   /** A {@link Gap} after every time in which broadcasts may have been missed. */
   get gaps$(): Observable<Gap> {
     return this.parts.connection.gaps$;
+  }
+
+  private resolved(channels: readonly ChannelLike[] | undefined): ChannelDefinition[] | undefined {
+    return channels?.map((channel) => this.parts.registry.resolve(channel));
   }
 
   private async publish(

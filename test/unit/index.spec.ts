@@ -58,6 +58,7 @@ describe('the public API', () => {
       'JsonObject',
       'ListenerOptions',
       'Notification',
+      'NotificationBatch',
       'NotificationStream',
       'NotifyChangesOptions',
       'NotifyOptions',
