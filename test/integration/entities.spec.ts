@@ -280,6 +280,109 @@ describe('context', () => {
     ]);
   });
 
+  describe('of the module, in statements outside of transactions', () => {
+    const options: PgPubSubOptions = { context: () => ({ tenant: "it's \\ $1 \0 ü 😀" }) };
+    const carried = options.context?.();
+    const pooled = { entities: [Author], synchronize: true, poolSize: 1 };
+
+    it('reaches triggers, and leaves results as they are', async () => {
+      const { provider, seen } = authorListeners();
+      await using app = await start({ providers: [provider], options, dataSource: pooled });
+      const { dataSource } = app;
+      const authors = dataSource.getRepository(Author);
+      const inserted = await authors.insert({ name: '1' });
+      expect(inserted.identifiers).toEqual([{ id: '1' }]);
+      expect(await authors.update({ id: '1' }, { name: '2' })).toMatchObject({ affected: 1, raw: [] });
+      expect(await dataSource.query(`update author set full_name = '3' where id = 1 returning id`)).toEqual([
+        [{ id: '1' }],
+        1,
+      ]);
+      expect(await dataSource.query(`insert into author (full_name) values ('4') returning id`)).toEqual([
+        { id: '2' },
+      ]);
+      expect(await authors.createQueryBuilder().delete().where({ id: '1' }).execute()).toMatchObject({
+        affected: 1,
+      });
+      expect(await dataSource.query('with gone as (delete from author returning id) table gone')).toEqual([
+        { id: '2' },
+      ]);
+      await dataSource.query('-- all of them\ntruncate author');
+      const all = await seen.take(7);
+      expect(all.map(([, { operation }]) => operation)).toEqual(
+        'insert update update insert delete delete truncate'.split(' '),
+      );
+      expect(all.map(([, , { context }]) => context)).toEqual(all.map(() => carried));
+    });
+
+    it('never stays on the connection for whoever uses it next', async () => {
+      const { provider, seen } = authorListeners();
+      let context: object = { tenant: 'a' };
+      await using app = await start({
+        providers: [provider],
+        options: { context: () => context },
+        dataSource: pooled,
+      });
+      const { dataSource } = app;
+      const authors = dataSource.getRepository(Author);
+      const left = async () => {
+        const sql = `select current_setting('pgpubsub.context', true) as left, pg_backend_pid() as pid`;
+        return (await dataSource.query<[{ left: string | null; pid: number }]>(sql))[0];
+      };
+      const { pid } = await left();
+      await authors.insert({ name: 'parameters' });
+      expect(await left()).toEqual({ left: '', pid });
+      await dataSource.query(`insert into author (full_name) values ('none')`);
+      expect(await left()).toEqual({ left: '', pid });
+      await expect(authors.insert({ id: 'no number', name: 'failing' })).rejects.toThrow(/no number/);
+      await expect(dataSource.query('insert into author default values')).rejects.toThrow(/null value/);
+      expect(await left()).toEqual({ left: '', pid });
+      await dataSource.transaction((manager) => manager.insert(Author, { name: 'transaction' }));
+      await app.pubsub.withContext({ user: 1 }, (manager) => manager.insert(Author, { name: 'with' }));
+      expect(await left()).toEqual({ left: '', pid });
+      context = {};
+      await authors.insert({ name: 'the next' });
+      expect((await seen.take(5)).map(([, , notification]) => notification.context)).toEqual([
+        { tenant: 'a' },
+        { tenant: 'a' },
+        { tenant: 'a' },
+        { tenant: 'a', user: 1 },
+        {},
+      ]);
+    });
+
+    it('fails as the statement does, with its position', async () => {
+      await using app = await start({ options, dataSource: pooled });
+      const errorOf = async (sql: string, parameters?: unknown[]) => {
+        const { driverError } = (await app.dataSource
+          .query(sql, parameters)
+          .catch((error: unknown) => error)) as { driverError: { code: string; position: string } };
+        return [driverError.code, driverError.position];
+      };
+      expect(await errorOf('insert into nowhere values (1)')).toEqual(['42P01', '13']);
+      expect(await errorOf('insert into nowhere values ($1)', [1])).toEqual(['42P01', '13']);
+      const [row] = await app.dataSource.query<[{ idle: boolean }]>(
+        'select now() = statement_timestamp() as idle',
+      );
+      expect(row.idle).toBe(true);
+    });
+
+    it('neither ends a transaction begun in SQL nor overrides what was set there', async () => {
+      const { provider, seen } = authorListeners();
+      await using app = await start({ providers: [provider], options, dataSource: pooled });
+      const runner = app.dataSource.createQueryRunner();
+      await runner.query('begin');
+      await runner.query(`insert into author (full_name) values ('rolled back')`);
+      await runner.query('rollback');
+      await runner.query('begin');
+      await runner.query(`set local pgpubsub.context = '{"tenant":"own"}'`);
+      await runner.manager.insert(Author, { name: 'kept' });
+      await runner.query('commit');
+      await runner.release();
+      const [, change, { context }] = await seen.next();
+      expect([change.new?.name, context]).toEqual(['kept', { tenant: 'own' }]);
+    });
+  });
+
   it('is undone when the work fails in a transaction that goes on', async () => {
     const { provider, seen } = authorListeners();
     await using app = await start({ providers: [provider] });
