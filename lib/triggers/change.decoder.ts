@@ -2,6 +2,7 @@ import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'ty
 import type { DecodedText } from '../channels/entity-source.js';
 import { PgPubSubError, messageOf } from '../common/errors.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
+import { quoteIdentifier } from '../common/sql-identifier.js';
 import { OPERATIONS, type EntityChange } from '../channels/entity-change.js';
 import { splitJsonObject } from './row-json.js';
 import type { RowHydrator, RowHydrators } from './row.hydrator.js';
@@ -69,13 +70,23 @@ export class ChangeDecoder {
     keyText: string,
   ): Promise<DecodedText> {
     const metadata = this.metadataOf(change.target, change.schema, change.table);
-    const key = this.hydrate(change, keyText);
-    const where = metadata?.getEntityIdMap(key);
-    if (!metadata || !where) return describe(change, old, key, []);
+    const key = this.hydratorOf(change)?.keyOf(keyText);
+    if (!metadata || !key) return describe(change, old, this.hydrate(change, keyText), []);
+    return describe(change, old, await this.load(metadata, key), []);
+  }
+
+  private async load(
+    { target }: EntityMetadata,
+    key: ReadonlyMap<string, string>,
+  ): Promise<ObjectLiteral | null> {
     const runner = this.dataSource.createQueryRunner('master'); // a replica may not have it yet
     try {
-      const options = { where, loadEagerRelations: false, withDeleted: true };
-      return describe(change, old, await runner.manager.findOne(metadata.target, options), []);
+      const query = runner.manager.createQueryBuilder(target, 'row').withDeleted();
+      [...key].forEach(([column, text], position) => {
+        const parameter = `key${position}`;
+        query.andWhere(`"row".${quoteIdentifier(column)} = :${parameter}`, { [parameter]: text });
+      });
+      return await query.getOne();
     } finally {
       await runner.release();
     }

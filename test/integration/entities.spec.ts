@@ -1,5 +1,14 @@
 import { Injectable } from '@nestjs/common';
-import { Column, DeleteDateColumn, Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm';
+import {
+  Column,
+  DeleteDateColumn,
+  Entity,
+  JoinColumn,
+  ManyToOne,
+  PrimaryColumn,
+  PrimaryGeneratedColumn,
+  type DataSource,
+} from 'typeorm';
 import {
   Listener,
   NotifyChanges,
@@ -166,6 +175,47 @@ describe('listeners of an entity', () => {
     await people.softDelete({ id: 1 });
     const [, deleted] = await seen.take(2);
     expect([deleted?.truncated, deleted?.new?.name.length]).toEqual([true, 9_000]);
+  });
+
+  it('get a row that was too large although values of JavaScript cannot say its key', async () => {
+    @Entity()
+    class Station {
+      @PrimaryColumn('int') id!: number;
+    }
+    const inMinutes = { to: (minutes: number) => minutes * 60, from: (seconds: number) => seconds / 60 };
+    @Entity()
+    @NotifyChanges({ channel: 'readings' })
+    class Reading {
+      @PrimaryColumn('timestamptz') at!: Date;
+      @PrimaryColumn('timestamp') local!: Date;
+      @PrimaryColumn('int', { transformer: inMinutes }) length!: number;
+      @PrimaryColumn('text', { name: "Kind's name" }) kind!: string;
+      @PrimaryColumn('int', { array: true }) path!: number[];
+      @ManyToOne(() => Station, { nullable: false })
+      @JoinColumn({ name: 'station_id' })
+      station!: Station;
+      @PrimaryColumn('int', { name: 'station_id' }) stationId!: number;
+      @Column('text') text!: string;
+    }
+    const seen = new Mailbox<EntityChange<Reading>>();
+    @Injectable()
+    class Readings {
+      @OnChange(Reading)
+      changed(change: EntityChange<Reading>) {
+        seen.push(change);
+      }
+    }
+    const dataSource = { entities: [Reading, Station], synchronize: true };
+    await using app = await start({ providers: [Readings], dataSource });
+    await app.dataSource.query('insert into station values (1)');
+    const writer = await database.client();
+    await writer.query("set timezone = 'Asia/Kolkata'");
+    await writer.query(String.raw`insert into reading (at, local, length, "Kind's name", path, station_id, text)
+      select '2024-01-02 03:04:05.123456Z', '2024-01-02 03:04:05.654321', 60, e'it''s \\ "a"', '{1,2}', 1, repeat('x', 9000)`);
+    const { new: loaded, truncated } = await seen.next();
+    expect(truncated).toBe(true);
+    expect(loaded).toStrictEqual((await app.dataSource.getRepository(Reading).find())[0]);
+    expect(loaded?.text).toHaveLength(9_000);
   });
 
   it('can be reached by name, observed, and told apart by operation', async () => {
