@@ -29,6 +29,8 @@ export interface PublisherOptions {
   readonly executor: (() => SqlExecutor | undefined) | undefined;
   /** What everything sent through this executor carries: the module's context, and the transaction's. */
   readonly contextOf: (executor: SqlExecutor) => JsonObject | undefined;
+  /** Throws for a text that everybody who listens to the channel would refuse. */
+  readonly assertText: (channel: string, text: string) => void;
 }
 
 /**
@@ -60,6 +62,7 @@ export class Publisher {
       channel: channel.name,
       text: encodeBroadcast(channel, payload, context),
     }));
+    for (const message of messages) this.options.assertText(message.channel, message.text);
     if (messages.length > 0) await this.send(messages, executor);
   }
 

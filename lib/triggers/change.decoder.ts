@@ -71,8 +71,10 @@ export class ChangeDecoder {
   ): Promise<DecodedText> {
     const metadata = this.metadataOf(change.target, change.schema, change.table);
     const key = this.hydratorOf(change)?.keyOf(keyText);
-    if (!metadata || !key) return describe(change, old, this.hydrate(change, keyText), []);
-    return describe(change, old, await this.load(metadata, key), []);
+    const named = this.hydrate(change, keyText);
+    if (!metadata || !key) return describe(change, old, named, []);
+    const loaded = await this.load(metadata, key);
+    return describe(change, old, loaded, [], loaded ?? old ?? named);
   }
 
   private async load(
@@ -130,13 +132,14 @@ function describe(
   old: ObjectLiteral | null,
   now: ObjectLiteral | null,
   changed: string[],
+  entity = now ?? old,
 ): DecodedText & { payload: EntityChange } {
   const { operation, schema, table, truncated, context } = change;
   const payload: EntityChange = {
     operation,
     old,
     new: now,
-    entity: now ?? old,
+    entity,
     changed,
     table,
     schema,
@@ -145,14 +148,26 @@ function describe(
   return { payload, context };
 }
 
+/** Throws `INVALID_PAYLOAD` for a text that listeners of the channel would refuse. */
+export function assertChange(channel: string, text: string): void {
+  const { oldRow, newRow } = parseChange(channel, text);
+  try {
+    for (const row of [oldRow, newRow]) if (row !== null) splitJsonObject(row);
+  } catch (cause) {
+    throw notAChange(channel, cause);
+  }
+}
+
 function parseChange(channel: string, text: string): Omit<ChangeText, 'target'> {
   try {
-    const members = splitJsonObject(text);
+    const outer = splitJsonObject(text);
+    const enclosed = outer.get('payload'); // by notify() with a context
+    const members = enclosed === undefined ? outer : splitJsonObject(enclosed);
     const value = (name: string): unknown => JSON.parse(members.get(name) ?? 'null');
     const row = (name: string) => (members.get(name) === 'null' ? null : (members.get(name) ?? null));
     const operation = OPERATIONS.find((known) => known === value('operation'));
-    if (operation === undefined) throw new SyntaxError('no operation');
-    const context = value('context');
+    if (operation === undefined) throw new SyntaxError('no operation on a table');
+    const context: unknown = JSON.parse(outer.get('context') ?? 'null');
     return {
       operation,
       schema: String(value('schema')),
@@ -163,11 +178,14 @@ function parseChange(channel: string, text: string): Omit<ChangeText, 'target'> 
       context: isJsonObject(context) ? context : NO_CONTEXT,
     };
   } catch (cause) {
-    throw new PgPubSubError(
-      'INVALID_PAYLOAD',
-      `expected a change of a table on channel "${channel}", which belongs to an entity, got: ${messageOf(cause)}. ` +
-        'Send other notifications on a channel of their own.',
-      { cause },
-    );
+    throw notAChange(channel, cause);
   }
 }
+
+const notAChange = (channel: string, cause: unknown) =>
+  new PgPubSubError(
+    'INVALID_PAYLOAD',
+    `expected a change of a table on channel "${channel}", which belongs to an entity, got: ${messageOf(cause)}. ` +
+      'Send other notifications on a channel of their own.',
+    { cause },
+  );

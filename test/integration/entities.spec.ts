@@ -133,7 +133,8 @@ describe('listeners of an entity', () => {
       await manager.delete(Author, { id: '2' });
     });
     const [, gone] = await seen.next();
-    expect([gone.truncated, gone.new, gone.entity]).toEqual([true, null, null]);
+    expect([gone.truncated, gone.old, gone.new]).toEqual([true, null, null]);
+    expect([gone.entity?.id, gone.entity?.name]).toEqual(['2', undefined]);
     const [what, deleted] = await seen.next();
     expect([what, deleted.truncated, deleted.old?.id, deleted.old?.name]).toEqual([
       'deleted',
@@ -216,6 +217,31 @@ describe('listeners of an entity', () => {
     expect(truncated).toBe(true);
     expect(loaded).toStrictEqual((await app.dataSource.getRepository(Reading).find())[0]);
     expect(loaded?.text).toHaveLength(9_000);
+  });
+
+  it('get changes only: notify() refuses the rest, before any SQL', async () => {
+    const { provider, seen } = authorListeners();
+    await using app = await start({ providers: [provider] });
+    const place = { schema: 'public', table: 'author' };
+    for (const channel of [Author as never, 'author'])
+      for (const payload of [{ id: 1 }, 'insert', undefined, { operation: 'insert', ...place, new: 1 }]) {
+        const sending = app.dataSource.transaction(async (manager) => {
+          await expect(app.pubsub.notify(channel, payload, { manager })).rejects.toMatchObject({
+            code: 'INVALID_PAYLOAD',
+            message: expect.stringMatching(
+              /expected a change of a table on channel "author".* a channel of their own/,
+            ) as string,
+          });
+          await manager.query('select 1');
+        });
+        await sending;
+      }
+    const change = { operation: 'insert', ...place, old: null, new: { id: '7', full_name: 'by hand' } };
+    await app.pubsub.notify('author', change, { context: { tenant: 'a' } });
+    await app.pubsub.notify('author', change);
+    const [first, second] = await seen.take(2);
+    expect([first?.[1].new?.name, first?.[2].context]).toEqual(['by hand', { tenant: 'a' }]);
+    expect([second?.[1].new?.id, second?.[2].context]).toEqual(['7', {}]);
   });
 
   it('can be reached by name, observed, and told apart by operation', async () => {
