@@ -78,6 +78,7 @@ export function createParts(
     pool: manager,
     executor: options.executor,
     contextOf: (executor) => settings.contextOf(executor),
+    assertText: (channel, text) => registry.assertText(channel, text),
   });
   const store: NotificationStore = new NotificationStore({
     dataSource,

@@ -213,7 +213,10 @@ export interface PgPubSubOptions {
    * @defaultValue `true`
    */
   globalEnhancers?: boolean;
-  /** Called for every notification sent from here; what it returns travels as `notification.context`. */
+  /**
+   * Called for every notification, transaction and writing statement sent from here; what it returns travels as
+   * `notification.context`, that of table changes included.
+   */
   context?: () => object;
   /**
    * The current transaction, for libraries that do not patch the DataSource (`@nestjs-cls/transactional`:

@@ -42,3 +42,17 @@ export const storeNotifications = (schema: string): string => `
  */
 export const setLocal = (setting: `pgpubsub.${string}`, value: string): string =>
   `set local ${setting} = ${quoteLiteral(value)}`;
+
+/**
+ * The same for the transaction of one statement, unless somebody has set it. By set_config(), because SET LOCAL warns
+ * where no transaction was begun; by qualified names, because the session may have any search_path.
+ */
+export const contextUnlessSet = (setting: `pgpubsub.${string}`, value: string): string =>
+  `select pg_catalog.set_config('${setting}', ${quoteLiteral(value)}, true) ` +
+  `where coalesce(pg_catalog.current_setting('${setting}', true), '') operator(pg_catalog.=) ''`;
+
+const WRITE =
+  /^(?:[\s(]|--[^\n]*(?:\n|$)|\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:insert|update|delete|merge|copy|truncate|with|execute)\b/i;
+
+/** May the statement change rows? By its first word; one that calls a function which does cannot be told. */
+export const isWrite = (sql: string): boolean => WRITE.test(sql);

@@ -34,6 +34,8 @@ export interface PublisherOptions {
   readonly executor: (() => SqlExecutor | undefined) | undefined;
   /** What everything sent through this executor carries: the module's context, and the transaction's. */
   readonly contextOf: (executor: SqlExecutor) => JsonObject | undefined;
+  /** Throws for a text that everybody who listens to the channel would refuse. */
+  readonly assertText: (channel: string, text: string) => void;
 }
 
 /**
@@ -70,12 +72,14 @@ export class Publisher {
     if (payloads.length === 0) return;
     if (isStored) {
       const messages = storedMessages(channel, payloads, context, options);
+      for (const message of messages) this.options.assertText(message.channel, message.payload ?? '');
       return this.send(this.storeStatement, messages, executor);
     }
     const messages = payloads.map((payload) => ({
       channel: channel.name,
       text: encodeBroadcast(channel, payload, context),
     }));
+    for (const message of messages) this.options.assertText(message.channel, message.text);
     return this.send(broadcastStatement, messages, executor);
   }
 
