@@ -59,10 +59,11 @@ export class ClaimSession {
     if (this.failure !== undefined) throw this.failure;
   }
 
-  /** Runs the statements of `beginClaim()`, and returns the rows of the last one. */
+  /** Runs the statements of `beginClaim()`, and returns the rows of the one that has some. */
   async claim(sql: string): Promise<StoredRow[]> {
     const results = await this.execute(sql);
-    return (results.at(-1)?.rows ?? []).map((row) => parseRow(row as Values));
+    const claimed = results.find(({ command }) => command === 'SELECT');
+    return (claimed?.rows ?? []).map((row) => parseRow(row as Values));
   }
 
   async complete(handled: readonly string[]): Promise<void> {

@@ -74,16 +74,29 @@ export function beginClaim(scope: ClaimScope, size: number, cursor: ClaimCursor 
     cursor === undefined
       ? []
       : [`(n.available_at, n.id) > (to_timestamp(${cursor.availableAt}), ${cursor.id})`];
-  return scope.ordered
-    ? `${begin(scope)}; ${claimHeads(scope, size, from)}`
-    : `${begin(scope)}; ${claimRows(scope, size, from)}`;
+  return claim(scope, size, from);
 }
 
 /** The same for one row, which is handled alone. */
-export const beginClaimOf = (scope: ClaimScope, id: string): string =>
-  scope.ordered
-    ? `${begin(scope)}; ${claimHeads(scope, 1, [`n.id = ${id}`])}`
-    : `${begin(scope)}; ${claimRows(scope, 1, [`n.id = ${id}`])}`;
+export const beginClaimOf = (scope: ClaimScope, id: string): string => claim(scope, 1, [`n.id = ${id}`]);
+
+/**
+ * What the planner must not do, for the one statement: a table that is empty at one moment and full at the next has no
+ * statistics to go by, and with wrong ones it reads and sorts all rows for each claim, instead of the index's first.
+ */
+const PLANNER_SETTINGS = [
+  'enable_seqscan',
+  'enable_bitmapscan',
+  'enable_sort',
+  'enable_hashjoin',
+  'enable_mergejoin',
+];
+
+function claim(scope: ClaimScope, size: number, more: readonly string[]): string {
+  const rows = scope.ordered ? claimHeads(scope, size, more) : claimRows(scope, size, more);
+  const set = (value: string) => PLANNER_SETTINGS.map((name) => `set local ${name} = ${value}`).join('; ');
+  return `${begin(scope)}; ${set('off')}; ${rows}; ${set('default')}`;
+}
 
 /** What the DataSource's default isolation is does not matter: a stricter one would fail instead of skipping. */
 function begin({ context }: ClaimScope): string {
