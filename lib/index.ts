@@ -39,6 +39,8 @@ export type { NotifyOptions } from './publishing/publisher.js';
 export { PubSubService } from './pubsub.service.js';
 export type { NotificationStream } from './pubsub.service.js';
 export type { InTransactionOptions, TransactionalWork } from './publishing/transaction-settings.js';
+export { createNotificationStorage, dropNotificationStorage } from './triggers/storage-helpers.js';
+export type { NotificationStorageLiterals } from './triggers/storage-helpers.js';
 export { createNotifyTrigger, dropNotifyTrigger } from './triggers/migration-helpers.js';
 export type { NotifyTriggerLiterals } from './triggers/migration-helpers.js';
 export { NotifyChanges } from './triggers/notify-changes.decorator.js';

@@ -35,9 +35,6 @@ export const readFunctions = `
   order by 1, 2
 `;
 
-export const currentSearchPath = "select current_setting('search_path') as path";
-export const setSearchPath = "select set_config('search_path', $1, true)";
-
 /** One process at a time changes the schema; held by the session, over several transactions. */
 export const lockSchema = "select pg_advisory_lock(hashtextextended('nestjs-pgpubsub:schema', 0))";
 export const unlockSchema = "select pg_advisory_unlock(hashtextextended('nestjs-pgpubsub:schema', 0))";

@@ -1,13 +1,14 @@
 import type { QueryRunner } from 'typeorm';
 import * as v from 'valibot';
 import { assertChannelName } from '../channels/channel-name.js';
+import { DELIVERIES, type Delivery } from '../channels/channel.definition.js';
 import { OPERATIONS, type Operation } from '../channels/entity-change.js';
 import { PgPubSubError } from '../common/errors.js';
 import { group, nonEmptyString, parseShape } from '../common/parse.js';
 import { quoteQualified } from '../common/sql-identifier.js';
+import { commentOf } from '../schema/owner.js';
 import { readColumns } from './catalog.sql.js';
 import { inOrder } from './notify-changes.decorator.js';
-import { commentOf } from './schema-diff.js';
 import { triggerName, type TriggerLiterals } from './trigger.literals.js';
 import {
   checkCondition,
@@ -18,7 +19,7 @@ import {
   dropFunctionAndTriggers,
   variantsOf,
 } from './trigger.sql.js';
-import { ownerOf } from './with-pg-pubsub.js';
+import { ownerOf, storageOf } from './with-pg-pubsub.js';
 
 /** A trigger in the words of the database: a migration must not change when the entity does. */
 export interface NotifyTriggerLiterals {
@@ -38,6 +39,26 @@ export interface NotifyTriggerLiterals {
   when?: string;
   /** What is left of a row that is too large for a notification; without it the primary key of the table. */
   primaryKey?: readonly string[];
+  /**
+   * `'exactly-once'`: notifications are stored, in the tables of {@link createNotificationStorage}.
+   *
+   * @defaultValue `'broadcast'`
+   */
+  delivery?: Delivery;
+  /**
+   * Exactly-once: the primary key becomes the key of the notification.
+   *
+   * @defaultValue `false`
+   */
+  ordered?: boolean;
+  /**
+   * Exactly-once: `'poll'` keeps NOTIFY out of the writing transaction.
+   *
+   * @defaultValue `'notify'`
+   */
+  wake?: 'notify' | 'poll';
+  /** Exactly-once: where the tables are; without it, where the DataSource that the migration runs on has them. */
+  storageSchema?: string;
   /** As `owner` of {@link withPgPubSub}; without it, that of the DataSource the migration runs on. */
   owner?: string;
 }
@@ -89,6 +110,10 @@ const literalsShape = group({
   of: v.optional(columnNames, []),
   when: v.optional(nonEmptyString),
   primaryKey: v.optional(columnNames),
+  delivery: v.optional(v.picklist(DELIVERIES), 'broadcast'),
+  ordered: v.optional(v.boolean(), false),
+  wake: v.optional(v.picklist(['notify', 'poll']), 'notify'),
+  storageSchema: v.optional(nonEmptyString),
   owner: v.optional(nonEmptyString),
 });
 
@@ -115,7 +140,10 @@ async function resolveLiterals(
     channel,
     on: inOrder(parsed.on),
     level: parsed.level,
-    delivery: 'broadcast',
+    delivery: parsed.delivery,
+    ordered: parsed.ordered,
+    wake: parsed.wake,
+    storageSchema: parsed.storageSchema ?? storageOf(runner.manager.connection).schema,
     columns,
     exclude,
     of,

@@ -1,10 +1,12 @@
 import type { Operation } from '../channels/entity-change.js';
 import { PgPubSubError } from '../common/errors.js';
-import { functionBody } from './trigger-function.sql.js';
+import { commentOf, ownerIn } from '../schema/owner.js';
+import type { Difference, Step } from '../schema/step.js';
 import type { Catalog, CatalogFunction, CatalogTrigger } from './trigger.catalog.js';
 import { triggerName, type TriggerLiterals } from './trigger.literals.js';
 import {
   FUNCTION_SETTINGS,
+  bodyOf,
   checkCondition,
   commentOnFunction,
   commentOnTrigger,
@@ -17,21 +19,9 @@ import {
   type TriggerVariant,
 } from './trigger.sql.js';
 
-/** A statement and what undoes it; one of them may be nothing. */
-export interface Step {
-  readonly up?: string;
-  readonly down?: string;
-}
-
 /** Fails when the condition of a trigger that stays does not fit its table any more. */
 export interface Check extends Step {
   readonly table: string;
-}
-
-/** How one object differs from its declaration. */
-export interface Difference {
-  readonly kind: 'missing' | 'drifted' | 'disabled' | 'obsolete';
-  readonly object: string;
 }
 
 export interface SchemaDiff {
@@ -43,14 +33,6 @@ export interface SchemaDiff {
   readonly checks: readonly Check[];
   readonly differences: readonly Difference[];
 }
-
-const COMMENT = 'pgpubsub:';
-
-/** Whose an object is: only the owner's DataSource changes or drops it. */
-export const commentOf = (owner: string): string => `${COMMENT}${owner}`;
-
-const ownerIn = (comment: string | null | undefined): string | undefined =>
-  comment?.startsWith(COMMENT) ? comment.slice(COMMENT.length) : undefined;
 
 /**
  * Compares declarations with the catalog, object by object and by what they are, not by a mark of ours: what was
@@ -136,7 +118,7 @@ function isSameFunction(found: CatalogFunction, trigger: TriggerLiterals, owner:
   );
   return (
     found.plain &&
-    found.body === functionBody(trigger) &&
+    found.body === bodyOf(trigger) &&
     found.comment === commentOf(owner) &&
     settings.every((setting) => found_.includes(setting)) &&
     found_.length === settings.length

@@ -1,13 +1,16 @@
 import type { DataSource } from 'typeorm';
 import { PgPubSubError } from '../common/errors.js';
-import { diffTriggers } from './with-pg-pubsub.js';
+import { diffTriggers, type DiffOptions } from './with-pg-pubsub.js';
 
 /**
- * What the database lacks of the declared triggers, in words: `missing trigger … on …`. What it has too much is not
+ * What the database lacks of the declared triggers, and of where they store, in words: `missing: trigger … on …`. What it has too much is not
  * told here: it may be another release's.
  */
-export async function findDrift(dataSource: DataSource): Promise<readonly string[]> {
-  const { differences } = await diffTriggers(dataSource);
+export async function findDrift(
+  dataSource: DataSource,
+  options: DiffOptions = {},
+): Promise<readonly string[]> {
+  const { differences } = await diffTriggers(dataSource, options);
   return differences
     .filter(({ kind }) => kind !== 'obsolete')
     .map(({ kind, object }) => `${kind}: ${object}`);

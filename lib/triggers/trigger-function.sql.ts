@@ -47,11 +47,11 @@ const truncateBranch = (trigger: TriggerLiterals): string => `  if TG_OP = 'TRUN
   end if;
 `;
 
-const HAS_OLD: ReadonlySet<Operation> = new Set(['update', 'delete']);
-const HAS_NEW: ReadonlySet<Operation> = new Set(['insert', 'update']);
+export const HAS_OLD: ReadonlySet<Operation> = new Set(['update', 'delete']);
+export const HAS_NEW: ReadonlySet<Operation> = new Set(['insert', 'update']);
 
 /** Which operations have rows. */
-const rowOperations = ({ on }: TriggerLiterals): Operation[] =>
+export const rowOperations = ({ on }: TriggerLiterals): Operation[] =>
   on.filter((operation) => operation !== 'truncate');
 
 function rowBody(trigger: TriggerLiterals): string {
@@ -120,7 +120,7 @@ function statement(trigger: TriggerLiterals, operation: Operation): string {
  * The rows as "old" and "new". Those of an update are paired by their position: the transition tables list them in
  * the order in which they were changed, and a primary key may be among what has changed.
  */
-function changedRows({ when }: TriggerLiterals, operation: Operation): string {
+export function changedRows({ when }: TriggerLiterals, operation: Operation): string {
   const nothing = (rows: string, alias: string) =>
     when === undefined ? '' : ` left join ${rows} as ${alias} on false`; // not by the table's name: it may change
   if (operation === 'insert') return `new_rows as new${nothing('new_rows', 'old')}`;
@@ -133,7 +133,7 @@ function changedRows({ when }: TriggerLiterals, operation: Operation): string {
 }
 
 /** By value, for every type: `is distinct from` has no answer for json, point and xml. */
-function hasChanged(of: readonly string[], before: string, after: string): string {
+export function hasChanged(of: readonly string[], before: string, after: string): string {
   if (of.length === 0) return `${before} *<> ${after}`;
   const member = (row: string, column: string) =>
     `(${hidden(`row_to_json(${row})`)} -> ${quoteLiteral(column)})::text`;
@@ -160,7 +160,7 @@ const joined = (before: string, row: string | undefined): string[] =>
     : [quoteLiteral(before), `coalesce(${row}::text, 'null')`];
 
 /** What is carried of a row. */
-function carried({ columns, exclude }: TriggerLiterals, row: string | undefined): string | undefined {
+export function carried({ columns, exclude }: TriggerLiterals, row: string | undefined): string | undefined {
   if (row === undefined) return undefined;
   if (columns !== undefined) return members(row, `key = any(${quoteTextArray(columns)})`);
   return exclude.length === 0 ? row : members(row, `key <> all(${quoteTextArray(exclude)})`);
@@ -173,11 +173,11 @@ function carried({ columns, exclude }: TriggerLiterals, row: string | undefined)
 const members = (row: string, condition: string): string =>
   `(select replace(json_object_agg(key, value)::text, ${HIDDEN}, ${ESCAPE})::json from json_each(${hidden(row)}) where ${condition})`;
 
-const hidden = (row: string): string => `replace(${row}::text, ${ESCAPE}, ${HIDDEN})::json`;
+export const hidden = (row: string): string => `replace(${row}::text, ${ESCAPE}, ${HIDDEN})::json`;
 
 /** The begin of an escape, and the same as an escape itself. Without a backslash: old migrations of TypeORM lose them. */
-const ESCAPE = "chr(92) || 'u'";
-const HIDDEN = "chr(92) || 'u005cu'";
+export const ESCAPE = "chr(92) || 'u'";
+export const HIDDEN = "chr(92) || 'u005cu'";
 
 /** The primary key only; and without anything, when even that is too large (with the context, for example). */
 function truncated(

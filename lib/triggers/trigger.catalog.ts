@@ -1,5 +1,6 @@
 import type { QueryRunner } from 'typeorm';
-import { currentSearchPath, readFunctions, readTriggers, setSearchPath } from './catalog.sql.js';
+import { rowsOf, withoutSearchPath } from '../schema/catalog-session.js';
+import { readFunctions, readTriggers } from './catalog.sql.js';
 
 export interface CatalogTrigger {
   readonly schema: string;
@@ -36,24 +37,8 @@ export interface Catalog {
 }
 
 /** What the database has of us, and what stands where ours would be (`names`). */
-export async function readCatalog(runner: QueryRunner, names: readonly string[]): Promise<Catalog> {
-  // For the transaction only: behind a transaction pooler, the session is the next client's.
-  const isOurs = !runner.isTransactionActive;
-  if (isOurs) await runner.startTransaction();
-  try {
-    const [before] = await rowsOf<{ path: string }>(runner, currentSearchPath);
-    await runner.query(setSearchPath, ['']); // else definitions name what is visible without its schema
-    const catalog = {
-      triggers: await rowsOf<CatalogTrigger>(runner, readTriggers, [names]),
-      functions: await rowsOf<CatalogFunction>(runner, readFunctions, [names]),
-    };
-    await runner.query(setSearchPath, [before?.path ?? '']);
-    return catalog;
-  } finally {
-    if (isOurs) await runner.rollbackTransaction();
-  }
-}
-
-/** Rows as their statement says: a driver declares them `any`. */
-const rowsOf = async <Row>(runner: QueryRunner, sql: string, parameters: unknown[] = []): Promise<Row[]> =>
-  (await runner.query(sql, parameters)) as Row[];
+export const readCatalog = (runner: QueryRunner, names: readonly string[]): Promise<Catalog> =>
+  withoutSearchPath(runner, async () => ({
+    triggers: await rowsOf<CatalogTrigger>(runner, readTriggers, [names]),
+    functions: await rowsOf<CatalogFunction>(runner, readFunctions, [names]),
+  }));

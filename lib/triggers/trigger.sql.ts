@@ -1,10 +1,8 @@
-import { quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
+import { dollarQuoted, quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
 import type { Operation } from '../channels/entity-change.js';
+import { storedFunctionBody } from './stored-function.sql.js';
 import { functionBody } from './trigger-function.sql.js';
 import { triggerName, type TriggerLiterals } from './trigger.literals.js';
-
-/** Ends the bodies of functions; nothing a declaration says may contain it. */
-export const DOLLAR_TAG = '$pgpubsub$';
 
 /**
  * What the text of a row depends on, and must not take from the session that happens to write. The order is that
@@ -48,20 +46,16 @@ export function variantsOf(trigger: TriggerLiterals): TriggerVariant[] {
   return variants;
 }
 
+export const bodyOf = (trigger: TriggerLiterals): string =>
+  trigger.delivery === 'exactly-once' ? storedFunctionBody(trigger) : functionBody(trigger);
+
 /** Creates or replaces the function: `schema:drop` drops tables, and leaves functions behind. */
 export function createFunction(trigger: TriggerLiterals): string {
   const settings = FUNCTION_SETTINGS.map(
     ([name, value]) => `set ${name} = ${name === 'search_path' ? value : `'${value}'`}`,
   ).join(' ');
   const name = quoteQualified(trigger.schema, triggerName(trigger));
-  return `create or replace function ${name}() returns trigger language plpgsql ${settings} as ${dollarQuoted(functionBody(trigger))}`;
-}
-
-/** A name may contain the tag: then with another one. */
-function dollarQuoted(text: string): string {
-  let tag = DOLLAR_TAG;
-  for (let n = 1; text.includes(tag); n++) tag = `$pgpubsub${n}$`;
-  return tag + text + tag;
+  return `create or replace function ${name}() returns trigger language plpgsql ${settings} as ${dollarQuoted(bodyOf(trigger))}`;
 }
 
 export const dropFunction = (schema: string, name: string): string =>

@@ -4,8 +4,12 @@ import { ChannelDefinition } from '../channels/channel.definition.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { anyObject, group, nonEmptyString, parseShape } from '../common/parse.js';
 import { quoteIdentifier } from '../common/sql-identifier.js';
+import { holdsRows, readStorage } from '../schema/storage.catalog.js';
+import { diffStorage, obsoleteTables, type StorageDiff } from '../schema/storage.diff.js';
+import type { Storage } from '../schema/storage.sql.js';
+import type { Step } from '../schema/step.js';
 import { lockSchema, unlockSchema } from './catalog.sql.js';
-import { diffSchema, type Check, type SchemaDiff, type Step } from './schema-diff.js';
+import { diffSchema, type Check, type SchemaDiff } from './schema-diff.js';
 import { readCatalog } from './trigger.catalog.js';
 import { triggerName } from './trigger.literals.js';
 import {
@@ -25,12 +29,15 @@ export interface WithPgPubSubOptions {
    * can share a database. Without it the schema and name of its migrations table, which applications have to keep apart anyway.
    */
   readonly owner?: string;
+  /** Of the tables and functions of stored notifications; without it that of the DataSource. */
+  readonly schema?: string;
 }
 
 const wrapShape = group({
   channels: v.optional(v.array(v.instance(ChannelDefinition, 'definitions made by defineChannel()'))),
   triggers: v.optional(v.array(anyObject, 'a list of declarations')),
   owner: v.optional(nonEmptyString),
+  schema: v.optional(nonEmptyString),
 });
 
 const OPTIONS = Symbol.for('nestjs-pgpubsub:with-pg-pubsub');
@@ -46,7 +53,26 @@ export function ownerOf(dataSource: DataSource): string {
 }
 
 export const declaredTriggers = (dataSource: DataSource): ResolvedTrigger[] =>
-  resolveTriggers(dataSource, optionsOf(dataSource).triggers ?? []);
+  resolveTriggers(dataSource, optionsOf(dataSource).triggers ?? [], storageOf(dataSource).schema);
+
+/** Where notifications of this DataSource are stored, and where TypeORM keeps its migrations. */
+export function storageOf(dataSource: DataSource): Storage {
+  const { migrationsTableName = 'migrations' } = dataSource.options;
+  const [migrationsTable = '', migrationsSchema = defaultSchema(dataSource)] = migrationsTableName
+    .split('.') // as TypeORM takes it
+    .toReversed();
+  return {
+    schema: optionsOf(dataSource).schema ?? defaultSchema(dataSource),
+    migrationsSchema,
+    migrationsTable,
+  };
+}
+
+/** Does a trigger store, or a channel that was given to {@link withPgPubSub}? */
+export const declaresStorage = (dataSource: DataSource): boolean =>
+  [...(optionsOf(dataSource).channels ?? []), ...declaredTriggers(dataSource)].some(
+    ({ delivery }) => delivery === 'exactly-once',
+  );
 
 /**
  * Makes TypeORM's own commands see the triggers: `migration:generate` (with `--check`), `migration:run` and `revert`,
@@ -68,20 +94,51 @@ export function withPgPubSub<T extends DataSource>(dataSource: T, options: WithP
   return dataSource;
 }
 
-/** What the triggers of the database lack, or have too much, against what the DataSource declares. */
-export async function diffTriggers(dataSource: DataSource, runner?: QueryRunner): Promise<SchemaDiff> {
+export interface DiffOptions {
+  /** Channels that store are used, beside those that are declared. */
+  readonly needsStorage?: boolean;
+}
+
+/** What the database lacks, or has too much, against what the DataSource declares: triggers, and where they store. */
+export async function diffTriggers(
+  dataSource: DataSource,
+  { needsStorage = false, keepsRows = false }: DiffOptions & { readonly keepsRows?: boolean } = {},
+  runner?: QueryRunner,
+): Promise<SchemaDiff> {
   const wanted = declaredTriggers(dataSource);
   const own = runner ?? dataSource.createQueryRunner();
   try {
-    return diffSchema(wanted, await readCatalog(own, wanted.flatMap(namesOf)), ownerOf(dataSource));
+    const triggers = diffSchema(wanted, await readCatalog(own, wanted.flatMap(namesOf)), ownerOf(dataSource));
+    const isNeeded = needsStorage || declaresStorage(dataSource);
+    const storage = await findStorageDiff(own, dataSource, { isNeeded, keepsRows });
+    return {
+      ...triggers,
+      after: [...storage.create, ...triggers.after, ...storage.drop],
+      differences: [...storage.differences, ...triggers.differences],
+    };
   } finally {
     if (!runner) await own.release();
   }
 }
 
+/** Rows that wait are dropped by a migration that somebody has read, and by nothing else: not with `keepsRows`. */
+async function findStorageDiff(
+  runner: QueryRunner,
+  dataSource: DataSource,
+  { isNeeded, keepsRows }: { isNeeded: boolean; keepsRows: boolean },
+): Promise<StorageDiff> {
+  const storage = storageOf(dataSource);
+  const owner = ownerOf(dataSource);
+  const catalog = await readStorage(runner, storage.schema);
+  const wanted = isNeeded ? storage : undefined;
+  const diff = diffStorage(wanted, catalog, owner);
+  const isKept = keepsRows && (await holdsRows(runner, obsoleteTables(catalog, wanted, owner)));
+  return isKept ? { ...diff, drop: [] } : diff;
+}
+
 /** Creates, replaces and drops until the database has what is declared. */
-export const synchronizeTriggers = (dataSource: DataSource): Promise<void> =>
-  synchronize(dataSource, async () => undefined);
+export const synchronizeTriggers = (dataSource: DataSource, options: DiffOptions = {}): Promise<void> =>
+  synchronize(dataSource, async () => undefined, options);
 
 const namesOf = (trigger: ResolvedTrigger): string[] => {
   const stem = triggerName(trigger);
@@ -140,12 +197,16 @@ const verbatim = (text: string): Query => ({
 });
 
 /** Several processes may start at once: one after the other. */
-async function synchronize(dataSource: DataSource, buildTables: () => Promise<void>): Promise<void> {
+async function synchronize(
+  dataSource: DataSource,
+  buildTables: () => Promise<void>,
+  options: DiffOptions = {},
+): Promise<void> {
   const runner = dataSource.createQueryRunner();
   const locks = !hasSingleConnection(dataSource); // the tables are built on another connection than the lock's
   try {
     if (locks) await runner.query(lockSchema);
-    const { before, after, checks } = await diffTriggers(dataSource, runner);
+    const { before, after, checks } = await diffTriggers(dataSource, { ...options, keepsRows: true }, runner);
     const then = [...after, ...checks];
     await execute(runner, before);
     if (!locks) await runner.release();

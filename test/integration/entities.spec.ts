@@ -302,16 +302,6 @@ describe('an entity', () => {
     await app.dataSource.getRepository(Author).insert({ name: 'a' });
     expect((await seen.next())[0]).toBe('inserted');
   });
-
-  it('cannot be exactly-once yet, and says so', async () => {
-    @Entity()
-    @NotifyChanges({ delivery: 'exactly-once' })
-    class Stored {
-      @PrimaryGeneratedColumn() id!: number;
-    }
-    const started = start({ dataSource: { entities: [Stored], synchronize: true } });
-    await expect(started).rejects.toMatchObject({ code: 'DELIVERY_UNSUPPORTED' });
-  });
 });
 
 describe('context', () => {

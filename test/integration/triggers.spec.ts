@@ -417,7 +417,7 @@ describe('createNotifyTrigger()', () => {
 it('withPgPubSub() refuses what it does not know', () => {
   const source = new DataSource({ type: 'postgres' });
   expect(() => withPgPubSub(source, { trigers: [] } as never)).toThrow(
-    /known options for withPgPubSub\(\): channels, triggers, owner, got "trigers"/,
+    /known options for withPgPubSub\(\): channels, triggers, owner, schema, got "trigers"/,
   );
   expect(() => withPgPubSub({ type: 'postgres' } as never)).toThrow(
     /expected a DataSource of type "postgres", got an object/,

@@ -1,0 +1,11 @@
+/** A statement and what undoes it; one of them may be nothing. Steps are undone in the reverse order. */
+export interface Step {
+  readonly up?: string;
+  readonly down?: string;
+}
+
+/** How one object differs from its declaration. */
+export interface Difference {
+  readonly kind: 'missing' | 'drifted' | 'disabled' | 'obsolete';
+  readonly object: string;
+}
