@@ -19,7 +19,12 @@ import type { PubSubParts } from './pubsub.parts.js';
 import { HINT_CHANNEL } from './schema/storage.sql.js';
 import { EntityChannels } from './triggers/entity-channels.js';
 import { findDrift, schemaDrifted } from './triggers/schema.verifier.js';
-import { declaredTriggers, synchronizeTriggers } from './triggers/with-pg-pubsub.js';
+import {
+  declaredTriggers,
+  declaresStorage,
+  synchronizeTriggers,
+  type DiffOptions,
+} from './triggers/with-pg-pubsub.js';
 
 /** What `forFeature()` provides: channels to be known by name. */
 export class ChannelFeature {
@@ -71,6 +76,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
       const { listeners, gapHandlers } = await this.explore();
       const chosen = this.chosen(listeners);
       for (const listener of chosen) this.attach(listener);
+      await this.prepareStorage();
       for (const handler of gapHandlers) this.attachGapHandler(handler);
       await this.connect(chosen);
     } catch (error) {
@@ -89,19 +95,26 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   private async prepareEntities(): Promise<void> {
     if (this.areEntitiesPrepared) return;
     this.areEntitiesPrepared = true;
-    const { dataSource, options, registry } = this.parts;
+    const { dataSource, registry } = this.parts;
     if (dataSource.options.type !== 'postgres') return;
     const triggers = declaredTriggers(dataSource);
     if (triggers.length === 0) return;
-    if (options.synchronize) await synchronizeTriggers(dataSource);
-    else await this.verifyTriggers();
+    await this.prepareSchema({});
     registry.useEntities(await EntityChannels.load(dataSource, triggers));
   }
 
-  private async verifyTriggers(): Promise<void> {
+  /** For channels that store, and that the DataSource may know nothing of. */
+  private async prepareStorage(): Promise<void> {
+    const { dataSource, registry } = this.parts;
+    const isUsed = registry.definitions.some(({ delivery }) => delivery === 'exactly-once');
+    if (isUsed && !declaresStorage(dataSource)) await this.prepareSchema({ needsStorage: true });
+  }
+
+  private async prepareSchema(needs: DiffOptions): Promise<void> {
     const { dataSource, options, report } = this.parts;
+    if (options.synchronize) return synchronizeTriggers(dataSource, needs);
     if (options.verifySchema === false) return;
-    const drift = await findDrift(dataSource);
+    const drift = await findDrift(dataSource, needs);
     if (drift.length === 0) return;
     if (options.verifySchema === 'error') throw schemaDrifted(drift);
     report({ type: 'drifted', error: schemaDrifted(drift) });

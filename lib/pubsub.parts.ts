@@ -11,7 +11,7 @@ import { PubSubLogger, type LineLogger } from './observability/pubsub.logger.js'
 import { Publisher } from './publishing/publisher.js';
 import { HINT_CHANNEL } from './schema/storage.sql.js';
 import { NotificationStore } from './store/notification-store.js';
-import { defaultSchema } from './triggers/trigger.resolver.js';
+import { setStorageSchema, storageOf } from './triggers/with-pg-pubsub.js';
 import { TransactionSettings } from './publishing/transaction-settings.js';
 
 /** The parts of one instance, wired. Nothing here runs before `PubSubLifecycle` starts it. */
@@ -72,7 +72,8 @@ export function createParts(
     report,
   });
   const settings = new TransactionSettings(dataSource, options.context);
-  const schema = () => options.schema ?? defaultSchema(dataSource);
+  if (options.schema !== undefined) setStorageSchema(dataSource, options.schema);
+  const schema = () => storageOf(dataSource).schema; // asked once it is connected
   const publisher = new Publisher({
     schema,
     pool: manager,

@@ -58,6 +58,11 @@ export class ChannelRegistry {
     return this.entities?.operationsOf(channel);
   }
 
+  /** All that are known by name. */
+  get definitions(): ChannelDefinition[] {
+    return [...this.byName.values()];
+  }
+
   /** The definition known by this name, if any. */
   find(name: string): ChannelDefinition | undefined {
     return this.byName.get(name);

@@ -47,6 +47,15 @@ export function optionsOf(dataSource: DataSource): WithPgPubSubOptions {
   return (Reflect.get(dataSource, OPTIONS) as WithPgPubSubOptions | undefined) ?? {};
 }
 
+const STORAGE_SCHEMA = Symbol.for('nestjs-pgpubsub:storage-schema');
+
+/** The module's option `schema`. Throws `INVALID_OPTIONS` when {@link withPgPubSub} was given another one. */
+export function setStorageSchema(dataSource: DataSource, schema: string): void {
+  const given = optionsOf(dataSource).schema;
+  if (given !== undefined && given !== schema) throw otherSchema(schema, given);
+  Object.defineProperty(dataSource, STORAGE_SCHEMA, { value: schema, configurable: true });
+}
+
 export function ownerOf(dataSource: DataSource): string {
   const { migrationsTableName = 'migrations' } = dataSource.options;
   return optionsOf(dataSource).owner ?? `${defaultSchema(dataSource)}.${migrationsTableName}`;
@@ -62,7 +71,10 @@ export function storageOf(dataSource: DataSource): Storage {
     .split('.') // as TypeORM takes it
     .toReversed();
   return {
-    schema: optionsOf(dataSource).schema ?? defaultSchema(dataSource),
+    schema:
+      optionsOf(dataSource).schema ??
+      (Reflect.get(dataSource, STORAGE_SCHEMA) as string | undefined) ??
+      defaultSchema(dataSource),
     migrationsSchema,
     migrationsTable,
   };
@@ -249,6 +261,12 @@ function hasSingleConnection(dataSource: DataSource): boolean {
   const { master } = dataSource.driver as { master?: { options?: { max?: number } } };
   return master?.options?.max === 1;
 }
+
+const otherSchema = (option: string, given: string) =>
+  new PgPubSubError(
+    'INVALID_OPTIONS',
+    `expected the option "schema" to be the one of withPgPubSub(), "${given}", got "${option}". Give both the same.`,
+  );
 
 const notPostgres = (type: string) =>
   new PgPubSubError(
