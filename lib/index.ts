@@ -41,6 +41,8 @@ export type { NotificationStream } from './pubsub.service.js';
 export type { InTransactionOptions, TransactionalWork } from './publishing/transaction-settings.js';
 export { createNotificationStorage, dropNotificationStorage } from './triggers/storage-helpers.js';
 export type { NotificationStorageLiterals } from './triggers/storage-helpers.js';
+export type { DeadLetter, PendingNotification, StoredNotifications } from './store/stored-notifications.js';
+export type { StoredFilter } from './store/stored-filter.js';
 export { createNotifyTrigger, dropNotifyTrigger } from './triggers/migration-helpers.js';
 export type { NotifyTriggerLiterals } from './triggers/migration-helpers.js';
 export { NotifyChanges } from './triggers/notify-changes.decorator.js';

@@ -10,6 +10,7 @@ import { Dispatcher } from './dispatch/dispatcher.js';
 import { PubSubLogger, type LineLogger } from './observability/pubsub.logger.js';
 import { Publisher } from './publishing/publisher.js';
 import { HINT_CHANNEL } from './schema/storage.sql.js';
+import { StoredNotifications } from './store/stored-notifications.js';
 import { NotificationStore } from './store/notification-store.js';
 import { setStorageSchema, storageOf } from './triggers/with-pg-pubsub.js';
 import { TransactionSettings } from './publishing/transaction-settings.js';
@@ -24,6 +25,7 @@ export interface PubSubParts {
   readonly settings: TransactionSettings;
   readonly dispatcher: Dispatcher;
   readonly store: NotificationStore;
+  readonly stored: StoredNotifications;
   readonly logger: PubSubLogger;
   readonly report: Report;
   /** Aborted when handlers have had their time to finish. */
@@ -94,6 +96,11 @@ export function createParts(
     signal: shutdown.signal,
     report,
   });
+  const stored = new StoredNotifications({
+    dataSource,
+    storage: () => storageOf(dataSource),
+    nameOf: (channel) => registry.resolve(channel).name,
+  });
   return {
     options,
     dataSource,
@@ -103,6 +110,7 @@ export function createParts(
     settings,
     dispatcher,
     store,
+    stored,
     logger,
     report,
     shutdown,

@@ -10,6 +10,7 @@ import { NotificationIterator } from './dispatch/notification-iterator.js';
 import type { NotifyOptions } from './publishing/publisher.js';
 import type { InTransactionOptions, TransactionalWork } from './publishing/transaction-settings.js';
 import type { PubSubParts } from './pubsub.parts.js';
+import type { StoredNotifications } from './store/stored-notifications.js';
 
 /** `for await (const notification of …)`, ended by `break`, `return()` or `await using`. */
 export type NotificationStream<T> = AsyncIterableIterator<Notification<T>, undefined> & AsyncDisposable;
@@ -94,6 +95,11 @@ export class PubSubService {
   /** Runs the work in a transaction whose table changes notify nobody. */
   withoutTriggers<T>(work: TransactionalWork<T>, options: InTransactionOptions = {}): Promise<T> {
     return this.parts.settings.withoutTriggers(work, options);
+  }
+
+  /** What is stored: to look at, to try again, to throw away. */
+  get stored(): StoredNotifications {
+    return this.parts.stored;
   }
 
   /**
