@@ -123,7 +123,7 @@ function patchSchemaBuilder(dataSource: DataSource): void {
       tables.downQueries = [...queries(before, 'down'), ...tables.downQueries, ...queries(after, 'down')]; // run in reverse
       return tables;
     };
-    builder.build = () => synchronize(dataSource, build);
+    builder.build = () => synchronize(dataSource, (runner) => buildOn(runner, dataSource, builder, build));
     return builder;
   };
 }
@@ -139,34 +139,44 @@ const verbatim = (text: string): Query => ({
   set query(_) {},
 });
 
-/** Several processes may start at once: one after the other. */
-async function synchronize(dataSource: DataSource, buildTables: () => Promise<void>): Promise<void> {
-  const runner = dataSource.createQueryRunner();
-  const locks = !hasSingleConnection(dataSource); // the tables are built on another connection than the lock's
-  try {
-    if (locks) await runner.query(lockSchema);
-    const { before, after, checks } = await diffTriggers(dataSource, runner);
-    const then = [...after, ...checks];
-    await execute(runner, before);
-    if (!locks) await runner.release();
-    await buildTables();
-    if (locks) await execute(runner, then);
-    else await withRunner(dataSource, (own) => execute(own, then));
-  } finally {
-    if (locks) await runner.query(unlockSchema).catch(() => undefined); // a dead connection holds no lock
-    if (!runner.isReleased) await runner.release();
-  }
-}
-
-async function withRunner(
+/**
+ * Several processes may start at once: one after the other. All of it on one connection, which holds the lock: a pool
+ * may have no other.
+ */
+async function synchronize(
   dataSource: DataSource,
-  work: (runner: QueryRunner) => Promise<void>,
+  buildTables: (runner: QueryRunner) => Promise<void>,
 ): Promise<void> {
   const runner = dataSource.createQueryRunner();
   try {
-    await work(runner);
+    await runner.query(lockSchema);
+    const { before, after, checks } = await diffTriggers(dataSource, runner);
+    await execute(runner, before);
+    await buildTables(runner);
+    await execute(runner, [...after, ...checks]);
   } finally {
+    await runner.query(unlockSchema).catch(() => undefined); // a dead connection holds no lock
     await runner.release();
+  }
+}
+
+/** Has TypeORM's schema builder work on this runner, and leave it open: it asks its DataSource for one of its own. */
+async function buildOn(
+  runner: QueryRunner,
+  dataSource: DataSource,
+  builder: SchemaBuilder,
+  build: SchemaBuilder['build'],
+): Promise<void> {
+  const release = runner.release.bind(runner);
+  const view = Object.create(dataSource, { createQueryRunner: { value: () => runner } }) as DataSource;
+  const names = Object.entries(builder).filter(([, value]) => value === dataSource); // `connection` before TypeORM 1
+  for (const [name] of names) Reflect.set(builder, name, view);
+  runner.release = () => Promise.resolve();
+  try {
+    await build();
+  } finally {
+    runner.release = release;
+    for (const [name] of names) Reflect.set(builder, name, dataSource);
   }
 }
 
@@ -181,12 +191,6 @@ async function execute(runner: QueryRunner, steps: readonly Step[]): Promise<voi
     await runner.rollbackTransaction();
     throw error;
   }
-}
-
-/** The pool's own limit, however it was given. */
-function hasSingleConnection(dataSource: DataSource): boolean {
-  const { master } = dataSource.driver as { master?: { options?: { max?: number } } };
-  return master?.options?.max === 1;
 }
 
 const notPostgres = (type: string) =>

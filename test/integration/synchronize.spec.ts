@@ -24,6 +24,7 @@ describe('synchronize', () => {
   it.each([
     ['with the pool of the driver', {}],
     ['with two connections each', { poolSize: 2 }],
+    ['with one connection each', { poolSize: 1 }],
   ])('in four processes at once makes one schema (%s)', async (_, dataSource) => {
     const starting = Array.from({ length: 4 }, () =>
       connect(declared(), { dataSource: { synchronize: true, ...dataSource } }),
