@@ -4,11 +4,11 @@ import { assertChannelName } from '../channels/channel-name.js';
 import { OPERATIONS, type Operation } from '../channels/entity-change.js';
 import { PgPubSubError } from '../common/errors.js';
 import { group, nonEmptyString, parseShape } from '../common/parse.js';
-import { quoteQualified } from '../common/sql-identifier.js';
-import { readColumns } from './catalog.sql.js';
 import { inOrder } from './notify-changes.decorator.js';
 import { commentOf } from './schema-diff.js';
-import { triggerName, type TriggerLiterals } from './trigger.literals.js';
+import { assertColumns, assertSeesAll, type DeclaredTrigger } from './table.check.js';
+import { readCatalogTables } from './trigger.catalog.js';
+import { triggerName } from './trigger.literals.js';
 import {
   checkCondition,
   commentOnFunction,
@@ -95,43 +95,34 @@ const literalsShape = group({
 async function resolveLiterals(
   runner: QueryRunner,
   literals: NotifyTriggerLiterals,
-): Promise<TriggerLiterals> {
+): Promise<DeclaredTrigger> {
   const what = 'createNotifyTrigger()';
   const parsed = parseShape(literalsShape, literals, { code: 'INVALID_TRIGGER', what });
-  const { schema, table, columns, exclude, of } = parsed;
-  const channel = parsed.channel ?? table;
+  const { schema, table, channel = table, level, columns, exclude, of, when } = parsed;
   assertChannelName(channel);
-  const existing = (await runner.query(readColumns, [quoteQualified(schema, table)])) as TableColumn[]; // its rows
-  const names = existing.map(({ name }) => name);
-  if (names.length === 0) throw notThere(what, 'a table that exists', `"${schema}"."${table}"`);
-  const unknown = [...(columns ?? []), ...exclude, ...of, ...(parsed.primaryKey ?? [])].find(
-    (name) => !names.includes(name),
-  );
-  if (unknown !== undefined)
-    throw notThere(what, `columns of "${table}" (${names.join(', ')})`, `"${unknown}"`);
-  return {
-    schema,
-    table,
-    channel,
-    on: inOrder(parsed.on),
-    level: parsed.level,
+  const found = (await readCatalogTables(runner, [{ schema, table }]))({ schema, table });
+  if (found === undefined) throw notThere(what, `"${schema}"."${table}"`);
+  const primaryKey = parsed.primaryKey ?? found.primary_key;
+  const on = inOrder(parsed.on);
+  const place = { what, schema, table, channel };
+  const trigger = {
+    ...place,
+    on,
+    level,
     delivery: 'broadcast',
     columns,
     exclude,
     of,
-    when: parsed.when,
-    primaryKey:
-      parsed.primaryKey ?? existing.filter((column) => column.key_position !== null).map(({ name }) => name),
-  };
+    when,
+    primaryKey,
+  } as const;
+  assertColumns(trigger, found);
+  assertSeesAll(trigger, found);
+  return trigger;
 }
 
-interface TableColumn {
-  readonly name: string;
-  readonly key_position: number | null;
-}
-
-const notThere = (what: string, expected: string, got: string) =>
+const notThere = (what: string, got: string) =>
   new PgPubSubError(
     'INVALID_TRIGGER',
-    `${what}: expected ${expected}, got ${got}. Names are those of the database, and exact.`,
+    `${what}: expected a table that exists, got ${got}. Names are those of the database, and exact.`,
   );

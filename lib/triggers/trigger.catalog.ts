@@ -1,5 +1,6 @@
 import type { QueryRunner } from 'typeorm';
-import { currentSearchPath, readFunctions, readTriggers, setSearchPath } from './catalog.sql.js';
+import { quoteQualified } from '../common/sql-identifier.js';
+import { currentSearchPath, readFunctions, readTables, readTriggers, setSearchPath } from './catalog.sql.js';
 
 export interface CatalogTrigger {
   readonly schema: string;
@@ -53,6 +54,35 @@ export async function readCatalog(runner: QueryRunner, names: readonly string[])
     if (isOurs) await runner.rollbackTransaction();
   }
 }
+
+/** Where a table stands. */
+export interface TablePlace {
+  readonly schema: string;
+  readonly table: string;
+}
+
+/** A table as it is. */
+export interface CatalogTable {
+  /** Quoted, with its schema. */
+  readonly name: string;
+  readonly partitioned: boolean;
+  /** Of another table. */
+  readonly partition: boolean;
+  readonly columns: readonly string[];
+  readonly primary_key: readonly string[];
+}
+
+/** Those of the tables that are there, by their places. */
+export async function readCatalogTables(
+  runner: QueryRunner,
+  places: readonly TablePlace[],
+): Promise<(place: TablePlace) => CatalogTable | undefined> {
+  const names = new Set(places.map(nameOf));
+  const tables = await rowsOf<CatalogTable>(runner, readTables, [[...names]]);
+  return (place) => tables.find(({ name }) => name === nameOf(place));
+}
+
+const nameOf = ({ schema, table }: TablePlace): string => quoteQualified(schema, table);
 
 /** Rows as their statement says: a driver declares them `any`. */
 const rowsOf = async <Row>(runner: QueryRunner, sql: string, parameters: unknown[] = []): Promise<Row[]> =>

@@ -7,6 +7,7 @@ import { retryOverrideShape } from '../common/options.resolver.js';
 import { milliseconds, nonEmptyString, parseShape, group } from '../common/parse.js';
 import { OPERATIONS } from '../channels/entity-change.js';
 import { declarationsOf, inOrder, type NotifyChangesOptions } from './notify-changes.decorator.js';
+import type { DeclaredTrigger } from './table.check.js';
 import type { TriggerLiterals } from './trigger.literals.js';
 import { DOLLAR_TAG } from './trigger.sql.js';
 
@@ -23,7 +24,7 @@ export type TriggerDeclaration = NotifyChangesOptions &
   );
 
 /** A declaration, resolved against the metadata of its DataSource. */
-export interface ResolvedTrigger extends TriggerLiterals {
+export interface ResolvedTrigger extends DeclaredTrigger {
   /** The class that was decorated, or the entity that was named; `undefined` for bare tables. */
   readonly target: unknown;
   /** The definition given as `channel`, if it was one. */
@@ -112,7 +113,7 @@ function fromList(dataSource: DataSource, declaration: TriggerDeclaration): Reso
     table,
     primaryKey: primaryKey ?? [],
     hidden: [],
-    columnOf: (name) => name, // the database knows better
+    columnOf: (name) => name, // compared with the catalog, once the table is there
     target: undefined,
     condition: undefined,
   });
@@ -161,6 +162,7 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Res
   if (delivery !== 'broadcast') throw storedUnsupported(what);
   const columns = parsed.columns?.flatMap(place.columnOf);
   return {
+    what,
     schema: place.schema,
     table: place.table,
     channel,

@@ -6,7 +6,8 @@ import { anyObject, group, nonEmptyString, parseShape } from '../common/parse.js
 import { quoteIdentifier } from '../common/sql-identifier.js';
 import { lockSchema, unlockSchema } from './catalog.sql.js';
 import { diffSchema, type Check, type SchemaDiff, type Step } from './schema-diff.js';
-import { readCatalog } from './trigger.catalog.js';
+import { assertColumns, assertSeesAll } from './table.check.js';
+import { readCatalog, readCatalogTables } from './trigger.catalog.js';
 import { triggerName } from './trigger.literals.js';
 import {
   defaultSchema,
@@ -73,9 +74,21 @@ export async function diffTriggers(dataSource: DataSource, runner?: QueryRunner)
   const wanted = declaredTriggers(dataSource);
   const own = runner ?? dataSource.createQueryRunner();
   try {
+    await assertFit(own, wanted);
     return diffSchema(wanted, await readCatalog(own, wanted.flatMap(namesOf)), ownerOf(dataSource));
   } finally {
     if (!runner) await own.release();
+  }
+}
+
+/** Throws for what does not fit the tables as they are; those of entities may be about to change. */
+async function assertFit(runner: QueryRunner, wanted: readonly ResolvedTrigger[]): Promise<void> {
+  const find = await readCatalogTables(runner, wanted);
+  for (const trigger of wanted) {
+    const found = find(trigger);
+    if (found === undefined) continue;
+    assertSeesAll(trigger, found);
+    if (trigger.target === undefined) assertColumns(trigger, found);
   }
 }
 

@@ -306,19 +306,6 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
     ]);
   }); // prettier-ignore
 
-  it('notify changes in partitions once', async () => {
-    await database.query(`create table event (id int, kind text, primary key (id, kind)) partition by list (kind)`);
-    await database.query(`create table event_a partition of event for values in ('a'); create table event_b partition of event for values in ('b')`);
-    const source = await start([], { triggers: [{ table: 'event', primaryKey: ['id', 'kind'], ...levels }] });
-    const sent = await listen(database, 'event');
-    await source.query(`insert into event values (1, 'a'), (2, 'b')`);
-    await source.query(`delete from event where id = 2`);
-    expect((await sent.end()).map(({ operation, table, old, new: row }) => [operation, table, (row ?? old)?.['id']])).toEqual([
-      ['insert', 'event', 1], ['insert', 'event', 2], ['delete', 'event', 2],
-    ]);
-    expect((await diffTriggers(source)).differences).toEqual([]);
-  }); // prettier-ignore
-
   it('stay silent where they are disabled for a transaction, and carry its context', async () => {
     @Entity()
     @NotifyChanges({ ...levels })
