@@ -118,7 +118,8 @@ function statement(trigger: TriggerLiterals, operation: Operation): string {
 
 /**
  * The rows as "old" and "new". Those of an update are paired by their position: the transition tables list them in
- * the order in which they were changed, and a primary key may be among what has changed.
+ * the order in which they were changed, and a primary key may be among what has changed. Without the inner select,
+ * PostgreSQL would take dropped columns of the table for those behind them.
  */
 function changedRows({ when }: TriggerLiterals, operation: Operation): string {
   const nothing = (rows: string, alias: string) =>
@@ -126,7 +127,7 @@ function changedRows({ when }: TriggerLiterals, operation: Operation): string {
   if (operation === 'insert') return `new_rows as new${nothing('new_rows', 'old')}`;
   if (operation === 'delete') return `old_rows as old${nothing('old_rows', 'new')}`;
   const numbered = (rows: string) =>
-    `(select row_number() over () as pgpubsub_position, pgpubsub_row from ${rows} as pgpubsub_row)`;
+    `(select row_number() over () as pgpubsub_position, pgpubsub_row from (select * from ${rows}) as pgpubsub_row)`;
   return `${numbered('old_rows')} as before join ${numbered('new_rows')} as after using (pgpubsub_position)
         cross join lateral (select (before.pgpubsub_row).*) as old
         cross join lateral (select (after.pgpubsub_row).*) as new`;

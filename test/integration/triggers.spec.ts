@@ -306,6 +306,27 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
     ]);
   }); // prettier-ignore
 
+  it('read tables that have lost columns', async () => {
+    @Entity()
+    @NotifyChanges({ of: ['name'], when: `coalesce(NEW.name, OLD.name) <> 'z'`, ...levels })
+    @NotifyChanges({ channel: 'all', ...levels })
+    class Author {
+      @PrimaryGeneratedColumn() id!: number;
+      @Column('text') gone!: string;
+      @Column('text') name!: string;
+    }
+    const source = await start([Author]);
+    await source.query(`alter table author drop column gone`);
+    const [named, all] = [await listen(database, 'author'), await listen(database, 'all')];
+    await source.query(`insert into author (name) values ('a')`);
+    await source.query(`update author set name = 'b'`);
+    await source.query(`delete from author`);
+    const [a, b] = [{ id: 1, name: 'a' }, { id: 1, name: 'b' }]; // prettier-ignore
+    const expected = [[null, a], [a, b], [b, null]]; // prettier-ignore
+    expect((await named.end()).map(({ old, new: row }) => [old, row])).toEqual(expected);
+    expect((await all.end()).map(({ old, new: row }) => [old, row])).toEqual(expected);
+  });
+
   it('stay silent where they are disabled for a transaction, and carry its context', async () => {
     @Entity()
     @NotifyChanges({ ...levels })
