@@ -5,12 +5,11 @@ import { OPERATIONS, type Operation } from '../channels/entity-change.js';
 import { PgPubSubError } from '../common/errors.js';
 import { group, nonEmptyString, parseShape } from '../common/parse.js';
 import { inOrder } from './notify-changes.decorator.js';
-import { commentOf } from './schema-diff.js';
+import { commentOf, conditionStep } from './schema-diff.js';
 import { assertColumns, assertSeesAll, type DeclaredTrigger } from './table.check.js';
 import { readCatalogTables } from './trigger.catalog.js';
 import { triggerName } from './trigger.literals.js';
 import {
-  checkCondition,
   commentOnFunction,
   commentOnTrigger,
   createFunction,
@@ -18,7 +17,7 @@ import {
   dropFunctionAndTriggers,
   variantsOf,
 } from './trigger.sql.js';
-import { ownerOf } from './with-pg-pubsub.js';
+import { executeStep, ownerOf } from './with-pg-pubsub.js';
 
 /** A trigger in the words of the database: a migration must not change when the entity does. */
 export interface NotifyTriggerLiterals {
@@ -54,7 +53,7 @@ export async function createNotifyTrigger(
   const trigger = await resolveLiterals(runner, literals);
   const { schema, table, when } = trigger;
   const comment = commentOf(literals.owner ?? ownerOf(runner.manager.connection));
-  if (when !== undefined) await runner.query(checkCondition({ ...trigger, when }));
+  if (when !== undefined) await executeStep(runner, conditionStep({ ...trigger, when }));
   await runner.query(createFunction(trigger));
   await runner.query(commentOnFunction(schema, triggerName(trigger), comment));
   for (const variant of variantsOf(trigger)) {

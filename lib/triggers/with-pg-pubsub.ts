@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { ChannelDefinition } from '../channels/channel.definition.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { anyObject, group, nonEmptyString, parseShape } from '../common/parse.js';
+import { isRefusal } from '../common/refusal.js';
 import { quoteIdentifier } from '../common/sql-identifier.js';
 import { lockSchema, unlockSchema } from './catalog.sql.js';
 import { diffSchema, type Check, type SchemaDiff, type Step } from './schema-diff.js';
@@ -46,6 +47,8 @@ export function ownerOf(dataSource: DataSource): string {
   return optionsOf(dataSource).owner ?? `${defaultSchema(dataSource)}.${migrationsTableName}`;
 }
 
+export const isWrapped = (dataSource: DataSource): boolean => Reflect.has(dataSource, OPTIONS);
+
 export const declaredTriggers = (dataSource: DataSource): ResolvedTrigger[] =>
   resolveTriggers(dataSource, optionsOf(dataSource).triggers ?? []);
 
@@ -63,9 +66,9 @@ export function withPgPubSub<T extends DataSource>(dataSource: T, options: WithP
   if (dataSource.options?.type !== 'postgres')
     throw notPostgres(describeValue(dataSource.options?.type ?? dataSource));
   parseShape(wrapShape, options, { code: 'INVALID_TRIGGER', what: 'withPgPubSub()' });
-  const isWrapped = Reflect.has(dataSource, OPTIONS);
+  const isPatched = isWrapped(dataSource);
   Object.defineProperty(dataSource, OPTIONS, { value: options, configurable: true });
-  if (!isWrapped) patchSchemaBuilder(dataSource);
+  if (!isPatched) patchSchemaBuilder(dataSource);
   return dataSource;
 }
 
@@ -141,7 +144,7 @@ function patchSchemaBuilder(dataSource: DataSource): void {
   };
 }
 
-const queries = (steps: readonly Step[], direction: keyof Step): Query[] =>
+const queries = (steps: readonly Step[], direction: 'up' | 'down'): Query[] =>
   steps.flatMap((step) => (step[direction] === undefined ? [] : [verbatim(step[direction])]));
 
 /** `migration:generate --pretty` rewrites statements in place; ours it would break, functions above all. */
@@ -194,15 +197,23 @@ async function buildOn(
 }
 
 async function execute(runner: QueryRunner, steps: readonly Step[]): Promise<void> {
-  const statements = queries(steps, 'up');
-  if (statements.length === 0) return;
+  if (steps.length === 0) return;
   await runner.startTransaction();
   try {
-    for (const { query } of statements) await runner.query(query);
+    for (const step of steps) await executeStep(runner, step);
     await runner.commitTransaction();
   } catch (error) {
     await runner.rollbackTransaction();
     throw error;
+  }
+}
+
+/** Throws what the error of the server means, where it is known. */
+export async function executeStep(runner: QueryRunner, { up, refused }: Step): Promise<void> {
+  try {
+    if (up !== undefined) await runner.query(up);
+  } catch (error) {
+    throw refused !== undefined && isRefusal(error) ? refused(error) : error;
   }
 }
 
