@@ -177,6 +177,36 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
     ]);
   });
 
+  it('never break the write of a row that is too large for JSON', async () => {
+    @Entity()
+    @NotifyChanges({ of: ['name'], ...levels })
+    class Author {
+      @PrimaryColumn({ name: `the 'Id` }) id!: number;
+      @Column('text', { nullable: true }) name!: string;
+      @Column('bytea', { nullable: true }) photo!: Buffer;
+    }
+    const source = await start([Author]);
+    const sent = await listen(database, 'author');
+    const huge = `convert_to(repeat('x', 540000000), 'UTF8')`; // 1.1 GB of JSON, and 6 MB as it is stored
+    await source.query(`insert into author values (1, 'large', ${huge}), (2, 'small', null)`);
+    if (level === 'row') await source.query(`update author set name = name || '!'`); // it takes seconds
+    await source.query(`delete from author`);
+
+    const one = { [`the 'Id`]: 1 };
+    const two = { [`the 'Id`]: 2 };
+    const rows = (await sent.end()).map(({ operation, old, new: row, truncated }) => [operation, old, row, truncated]);
+    const each = [
+      ['insert', null, one, true],
+      ['insert', null, { ...two, name: 'small', photo: null }, undefined],
+      ['update', one, one, true],
+      ['update', { ...two, name: 'small', photo: null }, { ...two, name: 'small!', photo: null }, undefined],
+      ['delete', one, null, true],
+      ['delete', { ...two, name: 'small!', photo: null }, null, undefined],
+    ];
+    const perStatement = ['insert', 'delete'].map((operation) => [operation, null, null, true]);
+    expect(rows).toEqual(level === 'row' ? each : perStatement);
+  }, 120_000); // prettier-ignore
+
   it('take names that need quoting, other schemas, and columns named like the words of the function', async () => {
     @Entity({ name: `Weird täble`, schema: 'Other Schema' })
     @NotifyChanges({
