@@ -38,9 +38,12 @@ export class ChannelWorker {
   private readonly count: DrainCount = { handled: 0, failed: 0 };
   private timer: NodeJS.Timeout | undefined;
   private loops = 0;
+  /** Of these loops, those whose handlers run. */
+  private handling = 0;
   private isWoken = false;
   private isPaused = false;
   private isStopped = false;
+  private isAbandoned = false;
   private lastDueQuery = 0;
   private failures = 0;
 
@@ -52,11 +55,14 @@ export class ChannelWorker {
     return this.options.scope.channel;
   }
 
-  /** There may be something to do. Hints that arrive during a claim cause one more round, not one each. */
+  /**
+   * There may be something to do. Hints that arrive during a claim cause one more round, not one each; those that arrive
+   * while handlers run, which may take long, are followed at once.
+   */
   wake(): void {
     if (this.isPaused || this.isStopped) return;
     this.isWoken = true;
-    if (this.loops === 0) this.startLoop();
+    if (this.loops === this.handling && this.loops < this.options.slots.share) this.startLoop();
   }
 
   pause(): void {
@@ -87,6 +93,7 @@ export class ChannelWorker {
 
   /** Gives up the claims that still run: the server undoes them, others can claim their rows. */
   async abandon(): Promise<void> {
+    this.isAbandoned = true;
     await Promise.all(
       [...this.sessions].map((session) => session.destroy(new Error('the application closes'))),
     );
@@ -119,7 +126,7 @@ export class ChannelWorker {
       this.failures = 0;
     } catch (error) {
       this.failures++;
-      this.options.report({ type: 'claim-failed', channel: this.channel, error });
+      if (!this.isAbandoned) this.options.report({ type: 'claim-failed', channel: this.channel, error });
       nextInMs = Math.min(1_000, 50 * 2 ** Math.min(this.failures, 10));
     }
     this.loops--;
@@ -156,7 +163,7 @@ export class ChannelWorker {
     const { scope } = this.options;
     this.isWoken = false;
     const began = performance.now();
-    const cursor = this.pace.nextCursor(began);
+    const cursor = scope.ordered ? undefined : this.pace.nextCursor(began); // of a key, the next may stand before it
     const wanted = this.pace.size;
     const rows = await session.claim(beginClaim(scope, wanted, cursor));
     this.pace.claimed(rows, wanted, cursor, performance.now() - began);
@@ -165,6 +172,21 @@ export class ChannelWorker {
       return cursor !== undefined || this.isWoken;
     }
     if (rows.length === wanted && this.loops < this.options.slots.share) this.startLoop();
+    this.handling++;
+    try {
+      return (
+        (await this.handleClaim(session, rows)) ||
+        rows.length === wanted ||
+        cursor !== undefined ||
+        this.isWoken
+      );
+    } finally {
+      this.handling--;
+    }
+  }
+
+  /** Is there certainly more? */
+  private async handleClaim(session: ClaimSession, rows: readonly StoredRow[]): Promise<boolean> {
     const suspects = await session.findSuspects(rows);
     const isSuspect = ({ id, deaths }: StoredRow) => deaths > 0 || suspects.has(id);
     const alone = rows.filter(isSuspect);
@@ -174,14 +196,7 @@ export class ChannelWorker {
     );
     for (const row of alone) if (!this.isEnding) await this.handleAlone(session, row, suspects.has(row.id));
     const isLeftOver = outcomes.length < rows.length - alone.length;
-    return (
-      rows.length === wanted ||
-      cursor !== undefined ||
-      isLeftOver ||
-      alone.length > 0 ||
-      scope.ordered ||
-      this.isWoken
-    );
+    return isLeftOver || alone.length > 0 || this.options.scope.ordered;
   }
 
   private async handle(session: ClaimSession, rows: readonly StoredRow[]): Promise<readonly RowOutcome[]> {
