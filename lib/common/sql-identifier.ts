@@ -13,3 +13,13 @@ export function quoteLiteral(text: string): string {
 /** An array of texts, for places that take no parameters. */
 export const quoteTextArray = (texts: readonly string[]): string =>
   `array[${texts.map(quoteLiteral).join(', ')}]::text[]`;
+
+/** Ends the bodies of functions; nothing a declaration says may contain it. */
+export const DOLLAR_TAG = '$pgpubsub$';
+
+/** The body of a function. A name in it may contain the tag: then with another one. */
+export function dollarQuoted(text: string): string {
+  let tag = DOLLAR_TAG;
+  for (let n = 1; text.includes(tag); n++) tag = `$pgpubsub${n}$`;
+  return tag + text + tag;
+}

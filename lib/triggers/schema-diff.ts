@@ -1,10 +1,13 @@
 import type { Operation } from '../channels/entity-change.js';
-import { PgPubSubError } from '../common/errors.js';
-import { functionBody } from './trigger-function.sql.js';
+import { PgPubSubError, messageOf } from '../common/errors.js';
+import { commentOf, ownerIn } from '../schema/owner.js';
+import type { Difference, Step } from '../schema/step.js';
 import type { Catalog, CatalogFunction, CatalogTrigger } from './trigger.catalog.js';
+import type { DeclaredTrigger } from './table.check.js';
 import { triggerName, type TriggerLiterals } from './trigger.literals.js';
 import {
   FUNCTION_SETTINGS,
+  bodyOf,
   checkCondition,
   commentOnFunction,
   commentOnTrigger,
@@ -14,24 +17,13 @@ import {
   dropTrigger,
   toggleTrigger,
   variantsOf,
+  type TriggerCondition,
   type TriggerVariant,
 } from './trigger.sql.js';
-
-/** A statement and what undoes it; one of them may be nothing. */
-export interface Step {
-  readonly up?: string;
-  readonly down?: string;
-}
 
 /** Fails when the condition of a trigger that stays does not fit its table any more. */
 export interface Check extends Step {
   readonly table: string;
-}
-
-/** How one object differs from its declaration. */
-export interface Difference {
-  readonly kind: 'missing' | 'drifted' | 'disabled' | 'obsolete';
-  readonly object: string;
 }
 
 export interface SchemaDiff {
@@ -44,21 +36,13 @@ export interface SchemaDiff {
   readonly differences: readonly Difference[];
 }
 
-const COMMENT = 'pgpubsub:';
-
-/** Whose an object is: only the owner's DataSource changes or drops it. */
-export const commentOf = (owner: string): string => `${COMMENT}${owner}`;
-
-const ownerIn = (comment: string | null | undefined): string | undefined =>
-  comment?.startsWith(COMMENT) ? comment.slice(COMMENT.length) : undefined;
-
 /**
  * Compares declarations with the catalog, object by object and by what they are, not by a mark of ours: what was
  * changed by hand is found. What carries the owner's comment and is not declared any more is dropped. What another owner
  * has is used when it is what is declared, and never changed.
  */
 export function diffSchema(
-  wanted: readonly TriggerLiterals[],
+  wanted: readonly DeclaredTrigger[],
   { triggers, functions }: Catalog,
   owner: string,
 ): SchemaDiff {
@@ -83,10 +67,7 @@ export function diffSchema(
     } else if (trigger.when !== undefined) {
       // replaced by itself: other sessions have compiled it for the types that columns had
       const recompile = { table: trigger.table, up: createFunction(trigger) };
-      checks.push(
-        { table: trigger.table, up: checkCondition({ ...trigger, when: trigger.when }) },
-        recompile,
-      );
+      checks.push({ table: trigger.table, ...conditionStep({ ...trigger, when: trigger.when }) }, recompile);
     }
     for (const variant of variantsOf(trigger)) {
       const existing = take(leftTriggers, triggerKey(trigger.schema, trigger.table, variant.name));
@@ -136,7 +117,7 @@ function isSameFunction(found: CatalogFunction, trigger: TriggerLiterals, owner:
   );
   return (
     found.plain &&
-    found.body === functionBody(trigger) &&
+    found.body === bodyOf(trigger) &&
     found.comment === commentOf(owner) &&
     settings.every((setting) => found_.includes(setting)) &&
     found_.length === settings.length
@@ -144,15 +125,24 @@ function isSameFunction(found: CatalogFunction, trigger: TriggerLiterals, owner:
 }
 
 /** Created anew, or replaced; `down` restores what was there, to the letter. */
-function functionSteps(trigger: TriggerLiterals, found: CatalogFunction | undefined, owner: string): Step[] {
+function functionSteps(trigger: DeclaredTrigger, found: CatalogFunction | undefined, owner: string): Step[] {
   const name = triggerName(trigger);
   const { schema, when } = trigger;
-  const steps: Step[] = when === undefined ? [] : [{ up: checkCondition({ ...trigger, when }) }];
+  const steps: Step[] = when === undefined ? [] : [conditionStep({ ...trigger, when })];
   if (found) steps.push({ down: commentOnFunction(schema, name, found.comment) });
   steps.push({ up: createFunction(trigger), down: found ? found.definition : dropFunction(schema, name) });
   steps.push({ up: commentOnFunction(schema, name, commentOf(owner)) });
   return steps;
 }
+
+export const conditionStep = (trigger: TriggerCondition): Step => ({
+  up: checkCondition(trigger),
+  refused: conditionRefused,
+});
+
+/** The server's error has the sentence already, see {@link checkCondition}. */
+const conditionRefused = (cause: unknown): PgPubSubError =>
+  new PgPubSubError('INVALID_TRIGGER', `${messageOf(cause)}. Correct the declaration.`, { cause });
 
 function createTriggerSteps(trigger: TriggerLiterals, variant: TriggerVariant, owner: string): Step[] {
   const { schema, table } = trigger;

@@ -1,5 +1,7 @@
 import type { QueryRunner } from 'typeorm';
-import { currentSearchPath, readFunctions, readTriggers, setSearchPath } from './catalog.sql.js';
+import { quoteQualified } from '../common/sql-identifier.js';
+import { rowsOf, withoutSearchPath } from '../schema/catalog-session.js';
+import { readFunctions, readTables, readTriggers } from './catalog.sql.js';
 
 export interface CatalogTrigger {
   readonly schema: string;
@@ -36,24 +38,37 @@ export interface Catalog {
 }
 
 /** What the database has of us, and what stands where ours would be (`names`). */
-export async function readCatalog(runner: QueryRunner, names: readonly string[]): Promise<Catalog> {
-  // For the transaction only: behind a transaction pooler, the session is the next client's.
-  const isOurs = !runner.isTransactionActive;
-  if (isOurs) await runner.startTransaction();
-  try {
-    const [before] = await rowsOf<{ path: string }>(runner, currentSearchPath);
-    await runner.query(setSearchPath, ['']); // else definitions name what is visible without its schema
-    const catalog = {
-      triggers: await rowsOf<CatalogTrigger>(runner, readTriggers, [names]),
-      functions: await rowsOf<CatalogFunction>(runner, readFunctions, [names]),
-    };
-    await runner.query(setSearchPath, [before?.path ?? '']);
-    return catalog;
-  } finally {
-    if (isOurs) await runner.rollbackTransaction();
-  }
+export const readCatalog = (runner: QueryRunner, names: readonly string[]): Promise<Catalog> =>
+  withoutSearchPath(runner, async () => ({
+    triggers: await rowsOf<CatalogTrigger>(runner, readTriggers, [names]),
+    functions: await rowsOf<CatalogFunction>(runner, readFunctions, [names]),
+  }));
+
+/** Where a table stands. */
+export interface TablePlace {
+  readonly schema: string;
+  readonly table: string;
 }
 
-/** Rows as their statement says: a driver declares them `any`. */
-const rowsOf = async <Row>(runner: QueryRunner, sql: string, parameters: unknown[] = []): Promise<Row[]> =>
-  (await runner.query(sql, parameters)) as Row[];
+/** A table as it is. */
+export interface CatalogTable {
+  /** Quoted, with its schema. */
+  readonly name: string;
+  readonly partitioned: boolean;
+  /** Of another table. */
+  readonly partition: boolean;
+  readonly columns: readonly string[];
+  readonly primary_key: readonly string[];
+}
+
+/** Those of the tables that are there, by their places. */
+export async function readCatalogTables(
+  runner: QueryRunner,
+  places: readonly TablePlace[],
+): Promise<(place: TablePlace) => CatalogTable | undefined> {
+  const names = new Set(places.map(nameOf));
+  const tables = await rowsOf<CatalogTable>(runner, readTables, [[...names]]);
+  return (place) => tables.find(({ name }) => name === nameOf(place));
+}
+
+const nameOf = ({ schema, table }: TablePlace): string => quoteQualified(schema, table);

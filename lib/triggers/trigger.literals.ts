@@ -19,6 +19,12 @@ export interface TriggerLiterals {
   /** Updates count only when one of these changed; empty: when any did. */
   readonly of: readonly string[];
   readonly when: string | undefined;
+  /** Exactly-once: is the primary key the notification's key? */
+  readonly ordered: boolean;
+  /** Exactly-once: does storing wake the processes that listen? */
+  readonly wake: 'notify' | 'poll';
+  /** Exactly-once: where notifications are stored. */
+  readonly storageSchema: string;
   /** What is left of a row that is too large for a notification. */
   readonly primaryKey: readonly string[];
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'typeorm';
 import * as v from 'valibot';
 import { assertChannelName } from '../channels/channel-name.js';
@@ -5,10 +6,10 @@ import { ChannelDefinition, DELIVERIES } from '../channels/channel.definition.js
 import { PgPubSubError } from '../common/errors.js';
 import { retryOverrideShape } from '../common/options.resolver.js';
 import { milliseconds, nonEmptyString, parseShape, group } from '../common/parse.js';
+import { DOLLAR_TAG } from '../common/sql-identifier.js';
 import { OPERATIONS } from '../channels/entity-change.js';
 import { declarationsOf, inOrder, type NotifyChangesOptions } from './notify-changes.decorator.js';
-import type { TriggerLiterals } from './trigger.literals.js';
-import { DOLLAR_TAG } from './trigger.sql.js';
+import type { DeclaredTrigger } from './table.check.js';
 
 /** A trigger for what has no class to decorate: an EntitySchema, or a table such as a join table. */
 export type TriggerDeclaration = NotifyChangesOptions &
@@ -23,7 +24,7 @@ export type TriggerDeclaration = NotifyChangesOptions &
   );
 
 /** A declaration, resolved against the metadata of its DataSource. */
-export interface ResolvedTrigger extends TriggerLiterals {
+export interface ResolvedTrigger extends DeclaredTrigger {
   /** The class that was decorated, or the entity that was named; `undefined` for bare tables. */
   readonly target: unknown;
   /** The definition given as `channel`, if it was one. */
@@ -54,6 +55,9 @@ const optionsShape = group({
   pollIntervalMs: v.optional(milliseconds(1)),
 });
 
+/** What one declaration says for itself. */
+type Declared = Omit<ResolvedTrigger, 'storageSchema'>;
+
 /**
  * The triggers a DataSource declares: decorators of its entities, and the list given to `withPgPubSub()`. Throws
  * `INVALID_TRIGGER` with the name of the entity for whatever cannot be meant.
@@ -61,25 +65,26 @@ const optionsShape = group({
 export function resolveTriggers(
   dataSource: DataSource,
   declared: readonly TriggerDeclaration[],
+  storageSchema: string,
 ): ResolvedTrigger[] {
   const triggers = [
     ...dataSource.entityMetadatas.flatMap((metadata) => decorated(dataSource, metadata)),
     ...declared.map((declaration) => fromList(dataSource, declaration)),
   ];
-  const seen = new Map<string, ResolvedTrigger>();
+  const seen = new Map<string, Declared>();
   for (const trigger of triggers) {
     const key = JSON.stringify([trigger.schema, trigger.table, trigger.channel]);
     if (seen.has(key)) throw twice(trigger);
     seen.set(key, trigger);
   }
-  return triggers;
+  return triggers.map((trigger) => ({ ...trigger, storageSchema }));
 }
 
 /**
  * Declarations of the class and of the classes it extends, unless those are entities of the same table themselves. Not
  * all of `inheritanceTree`: with single table inheritance a parent's has its children, too.
  */
-function decorated(dataSource: DataSource, metadata: EntityMetadata): ResolvedTrigger[] {
+function decorated(dataSource: DataSource, metadata: EntityMetadata): Declared[] {
   const { target, tablePath } = metadata;
   const parents = dataSource.entityMetadatas.filter(
     (other) => other !== metadata && other.tablePath === tablePath && isKindOf(target, other.target),
@@ -96,7 +101,7 @@ const isKindOf = (target: unknown, ancestor: unknown): boolean =>
   typeof ancestor === 'function' &&
   (target === ancestor || target.prototype instanceof ancestor);
 
-function fromList(dataSource: DataSource, declaration: TriggerDeclaration): ResolvedTrigger {
+function fromList(dataSource: DataSource, declaration: TriggerDeclaration): Declared {
   if ('entity' in declaration) {
     const { entity, ...options } = declaration;
     return ofEntity(dataSource, dataSource.getMetadata(entity), options);
@@ -112,17 +117,13 @@ function fromList(dataSource: DataSource, declaration: TriggerDeclaration): Reso
     table,
     primaryKey: primaryKey ?? [],
     hidden: [],
-    columnOf: (name) => name, // the database knows better
+    columnOf: (name) => name, // compared with the catalog, once the table is there
     target: undefined,
     condition: undefined,
   });
 }
 
-function ofEntity(
-  dataSource: DataSource,
-  metadata: EntityMetadata,
-  options: NotifyChangesOptions,
-): ResolvedTrigger {
+function ofEntity(dataSource: DataSource, metadata: EntityMetadata, options: NotifyChangesOptions): Declared {
   const what = `@NotifyChanges() on ${metadata.name}`;
   if (metadata.tableType === 'view')
     throw invalid(
@@ -151,22 +152,28 @@ interface Place {
   readonly condition: string | undefined;
 }
 
-function resolve(what: string, options: NotifyChangesOptions, place: Place): ResolvedTrigger {
+function resolve(what: string, options: NotifyChangesOptions, place: Place): Declared {
   const parsed = parseShape(optionsShape, options, { code: 'INVALID_TRIGGER', what });
   const definition = parsed.channel instanceof ChannelDefinition ? parsed.channel : undefined;
   const channel = definition?.name ?? (typeof parsed.channel === 'string' ? parsed.channel : place.table);
   assertChannelName(channel);
   if (parsed.when?.includes(DOLLAR_TAG)) throw invalid(what, `"when" without ${DOLLAR_TAG}`, 'it');
   const delivery = parsed.delivery ?? definition?.delivery ?? 'broadcast';
-  if (delivery !== 'broadcast') throw storedUnsupported(what);
+  const ordered = parsed.ordered ?? definition?.ordered ?? false;
+  assertSameChannel(what, options, definition);
+  if (delivery === 'exactly-once' && ordered && place.primaryKey.length === 0)
+    throw invalid(what, 'a primary key, because the channel is ordered', 'none');
   const columns = parsed.columns?.flatMap(place.columnOf);
   return {
+    what,
     schema: place.schema,
     table: place.table,
     channel,
     on: inOrder(typeof parsed.on === 'string' ? [parsed.on] : parsed.on),
     level: parsed.level,
     delivery,
+    ordered,
+    wake: parsed.wake ?? definition?.wake ?? 'notify',
     columns,
     exclude: place.hidden,
     of: parsed.of.flatMap(place.columnOf),
@@ -179,6 +186,27 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Res
     definition,
     options,
   };
+}
+
+/** A definition says how its channel is delivered, to senders and listeners alike: a declaration cannot say otherwise. */
+function assertSameChannel(
+  what: string,
+  options: NotifyChangesOptions,
+  definition: ChannelDefinition | undefined,
+): void {
+  if (definition === undefined) return;
+  const option = (['delivery', 'ordered', 'retry', 'wake', 'pollIntervalMs'] as const).find(
+    (name) => options[name] !== undefined && !isDeepStrictEqual(options[name], definition[name]),
+  );
+  if (option === undefined) return;
+  const [expected, got] = [definition[option], options[option]].map(
+    (value) => JSON.stringify(value) ?? 'none',
+  );
+  throw invalid(
+    what,
+    `"${option}" to be that of the channel "${definition.name}" (${expected})`,
+    String(got),
+  );
 }
 
 /** A property may be an embedded with several columns; a relation's is its foreign key. */
@@ -211,16 +239,9 @@ export function defaultSchema(dataSource: DataSource): string {
 const invalid = (what: string, expected: string, got: string) =>
   new PgPubSubError('INVALID_TRIGGER', `${what}: expected ${expected}, got ${got}. Correct the declaration.`);
 
-const twice = ({ table, channel }: TriggerLiterals) =>
+const twice = ({ table, channel }: Declared) =>
   new PgPubSubError(
     'INVALID_TRIGGER',
     `expected one declaration for the table "${table}" and the channel "${channel}", got two. ` +
       'Give one of them a channel of its own, or make them one with several operations in "on".',
-  );
-
-const storedUnsupported = (what: string) =>
-  new PgPubSubError(
-    'DELIVERY_UNSUPPORTED',
-    `${what}: expected a broadcast channel, got an exactly-once one, whose notifications this version cannot store yet. ` +
-      'Leave "delivery" out.',
   );

@@ -1,10 +1,9 @@
-import { quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
+import { dollarQuoted, quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
 import type { Operation } from '../channels/entity-change.js';
+import { storedFunctionBody } from './stored-function.sql.js';
 import { functionBody } from './trigger-function.sql.js';
+import type { DeclaredTrigger } from './table.check.js';
 import { triggerName, type TriggerLiterals } from './trigger.literals.js';
-
-/** Ends the bodies of functions; nothing a declaration says may contain it. */
-export const DOLLAR_TAG = '$pgpubsub$';
 
 /**
  * What the text of a row depends on, and must not take from the session that happens to write. The order is that
@@ -48,20 +47,16 @@ export function variantsOf(trigger: TriggerLiterals): TriggerVariant[] {
   return variants;
 }
 
+export const bodyOf = (trigger: TriggerLiterals): string =>
+  trigger.delivery === 'exactly-once' ? storedFunctionBody(trigger) : functionBody(trigger);
+
 /** Creates or replaces the function: `schema:drop` drops tables, and leaves functions behind. */
 export function createFunction(trigger: TriggerLiterals): string {
   const settings = FUNCTION_SETTINGS.map(
     ([name, value]) => `set ${name} = ${name === 'search_path' ? value : `'${value}'`}`,
   ).join(' ');
   const name = quoteQualified(trigger.schema, triggerName(trigger));
-  return `create or replace function ${name}() returns trigger language plpgsql ${settings} as ${dollarQuoted(functionBody(trigger))}`;
-}
-
-/** A name may contain the tag: then with another one. */
-function dollarQuoted(text: string): string {
-  let tag = DOLLAR_TAG;
-  for (let n = 1; text.includes(tag); n++) tag = `$pgpubsub${n}$`;
-  return tag + text + tag;
+  return `create or replace function ${name}() returns trigger language plpgsql ${settings} as ${dollarQuoted(bodyOf(trigger))}`;
 }
 
 export const dropFunction = (schema: string, name: string): string =>
@@ -110,13 +105,22 @@ export const toggleTrigger = (schema: string, table: string, name: string, enabl
 
 /**
  * Fails when the condition does not fit the table, in the migration instead of at somebody's first write: PL/pgSQL
- * looks at expressions only when it runs them. It runs under the function's own search path, and reads no row.
+ * looks at expressions only when it runs them. It runs under the function's own search path, and reads no row. The error
+ * is the server's, with its code, and says whose condition it is.
  */
-export function checkCondition({ schema, table, when }: TriggerLiterals & { readonly when: string }): string {
+export function checkCondition({ schema, table, what, when }: TriggerCondition): string {
   const name = quoteQualified(schema, table);
+  const check = `select from ${name} as new, ${name} as old where (${when}) limit 0`;
+  const sentence = `${what}: expected "when" to be a condition over OLD and NEW that fits the table "${table}", got: `;
   return `do ${dollarQuoted(` declare path text := current_setting('search_path'); begin
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
-  perform 1 from ${name} as new, ${name} as old where (${when}) limit 0;
+  execute ${dollarQuoted(check)};
   perform set_config('search_path', path, true);
+exception when others then
+  raise exception using errcode = sqlstate, message = ${dollarQuoted(sentence)} || sqlerrm;
 end `)}`;
+}
+
+export interface TriggerCondition extends DeclaredTrigger {
+  readonly when: string;
 }

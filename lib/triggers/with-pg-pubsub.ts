@@ -3,10 +3,16 @@ import * as v from 'valibot';
 import { ChannelDefinition } from '../channels/channel.definition.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { anyObject, group, nonEmptyString, parseShape } from '../common/parse.js';
+import { isRefusal } from '../common/refusal.js';
 import { quoteIdentifier } from '../common/sql-identifier.js';
+import { holdsRows, readStorage } from '../schema/storage.catalog.js';
+import { diffStorage, obsoleteTables, type StorageDiff } from '../schema/storage.diff.js';
+import type { Storage } from '../schema/storage.sql.js';
+import type { Step } from '../schema/step.js';
 import { lockSchema, unlockSchema } from './catalog.sql.js';
-import { diffSchema, type Check, type SchemaDiff, type Step } from './schema-diff.js';
-import { readCatalog } from './trigger.catalog.js';
+import { diffSchema, type Check, type SchemaDiff } from './schema-diff.js';
+import { assertColumns, assertSeesAll } from './table.check.js';
+import { readCatalog, readCatalogTables } from './trigger.catalog.js';
 import { triggerName } from './trigger.literals.js';
 import {
   defaultSchema,
@@ -25,12 +31,15 @@ export interface WithPgPubSubOptions {
    * can share a database. Without it the schema and name of its migrations table, which applications have to keep apart anyway.
    */
   readonly owner?: string;
+  /** Of the tables and functions of stored notifications; without it that of the DataSource. */
+  readonly schema?: string;
 }
 
 const wrapShape = group({
   channels: v.optional(v.array(v.instance(ChannelDefinition, 'definitions made by defineChannel()'))),
   triggers: v.optional(v.array(anyObject, 'a list of declarations')),
   owner: v.optional(nonEmptyString),
+  schema: v.optional(nonEmptyString),
 });
 
 const OPTIONS = Symbol.for('nestjs-pgpubsub:with-pg-pubsub');
@@ -40,13 +49,46 @@ export function optionsOf(dataSource: DataSource): WithPgPubSubOptions {
   return (Reflect.get(dataSource, OPTIONS) as WithPgPubSubOptions | undefined) ?? {};
 }
 
+const STORAGE_SCHEMA = Symbol.for('nestjs-pgpubsub:storage-schema');
+
+/** The module's option `schema`. Throws `INVALID_OPTIONS` when {@link withPgPubSub} was given another one. */
+export function setStorageSchema(dataSource: DataSource, schema: string): void {
+  const given = optionsOf(dataSource).schema;
+  if (given !== undefined && given !== schema) throw otherSchema(schema, given);
+  Object.defineProperty(dataSource, STORAGE_SCHEMA, { value: schema, configurable: true });
+}
+
 export function ownerOf(dataSource: DataSource): string {
   const { migrationsTableName = 'migrations' } = dataSource.options;
   return optionsOf(dataSource).owner ?? `${defaultSchema(dataSource)}.${migrationsTableName}`;
 }
 
+export const isWrapped = (dataSource: DataSource): boolean => Reflect.has(dataSource, OPTIONS);
+
 export const declaredTriggers = (dataSource: DataSource): ResolvedTrigger[] =>
-  resolveTriggers(dataSource, optionsOf(dataSource).triggers ?? []);
+  resolveTriggers(dataSource, optionsOf(dataSource).triggers ?? [], storageOf(dataSource).schema);
+
+/** Where notifications of this DataSource are stored, and where TypeORM keeps its migrations. */
+export function storageOf(dataSource: DataSource): Storage {
+  const { migrationsTableName = 'migrations' } = dataSource.options;
+  const [migrationsTable = '', migrationsSchema = defaultSchema(dataSource)] = migrationsTableName
+    .split('.') // as TypeORM takes it
+    .toReversed();
+  return {
+    schema:
+      optionsOf(dataSource).schema ??
+      (Reflect.get(dataSource, STORAGE_SCHEMA) as string | undefined) ??
+      defaultSchema(dataSource),
+    migrationsSchema,
+    migrationsTable,
+  };
+}
+
+/** Does a trigger store, or a channel that was given to {@link withPgPubSub}? */
+export const declaresStorage = (dataSource: DataSource): boolean =>
+  [...(optionsOf(dataSource).channels ?? []), ...declaredTriggers(dataSource)].some(
+    ({ delivery }) => delivery === 'exactly-once',
+  );
 
 /**
  * Makes TypeORM's own commands see the triggers: `migration:generate` (with `--check`), `migration:run` and `revert`,
@@ -62,26 +104,69 @@ export function withPgPubSub<T extends DataSource>(dataSource: T, options: WithP
   if (dataSource.options?.type !== 'postgres')
     throw notPostgres(describeValue(dataSource.options?.type ?? dataSource));
   parseShape(wrapShape, options, { code: 'INVALID_TRIGGER', what: 'withPgPubSub()' });
-  const isWrapped = Reflect.has(dataSource, OPTIONS);
+  const isPatched = isWrapped(dataSource);
   Object.defineProperty(dataSource, OPTIONS, { value: options, configurable: true });
-  if (!isWrapped) patchSchemaBuilder(dataSource);
+  if (!isPatched) patchSchemaBuilder(dataSource);
   return dataSource;
 }
 
-/** What the triggers of the database lack, or have too much, against what the DataSource declares. */
-export async function diffTriggers(dataSource: DataSource, runner?: QueryRunner): Promise<SchemaDiff> {
+export interface DiffOptions {
+  /** Channels that store are used, beside those that are declared. */
+  readonly needsStorage?: boolean;
+}
+
+/** What the database lacks, or has too much, against what the DataSource declares: triggers, and where they store. */
+export async function diffTriggers(
+  dataSource: DataSource,
+  { needsStorage = false, keepsRows = false }: DiffOptions & { readonly keepsRows?: boolean } = {},
+  runner?: QueryRunner,
+): Promise<SchemaDiff> {
   const wanted = declaredTriggers(dataSource);
   const own = runner ?? dataSource.createQueryRunner();
   try {
-    return diffSchema(wanted, await readCatalog(own, wanted.flatMap(namesOf)), ownerOf(dataSource));
+    await assertFit(own, wanted);
+    const triggers = diffSchema(wanted, await readCatalog(own, wanted.flatMap(namesOf)), ownerOf(dataSource));
+    const isNeeded = needsStorage || declaresStorage(dataSource);
+    const storage = await findStorageDiff(own, dataSource, { isNeeded, keepsRows });
+    return {
+      ...triggers,
+      after: [...storage.create, ...triggers.after, ...storage.drop],
+      differences: [...storage.differences, ...triggers.differences],
+    };
   } finally {
     if (!runner) await own.release();
   }
 }
 
+/** Rows that wait are dropped by a migration that somebody has read, and by nothing else: not with `keepsRows`. */
+async function findStorageDiff(
+  runner: QueryRunner,
+  dataSource: DataSource,
+  { isNeeded, keepsRows }: { isNeeded: boolean; keepsRows: boolean },
+): Promise<StorageDiff> {
+  const storage = storageOf(dataSource);
+  const owner = ownerOf(dataSource);
+  const catalog = await readStorage(runner, storage.schema);
+  const wanted = isNeeded ? storage : undefined;
+  const diff = diffStorage(wanted, catalog, owner);
+  const isKept = keepsRows && (await holdsRows(runner, obsoleteTables(catalog, wanted, owner)));
+  return isKept ? { ...diff, drop: [] } : diff;
+}
+
+/** Throws for what does not fit the tables as they are; those of entities may be about to change. */
+async function assertFit(runner: QueryRunner, wanted: readonly ResolvedTrigger[]): Promise<void> {
+  const find = await readCatalogTables(runner, wanted);
+  for (const trigger of wanted) {
+    const found = find(trigger);
+    if (found === undefined) continue;
+    assertSeesAll(trigger, found);
+    if (trigger.target === undefined) assertColumns(trigger, found);
+  }
+}
+
 /** Creates, replaces and drops until the database has what is declared. */
-export const synchronizeTriggers = (dataSource: DataSource): Promise<void> =>
-  synchronize(dataSource, async () => undefined);
+export const synchronizeTriggers = (dataSource: DataSource, options: DiffOptions = {}): Promise<void> =>
+  synchronize(dataSource, async () => undefined, options);
 
 const namesOf = (trigger: ResolvedTrigger): string[] => {
   const stem = triggerName(trigger);
@@ -123,12 +208,12 @@ function patchSchemaBuilder(dataSource: DataSource): void {
       tables.downQueries = [...queries(before, 'down'), ...tables.downQueries, ...queries(after, 'down')]; // run in reverse
       return tables;
     };
-    builder.build = () => synchronize(dataSource, build);
+    builder.build = () => synchronize(dataSource, (runner) => buildOn(runner, dataSource, builder, build));
     return builder;
   };
 }
 
-const queries = (steps: readonly Step[], direction: keyof Step): Query[] =>
+const queries = (steps: readonly Step[], direction: 'up' | 'down'): Query[] =>
   steps.flatMap((step) => (step[direction] === undefined ? [] : [verbatim(step[direction])]));
 
 /** `migration:generate --pretty` rewrites statements in place; ours it would break, functions above all. */
@@ -139,43 +224,53 @@ const verbatim = (text: string): Query => ({
   set query(_) {},
 });
 
-/** Several processes may start at once: one after the other. */
-async function synchronize(dataSource: DataSource, buildTables: () => Promise<void>): Promise<void> {
-  const runner = dataSource.createQueryRunner();
-  const locks = !hasSingleConnection(dataSource); // the tables are built on another connection than the lock's
-  try {
-    if (locks) await runner.query(lockSchema);
-    const { before, after, checks } = await diffTriggers(dataSource, runner);
-    const then = [...after, ...checks];
-    await execute(runner, before);
-    if (!locks) await runner.release();
-    await buildTables();
-    if (locks) await execute(runner, then);
-    else await withRunner(dataSource, (own) => execute(own, then));
-  } finally {
-    if (locks) await runner.query(unlockSchema).catch(() => undefined); // a dead connection holds no lock
-    if (!runner.isReleased) await runner.release();
-  }
-}
-
-async function withRunner(
+/**
+ * Several processes may start at once: one after the other. All of it on one connection, which holds the lock: a pool
+ * may have no other.
+ */
+async function synchronize(
   dataSource: DataSource,
-  work: (runner: QueryRunner) => Promise<void>,
+  buildTables: (runner: QueryRunner) => Promise<void>,
+  options: DiffOptions = {},
 ): Promise<void> {
   const runner = dataSource.createQueryRunner();
   try {
-    await work(runner);
+    await runner.query(lockSchema);
+    const { before, after, checks } = await diffTriggers(dataSource, { ...options, keepsRows: true }, runner);
+    await execute(runner, before);
+    await buildTables(runner);
+    await execute(runner, [...after, ...checks]);
   } finally {
+    await runner.query(unlockSchema).catch(() => undefined); // a dead connection holds no lock
     await runner.release();
   }
 }
 
+/** Has TypeORM's schema builder work on this runner, and leave it open: it asks its DataSource for one of its own. */
+async function buildOn(
+  runner: QueryRunner,
+  dataSource: DataSource,
+  builder: SchemaBuilder,
+  build: SchemaBuilder['build'],
+): Promise<void> {
+  const release = runner.release.bind(runner);
+  const view = Object.create(dataSource, { createQueryRunner: { value: () => runner } }) as DataSource;
+  const names = Object.entries(builder).filter(([, value]) => value === dataSource); // `connection` before TypeORM 1
+  for (const [name] of names) Reflect.set(builder, name, view);
+  runner.release = () => Promise.resolve();
+  try {
+    await build();
+  } finally {
+    runner.release = release;
+    for (const [name] of names) Reflect.set(builder, name, dataSource);
+  }
+}
+
 async function execute(runner: QueryRunner, steps: readonly Step[]): Promise<void> {
-  const statements = queries(steps, 'up');
-  if (statements.length === 0) return;
+  if (steps.length === 0) return;
   await runner.startTransaction();
   try {
-    for (const { query } of statements) await runner.query(query);
+    for (const step of steps) await executeStep(runner, step);
     await runner.commitTransaction();
   } catch (error) {
     await runner.rollbackTransaction();
@@ -183,11 +278,20 @@ async function execute(runner: QueryRunner, steps: readonly Step[]): Promise<voi
   }
 }
 
-/** The pool's own limit, however it was given. */
-function hasSingleConnection(dataSource: DataSource): boolean {
-  const { master } = dataSource.driver as { master?: { options?: { max?: number } } };
-  return master?.options?.max === 1;
+/** Throws what the error of the server means, where it is known. */
+export async function executeStep(runner: QueryRunner, { up, refused }: Step): Promise<void> {
+  try {
+    if (up !== undefined) await runner.query(up);
+  } catch (error) {
+    throw refused !== undefined && isRefusal(error) ? refused(error) : error;
+  }
 }
+
+const otherSchema = (option: string, given: string) =>
+  new PgPubSubError(
+    'INVALID_OPTIONS',
+    `expected the option "schema" to be the one of withPgPubSub(), "${given}", got "${option}". Give both the same.`,
+  );
 
 const notPostgres = (type: string) =>
   new PgPubSubError(

@@ -1,0 +1,29 @@
+import type { QueryRunner } from 'typeorm';
+
+const currentSearchPath = "select current_setting('search_path') as path";
+const setSearchPath = "select set_config('search_path', $1, true)";
+
+/**
+ * Definitions in the catalog name what is visible without its schema: they are exact under an empty search path only.
+ * For the transaction only: behind a transaction pooler, the session is the next client's.
+ */
+export async function withoutSearchPath<T>(runner: QueryRunner, read: () => Promise<T>): Promise<T> {
+  const isOurs = !runner.isTransactionActive;
+  if (isOurs) await runner.startTransaction();
+  try {
+    const [before] = await rowsOf<{ path: string }>(runner, currentSearchPath);
+    await runner.query(setSearchPath, ['']);
+    const found = await read();
+    await runner.query(setSearchPath, [before?.path ?? '']);
+    return found;
+  } finally {
+    if (isOurs) await runner.rollbackTransaction();
+  }
+}
+
+/** Rows as their statement says: a driver declares them `any`. */
+export const rowsOf = async <Row>(
+  runner: QueryRunner,
+  sql: string,
+  parameters: unknown[] = [],
+): Promise<Row[]> => (await runner.query(sql, parameters)) as Row[];

@@ -1,0 +1,119 @@
+import { DataSource, type QueryRunner } from 'typeorm';
+import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
+import { afterEach, beforeEach, expect } from 'vitest';
+import { defineChannel, withPgPubSub, type WithPgPubSubOptions } from 'nestjs-pgpubsub';
+import { TestDatabase } from './database.js';
+
+export interface GivenStorage extends WithPgPubSubOptions {
+  readonly dataSource?: Partial<PostgresDataSourceOptions>;
+}
+
+export interface Statements {
+  readonly up: readonly string[];
+  readonly down: readonly string[];
+}
+
+export const NOTHING: Statements = { up: [], down: [] };
+
+/** A channel that needs the storage, for `channels` of `withPgPubSub()`. */
+export const STORED = defineChannel<never>('orders', { delivery: 'exactly-once' });
+
+/** As `typeorm migration:generate` does it. */
+export async function generate(source: DataSource): Promise<Statements> {
+  const { upQueries, downQueries } = await source.driver.createSchemaBuilder().log();
+  return {
+    up: upQueries.map(({ query }) => query),
+    down: downQueries.toReversed().map(({ query }) => query),
+  };
+}
+
+/** As `typeorm migration:run` and `migration:revert` do it. */
+export const run = (source: DataSource, statements: readonly string[]): Promise<void> =>
+  inTransaction(source, async (runner) => {
+    for (const statement of statements) await runner.query(statement);
+  });
+
+export const inTransaction = (
+  source: DataSource,
+  work: (runner: QueryRunner) => Promise<void>,
+): Promise<void> =>
+  source.transaction(async ({ queryRunner }) => {
+    if (queryRunner) await work(queryRunner);
+  });
+
+const ours = "n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg_toast%'";
+const SNAPSHOT = {
+  schemas: `select n.nspname from pg_namespace n where ${ours} order by 1`,
+  tables: `select n.nspname, c.relname, c.relkind, c.relpersistence, array(select unnest(c.reloptions) order by 1) as settings, obj_description(c.oid, 'pg_class') as comment
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'v', 'm', 'p', 'S') and ${ours} order by 1, 2`,
+  columns: `select n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod) as type, a.attnotnull, a.attidentity, pg_get_expr(d.adbin, d.adrelid) as "default"
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid
+      left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+    where c.relkind = 'r' and a.attnum > 0 and not a.attisdropped and ${ours} order by 1, 2, 3`,
+  constraints: `select n.nspname, c.conname, pg_get_constraintdef(c.oid) as definition
+    from pg_constraint c join pg_namespace n on n.oid = c.connamespace where ${ours} order by 1, 2`,
+  indexes: `select n.nspname, c.relname, pg_get_indexdef(c.oid) as definition
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'i' and ${ours} order by 1, 2`,
+  functions: `select n.nspname, p.proname, pg_get_functiondef(p.oid) as definition, obj_description(p.oid, 'pg_proc') as comment
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace where ${ours} order by 1, 2, 3`,
+  triggers: `select t.tgname, pg_get_triggerdef(t.oid) as definition, obj_description(t.oid, 'pg_trigger') as comment
+    from pg_trigger t where not t.tgisinternal order by 1`,
+};
+
+type Snapshot = Record<string, Record<string, unknown>[]>;
+
+/** A database for each test of the file, and DataSources on it that are closed after the test. */
+export function useStorage() {
+  let database: TestDatabase;
+  const sources: DataSource[] = [];
+  beforeEach(async () => {
+    database = await TestDatabase.create();
+  });
+  afterEach(async () => {
+    for (const source of sources.splice(0)) if (source.isInitialized) await source.destroy();
+    await database[Symbol.asyncDispose]();
+  });
+
+  function connect({ dataSource, ...options }: GivenStorage = {}): Promise<DataSource> {
+    const source = new DataSource({ type: 'postgres', url: database.url, ...dataSource });
+    sources.push(source);
+    return withPgPubSub(source, options).initialize();
+  }
+
+  /** All there is in the database, object by object. */
+  async function snapshot(): Promise<Snapshot> {
+    const client = await database.client();
+    await client.query("set search_path = ''"); // definitions name everything with its schema
+    const found: Snapshot = {};
+    for (const [kind, sql] of Object.entries(SNAPSHOT)) found[kind] = (await client.query(sql)).rows;
+    await client.end();
+    return found;
+  }
+
+  /**
+   * Generates and runs the migration. On the way: afterwards there is nothing to generate, reverting it leaves the
+   * database as it was, object by object, and it runs again.
+   */
+  async function migrate(source: DataSource): Promise<Statements> {
+    const before = await snapshot();
+    const migration = await generate(source);
+    expect([...migration.up, ...migration.down].join()).not.toContain('\\'); // TypeORM before 0.3.29 loses them
+    await run(source, migration.up);
+    expect(await generate(source)).toEqual(NOTHING);
+    const after = await snapshot();
+    await run(source, migration.down);
+    expect(await snapshot()).toEqual(before);
+    await run(source, migration.up);
+    expect(await snapshot()).toEqual(after);
+    return migration;
+  }
+
+  return {
+    connect,
+    migrate,
+    snapshot,
+    client: () => database.client(),
+    url: () => database.url,
+    query: ((sql, parameters) => database.query(sql, parameters)) as TestDatabase['query'],
+  };
+}
