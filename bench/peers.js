@@ -38,7 +38,13 @@ export const pgBoss = {
   latency: {
     instance: { useListenNotify: true }, // wakes the worker at once instead of after the interval
     queue: { notify: true },
-    work: { localConcurrency: 4, pollingIntervalSeconds: 0.5 },
+    work: {
+      batchSize: 50, // what arrives during a fetch comes with the next; one by one it does not keep up with 200/s
+      localConcurrency: 1, // each NOTIFY wakes every worker: more of them only fetch nothing
+      burstWhenBatchFull: true,
+      pollingIntervalSeconds: 0.5, // for what is missed when the notification arrives during a fetch
+      notifyPollingIntervalSeconds: 0.5,
+    },
   },
 };
 
