@@ -28,8 +28,7 @@ export async function postgresCpu(url) {
 function secondsOf(postmaster) {
   let seconds = (statOf(postmaster)?.endedTicks ?? 0) / TICKS_PER_SECOND;
   for (const pid of fs.readdirSync('/proc')) {
-    if (!/^\d+$/.test(pid) || Number(pid) <= Number(postmaster)) continue;
-    if (statOf(pid)?.parent === postmaster) seconds += runningSeconds(pid);
+    if (/^\d+$/.test(pid) && statOf(pid)?.parent === postmaster) seconds += runningSeconds(pid);
   }
   return seconds;
 }

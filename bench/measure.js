@@ -20,7 +20,8 @@ export const quantile = (values, share) =>
 
 /**
  * Runs the variants in turn (A B C A B C …), so that a busy moment of the machine hits all of them, after one round
- * that does not count. The reference of the ratios is the better of the variants marked `isPeer`, else the first one.
+ * that does not count. The reference of the ratios is the better of the variants marked `isPeer`, else the first one;
+ * what stands beside it (CPU time, p99) is compared with the least of them.
  * `BENCH_VARIANTS`, a regular expression, leaves only those whose name it matches: for profiling one of them.
  * @param {readonly Variant[]} all
  * @param {number} rounds
@@ -54,16 +55,16 @@ export async function measure(all, rounds, { lowerIsBetter = false } = {}) {
   });
   const peers = rows.filter(({ isPeer }) => isPeer).toSorted((a, b) => b.median - a.median);
   const reference = (lowerIsBetter ? peers.at(-1) : peers[0]) ?? rows[0];
-  return rows.map(({ isPeer: _, more, ...row }) => ({
-    ...row,
-    ratio: row.median / Number(reference?.median),
-    ...Object.fromEntries(
-      Object.entries(more).flatMap(([key, value]) => {
-        const base = reference?.more[key];
-        return base === undefined ? [[key, value]] : [[key, value], [`${key} ratio`, value / base]]; // prettier-ignore
-      }),
-    ),
-  }));
+  const compared = peers.length > 0 ? peers : rows.slice(0, 1);
+  return rows.map(({ isPeer: _, more, ...row }) => {
+    /** @type {Row} */
+    const shown = { ...row, ratio: row.median / Number(reference?.median) };
+    for (const [key, measured] of Object.entries(more)) {
+      shown[key] = measured;
+      shown[`${key} ratio`] = measured / Math.min(...compared.map((peer) => Number(peer.more[key])));
+    }
+    return shown;
+  });
 }
 
 /**
