@@ -21,7 +21,7 @@ import {
 
 export interface WithPgPubSubOptions {
   /** Definitions that are used without an entity. */
-  readonly channels?: readonly ChannelDefinition<never>[];
+  readonly channels?: readonly ChannelDefinition[];
   /** Triggers of EntitySchema entities, and of tables without an entity class, such as join tables. */
   readonly triggers?: readonly TriggerDeclaration[];
   /**
