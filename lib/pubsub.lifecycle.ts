@@ -116,8 +116,8 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     if (options.verifySchema === false) return;
     const drift = await findDrift(dataSource, needs);
     if (drift.length === 0) return;
-    if (options.verifySchema === 'error') throw schemaDrifted(drift);
-    report({ type: 'drifted', error: schemaDrifted(drift) });
+    if (options.verifySchema === 'error') throw schemaDrifted(dataSource, drift);
+    report({ type: 'drifted', error: schemaDrifted(dataSource, drift) });
   }
 
   private explore(): Promise<Discovered> {

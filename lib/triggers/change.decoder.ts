@@ -4,7 +4,7 @@ import { PgPubSubError, messageOf } from '../common/errors.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 import { quoteIdentifier } from '../common/sql-identifier.js';
 import { OPERATIONS, type EntityChange } from '../channels/entity-change.js';
-import { splitJsonObject } from './row-json.js';
+import { parseLossless, splitJsonObject } from './row-json.js';
 import type { RowHydrator, RowHydrators } from './row.hydrator.js';
 
 const NO_CONTEXT: JsonObject = Object.freeze({});
@@ -94,9 +94,9 @@ export class ChangeDecoder {
     }
   }
 
-  /** A table without an entity has plain objects. */
+  /** A table that TypeORM does not know has plain objects. */
   private hydrate(change: ChangeText, source: string): ObjectLiteral {
-    return this.hydratorOf(change)?.hydrate(source) ?? (JSON.parse(source) as ObjectLiteral);
+    return this.hydratorOf(change)?.hydrate(source) ?? (parseLossless(source) as ObjectLiteral);
   }
 
   /** Of the entity that was decorated: several may be mapped to one table. */

@@ -5,13 +5,13 @@ import { DELIVERIES, type Delivery } from '../channels/channel.definition.js';
 import { OPERATIONS, type Operation } from '../channels/entity-change.js';
 import { PgPubSubError } from '../common/errors.js';
 import { group, nonEmptyString, parseShape } from '../common/parse.js';
-import { quoteQualified } from '../common/sql-identifier.js';
 import { commentOf } from '../schema/owner.js';
-import { readColumns } from './catalog.sql.js';
 import { inOrder } from './notify-changes.decorator.js';
-import { triggerName, type TriggerLiterals } from './trigger.literals.js';
+import { conditionStep } from './schema-diff.js';
+import { assertColumns, assertSeesAll, type DeclaredTrigger } from './table.check.js';
+import { readCatalogTables } from './trigger.catalog.js';
+import { triggerName } from './trigger.literals.js';
 import {
-  checkCondition,
   commentOnFunction,
   commentOnTrigger,
   createFunction,
@@ -19,7 +19,7 @@ import {
   dropFunctionAndTriggers,
   variantsOf,
 } from './trigger.sql.js';
-import { ownerOf, storageOf } from './with-pg-pubsub.js';
+import { executeStep, ownerOf, storageOf } from './with-pg-pubsub.js';
 
 /** A trigger in the words of the database: a migration must not change when the entity does. */
 export interface NotifyTriggerLiterals {
@@ -75,7 +75,7 @@ export async function createNotifyTrigger(
   const trigger = await resolveLiterals(runner, literals);
   const { schema, table, when } = trigger;
   const comment = commentOf(literals.owner ?? ownerOf(runner.manager.connection));
-  if (when !== undefined) await runner.query(checkCondition({ ...trigger, when }));
+  if (when !== undefined) await executeStep(runner, conditionStep({ ...trigger, when }));
   await runner.query(createFunction(trigger));
   await runner.query(commentOnFunction(schema, triggerName(trigger), comment));
   for (const variant of variantsOf(trigger)) {
@@ -120,26 +120,20 @@ const literalsShape = group({
 async function resolveLiterals(
   runner: QueryRunner,
   literals: NotifyTriggerLiterals,
-): Promise<TriggerLiterals> {
+): Promise<DeclaredTrigger> {
   const what = 'createNotifyTrigger()';
   const parsed = parseShape(literalsShape, literals, { code: 'INVALID_TRIGGER', what });
-  const { schema, table, columns, exclude, of } = parsed;
-  const channel = parsed.channel ?? table;
+  const { schema, table, channel = table, level, columns, exclude, of, when } = parsed;
   assertChannelName(channel);
-  const existing = (await runner.query(readColumns, [quoteQualified(schema, table)])) as TableColumn[]; // its rows
-  const names = existing.map(({ name }) => name);
-  if (names.length === 0) throw notThere(what, 'a table that exists', `"${schema}"."${table}"`);
-  const unknown = [...(columns ?? []), ...exclude, ...of, ...(parsed.primaryKey ?? [])].find(
-    (name) => !names.includes(name),
-  );
-  if (unknown !== undefined)
-    throw notThere(what, `columns of "${table}" (${names.join(', ')})`, `"${unknown}"`);
-  return {
-    schema,
-    table,
-    channel,
-    on: inOrder(parsed.on),
-    level: parsed.level,
+  const found = (await readCatalogTables(runner, [{ schema, table }]))({ schema, table });
+  if (found === undefined) throw notThere(what, `"${schema}"."${table}"`);
+  const primaryKey = parsed.primaryKey ?? found.primary_key;
+  const on = inOrder(parsed.on);
+  const place = { what, schema, table, channel };
+  const trigger = {
+    ...place,
+    on,
+    level,
     delivery: parsed.delivery,
     ordered: parsed.ordered,
     wake: parsed.wake,
@@ -147,19 +141,16 @@ async function resolveLiterals(
     columns,
     exclude,
     of,
-    when: parsed.when,
-    primaryKey:
-      parsed.primaryKey ?? existing.filter((column) => column.key_position !== null).map(({ name }) => name),
-  };
+    when,
+    primaryKey,
+  } as const;
+  assertColumns(trigger, found);
+  assertSeesAll(trigger, found);
+  return trigger;
 }
 
-interface TableColumn {
-  readonly name: string;
-  readonly key_position: number | null;
-}
-
-const notThere = (what: string, expected: string, got: string) =>
+const notThere = (what: string, got: string) =>
   new PgPubSubError(
     'INVALID_TRIGGER',
-    `${what}: expected ${expected}, got ${got}. Names are those of the database, and exact.`,
+    `${what}: expected a table that exists, got ${got}. Names are those of the database, and exact.`,
   );

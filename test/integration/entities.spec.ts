@@ -530,13 +530,15 @@ describe('at start-up', () => {
     const missing = start({ patch: unwrapped });
     await expect(missing).rejects.toMatchObject({ code: 'SCHEMA_DRIFTED' });
     await expect(missing).rejects.toThrow(
-      /missing: trigger pgpubsub_author_author_\w+ on public.author.*migration:generate/,
+      /missing: trigger pgpubsub_author_author_\w+ on public.author.*Wrap the DataSource in withPgPubSub\(\), then run "typeorm migration:generate"/,
     );
     await (await start()).close();
     const dataSource = { entities: [Author], synchronize: false };
     await (await start({ dataSource })).close();
     await database.query('alter table author disable trigger user');
-    await expect(start({ dataSource })).rejects.toThrow(/disabled: trigger pgpubsub_author/);
+    await expect(start({ dataSource })).rejects.toThrow(
+      /disabled: trigger pgpubsub_author[^;]*\. Run "typeorm migration:run", after "typeorm migration:generate" where/,
+    );
     await database.query('alter table author enable trigger user');
     const [row] = await database.query<{ name: string }>(
       `select proname as name from pg_proc where proname like 'pgpubsub%'`,
