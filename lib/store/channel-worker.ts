@@ -41,6 +41,7 @@ export class ChannelWorker {
   private isWoken = false;
   private isPaused = false;
   private isStopped = false;
+  private lastClaim = 0;
   private lastDueQuery = 0;
   private failures = 0;
 
@@ -57,6 +58,7 @@ export class ChannelWorker {
     if (this.isPaused || this.isStopped) return;
     this.isWoken = true;
     if (this.loops === 0) this.startLoop();
+    else this.relieve();
   }
 
   pause(): void {
@@ -108,8 +110,18 @@ export class ChannelWorker {
 
   private startLoop(): void {
     this.loops++;
-    this.clearTimer();
+    this.lastClaim = performance.now();
+    this.schedule(this.options.pollMs());
     void this.loop();
+  }
+
+  /** When nobody has looked for the time of a whole claim, a handler holds those up who are at work. */
+  private relieve(): void {
+    const { slots, batch } = this.options;
+    if (this.loops >= slots.share) return; // the first that ends looks again
+    const restMs = this.lastClaim + batch.maxTimeMs - performance.now();
+    if (restMs > 0) this.schedule(restMs);
+    else this.startLoop();
   }
 
   private async loop(): Promise<void> {
@@ -123,9 +135,9 @@ export class ChannelWorker {
       nextInMs = Math.min(1_000, 50 * 2 ** Math.min(this.failures, 10));
     }
     this.loops--;
-    if (this.loops > 0) return;
-    if (!this.isEnding && this.isWoken && this.failures === 0) return this.startLoop();
+    if (this.loops === 0 && !this.isEnding && this.isWoken && this.failures === 0) return this.startLoop();
     this.schedule(nextInMs ?? this.options.pollMs());
+    if (this.loops > 0) return;
     for (const resolve of this.idleWaiters.splice(0)) resolve();
   }
 
@@ -138,7 +150,7 @@ export class ChannelWorker {
       this.sessions.add(session);
       try {
         while (!this.isEnding && (await this.claimOnce(session)));
-        return this.isEnding || this.loops > 1 ? undefined : await this.findNextDue(session);
+        return this.isEnding ? undefined : await this.findNextDue(session);
       } catch (error) {
         await session.destroy(error);
         throw error;
@@ -156,6 +168,7 @@ export class ChannelWorker {
     const { scope } = this.options;
     this.isWoken = false;
     const began = performance.now();
+    this.lastClaim = began;
     const cursor = this.pace.nextCursor(began);
     const wanted = this.pace.size;
     const rows = await session.claim(beginClaim(scope, wanted, cursor));
