@@ -47,7 +47,6 @@ export class ChannelWorker {
   private isStopped = false;
   private lastClaim = 0;
   private lastDueQuery = 0;
-  private lastClaim = 0;
   private failures = 0;
 
   constructor(private readonly options: ChannelWorkerOptions) {
