@@ -48,8 +48,8 @@ export class ChannelWorker {
   private isPaused = false;
   private isStopped = false;
   private isAbandoned = false;
-  private lastDueQuery = 0;
   private lastClaim = 0;
+  private lastDueQuery = 0;
   private failures = 0;
 
   constructor(private readonly options: ChannelWorkerOptions) {
@@ -120,7 +120,8 @@ export class ChannelWorker {
 
   private startLoop(): void {
     this.loops++;
-    this.clearTimer();
+    this.lastClaim = performance.now();
+    this.schedule(this.options.pollMs());
     void this.loop();
   }
 
@@ -135,9 +136,9 @@ export class ChannelWorker {
       nextInMs = Math.min(1_000, 50 * 2 ** Math.min(this.failures, 10));
     }
     this.loops--;
-    if (this.loops > 0) return;
-    if (!this.isEnding && this.isWoken && this.failures === 0) return this.startLoop();
+    if (this.loops === 0 && !this.isEnding && this.isWoken && this.failures === 0) return this.startLoop();
     this.schedule(nextInMs ?? this.options.pollMs());
+    if (this.loops > 0) return;
     for (const resolve of this.idleWaiters.splice(0)) resolve();
   }
 
@@ -150,7 +151,7 @@ export class ChannelWorker {
       this.sessions.add(session);
       try {
         while (!this.isEnding && (await this.claimOnce(session)));
-        return this.isEnding || this.loops > 1 ? undefined : await this.findNextDue(session);
+        return this.isEnding ? undefined : await this.findNextDue(session);
       } catch (error) {
         await session.destroy(error);
         throw error;
@@ -278,7 +279,11 @@ export class ChannelWorker {
   private schedule(delayMs: number): void {
     this.clearTimer();
     if (this.isEnding) return;
-    this.timer = setTimeout(() => this.wake(), Math.min(delayMs, this.options.pollMs()));
+    const look = () => {
+      this.schedule(this.options.pollMs()); // also while a handler hangs
+      this.wake();
+    };
+    this.timer = setTimeout(look, Math.min(delayMs, this.options.pollMs()));
   }
 
   private clearTimer(): void {
