@@ -7,6 +7,7 @@ import { PgPubSubError } from '../common/errors.js';
 import { group, nonEmptyString, parseShape } from '../common/parse.js';
 import { quoteQualified } from '../common/sql-identifier.js';
 import { commentOf } from '../schema/owner.js';
+import { readStorage } from '../schema/storage.catalog.js';
 import { readColumns } from './catalog.sql.js';
 import { inOrder } from './notify-changes.decorator.js';
 import { triggerName, type TriggerLiterals } from './trigger.literals.js';
@@ -74,6 +75,7 @@ export async function createNotifyTrigger(
 ): Promise<void> {
   const trigger = await resolveLiterals(runner, literals);
   const { schema, table, when } = trigger;
+  if (trigger.delivery === 'exactly-once') await assertStorage(runner, trigger);
   const comment = commentOf(literals.owner ?? ownerOf(runner.manager.connection));
   if (when !== undefined) await runner.query(checkCondition({ ...trigger, when }));
   await runner.query(createFunction(trigger));
@@ -151,6 +153,17 @@ async function resolveLiterals(
     primaryKey:
       parsed.primaryKey ?? existing.filter((column) => column.key_position !== null).map(({ name }) => name),
   };
+}
+
+/** Without its tables, the trigger would break every write. */
+async function assertStorage(runner: QueryRunner, { table, storageSchema }: TriggerLiterals): Promise<void> {
+  const { tables } = await readStorage(runner, storageSchema);
+  if (tables.some(({ schema }) => schema === storageSchema)) return;
+  throw new PgPubSubError(
+    'INVALID_TRIGGER',
+    `createNotifyTrigger(): expected the schema "${storageSchema}" to have the storage of notifications for the ` +
+      `trigger of "${table}", got none. Call createNotificationStorage() first, or say where it is by "storageSchema".`,
+  );
 }
 
 interface TableColumn {
