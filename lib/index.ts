@@ -2,7 +2,7 @@ export { ChannelDefinition, DELIVERIES, defineChannel } from './channels/channel
 export type { ChannelOptions, Delivery, PayloadCodec } from './channels/channel.definition.js';
 export type { ChannelLike, PayloadOf } from './channels/channel.registry.js';
 export type { EntityChange, EntityClass, Operation } from './channels/entity-change.js';
-export type { Notification } from './channels/notification.js';
+export type { Notification, NotificationBatch } from './channels/notification.js';
 export { MAX_NOTIFY_BYTES } from './channels/payload.codec.js';
 export type { SchemaIssue, SchemaResult, StandardSchema } from './channels/standard-schema.js';
 export { ERROR_CODES, NonRetryableError, PgPubSubError } from './common/errors.js';
@@ -41,6 +41,8 @@ export type { NotificationStream } from './pubsub.service.js';
 export type { InTransactionOptions, TransactionalWork } from './publishing/transaction-settings.js';
 export { createNotificationStorage, dropNotificationStorage } from './triggers/storage-helpers.js';
 export type { NotificationStorageLiterals } from './triggers/storage-helpers.js';
+export type { DeadLetter, PendingNotification, StoredNotifications } from './store/stored-notifications.js';
+export type { StoredFilter } from './store/stored-filter.js';
 export { createNotifyTrigger, dropNotifyTrigger } from './triggers/migration-helpers.js';
 export type { NotifyTriggerLiterals } from './triggers/migration-helpers.js';
 export { NotifyChanges } from './triggers/notify-changes.decorator.js';

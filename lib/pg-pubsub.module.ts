@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import {
   ConfigurableModuleBuilder,
   Inject,
@@ -64,7 +65,11 @@ function addInstance(
       useFactory: (given: PgPubSubOptions) => resolveOptions(given, extras),
       inject: [GIVEN_OPTIONS],
     },
-    { provide: DATA_SOURCE, useExisting: dataSourceToken(dataSource) },
+    {
+      provide: DATA_SOURCE,
+      useFactory: async (found?: DataSource) => found ?? Promise.reject(await missingDataSource(dataSource)),
+      inject: [{ token: dataSourceToken(dataSource), optional: true }],
+    },
     { provide: PARTS, useFactory: provideParts, inject: [RESOLVED_OPTIONS, DATA_SOURCE] },
     PubSubLifecycle,
     PubSubService,
@@ -75,6 +80,18 @@ function addInstance(
 
 const dataSourceToken = (name: string | undefined) =>
   name === undefined || isDefaultName(name) ? DataSource : namedDataSourceToken(name);
+
+/** Late, because Nest 11 takes a DataSource that fails to connect for a missing one: its own error comes first. */
+async function missingDataSource(name: string | undefined): Promise<PgPubSubError> {
+  await turn();
+  const isDefault = name === undefined || isDefaultName(name);
+  const option = isDefault ? '' : `name: '${name}', `;
+  return new PgPubSubError(
+    'DATA_SOURCE_UNUSABLE',
+    `expected ${isDefault ? 'a TypeORM DataSource' : `the TypeORM DataSource "${name}"`} among the providers of the application, got none. ` +
+      `Import TypeOrmModule.forRoot({ ${option}type: 'postgres', … }) of @nestjs/typeorm, or name another one with the option "dataSource".`,
+  );
+}
 
 const provideParts = (options: ResolvedOptions, dataSource: DataSource) =>
   createParts(

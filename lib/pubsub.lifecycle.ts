@@ -16,9 +16,15 @@ import { ListenerQueue } from './dispatch/listener-queue.js';
 import type { GapHandler, ListenerDefinition } from './listeners/listener.definition.js';
 import { ListenerExplorer, type Discovered } from './listeners/listener.explorer.js';
 import type { PubSubParts } from './pubsub.parts.js';
+import { HINT_CHANNEL } from './schema/storage.sql.js';
 import { EntityChannels } from './triggers/entity-channels.js';
 import { findDrift, schemaDrifted } from './triggers/schema.verifier.js';
-import { declaredTriggers, synchronizeTriggers } from './triggers/with-pg-pubsub.js';
+import {
+  declaredTriggers,
+  declaresStorage,
+  synchronizeTriggers,
+  type DiffOptions,
+} from './triggers/with-pg-pubsub.js';
 
 /** What `forFeature()` provides: channels to be known by name. */
 export class ChannelFeature {
@@ -35,7 +41,7 @@ export class ChannelFeature {
 @Injectable()
 export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
   private readonly queues: ListenerQueue[] = [];
-  private readonly gapSubscriptions: Subscription[] = [];
+  private readonly subscriptions: Subscription[] = [];
   private areEntitiesPrepared = false;
 
   constructor(
@@ -70,6 +76,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
       const { listeners, gapHandlers } = await this.explore();
       const chosen = this.chosen(listeners);
       for (const listener of chosen) this.attach(listener);
+      await this.prepareStorage();
       for (const handler of gapHandlers) this.attachGapHandler(handler);
       await this.connect(chosen);
     } catch (error) {
@@ -88,22 +95,29 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   private async prepareEntities(): Promise<void> {
     if (this.areEntitiesPrepared) return;
     this.areEntitiesPrepared = true;
-    const { dataSource, options, registry } = this.parts;
+    const { dataSource, registry } = this.parts;
     if (dataSource.options.type !== 'postgres') return;
     const triggers = declaredTriggers(dataSource);
     if (triggers.length === 0) return;
-    if (options.synchronize) await synchronizeTriggers(dataSource);
-    else await this.verifyTriggers();
+    await this.prepareSchema({});
     registry.useEntities(await EntityChannels.load(dataSource, triggers));
   }
 
-  private async verifyTriggers(): Promise<void> {
+  /** For channels that store, and that the DataSource may know nothing of. */
+  private async prepareStorage(): Promise<void> {
+    const { dataSource, registry } = this.parts;
+    const isUsed = registry.definitions.some(({ delivery }) => delivery === 'exactly-once');
+    if (isUsed && !declaresStorage(dataSource)) await this.prepareSchema({ needsStorage: true });
+  }
+
+  private async prepareSchema(needs: DiffOptions): Promise<void> {
     const { dataSource, options, report } = this.parts;
+    if (options.synchronize) return synchronizeTriggers(dataSource, needs);
     if (options.verifySchema === false) return;
-    const drift = await findDrift(dataSource);
+    const drift = await findDrift(dataSource, needs);
     if (drift.length === 0) return;
-    if (options.verifySchema === 'error') throw schemaDrifted(drift);
-    report({ type: 'drifted', error: schemaDrifted(drift) });
+    if (options.verifySchema === 'error') throw schemaDrifted(dataSource, drift);
+    report({ type: 'drifted', error: schemaDrifted(dataSource, drift) });
   }
 
   private explore(): Promise<Discovered> {
@@ -128,7 +142,17 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     return listeners.filter(({ channel }) => wanted.includes(channel.name));
   }
 
-  private attach({ name, channel, concurrency, accepts, invoke }: ListenerDefinition): void {
+  private attach(listener: ListenerDefinition): void {
+    if (listener.channel.delivery === 'exactly-once') this.attachStored(listener);
+    else this.attachBroadcast(listener);
+  }
+
+  private attachStored({ channel, ...listener }: ListenerDefinition): void {
+    const { options, store } = this.parts;
+    store.attach(channel, { ...listener, retry: { ...options.retry, ...channel.retry, ...listener.retry } });
+  }
+
+  private attachBroadcast({ name, channel, concurrency, accepts, invoke }: ListenerDefinition): void {
     const { dispatcher, options, report } = this.parts;
     const queue = new ListenerQueue({
       channel: channel.name,
@@ -149,21 +173,25 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     const subscription = connection.gaps$.subscribe((gap) => {
       invoke(gap).catch((error: unknown) => report({ type: 'gap-handler-failed', listener: name, error }));
     });
-    this.gapSubscriptions.push(subscription);
+    this.subscriptions.push(subscription);
   }
 
   /** A process that only publishes needs no connection until somebody observes. */
   private async connect(chosen: readonly ListenerDefinition[]): Promise<void> {
-    const { connection, options } = this.parts;
+    const { connection, options, store } = this.parts;
+    if (!store.isEmpty) connection.listen(HINT_CHANNEL);
     if (options.listen === true || chosen.length > 0) await connection.start();
     else connection.startWhenWanted();
+    store.start();
+    // LISTEN is in force again, or hints have ceased to arrive: what is there by now is looked for at once.
+    this.subscriptions.push(connection.state$.subscribe(() => store.wakeAll()));
   }
 
   private async close(): Promise<void> {
     const { dispatcher, connection, logger, report } = this.parts;
     try {
       connection.stopReopening();
-      for (const subscription of this.gapSubscriptions) subscription.unsubscribe();
+      for (const subscription of this.subscriptions) subscription.unsubscribe();
       dispatcher.close();
       await this.settleHandlers();
       await connection.stop();
@@ -175,17 +203,21 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
 
   /** Lets running handlers finish, up to the timeout; then tells them by their signal, and leaves them behind. */
   private async settleHandlers(): Promise<void> {
-    const { options, shutdown, report } = this.parts;
+    const { options, shutdown, report, store } = this.parts;
     const settled = new AbortController();
     const afterMs = options.shutdownTimeoutMs;
     void delay(afterMs, undefined, { signal: settled.signal }).then(
       () => shutdown.abort(),
       () => undefined,
     );
-    await Promise.all(this.queues.map((queue) => queue.close(shutdown.signal)));
+    const [claims] = await Promise.all([
+      store.stop(shutdown.signal),
+      ...this.queues.map((queue) => queue.close(shutdown.signal)),
+    ]);
     settled.abort();
     await turn(); // those that end on their signal have ended then
-    const listeners = this.queues.filter(({ isRunning }) => isRunning).map(({ name }) => name);
+    const queues = this.queues.filter(({ isRunning }) => isRunning).map(({ name }) => name);
+    const listeners = [...queues, ...claims];
     if (listeners.length > 0) report({ type: 'abandoned', listeners, afterMs });
   }
 

@@ -9,6 +9,10 @@ import { createNotificationFactory } from './dispatch/broadcast-notification.js'
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { PubSubLogger, type LineLogger } from './observability/pubsub.logger.js';
 import { Publisher } from './publishing/publisher.js';
+import { HINT_CHANNEL } from './schema/storage.sql.js';
+import { StoredNotifications } from './store/stored-notifications.js';
+import { NotificationStore } from './store/notification-store.js';
+import { setStorageSchema, storageOf } from './triggers/with-pg-pubsub.js';
 import { TransactionSettings } from './publishing/transaction-settings.js';
 
 /** The parts of one instance, wired. Nothing here runs before `PubSubLifecycle` starts it. */
@@ -20,6 +24,8 @@ export interface PubSubParts {
   readonly publisher: Publisher;
   readonly settings: TransactionSettings;
   readonly dispatcher: Dispatcher;
+  readonly store: NotificationStore;
+  readonly stored: StoredNotifications;
   readonly logger: PubSubLogger;
   readonly report: Report;
   /** Aborted when handlers have had their time to finish. */
@@ -52,7 +58,10 @@ export function createParts(
     heartbeat: options.heartbeat,
     reconnect: options.reconnect,
     pool: manager,
-    receive: (notification) => dispatcher.receive(notification),
+    receive: (notification) => {
+      if (notification.channel === HINT_CHANNEL) store.hint(notification.text);
+      dispatcher.receive(notification);
+    },
     report,
   });
   const dispatcher: Dispatcher = new Dispatcher({
@@ -65,10 +74,32 @@ export function createParts(
     report,
   });
   const settings = new TransactionSettings(dataSource, options.context);
+  if (options.schema !== undefined) setStorageSchema(dataSource, options.schema);
+  const schema = () => storageOf(dataSource).schema; // asked once it is connected
   const publisher = new Publisher({
+    schema,
     pool: manager,
     executor: options.executor,
     contextOf: (executor) => settings.contextOf(executor),
+    assertText: (channel, text) => registry.assertText(channel, text),
+  });
+  const store: NotificationStore = new NotificationStore({
+    dataSource,
+    schema,
+    decoderOf: (channel) => registry.decoderOf(channel),
+    concurrency: options.concurrency,
+    batch: options.batch,
+    poll: options.poll,
+    filter: options.filter?.context,
+    context: options.context,
+    hearsHints: () => connection.state === 'listening',
+    signal: shutdown.signal,
+    report,
+  });
+  const stored = new StoredNotifications({
+    dataSource,
+    storage: () => storageOf(dataSource),
+    nameOf: (channel) => registry.resolve(channel).name,
   });
   return {
     options,
@@ -78,6 +109,8 @@ export function createParts(
     publisher,
     settings,
     dispatcher,
+    store,
+    stored,
     logger,
     report,
     shutdown,

@@ -10,6 +10,7 @@ import { NotificationIterator } from './dispatch/notification-iterator.js';
 import type { NotifyOptions } from './publishing/publisher.js';
 import type { InTransactionOptions, TransactionalWork } from './publishing/transaction-settings.js';
 import type { PubSubParts } from './pubsub.parts.js';
+import type { StoredNotifications } from './store/stored-notifications.js';
 
 /** `for await (const notification of …)`, ended by `break`, `return()` or `await using`. */
 export type NotificationStream<T> = AsyncIterableIterator<Notification<T>, undefined> & AsyncDisposable;
@@ -96,6 +97,30 @@ export class PubSubService {
     return this.parts.settings.withoutTriggers(work, options);
   }
 
+  /** What is stored: to look at, to try again, to throw away. */
+  get stored(): StoredNotifications {
+    return this.parts.stored;
+  }
+
+  /**
+   * Handles what is stored and claimable now, and resolves when nothing is left, with the number of notifications that were
+   * handled meanwhile, and of those that failed. Without channels: all that have a listener in this process. It happens
+   * by itself at start and after every reconnect.
+   */
+  recover(channels?: readonly ChannelLike[]): Promise<{ handled: number; failed: number }> {
+    return this.parts.store.recover(this.resolved(channels));
+  }
+
+  /** This process claims nothing more of these channels (or of all), once running handlers have ended. */
+  pause(channels?: readonly ChannelLike[]): void {
+    this.parts.store.pause(this.resolved(channels));
+  }
+
+  /** Undoes {@link pause}. */
+  resume(channels?: readonly ChannelLike[]): void {
+    this.parts.store.resume(this.resolved(channels));
+  }
+
   /** The state of the LISTEN connection, now and at every change. */
   get connection$(): Observable<ConnectionState> {
     return this.parts.connection.state$;
@@ -104,6 +129,10 @@ export class PubSubService {
   /** A {@link Gap} after every time in which broadcasts may have been missed. */
   get gaps$(): Observable<Gap> {
     return this.parts.connection.gaps$;
+  }
+
+  private resolved(channels: readonly ChannelLike[] | undefined): ChannelDefinition[] | undefined {
+    return channels?.map((channel) => this.parts.registry.resolve(channel));
   }
 
   private async publish(

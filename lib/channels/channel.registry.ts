@@ -48,9 +48,19 @@ export class ChannelRegistry {
     return this.entities?.decoderOf(channel);
   }
 
+  /** Throws `INVALID_PAYLOAD` for a text that listeners of an entity's channel would refuse. */
+  assertText(channel: string, text: string): void {
+    this.entities?.assertText(channel, text);
+  }
+
   /** The operations that are sent on an entity's channel; `undefined` for other channels. */
   operationsOf(channel: string): readonly string[] | undefined {
     return this.entities?.operationsOf(channel);
+  }
+
+  /** All that are known by name. */
+  get definitions(): ChannelDefinition[] {
+    return [...this.byName.values()];
   }
 
   /** The definition known by this name, if any. */

@@ -13,7 +13,7 @@ export interface EntityChange<T = Record<string, unknown>> {
   readonly old: T | null;
   /** The row after; `null` for deletes and truncates. */
   readonly new: T | null;
-  /** `new`, else `old`. */
+  /** `new`, else `old`; with the primary key only for an insert that was `truncated`, and whose row is gone. */
   readonly entity: T | null;
   /** The properties that an update changed, by value; empty for the rest, and when `truncated`. */
   readonly changed: readonly Extract<keyof T, string>[];

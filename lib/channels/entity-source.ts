@@ -19,4 +19,6 @@ export interface EntitySource {
   decoderOf(channel: string): TextDecoder | undefined;
   /** The operations that are sent on this channel; `undefined` for other channels. */
   operationsOf(channel: string): readonly string[] | undefined;
+  /** Throws `INVALID_PAYLOAD` for a text that is to be sent on an entity's channel, and is no change of a table. */
+  assertText(channel: string, text: string): void;
 }

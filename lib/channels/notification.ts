@@ -25,3 +25,13 @@ export interface Notification<T = unknown> {
   /** Aborted when the application closes and `shutdownTimeoutMs` has passed. */
   readonly signal: AbortSignal;
 }
+
+/**
+ * What a listener with `batch: true` gets: the notifications of a claim, in order, and what they share. Read-only.
+ */
+export interface NotificationBatch<T = unknown> extends ReadonlyArray<Notification<T>> {
+  /** Of the transaction that also acknowledges all of them. */
+  readonly manager: EntityManager;
+  /** Aborted when the application closes and `shutdownTimeoutMs` has passed. */
+  readonly signal: AbortSignal;
+}

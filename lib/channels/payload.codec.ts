@@ -2,7 +2,7 @@ import { PgPubSubError, messageOf } from '../common/errors.js';
 import { findJsonObstacle, type JsonObject, type JsonValue } from '../common/json.js';
 import type { ChannelDefinition } from './channel.definition.js';
 import { describeIssues, type SchemaResult, type StandardSchema } from './standard-schema.js';
-import { encodeWire } from './wire.codec.js';
+import { encodeWire, writeJson } from './wire.codec.js';
 
 /** PostgreSQL's limit for the text of a NOTIFY (8,000 with its terminator). */
 export const MAX_NOTIFY_BYTES = 7_999;
@@ -61,10 +61,33 @@ export function encodeBroadcast(
   const json = encodeWithCodec(channel, payload);
   assertJson(channel, 'payload', json);
   if (context !== undefined) assertJson(channel, 'context', context);
-  const text = writeText(channel, json, context);
+  const text = writeText(channel, () => encodeWire(json, context));
   // A string of UTF-16 units needs at least one byte each: most need no exact count.
   const bytes = text.length * 3 <= MAX_NOTIFY_BYTES ? text.length : Buffer.byteLength(text);
   if (bytes > MAX_NOTIFY_BYTES) throw tooLarge(channel, bytes);
+  return text;
+}
+
+/** The JSON text of a stored payload, which may be of any size; `null` for none. Checked alike. */
+export function encodeStored(channel: ChannelDefinition, payload: unknown): string | null {
+  const json = encodeWithCodec(channel, payload);
+  if (json === undefined) return null;
+  assertJson(channel, 'payload', json);
+  return writeText(channel, () => writeJson(json));
+}
+
+/** The JSON text of a stored context; `null` for none. */
+export function encodeContext(channel: ChannelDefinition, context: JsonObject | undefined): string | null {
+  if (context === undefined || Object.keys(context).length === 0) return null;
+  assertJson(channel, 'context', context);
+  const text = writeText(channel, () => writeJson(context));
+  if (hasHalfCharacter(text))
+    throw invalidPayload(
+      channel,
+      'a context of whole characters',
+      'half of a surrogate pair',
+      'PostgreSQL cannot store it in jsonb.',
+    );
   return text;
 }
 
@@ -103,10 +126,10 @@ function findObstacle(value: unknown): string | undefined {
   }
 }
 
-function writeText(channel: ChannelDefinition, json: unknown, context: JsonObject | undefined): string {
+function writeText(channel: ChannelDefinition, write: () => string): string {
   let text: string;
   try {
-    text = encodeWire(json, context);
+    text = write();
   } catch (cause) {
     throw invalidPayload(
       channel,
@@ -128,6 +151,10 @@ function writeText(channel: ChannelDefinition, json: unknown, context: JsonObjec
 
 /** JSON writes NUL as \u0000; behind an odd number of backslashes these six characters are ordinary text. */
 const hasNul = (json: string): boolean => json.includes('\\u0000') && /(?<!\\)(?:\\\\)*\\u0000/.test(json);
+
+/** JSON escapes surrogates only where they stand alone. */
+const hasHalfCharacter = (json: string): boolean =>
+  json.includes('\\ud') && /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(json);
 
 /** What listeners get: decoded by the codec. Throws `INVALID_PAYLOAD` when the codec cannot. */
 export function decodePayload(channel: ChannelDefinition, json: JsonValue | undefined): unknown {

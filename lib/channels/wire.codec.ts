@@ -18,11 +18,17 @@ const NO_CONTEXT: JsonObject = Object.freeze({});
  * so that it arrives as it was.
  */
 export function encodeWire(payload: unknown, context: JsonObject | undefined): string {
-  const text = payload === undefined ? '' : JSON.stringify(payload);
-  if (text === undefined) throw new TypeError('toJSON() returned nothing');
+  const text = payload === undefined ? '' : writeJson(payload);
   if (!hasValues(context) && !isEnvelopeText(text)) return text;
   const head = JSON.stringify({ [ENVELOPE_MARK]: ENVELOPE_VERSION, context: context ?? {} });
   return text === '' ? head : `${head.slice(0, -1)},"payload":${text}}`;
+}
+
+/** Throws where JSON has nothing to write. */
+export function writeJson(value: unknown): string {
+  const text = JSON.stringify(value) as string | undefined;
+  if (text === undefined) throw new TypeError('toJSON() returned nothing');
+  return text;
 }
 
 /** `{ tenant: undefined }` says nothing, and must not hide the plain JSON from other clients. */

@@ -55,6 +55,35 @@ export type Fact =
     }
   /** Handlers that were still running at the shutdown timeout. */
   | { readonly type: 'abandoned'; readonly listeners: readonly string[]; readonly afterMs: number }
+  /** Stored notifications of these channels are handled here, on so many connections of the pool at once. */
+  | {
+      readonly type: 'claiming';
+      readonly channels: readonly string[];
+      readonly concurrency: number;
+      readonly poolSize: number;
+    }
+  /** A claim has been committed. */
+  | {
+      readonly type: 'claimed';
+      readonly channel: string;
+      readonly handled: number;
+      readonly failed: number;
+      readonly durationMs: number;
+    }
+  /** A claim has been undone, or could not be made: its rows will be claimed again. */
+  | { readonly type: 'claim-failed'; readonly channel: string; readonly error: unknown }
+  /** A listener failed with a stored notification; without `delayMs` it has become a dead letter. */
+  | {
+      readonly type: 'stored-failed';
+      readonly channel: string;
+      readonly listener: string;
+      readonly id: string;
+      readonly attempt: number;
+      readonly delayMs: number | undefined;
+      readonly error: unknown;
+    }
+  /** A claim of this row has ended with its process or connection before; so often by now. */
+  | { readonly type: 'interrupted'; readonly channel: string; readonly id: string; readonly deaths: number }
   | { readonly type: 'close-failed'; readonly error: unknown }
   /** Declared triggers are not in the database as declared, and `verifySchema` is `'warn'`. */
   | { readonly type: 'drifted'; readonly error: unknown }

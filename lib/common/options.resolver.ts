@@ -79,7 +79,7 @@ const optionsShape = group({
     }),
     {},
   ),
-  concurrency: v.optional(wholeNumber(1), OPTION_DEFAULTS.concurrency),
+  concurrency: v.optional(wholeNumber(1)),
   batch: v.optional(
     group({
       maxSize: v.optional(wholeNumber(1), BATCH_DEFAULTS.maxSize),
@@ -130,6 +130,7 @@ export function resolveOptions(options: PgPubSubOptions, extras: PgPubSubExtras)
     ...rest,
     connection: parsed.connection,
     schema: parsed.schema,
+    concurrency: parsed.concurrency,
     context: parsed.context,
     executor: parsed.executor,
     filter: parsed.filter,

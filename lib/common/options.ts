@@ -19,7 +19,6 @@ export const OPTION_DEFAULTS = {
   listen: true,
   synchronize: false,
   verifySchema: 'error',
-  concurrency: 4,
   shutdownTimeoutMs: 10_000,
   globalEnhancers: true,
 } as const;
@@ -190,9 +189,8 @@ export interface PgPubSubOptions {
   poll?: Partial<PollOptions>;
   /**
    * Stored notifications: how many claims this process works on at once. Each takes a connection of the
-   * DataSource's pool.
-   *
-   * @defaultValue `4`
+   * DataSource's pool, which the rest of the application needs as well. Without it 4, and at most half of the pool;
+   * the start-up log says how many.
    */
   concurrency?: number;
   /** Stored notifications: how much one claim takes. */
@@ -215,7 +213,10 @@ export interface PgPubSubOptions {
    * @defaultValue `true`
    */
   globalEnhancers?: boolean;
-  /** Called for every notification sent from here; what it returns travels as `notification.context`. */
+  /**
+   * Called for every notification, transaction and writing statement sent from here; what it returns travels as
+   * `notification.context`, that of table changes included.
+   */
   context?: () => object;
   /**
    * The current transaction, for libraries that do not patch the DataSource (`@nestjs-cls/transactional`:
@@ -237,7 +238,7 @@ export interface ResolvedOptions {
   readonly reconnect: ReconnectOptions;
   readonly heartbeat: HeartbeatOptions | false;
   readonly poll: PollOptions;
-  readonly concurrency: number;
+  readonly concurrency: number | undefined;
   readonly batch: BatchOptions;
   readonly retry: RetryOptions;
   readonly buffer: BufferOptions;

@@ -26,6 +26,10 @@ export interface StreamOptions {
   readonly report: Report;
 }
 
+/** What notifications may have to wait for, as reports name it. */
+const SCHEMA = 'the schema of the channel';
+const ROWS = 'the loading of its rows';
+
 /**
  * One channel of an instance: decodes what arrives, once, and passes it to everyone through one subject, in the
  * order of arrival. Created by the dispatcher with the first receiver, ended with the last.
@@ -33,7 +37,8 @@ export interface StreamOptions {
 export class ChannelStream {
   readonly subject = new Subject<Notification>();
   receivers = 0;
-  private isValidating = false;
+  private isDecoding = false;
+  private slowPart = SCHEMA;
   private dropped = 0;
   private readonly waiting: BoundedBuffer<IncomingNotification>;
 
@@ -42,15 +47,15 @@ export class ChannelStream {
   }
 
   accept(incoming: IncomingNotification): void {
-    if (this.isValidating) return this.hold(incoming);
+    if (this.isDecoding) return this.hold(incoming);
     const decoded = this.decode(incoming);
     if (decoded instanceof Promise) void this.acceptInOrder(decoded);
     else if (decoded) this.subject.next(decoded);
   }
 
-  /** For schemas that validate asynchronously: one after the other, the rest waits. */
+  /** For schemas that validate asynchronously, and rows that are loaded: one after the other, the rest waits. */
   private async acceptInOrder(first: Promise<Notification | undefined>): Promise<void> {
-    this.isValidating = true;
+    this.isDecoding = true;
     let next: Promise<Notification | undefined> | Notification | undefined = first;
     for (;;) {
       const notification = await next;
@@ -59,7 +64,7 @@ export class ChannelStream {
       if (incoming === undefined) break;
       next = this.decode(incoming);
     }
-    this.isValidating = false;
+    this.isDecoding = false;
   }
 
   private hold(incoming: IncomingNotification): void {
@@ -67,7 +72,7 @@ export class ChannelStream {
     this.options.report({
       type: 'dropped',
       channel: incoming.channel,
-      receiver: 'the schema of the channel',
+      receiver: this.slowPart,
       total: ++this.dropped,
     });
   }
@@ -78,6 +83,7 @@ export class ChannelStream {
   ): Promise<Notification | undefined> | Notification | undefined {
     try {
       const decoded = this.decodeText(incoming.text);
+      this.slowPart = decoded instanceof Promise ? ROWS : SCHEMA;
       const notification =
         decoded instanceof Promise ? this.validateLater(incoming, decoded) : this.validate(incoming, decoded);
       if (!(notification instanceof Promise)) return notification;
@@ -98,7 +104,9 @@ export class ChannelStream {
     incoming: IncomingNotification,
     decoded: Promise<DecodedText>,
   ): Promise<Notification> {
-    return this.validate(incoming, await decoded);
+    const text = await decoded;
+    this.slowPart = SCHEMA;
+    return this.validate(incoming, text);
   }
 
   private validate(

@@ -4,6 +4,7 @@ import type { ChannelRegistry } from '../channels/channel.registry.js';
 import { OPERATIONS } from '../channels/entity-change.js';
 import type { Notification } from '../channels/notification.js';
 import { PgPubSubError } from '../common/errors.js';
+import type { RetryOptions } from '../common/options.js';
 import type { Gap } from '../common/facts.js';
 import { contains, isJsonObject, type JsonObject } from '../common/json.js';
 import { contextFilterShape, retryOverrideShape } from '../common/options.resolver.js';
@@ -16,7 +17,13 @@ export interface ListenerDefinition {
   readonly name: string;
   readonly channel: ChannelDefinition;
   readonly concurrency: number;
-  /** Is it meant for this listener, by its operation and its context? */
+  /** Exactly-once: gets a claim at once. */
+  readonly batch: boolean;
+  /** Exactly-once: what it says over the channel. */
+  readonly retry: Partial<RetryOptions> | undefined;
+  /** Exactly-once: other rows are left to other processes. */
+  readonly filter: JsonObject | undefined;
+  /** Is it meant for this listener, by its operation (and, for broadcasts, its context)? */
   readonly accepts: ((notification: Notification) => boolean) | undefined;
   readonly invoke: Invoke;
 }
@@ -46,29 +53,36 @@ export function resolveListener(
   const what = `@Listener() on ${method}()`;
   const parsed = parseShape(optionsShape, options, { code: 'INVALID_LISTENER', what });
   const definition = resolveChannel(channel, what, registry);
-  if (definition.delivery === 'exactly-once') {
-    throw invalid(
-      what,
-      'a broadcast channel',
-      `"${definition.name}", which is exactly-once: this version cannot handle those yet`,
-    );
-  }
-  for (const option of ['batch', 'retry'] as const) {
-    if (parsed[option] !== undefined)
-      throw invalid(
-        what,
-        `"${option}" on exactly-once channels only`,
-        `it for the broadcast channel "${definition.name}"`,
-      );
-  }
+  const isStored = definition.delivery === 'exactly-once';
+  if (!isStored) assertBroadcastOptions(parsed, definition.name, what);
+  if (parsed.batch === true && parsed.concurrency > 1)
+    throw invalid(what, '"batch" or "concurrency"', 'both: a claim is one batch');
   const on = typeof parsed.on === 'string' ? [parsed.on] : parsed.on;
   if (on !== undefined) assertSent(on, registry.operationsOf(definition.name), definition.name, what);
   return {
     name: parsed.name ?? method,
     channel: definition,
     concurrency: parsed.concurrency,
-    accepts: acceptance(on, parsed.filter?.context),
+    batch: parsed.batch ?? false,
+    retry: parsed.retry,
+    filter: isStored ? parsed.filter?.context : undefined,
+    accepts: acceptance(on, isStored ? undefined : parsed.filter?.context),
   };
+}
+
+function assertBroadcastOptions(
+  parsed: { readonly batch?: unknown; readonly retry?: unknown },
+  channel: string,
+  what: string,
+): void {
+  for (const option of ['batch', 'retry'] as const) {
+    if (parsed[option] !== undefined)
+      throw invalid(
+        what,
+        `"${option}" on exactly-once channels only`,
+        `it for the broadcast channel "${channel}"`,
+      );
+  }
 }
 
 /** A listener of what is never sent would wait for ever. */

@@ -1,6 +1,6 @@
 import { ApplicationConfig, ExternalContextCreator } from '@nestjs/core';
 import { defaultIfEmpty, from, isObservable } from 'rxjs';
-import type { Notification } from '../channels/notification.js';
+import type { Notification, NotificationBatch } from '../channels/notification.js';
 import type { ContextId, HostProvider } from './host-provider.js';
 import {
   DEFAULT_ARGUMENTS,
@@ -13,16 +13,19 @@ import {
 /** What `ExecutionContext.getType()` says while a listener runs. */
 export const PGPUBSUB_CONTEXT = 'pgpubsub';
 
-export type Invoke = (notification: Notification) => Promise<unknown>;
+/** What a listener is called with: with `batch`, all of a claim, whose `payload` is the list of theirs. */
+type Delivered = Notification | (NotificationBatch & { readonly payload: unknown });
 
-type Handler = (payload: unknown, notification: Notification) => Promise<unknown>;
+export type Invoke = (notification: Delivered) => Promise<unknown>;
+
+type Handler = (payload: unknown, notification: Delivered) => Promise<unknown>;
 
 /** Fills the parameters; `args` is what the execution context shows: `[payload, notification]`. */
 const parameters = {
   exchangeKeyForValue(
     type: number,
     property: unknown,
-    args: [payload: unknown, notification: Notification],
+    args: [payload: unknown, notification: Delivered],
   ): unknown {
     const [payload, notification] = args;
     if (type !== PAYLOAD_PARAMETER) return notification;

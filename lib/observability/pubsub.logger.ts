@@ -27,6 +27,7 @@ export class PubSubLogger {
 
   write(fact: Fact): void {
     const line = wordFact(fact);
+    if (line === undefined) return;
     if (line.kind === undefined) return this.writeLine(line, 0);
     this.limiter.limit(line.kind, (suppressed) => this.writeLine(line, suppressed));
   }
@@ -42,7 +43,8 @@ export class PubSubLogger {
   }
 }
 
-function wordFact(fact: Fact): Line {
+/** `undefined`: nothing to say. */
+function wordFact(fact: Fact): Line | undefined {
   switch (fact.type) {
     case 'listening':
       return {
@@ -106,6 +108,29 @@ function wordFact(fact: Fact): Line {
         level: 'warn',
         text: `Closing: still running after ${fact.afterMs} ms: ${fact.listeners.join(', ')}`,
       };
+    case 'claiming': {
+      const text = `Handling stored notifications of ${listChannels(fact.channels)}, up to ${fact.concurrency} claims at once (the pool has ${fact.poolSize} connections)`;
+      return { level: 'log', text };
+    }
+    case 'claimed':
+      return undefined;
+    case 'claim-failed': {
+      const text = `A claim of channel "${fact.channel}" failed and will be repeated: ${messageOf(fact.error)}`;
+      return { level: 'error', kind: `claim ${fact.channel}`, text };
+    }
+    case 'stored-failed': {
+      const fate =
+        fact.delayMs === undefined
+          ? 'it is a dead letter now'
+          : `it is tried again in ${(fact.delayMs / 1_000).toFixed(1)} s`;
+      const text = `Listener ${fact.listener} failed with notification ${fact.id} of channel "${fact.channel}" (attempt ${fact.attempt}), ${fate}: ${messageOf(fact.error)}`;
+      const kind = `stored ${fact.listener} ${fact.channel} ${fact.delayMs === undefined}`;
+      return { level: fact.delayMs === undefined ? 'error' : 'warn', kind, text, stack: stackOf(fact.error) };
+    }
+    case 'interrupted': {
+      const text = `The process or connection that handled notification ${fact.id} of channel "${fact.channel}" has ended meanwhile (${fact.deaths} so far): it is handled alone now`;
+      return { level: 'warn', kind: `interrupted ${fact.channel}`, text };
+    }
     case 'close-failed':
       return { level: 'error', text: `Closing failed: ${messageOf(fact.error)}`, stack: stackOf(fact.error) };
     case 'drifted':

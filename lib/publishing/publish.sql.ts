@@ -1,4 +1,5 @@
 import { quoteLiteral } from '../common/sql-identifier.js';
+import { HINT_CHANNEL, notificationTable, schemaVersion } from '../schema/storage.sql.js';
 
 /** Sends one broadcast: $1 channel, $2 text. Takes no lock before commit, where the queue of the cluster has one. */
 export const sendBroadcast = 'select pg_notify($1, $2)';
@@ -18,8 +19,40 @@ export const sendBroadcasts = `
 `;
 
 /**
+ * Stores any number of notifications, in order, and wakes those who claim: $1 the channels, or the one of all; $2 the
+ * payloads as above, empty for none; $3 contexts, $4 keys, $5 times, $6 delays in milliseconds, each null when nobody
+ * has one; $7 the channels to hint at. What is shorter is filled up with nulls.
+ */
+export const storeNotifications = (schema: string): string => `
+  with stored as (
+    insert into ${notificationTable(schema)} (channel, payload, context, key, available_at, schema_version)
+    select coalesce(sent.channel, ($1::text[])[1]), nullif(sent.payload, '')::json, sent.context, sent.key,
+      coalesce(sent.available_at, clock_timestamp() + coalesce(sent.delay_ms, 0) * interval '1 millisecond'),
+      (select ${schemaVersion(schema)})
+    from unnest($1::text[], (string_to_array($2, e'\\x01'))[2:], $3::jsonb[], $4::text[], $5::timestamptz[], $6::float8[])
+      with ordinality as sent(channel, payload, context, key, available_at, delay_ms, position)
+    order by sent.position
+  )
+  select count(pg_notify('${HINT_CHANNEL}', hinted)) from unnest($7::text[]) as hinted
+`;
+
+/**
  * Sets a setting of ours until the transaction ends: never for the next user of the pooled session. Not by
  * set_config(), which is a query, and would take the transaction's snapshot before its first statement.
  */
 export const setLocal = (setting: `pgpubsub.${string}`, value: string): string =>
   `set local ${setting} = ${quoteLiteral(value)}`;
+
+/**
+ * The same for the transaction of one statement, unless somebody has set it. By set_config(), because SET LOCAL warns
+ * where no transaction was begun; by qualified names, because the session may have any search_path.
+ */
+export const contextUnlessSet = (setting: `pgpubsub.${string}`, value: string): string =>
+  `select pg_catalog.set_config('${setting}', ${quoteLiteral(value)}, true) ` +
+  `where coalesce(pg_catalog.current_setting('${setting}', true), '') operator(pg_catalog.=) ''`;
+
+const WRITE =
+  /^(?:[\s(]|--[^\n]*(?:\n|$)|\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:insert|update|delete|merge|copy|truncate|with|execute)\b/i;
+
+/** May the statement change rows? By its first word; one that calls a function which does cannot be told. */
+export const isWrite = (sql: string): boolean => WRITE.test(sql);

@@ -1,11 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
-import { encodeBroadcast, validatePayload } from '../channels/payload.codec.js';
+import { encodeBroadcast, encodeContext, encodeStored, validatePayload } from '../channels/payload.codec.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { isOneSession, isPool, resolveExecutor, sessionOf } from './executor.js';
+import { broadcastStatement } from './broadcast.statement.js';
+import type { Message, Statement } from './statement.js';
 import { StatementQueue } from './statement-queue.js';
+import { createStoreStatement, type StoredMessage } from './store.statement.js';
 
 export interface NotifyOptions {
   /**
@@ -24,11 +27,15 @@ export interface NotifyOptions {
 }
 
 export interface PublisherOptions {
+  /** Where the library's own tables are; asked once the DataSource is connected. */
+  readonly schema: () => string;
   /** The DataSource's manager as it is at the time of the call: libraries replace it within their transactions. */
   readonly pool: () => SqlExecutor;
   readonly executor: (() => SqlExecutor | undefined) | undefined;
   /** What everything sent through this executor carries: the module's context, and the transaction's. */
   readonly contextOf: (executor: SqlExecutor) => JsonObject | undefined;
+  /** Throws for a text that everybody who listens to the channel would refuse. */
+  readonly assertText: (channel: string, text: string) => void;
 }
 
 /**
@@ -40,7 +47,11 @@ export class Publisher {
   /** Statements shared by many callers run in nobody's context: another's transaction could be found there. */
   private readonly inRoot = AsyncLocalStorage.snapshot();
 
-  constructor(private readonly options: PublisherOptions) {}
+  private readonly storeStatement: Statement<StoredMessage>;
+
+  constructor(private readonly options: PublisherOptions) {
+    this.storeStatement = createStoreStatement(options.schema);
+  }
 
   /** Resolves when the server has taken all of them, in one statement; rejects before any SQL if one is refused. */
   async publish(
@@ -49,27 +60,40 @@ export class Publisher {
     options: NotifyOptions,
   ): Promise<void> {
     assertOptions(options);
-    assertBroadcast(channel, options);
+    const isStored = channel.delivery === 'exactly-once';
+    if (isStored) assertStored(channel, options);
+    else assertBroadcast(channel, options);
     const executor = this.resolveExecutor(options);
     const context = this.resolveContext(executor, options);
     for (const payload of payloads) {
       const checked = validatePayload(channel, payload);
       if (checked instanceof Promise) await checked; // awaiting a value, too, would cost a turn per call
     }
+    if (payloads.length === 0) return;
+    if (isStored) {
+      const messages = storedMessages(channel, payloads, context, options);
+      for (const message of messages) this.options.assertText(message.channel, message.payload ?? '');
+      return this.send(this.storeStatement, messages, executor);
+    }
     const messages = payloads.map((payload) => ({
       channel: channel.name,
       text: encodeBroadcast(channel, payload, context),
     }));
-    if (messages.length > 0) await this.send(messages, executor);
+    for (const message of messages) this.options.assertText(message.channel, message.text);
+    return this.send(broadcastStatement, messages, executor);
   }
 
-  private send(messages: readonly { channel: string; text: string }[], executor: SqlExecutor): Promise<void> {
+  private send<M extends Message>(
+    statement: Statement<M>,
+    messages: readonly M[],
+    executor: SqlExecutor,
+  ): Promise<void> {
     const pooled = isPool(executor);
-    if (!isOneSession(executor)) return new StatementQueue(executor, pooled).send(messages); // shared with nobody
+    if (!isOneSession(executor)) return new StatementQueue(executor, pooled).send(statement, messages); // shared with nobody
     const session = sessionOf(executor) ?? executor;
     const queue = this.queues.get(session) ?? new StatementQueue(executor, pooled);
     this.queues.set(session, queue);
-    return pooled ? this.inRoot(() => queue.send(messages)) : queue.send(messages);
+    return pooled ? this.inRoot(() => queue.send(statement, messages)) : queue.send(statement, messages);
   }
 
   private resolveExecutor({ manager }: NotifyOptions): SqlExecutor {
@@ -99,7 +123,6 @@ function assertOptions(options: NotifyOptions): void {
 const EXACTLY_ONCE_OPTIONS = ['key', 'availableAt', 'delayMs'] as const;
 
 function assertBroadcast(channel: ChannelDefinition, options: NotifyOptions): void {
-  if (channel.delivery !== 'broadcast') throw storedUnsupported(channel.name);
   const surplus = EXACTLY_ONCE_OPTIONS.find((option) => options[option] !== undefined);
   if (surplus === undefined) return;
   throw new PgPubSubError(
@@ -108,11 +131,52 @@ function assertBroadcast(channel: ChannelDefinition, options: NotifyOptions): vo
   );
 }
 
-const storedUnsupported = (name: string) =>
+function assertStored(channel: ChannelDefinition, { key, availableAt, delayMs }: NotifyOptions): void {
+  const what = `for the channel "${channel.name}"`;
+  if (key !== undefined && typeof key !== 'string') throw invalidOption(`"key" ${what} to be a string`, key);
+  if (typeof key === 'string' && (key.includes('\0') || Buffer.byteLength(key) > MAX_KEY_BYTES))
+    throw invalidOption(`"key" ${what} to be at most ${MAX_KEY_BYTES} bytes without NUL characters`, key);
+  if (availableAt !== undefined && !(availableAt instanceof Date && isTimestamp(availableAt)))
+    throw invalidOption(`"availableAt" ${what} to be a valid Date of the years 1 to 9999`, availableAt);
+  if (delayMs !== undefined && !(typeof delayMs === 'number' && delayMs >= 0 && delayMs <= MAX_DELAY_MS))
+    throw invalidOption(
+      `"delayMs" ${what} to be a number of milliseconds from 0 to ${MAX_DELAY_MS}`,
+      delayMs,
+    );
+  if (availableAt !== undefined && delayMs !== undefined)
+    throw invalidOption(`"availableAt" or "delayMs" ${what}`, 'both');
+}
+
+/** Keys are indexed, and an entry of an index has room for little more. */
+const MAX_KEY_BYTES = 1_000;
+/** A hundred years. */
+const MAX_DELAY_MS = 3_155_760_000_000;
+
+/** Other years are written with a sign and six digits, which PostgreSQL cannot read; and it has no year 0. */
+const isTimestamp = (date: Date): boolean =>
+  !Number.isNaN(date.getTime()) && date.getUTCFullYear() >= 1 && date.getUTCFullYear() <= 9999;
+
+function storedMessages(
+  channel: ChannelDefinition,
+  payloads: readonly unknown[],
+  context: JsonObject | undefined,
+  { key, availableAt, delayMs }: NotifyOptions,
+): StoredMessage[] {
+  const common = {
+    channel: channel.name,
+    context: encodeContext(channel, context),
+    key: key ?? null,
+    availableAt: availableAt ?? null,
+    delayMs: delayMs ?? null,
+    hints: channel.wake === 'notify',
+  };
+  return payloads.map((payload) => ({ ...common, payload: encodeStored(channel, payload) }));
+}
+
+const invalidOption = (expected: string, got: unknown) =>
   new PgPubSubError(
-    'DELIVERY_UNSUPPORTED',
-    `expected the channel "${name}" to be a broadcast, got an exactly-once one, which this version cannot send yet. ` +
-      "Define it with delivery: 'broadcast'.",
+    'INVALID_ARGUMENT',
+    `expected ${expected}, got ${describeValue(got)}. Correct it, or leave it out.`,
   );
 
 const notAContext = (got: unknown) =>

@@ -1,25 +1,17 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { TEXT_SEPARATOR, sendBroadcast, sendBroadcasts } from './publish.sql.js';
 import { isRefusal } from '../common/refusal.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
-
-/** One broadcast as it goes to the server. */
-export interface WireMessage {
-  readonly channel: string;
-  readonly text: string;
-}
+import type { Message, Statement } from './statement.js';
 
 interface Call {
-  readonly messages: readonly WireMessage[];
+  readonly statement: Statement;
+  readonly messages: readonly Message[];
   resolve(): void;
   reject(error: unknown): void;
 }
 
-/** A statement takes at most so many broadcasts of several calls: PostgreSQL 12 and older compare each with each. */
-const MAX_STATEMENT_MESSAGES = 1_000;
-
 /**
- * The way of broadcasts through one executor: one statement on the wire at a time, and all calls made meanwhile
+ * The way of notifications through one executor: one statement on the wire at a time, and all calls made meanwhile
  * share the next one. Created with the first call, forgotten with its executor.
  */
 export class StatementQueue {
@@ -33,9 +25,9 @@ export class StatementQueue {
   ) {}
 
   /** Resolves when the server has taken the messages; they are sent together and in order. */
-  send(messages: readonly WireMessage[]): Promise<void> {
+  send<M extends Message>(statement: Statement<M>, messages: readonly M[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.waiting.push({ messages, resolve, reject });
+      this.waiting.push({ statement, messages, resolve, reject });
       if (!this.isSending) void this.drain();
     });
   }
@@ -52,29 +44,21 @@ export class StatementQueue {
     this.isSending = false;
   }
 
-  /**
-   * As many calls as may share a statement. PostgreSQL delivers equal notifications of one transaction once, and
-   * these calls are transactions of their own: from the first repetition on they wait for the next statement.
-   */
+  /** The calls of one kind, from the first on, that may share a statement: the order is kept. */
   private takeCalls(): Call[] {
-    const seen = new Set<string>();
-    let taken = 0;
-    for (const { messages } of this.waiting) {
-      const keys = messages.map(({ channel, text }) => `${channel}\0${text}`);
-      if (
-        taken > 0 &&
-        (seen.size + keys.length > MAX_STATEMENT_MESSAGES || keys.some((key) => seen.has(key)))
-      )
-        break;
-      for (const key of keys) seen.add(key);
-      taken++;
-    }
-    return this.waiting.splice(0, taken);
+    const [first] = this.waiting;
+    const other = this.waiting.findIndex(({ statement }) => statement !== first?.statement);
+    const same = other < 0 ? this.waiting : this.waiting.slice(0, other);
+    return this.waiting.splice(0, first?.statement.countTogether(same) ?? 0);
   }
 
   private async sendTogether(calls: readonly Call[]): Promise<void> {
     try {
-      await this.execute(calls.flatMap(({ messages }) => messages));
+      const [first] = calls;
+      await first?.statement.execute(
+        this.executor,
+        calls.flatMap(({ messages }) => messages),
+      );
       for (const call of calls) call.resolve();
     } catch (error) {
       // Only what the server refused is certainly not sent; after a lost connection nobody knows.
@@ -84,16 +68,5 @@ export class StatementQueue {
         for (const call of calls) call.reject(error);
       }
     }
-  }
-
-  private async execute(messages: readonly WireMessage[]): Promise<void> {
-    const [first] = messages;
-    if (first !== undefined && messages.length === 1) {
-      await this.executor.query(sendBroadcast, [first.channel, first.text]);
-      return;
-    }
-    const channels = messages.map(({ channel }) => channel);
-    const texts = messages.map(({ text }) => TEXT_SEPARATOR + text).join('');
-    await this.executor.query(sendBroadcasts, [channels, texts]);
   }
 }

@@ -2,11 +2,10 @@ import { EntityManager, type DataSource, type QueryRunner } from 'typeorm';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { findJsonObstacle, isJsonObject, type JsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
+import { CONTEXT, carryContext } from './context-carrier.js';
 import { resolveExecutor, sessionOf } from './executor.js';
 import { setLocal } from './publish.sql.js';
 
-/** What triggers look at, and `notify()` likewise. */
-const CONTEXT = 'pgpubsub.context';
 const DISABLED = 'pgpubsub.disabled';
 
 export type TransactionalWork<T> = (manager: EntityManager) => Promise<T>;
@@ -28,7 +27,7 @@ export class TransactionSettings {
     private readonly dataSource: DataSource,
     private readonly common: (() => object) | undefined,
   ) {
-    if (common) carryInTransactions(dataSource, common);
+    if (common) carryContext(dataSource, common);
   }
 
   /** What everything sent through this executor carries. */
@@ -108,24 +107,6 @@ async function setDuring<T>(
     await manager.query(setLocal(setting, previous)).catch(() => undefined);
     throw error;
   }
-}
-
-/**
- * The module's `context`, for triggers: set at the begin of every transaction that TypeORM opens. Statements outside of
- * transactions do not carry it: they would have to be made transactions.
- */
-function carryInTransactions(dataSource: DataSource, context: () => object): void {
-  const create = dataSource.createQueryRunner.bind(dataSource);
-  dataSource.createQueryRunner = (mode) => {
-    const runner = create(mode);
-    const start = runner.startTransaction.bind(runner);
-    runner.startTransaction = async (isolation) => {
-      const carried = runner.isTransactionActive ? '{}' : JSON.stringify(context() ?? {}); // may throw: before the begin
-      await start(isolation);
-      if (carried !== '{}') await runner.query(setLocal(CONTEXT, carried));
-    };
-    return runner;
-  };
 }
 
 function openSession(manager: EntityManager): QueryRunner {

@@ -39,10 +39,18 @@ export const readFunctions = `
 export const lockSchema = "select pg_advisory_lock(hashtextextended('nestjs-pgpubsub:schema', 0))";
 export const unlockSchema = "select pg_advisory_unlock(hashtextextended('nestjs-pgpubsub:schema', 0))";
 
-/** The columns of a table, $1 its quoted name, and their place in its primary key, if they have one. */
-export const readColumns = `
-  select a.attname as name, array_position(i.indkey::int2[], a.attnum) as key_position
-  from pg_attribute a left join pg_index i on i.indrelid = a.attrelid and i.indisprimary
-  where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
-  order by 2, a.attnum
+/** Tables, $1 their quoted names: their kind, their columns, and those of their primary key. What is not there is left out. */
+export const readTables = `
+  select wanted.name, c.relkind = 'p' as partitioned, c.relispartition as partition,
+    array(
+      select a.attname::text from pg_attribute a
+      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum
+    ) as columns,
+    array(
+      select a.attname::text
+      from pg_index i cross join unnest(i.indkey::int2[]) with ordinality as key(attnum, position)
+        join pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
+      where i.indrelid = c.oid and i.indisprimary order by key.position
+    ) as primary_key
+  from unnest($1::text[]) as wanted(name) join pg_class c on c.oid = to_regclass(wanted.name)
 `;

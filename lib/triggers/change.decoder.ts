@@ -2,8 +2,9 @@ import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'ty
 import type { DecodedText } from '../channels/entity-source.js';
 import { PgPubSubError, messageOf } from '../common/errors.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
+import { quoteIdentifier } from '../common/sql-identifier.js';
 import { OPERATIONS, type EntityChange } from '../channels/entity-change.js';
-import { splitJsonObject } from './row-json.js';
+import { parseLossless, splitJsonObject } from './row-json.js';
 import type { RowHydrator, RowHydrators } from './row.hydrator.js';
 
 const NO_CONTEXT: JsonObject = Object.freeze({});
@@ -69,21 +70,33 @@ export class ChangeDecoder {
     keyText: string,
   ): Promise<DecodedText> {
     const metadata = this.metadataOf(change.target, change.schema, change.table);
-    const key = this.hydrate(change, keyText);
-    const where = metadata?.getEntityIdMap(key);
-    if (!metadata || !where) return describe(change, old, key, []);
+    const key = this.hydratorOf(change)?.keyOf(keyText);
+    const named = this.hydrate(change, keyText);
+    if (!metadata || !key) return describe(change, old, named, []);
+    const loaded = await this.load(metadata, key);
+    return describe(change, old, loaded, [], loaded ?? old ?? named);
+  }
+
+  private async load(
+    { target }: EntityMetadata,
+    key: ReadonlyMap<string, string>,
+  ): Promise<ObjectLiteral | null> {
     const runner = this.dataSource.createQueryRunner('master'); // a replica may not have it yet
     try {
-      const options = { where, loadEagerRelations: false, withDeleted: true };
-      return describe(change, old, await runner.manager.findOne(metadata.target, options), []);
+      const query = runner.manager.createQueryBuilder(target, 'row').withDeleted();
+      [...key].forEach(([column, text], position) => {
+        const parameter = `key${position}`;
+        query.andWhere(`"row".${quoteIdentifier(column)} = :${parameter}`, { [parameter]: text });
+      });
+      return await query.getOne();
     } finally {
       await runner.release();
     }
   }
 
-  /** A table without an entity has plain objects. */
+  /** A table that TypeORM does not know has plain objects. */
   private hydrate(change: ChangeText, source: string): ObjectLiteral {
-    return this.hydratorOf(change)?.hydrate(source) ?? (JSON.parse(source) as ObjectLiteral);
+    return this.hydratorOf(change)?.hydrate(source) ?? (parseLossless(source) as ObjectLiteral);
   }
 
   /** Of the entity that was decorated: several may be mapped to one table. */
@@ -119,13 +132,14 @@ function describe(
   old: ObjectLiteral | null,
   now: ObjectLiteral | null,
   changed: string[],
+  entity = now ?? old,
 ): DecodedText & { payload: EntityChange } {
   const { operation, schema, table, truncated, context } = change;
   const payload: EntityChange = {
     operation,
     old,
     new: now,
-    entity: now ?? old,
+    entity,
     changed,
     table,
     schema,
@@ -134,14 +148,26 @@ function describe(
   return { payload, context };
 }
 
+/** Throws `INVALID_PAYLOAD` for a text that listeners of the channel would refuse. */
+export function assertChange(channel: string, text: string): void {
+  const { oldRow, newRow } = parseChange(channel, text);
+  try {
+    for (const row of [oldRow, newRow]) if (row !== null) splitJsonObject(row);
+  } catch (cause) {
+    throw notAChange(channel, cause);
+  }
+}
+
 function parseChange(channel: string, text: string): Omit<ChangeText, 'target'> {
   try {
-    const members = splitJsonObject(text);
+    const outer = splitJsonObject(text);
+    const enclosed = outer.get('payload'); // by notify() with a context
+    const members = enclosed === undefined ? outer : splitJsonObject(enclosed);
     const value = (name: string): unknown => JSON.parse(members.get(name) ?? 'null');
     const row = (name: string) => (members.get(name) === 'null' ? null : (members.get(name) ?? null));
     const operation = OPERATIONS.find((known) => known === value('operation'));
-    if (operation === undefined) throw new SyntaxError('no operation');
-    const context = value('context');
+    if (operation === undefined) throw new SyntaxError('no operation on a table');
+    const context: unknown = JSON.parse(outer.get('context') ?? 'null');
     return {
       operation,
       schema: String(value('schema')),
@@ -152,11 +178,14 @@ function parseChange(channel: string, text: string): Omit<ChangeText, 'target'> 
       context: isJsonObject(context) ? context : NO_CONTEXT,
     };
   } catch (cause) {
-    throw new PgPubSubError(
-      'INVALID_PAYLOAD',
-      `expected a change of a table on channel "${channel}", which belongs to an entity, got: ${messageOf(cause)}. ` +
-        'Send other notifications on a channel of their own.',
-      { cause },
-    );
+    throw notAChange(channel, cause);
   }
 }
+
+const notAChange = (channel: string, cause: unknown) =>
+  new PgPubSubError(
+    'INVALID_PAYLOAD',
+    `expected a change of a table on channel "${channel}", which belongs to an entity, got: ${messageOf(cause)}. ` +
+      'Send other notifications on a channel of their own.',
+    { cause },
+  );

@@ -2,7 +2,7 @@ import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'ty
 import { defineChannel, type ChannelDefinition } from '../channels/channel.definition.js';
 import type { EntitySource, TextDecoder } from '../channels/entity-source.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
-import { ChangeDecoder } from './change.decoder.js';
+import { ChangeDecoder, assertChange } from './change.decoder.js';
 import type { Operation } from '../channels/entity-change.js';
 import type { NotifyChangesOptions } from './notify-changes.decorator.js';
 import { RowHydrators } from './row.hydrator.js';
@@ -56,6 +56,10 @@ export class EntityChannels implements EntitySource {
   decoderOf(channel: string): TextDecoder | undefined {
     if (!this.triggers.some((trigger) => trigger.channel === channel)) return undefined;
     return (text) => this.decoder.decode(channel, text);
+  }
+
+  assertText(channel: string, text: string): void {
+    if (this.triggers.some((trigger) => trigger.channel === channel)) assertChange(channel, text);
   }
 
   operationsOf(channel: string): readonly Operation[] | undefined {

@@ -5,14 +5,14 @@ import { DELIVERIES, type Delivery } from '../channels/channel.definition.js';
 import { OPERATIONS, type Operation } from '../channels/entity-change.js';
 import { PgPubSubError } from '../common/errors.js';
 import { group, nonEmptyString, parseShape } from '../common/parse.js';
-import { quoteQualified } from '../common/sql-identifier.js';
 import { commentOf } from '../schema/owner.js';
 import { readStorage } from '../schema/storage.catalog.js';
-import { readColumns } from './catalog.sql.js';
 import { inOrder } from './notify-changes.decorator.js';
-import { triggerName, type TriggerLiterals } from './trigger.literals.js';
+import { conditionStep } from './schema-diff.js';
+import { assertColumns, assertSeesAll, type DeclaredTrigger } from './table.check.js';
+import { readCatalogTables } from './trigger.catalog.js';
+import { triggerName } from './trigger.literals.js';
 import {
-  checkCondition,
   commentOnFunction,
   commentOnTrigger,
   createFunction,
@@ -20,7 +20,7 @@ import {
   dropFunctionAndTriggers,
   variantsOf,
 } from './trigger.sql.js';
-import { ownerOf, storageOf } from './with-pg-pubsub.js';
+import { executeStep, ownerOf, storageOf } from './with-pg-pubsub.js';
 
 /** A trigger in the words of the database: a migration must not change when the entity does. */
 export interface NotifyTriggerLiterals {
@@ -77,7 +77,7 @@ export async function createNotifyTrigger(
   const { schema, table, when } = trigger;
   if (trigger.delivery === 'exactly-once') await assertStorage(runner, trigger);
   const comment = commentOf(literals.owner ?? ownerOf(runner.manager.connection));
-  if (when !== undefined) await runner.query(checkCondition({ ...trigger, when }));
+  if (when !== undefined) await executeStep(runner, conditionStep({ ...trigger, when }));
   await runner.query(createFunction(trigger));
   await runner.query(commentOnFunction(schema, triggerName(trigger), comment));
   for (const variant of variantsOf(trigger)) {
@@ -122,26 +122,20 @@ const literalsShape = group({
 async function resolveLiterals(
   runner: QueryRunner,
   literals: NotifyTriggerLiterals,
-): Promise<TriggerLiterals> {
+): Promise<DeclaredTrigger> {
   const what = 'createNotifyTrigger()';
   const parsed = parseShape(literalsShape, literals, { code: 'INVALID_TRIGGER', what });
-  const { schema, table, columns, exclude, of } = parsed;
-  const channel = parsed.channel ?? table;
+  const { schema, table, channel = table, level, columns, exclude, of, when } = parsed;
   assertChannelName(channel);
-  const existing = (await runner.query(readColumns, [quoteQualified(schema, table)])) as TableColumn[]; // its rows
-  const names = existing.map(({ name }) => name);
-  if (names.length === 0) throw notThere(what, 'a table that exists', `"${schema}"."${table}"`);
-  const unknown = [...(columns ?? []), ...exclude, ...of, ...(parsed.primaryKey ?? [])].find(
-    (name) => !names.includes(name),
-  );
-  if (unknown !== undefined)
-    throw notThere(what, `columns of "${table}" (${names.join(', ')})`, `"${unknown}"`);
-  return {
-    schema,
-    table,
-    channel,
-    on: inOrder(parsed.on),
-    level: parsed.level,
+  const found = (await readCatalogTables(runner, [{ schema, table }]))({ schema, table });
+  if (found === undefined) throw notThere(what, `"${schema}"."${table}"`);
+  const primaryKey = parsed.primaryKey ?? found.primary_key;
+  const on = inOrder(parsed.on);
+  const place = { what, schema, table, channel };
+  const trigger = {
+    ...place,
+    on,
+    level,
     delivery: parsed.delivery,
     ordered: parsed.ordered,
     wake: parsed.wake,
@@ -149,30 +143,38 @@ async function resolveLiterals(
     columns,
     exclude,
     of,
-    when: parsed.when,
-    primaryKey:
-      parsed.primaryKey ?? existing.filter((column) => column.key_position !== null).map(({ name }) => name),
-  };
+    when,
+    primaryKey,
+  } as const;
+  assertColumns(trigger, found);
+  assertSeesAll(trigger, found);
+  return trigger;
 }
 
 /** Without its tables, the trigger would break every write. */
-async function assertStorage(runner: QueryRunner, { table, storageSchema }: TriggerLiterals): Promise<void> {
+async function assertStorage(
+  runner: QueryRunner,
+  { what, table, ordered, ...trigger }: DeclaredTrigger,
+): Promise<void> {
+  if (ordered && trigger.primaryKey.length === 0) throw notOrdered(what, table);
+  const { storageSchema } = trigger;
   const { tables } = await readStorage(runner, storageSchema);
   if (tables.some(({ schema }) => schema === storageSchema)) return;
   throw new PgPubSubError(
     'INVALID_TRIGGER',
-    `createNotifyTrigger(): expected the schema "${storageSchema}" to have the storage of notifications for the ` +
-      `trigger of "${table}", got none. Call createNotificationStorage() first, or say where it is by "storageSchema".`,
+    `${what}: expected the schema "${storageSchema}" to have the storage of notifications for the trigger of ` +
+      `"${table}", got none. Call createNotificationStorage() first, or say where it is by "storageSchema".`,
   );
 }
 
-interface TableColumn {
-  readonly name: string;
-  readonly key_position: number | null;
-}
-
-const notThere = (what: string, expected: string, got: string) =>
+const notOrdered = (what: string, table: string) =>
   new PgPubSubError(
     'INVALID_TRIGGER',
-    `${what}: expected ${expected}, got ${got}. Names are those of the database, and exact.`,
+    `${what}: expected "${table}" to have a primary key, because the channel is ordered, got none. Name it by "primaryKey".`,
+  );
+
+const notThere = (what: string, got: string) =>
+  new PgPubSubError(
+    'INVALID_TRIGGER',
+    `${what}: expected a table that exists, got ${got}. Names are those of the database, and exact.`,
   );

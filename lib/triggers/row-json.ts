@@ -44,6 +44,30 @@ export function splitJsonArray(text: string): string[] {
   return elements;
 }
 
+/** As `JSON.parse`, but what a number of JavaScript would round comes as a string with all of its digits. */
+export const parseLossless = (text: string): unknown =>
+  JSON.parse(
+    text.replaceAll(STRING_OR_NUMBER, (token) =>
+      token.startsWith('"') || keepsDigits(token) ? token : `"${token}"`,
+    ),
+  );
+
+const STRING_OR_NUMBER = /"(?:[^"\\]+|\\.)*"|-?\d[\d.eE+-]*/gs;
+
+/** Fifteen digits always fit. */
+const keepsDigits = (number: string): boolean =>
+  /^[^eE]{1,15}$/.test(number) || digitsOf(number) === digitsOf(String(Number(number)));
+
+/** What is the same for all ways to write a number, `1.10` and `11e-1`: its digits, and where they begin. */
+function digitsOf(number: string): string {
+  const [mantissa = '', exponent = '0'] = number.toLowerCase().split('e');
+  const [whole = '', fraction = ''] = mantissa.replace('-', '').split('.');
+  const digits = `${whole}${fraction}`;
+  const significant = digits.replace(/^0+/, '');
+  const scale = Number(exponent) + whole.length - (digits.length - significant.length);
+  return significant === '' ? '0' : `${significant.replace(/0+$/, '')}e${scale}`;
+}
+
 /** The value of a JSON string, given with its quotes. */
 export const readJsonString = (source: string): string => JSON.parse(source) as string; // a string's text is a string
 

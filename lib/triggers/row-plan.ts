@@ -2,6 +2,7 @@ import type { DataSource, EntityMetadata } from 'typeorm';
 import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
 import type { TableTypes } from './column-types.catalog.js';
 import { createColumnReader, type ColumnReader, type TypeParsers } from './column-reader.js';
+import { createTextRenderer, type TextRenderer } from './row-text.js';
 import { createZoneConverter } from './row-time-zone.js';
 
 /** A class of entities, and the columns its instances have, in the order in which a repository sets them. */
@@ -15,6 +16,8 @@ export interface PlannedColumn {
   readonly position: number;
   readonly column: ColumnMetadata;
   readonly read: ColumnReader;
+  /** As PostgreSQL takes it. */
+  readonly render: TextRenderer;
 }
 
 /** Resolves, once, what is the same for all rows of a table. It lives as long as it takes to make the plans. */
@@ -45,7 +48,12 @@ export class RowPlanner {
     const position = this.positions.get(column.databaseName);
     const type = this.types.columns.get(column.databaseName);
     if (position === undefined || type === undefined) return undefined;
-    return { position, column, read: createColumnReader(type, this.parsers, this.toZone) };
+    return {
+      position,
+      column,
+      read: createColumnReader(type, this.parsers, this.toZone),
+      render: createTextRenderer(type, (moment) => moment),
+    };
   }
 }
 

@@ -63,6 +63,7 @@ export class RowHydrator {
   private readonly root: RowPlan;
   private readonly children: readonly RowPlan[];
   private readonly discriminator: PlannedColumn | undefined;
+  private readonly primaryKey: readonly (PlannedColumn | undefined)[];
 
   constructor(
     private readonly dataSource: DataSource,
@@ -72,9 +73,10 @@ export class RowHydrator {
     this.names = [...types.columns.keys()];
     this.positions = new Map(this.names.map((name, position) => [name, position]));
     const planner = new RowPlanner(dataSource, types);
-    const { discriminatorColumn, childEntityMetadatas } = metadata;
+    const { discriminatorColumn, childEntityMetadatas, primaryColumns } = metadata;
     this.root = planner.plan(metadata);
     this.discriminator = discriminatorColumn && planner.planColumn(discriminatorColumn);
+    this.primaryKey = primaryColumns.map((column) => planner.planColumn(column));
     this.children = this.discriminator ? childEntityMetadatas.map((child) => planner.plan(child)) : [];
   }
 
@@ -96,6 +98,21 @@ export class RowHydrator {
       column.setEntityValue(entity, this.dataSource.driver.prepareHydratedValue(value, column));
     }
     return entity;
+  }
+
+  /**
+   * The texts of the row's primary key, by the names of its columns: to compare with, exact where values of JavaScript
+   * are not. A Date, for example, has no microseconds. `undefined` when the row does not have all of them.
+   */
+  keyOf(rowText: string): ReadonlyMap<string, string> | undefined {
+    const sources = this.sourcesOf(rowText);
+    const key = new Map<string, string>();
+    for (const planned of this.primaryKey) {
+      const source = planned && sources[planned.position];
+      if (!planned || source === undefined || source === 'null') return undefined;
+      key.set(planned.column.databaseName, planned.render(source));
+    }
+    return key.size > 0 ? key : undefined;
   }
 
   /** Would a repository run something on what it has loaded: `@AfterLoad()` methods, `afterLoad` of subscribers? */

@@ -1,8 +1,9 @@
 import type { Operation } from '../channels/entity-change.js';
-import { PgPubSubError } from '../common/errors.js';
+import { PgPubSubError, messageOf } from '../common/errors.js';
 import { commentOf, ownerIn } from '../schema/owner.js';
 import type { Difference, Step } from '../schema/step.js';
 import type { Catalog, CatalogFunction, CatalogTrigger } from './trigger.catalog.js';
+import type { DeclaredTrigger } from './table.check.js';
 import { triggerName, type TriggerLiterals } from './trigger.literals.js';
 import {
   FUNCTION_SETTINGS,
@@ -16,6 +17,7 @@ import {
   dropTrigger,
   toggleTrigger,
   variantsOf,
+  type TriggerCondition,
   type TriggerVariant,
 } from './trigger.sql.js';
 
@@ -40,7 +42,7 @@ export interface SchemaDiff {
  * has is used when it is what is declared, and never changed.
  */
 export function diffSchema(
-  wanted: readonly TriggerLiterals[],
+  wanted: readonly DeclaredTrigger[],
   { triggers, functions }: Catalog,
   owner: string,
 ): SchemaDiff {
@@ -65,10 +67,7 @@ export function diffSchema(
     } else if (trigger.when !== undefined) {
       // replaced by itself: other sessions have compiled it for the types that columns had
       const recompile = { table: trigger.table, up: createFunction(trigger) };
-      checks.push(
-        { table: trigger.table, up: checkCondition({ ...trigger, when: trigger.when }) },
-        recompile,
-      );
+      checks.push({ table: trigger.table, ...conditionStep({ ...trigger, when: trigger.when }) }, recompile);
     }
     for (const variant of variantsOf(trigger)) {
       const existing = take(leftTriggers, triggerKey(trigger.schema, trigger.table, variant.name));
@@ -126,15 +125,24 @@ function isSameFunction(found: CatalogFunction, trigger: TriggerLiterals, owner:
 }
 
 /** Created anew, or replaced; `down` restores what was there, to the letter. */
-function functionSteps(trigger: TriggerLiterals, found: CatalogFunction | undefined, owner: string): Step[] {
+function functionSteps(trigger: DeclaredTrigger, found: CatalogFunction | undefined, owner: string): Step[] {
   const name = triggerName(trigger);
   const { schema, when } = trigger;
-  const steps: Step[] = when === undefined ? [] : [{ up: checkCondition({ ...trigger, when }) }];
+  const steps: Step[] = when === undefined ? [] : [conditionStep({ ...trigger, when })];
   if (found) steps.push({ down: commentOnFunction(schema, name, found.comment) });
   steps.push({ up: createFunction(trigger), down: found ? found.definition : dropFunction(schema, name) });
   steps.push({ up: commentOnFunction(schema, name, commentOf(owner)) });
   return steps;
 }
+
+export const conditionStep = (trigger: TriggerCondition): Step => ({
+  up: checkCondition(trigger),
+  refused: conditionRefused,
+});
+
+/** The server's error has the sentence already, see {@link checkCondition}. */
+const conditionRefused = (cause: unknown): PgPubSubError =>
+  new PgPubSubError('INVALID_TRIGGER', `${messageOf(cause)}. Correct the declaration.`, { cause });
 
 function createTriggerSteps(trigger: TriggerLiterals, variant: TriggerVariant, owner: string): Step[] {
   const { schema, table } = trigger;

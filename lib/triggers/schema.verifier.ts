@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { PgPubSubError } from '../common/errors.js';
-import { diffTriggers, type DiffOptions } from './with-pg-pubsub.js';
+import { diffTriggers, isWrapped, type DiffOptions } from './with-pg-pubsub.js';
 
 /**
  * What the database lacks of the declared triggers, and of where they store, in words: `missing: trigger … on …`. What it has too much is not
@@ -16,10 +16,13 @@ export async function findDrift(
     .map(({ kind, object }) => `${kind}: ${object}`);
 }
 
-export const schemaDrifted = (drift: readonly string[]) =>
-  new PgPubSubError(
+export function schemaDrifted(dataSource: DataSource, drift: readonly string[]): PgPubSubError {
+  const run = isWrapped(dataSource)
+    ? 'Run "typeorm migration:run", after "typeorm migration:generate" where no migration has them yet'
+    : 'Wrap the DataSource in withPgPubSub(), then run "typeorm migration:generate" and "typeorm migration:run"';
+  return new PgPubSubError(
     'SCHEMA_DRIFTED',
     `expected the database to have the triggers that @NotifyChanges() declares, got ${drift.join('; ')}. ` +
-      'Wrap the DataSource in withPgPubSub(), then run "typeorm migration:generate" and "typeorm migration:run"; ' +
-      'or start with forRoot({ synchronize: true }), in development.',
+      `${run}; or start with forRoot({ synchronize: true }), in development.`,
   );
+}

@@ -1,5 +1,5 @@
 import type { Operation } from '../channels/entity-change.js';
-import { quoteLiteral, quoteTextArray } from '../common/sql-identifier.js';
+import { quoteIdentifier, quoteLiteral, quoteTextArray } from '../common/sql-identifier.js';
 import type { TriggerLiterals } from './trigger.literals.js';
 
 /** PostgreSQL's limit for the text of a notification, in bytes. */
@@ -34,10 +34,15 @@ end
 
 /**
  * The seam where a trigger decides how it delivers: here, and nowhere else. `message` is the text of one
- * notification, already small enough; `from` makes it one for each of several rows.
+ * notification, already small enough. PL/pgSQL evaluates a condition itself, and runs `perform` as a query, which makes
+ * the whole trigger a seventh slower.
  */
-const deliver = ({ channel }: TriggerLiterals, message: string, from = ''): string =>
-  `perform pg_notify(${quoteLiteral(channel)}, ${message})${from};`;
+const deliver = ({ channel }: TriggerLiterals, message: string): string =>
+  `if pg_notify(${quoteLiteral(channel)}, ${message}) is null then null; end if;`;
+
+/** The same, for each of the rows of `from`. */
+const deliverEach = ({ channel }: TriggerLiterals, message: string, from: string): string =>
+  `perform pg_notify(${quoteLiteral(channel)}, ${message}) ${from};`;
 
 const truncateBranch = (trigger: TriggerLiterals): string => `  if TG_OP = 'TRUNCATE' then
     message := ${text(trigger, 'truncate', undefined, undefined)};
@@ -54,38 +59,102 @@ export const HAS_NEW: ReadonlySet<Operation> = new Set(['insert', 'update']);
 const rowOperations = ({ on }: TriggerLiterals): Operation[] =>
   on.filter((operation) => operation !== 'truncate');
 
+/**
+ * Rows that are small, compressed as they are, stay far below PostgreSQL's limit of 1 GB for a text, whatever they
+ * become in JSON. The others go the same way under the protection of a block, which costs more than all the rest.
+ */
+const SMALL_BYTES = 125_000;
+
+/** One chain, in which what is frequent is asked for first. */
 function rowBody(trigger: TriggerLiterals): string {
-  const condition =
-    trigger.when === undefined ? '' : `  if (${trigger.when}) is not true then return null; end if;\n`;
-  return (
-    condition +
-    rowOperations(trigger)
-      .map((operation) => rowBranch(trigger, operation))
-      .join('\n')
-  );
+  const { when } = trigger;
+  const condition = when === undefined ? '' : `  if (${when}) is not true then return null; end if;\n`;
+  const operations = rowOperations(trigger);
+  if (operations.length === 0) return '';
+  const branches = [
+    ...operations.map((operation) => smallBranch(trigger, operation)),
+    ...operations.map((operation) => largeBranch(trigger, operation)),
+  ];
+  return `${condition}  if ${branches.join('\n  elsif ')}\n  end if;`;
 }
 
-function rowBranch(trigger: TriggerLiterals, operation: Operation): string {
-  const oldRow = HAS_OLD.has(operation) ? 'row_to_json(OLD)' : undefined;
-  const newRow = HAS_NEW.has(operation) ? 'row_to_json(NEW)' : undefined;
+/** Beyond 2 GB, sizes are negative. */
+function smallBranch(trigger: TriggerLiterals, operation: Operation): string {
+  const [oldRow, newRow] = rowsIn(operation);
+  const isSmall = [HAS_OLD.has(operation) && 'OLD', HAS_NEW.has(operation) && 'NEW']
+    .filter(Boolean)
+    .map((row) => ` and pg_column_size(${row}) between 0 and ${SMALL_BYTES}`);
+  return `${is(operation)}${isSmall.join('')} then
+${rowText(trigger, operation)}
+    if octet_length(message) > ${MAX_BYTES} then
+      message := ${truncated(trigger, operation, keyIn(trigger, oldRow), keyIn(trigger, newRow))};
+    end if;
+    ${deliver(trigger, 'message')}`;
+}
+
+const largeBranch = (trigger: TriggerLiterals, operation: Operation): string => `${is(operation)} then
+    begin
+${rowText(trigger, operation)}
+    if octet_length(message) > ${MAX_BYTES} then raise program_limit_exceeded; end if;
+    exception when ${TOO_LARGE} then
+      ${executedKey(trigger, operation)}
+    end;
+    ${deliver(trigger, 'message')}`;
+
+const is = (operation: Operation): string => `TG_OP = '${operation.toUpperCase()}'`;
+
+/** What PostgreSQL says when a text would be larger than 1 GB, and when there is no memory for it. */
+const TOO_LARGE = 'internal_error or program_limit_exceeded or out_of_memory';
+
+const rowsIn = (operation: Operation) =>
+  [
+    HAS_OLD.has(operation) ? 'row_to_json(OLD)' : undefined,
+    HAS_NEW.has(operation) ? 'row_to_json(NEW)' : undefined,
+  ] as const;
+
+function rowText(trigger: TriggerLiterals, operation: Operation): string {
+  const [oldRow, newRow] = rowsIn(operation);
   const changed = hasChanged(trigger.of, 'OLD', 'NEW');
   const unchanged = operation === 'update' ? `    if not (${changed}) then return null; end if;\n` : '';
-  return `  if TG_OP = '${operation.toUpperCase()}' then
-${unchanged}    message := ${text(trigger, operation, carried(trigger, oldRow), carried(trigger, newRow))};
-    if octet_length(message) > ${MAX_BYTES} then
-      message := ${truncated(trigger, operation, oldRow, newRow)};
-    end if;
-    ${deliver(trigger, 'message')}
-  end if;`;
+  return `${unchanged}    message := ${text(trigger, operation, carried(trigger, oldRow), carried(trigger, newRow))};`;
+}
+
+/** The primary key of a row that has no JSON. It is named, and may have another name by now: hence `execute`. */
+function executedKey(trigger: TriggerLiterals, operation: Operation): string {
+  const fields = trigger.primaryKey.map((column) => `($1).${quoteIdentifier(column)}`).join(', ');
+  const select = quoteLiteral(`select row_to_json(key) from (select ${fields}) as key`);
+  const keyOf = (has: boolean, row: string) => (has && fields !== '' ? `${row}_key` : undefined);
+  const oldKey = keyOf(HAS_OLD.has(operation), 'old');
+  const newKey = keyOf(HAS_NEW.has(operation), 'new');
+  const found = [
+    oldKey && `        execute ${select} into old_key using OLD;\n`,
+    newKey && `        execute ${select} into new_key using NEW;\n`,
+  ].filter(Boolean);
+  return `declare old_key json; new_key json;
+      begin
+${found.join('')}        message := ${truncated(trigger, operation, oldKey, newKey)};
+      exception when others then
+        message := ${least(trigger, operation)};
+      end;`;
 }
 
 const statementBody = (trigger: TriggerLiterals): string =>
   rowOperations(trigger)
-    .map(
-      (operation) =>
-        `  if TG_OP = '${operation.toUpperCase()}' then\n    ${statement(trigger, operation)}\n  end if;`,
-    )
+    .map((operation) => statementBranch(trigger, operation))
     .join('\n');
+
+/** One block for all rows costs next to nothing. When one of them has no JSON, a single message stands for all of them. */
+const statementBranch = (
+  trigger: TriggerLiterals,
+  operation: Operation,
+): string => `  if ${is(operation)} then
+    begin
+    ${statement(trigger, operation)}
+    exception when ${TOO_LARGE} then
+      message := ${least(trigger, operation)};
+      ${deliver(trigger, 'message')}
+    end;
+  end if;`;
 
 /**
  * All rows of a statement in one query. `offset 0` keeps the planner from writing a row's JSON once for each place
@@ -106,10 +175,10 @@ function statement(trigger: TriggerLiterals, operation: Operation): string {
   ].filter(Boolean);
   const where =
     conditions.length === 0 ? '' : ` where ${conditions.map((condition) => `(${condition})`).join(' and ')}`;
-  return deliver(
+  return deliverEach(
     trigger,
-    `case when octet_length(message) <= ${MAX_BYTES} then message else ${truncated(trigger, operation, oldRow, newRow)} end`,
-    ` from (
+    `case when octet_length(message) <= ${MAX_BYTES} then message else ${truncated(trigger, operation, keyIn(trigger, oldRow), keyIn(trigger, newRow))} end`,
+    `from (
       select ${text(trigger, operation, carried(trigger, oldRow), carried(trigger, newRow))} as message, ${[oldRow, newRow].filter(Boolean).join(', ')}
       from (select ${rows.join(', ')} from ${changedRows(trigger, operation)}${where} offset 0) as pgpubsub_rows offset 0
     ) as pgpubsub_texts`,
@@ -118,7 +187,8 @@ function statement(trigger: TriggerLiterals, operation: Operation): string {
 
 /**
  * The rows as "old" and "new". Those of an update are paired by their position: the transition tables list them in
- * the order in which they were changed, and a primary key may be among what has changed.
+ * the order in which they were changed, and a primary key may be among what has changed. Without the inner select,
+ * PostgreSQL would take dropped columns of the table for those behind them.
  */
 export function changedRows({ when }: TriggerLiterals, operation: Operation): string {
   const nothing = (rows: string, alias: string) =>
@@ -126,7 +196,7 @@ export function changedRows({ when }: TriggerLiterals, operation: Operation): st
   if (operation === 'insert') return `new_rows as new${nothing('new_rows', 'old')}`;
   if (operation === 'delete') return `old_rows as old${nothing('old_rows', 'new')}`;
   const numbered = (rows: string) =>
-    `(select row_number() over () as pgpubsub_position, pgpubsub_row from ${rows} as pgpubsub_row)`;
+    `(select row_number() over () as pgpubsub_position, pgpubsub_row from (select * from ${rows}) as pgpubsub_row)`;
   return `${numbered('old_rows')} as before join ${numbered('new_rows')} as after using (pgpubsub_position)
         cross join lateral (select (before.pgpubsub_row).*) as old
         cross join lateral (select (after.pgpubsub_row).*) as new`;
@@ -183,15 +253,16 @@ export const HIDDEN = "chr(92) || 'u005cu'";
 function truncated(
   trigger: TriggerLiterals,
   operation: Operation,
-  oldRow: string | undefined,
-  newRow: string | undefined,
+  oldKey: string | undefined,
+  newKey: string | undefined,
 ): string {
-  const key = (row: string | undefined) =>
-    row === undefined ? undefined : members(row, `key = any(${quoteTextArray(trigger.primaryKey)})`);
-  const kept = text(trigger, operation, key(oldRow), key(newRow), `',"truncated":true' || ending`);
+  const kept = text(trigger, operation, oldKey, newKey, `',"truncated":true' || ending`);
   return `(select case when octet_length(kept) <= ${MAX_BYTES} then kept else ${least(trigger, operation)} end
         from (select ${kept} as kept offset 0) as pgpubsub_kept)`;
 }
+
+const keyIn = ({ primaryKey }: TriggerLiterals, row: string | undefined): string | undefined =>
+  row === undefined ? undefined : members(row, `key = any(${quoteTextArray(primaryKey)})`);
 
 const least = (trigger: TriggerLiterals, operation: Operation): string =>
   text(trigger, operation, undefined, undefined, `',"truncated":true}'`);

@@ -1,6 +1,7 @@
 import type { QueryRunner } from 'typeorm';
+import { quoteQualified } from '../common/sql-identifier.js';
 import { rowsOf, withoutSearchPath } from '../schema/catalog-session.js';
-import { readFunctions, readTriggers } from './catalog.sql.js';
+import { readFunctions, readTables, readTriggers } from './catalog.sql.js';
 
 export interface CatalogTrigger {
   readonly schema: string;
@@ -42,3 +43,32 @@ export const readCatalog = (runner: QueryRunner, names: readonly string[]): Prom
     triggers: await rowsOf<CatalogTrigger>(runner, readTriggers, [names]),
     functions: await rowsOf<CatalogFunction>(runner, readFunctions, [names]),
   }));
+
+/** Where a table stands. */
+export interface TablePlace {
+  readonly schema: string;
+  readonly table: string;
+}
+
+/** A table as it is. */
+export interface CatalogTable {
+  /** Quoted, with its schema. */
+  readonly name: string;
+  readonly partitioned: boolean;
+  /** Of another table. */
+  readonly partition: boolean;
+  readonly columns: readonly string[];
+  readonly primary_key: readonly string[];
+}
+
+/** Those of the tables that are there, by their places. */
+export async function readCatalogTables(
+  runner: QueryRunner,
+  places: readonly TablePlace[],
+): Promise<(place: TablePlace) => CatalogTable | undefined> {
+  const names = new Set(places.map(nameOf));
+  const tables = await rowsOf<CatalogTable>(runner, readTables, [[...names]]);
+  return (place) => tables.find(({ name }) => name === nameOf(place));
+}
+
+const nameOf = ({ schema, table }: TablePlace): string => quoteQualified(schema, table);

@@ -9,7 +9,7 @@ import { milliseconds, nonEmptyString, parseShape, group } from '../common/parse
 import { DOLLAR_TAG } from '../common/sql-identifier.js';
 import { OPERATIONS } from '../channels/entity-change.js';
 import { declarationsOf, inOrder, type NotifyChangesOptions } from './notify-changes.decorator.js';
-import type { TriggerLiterals } from './trigger.literals.js';
+import type { DeclaredTrigger } from './table.check.js';
 
 /** A trigger for what has no class to decorate: an EntitySchema, or a table such as a join table. */
 export type TriggerDeclaration = NotifyChangesOptions &
@@ -24,7 +24,7 @@ export type TriggerDeclaration = NotifyChangesOptions &
   );
 
 /** A declaration, resolved against the metadata of its DataSource. */
-export interface ResolvedTrigger extends TriggerLiterals {
+export interface ResolvedTrigger extends DeclaredTrigger {
   /** The class that was decorated, or the entity that was named; `undefined` for bare tables. */
   readonly target: unknown;
   /** The definition given as `channel`, if it was one. */
@@ -117,7 +117,7 @@ function fromList(dataSource: DataSource, declaration: TriggerDeclaration): Decl
     table,
     primaryKey: primaryKey ?? [],
     hidden: [],
-    columnOf: (name) => name, // the database knows better
+    columnOf: (name) => name, // compared with the catalog, once the table is there
     target: undefined,
     condition: undefined,
   });
@@ -165,6 +165,7 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Dec
     throw invalid(what, 'a primary key, because the channel is ordered', 'none');
   const columns = parsed.columns?.flatMap(place.columnOf);
   return {
+    what,
     schema: place.schema,
     table: place.table,
     channel,

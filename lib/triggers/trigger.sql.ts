@@ -2,6 +2,7 @@ import { dollarQuoted, quoteIdentifier, quoteLiteral, quoteQualified } from '../
 import type { Operation } from '../channels/entity-change.js';
 import { storedFunctionBody } from './stored-function.sql.js';
 import { functionBody } from './trigger-function.sql.js';
+import type { DeclaredTrigger } from './table.check.js';
 import { triggerName, type TriggerLiterals } from './trigger.literals.js';
 
 /**
@@ -104,13 +105,22 @@ export const toggleTrigger = (schema: string, table: string, name: string, enabl
 
 /**
  * Fails when the condition does not fit the table, in the migration instead of at somebody's first write: PL/pgSQL
- * looks at expressions only when it runs them. It runs under the function's own search path, and reads no row.
+ * looks at expressions only when it runs them. It runs under the function's own search path, and reads no row. The error
+ * is the server's, with its code, and says whose condition it is.
  */
-export function checkCondition({ schema, table, when }: TriggerLiterals & { readonly when: string }): string {
+export function checkCondition({ schema, table, what, when }: TriggerCondition): string {
   const name = quoteQualified(schema, table);
+  const check = `select from ${name} as new, ${name} as old where (${when}) limit 0`;
+  const sentence = `${what}: expected "when" to be a condition over OLD and NEW that fits the table "${table}", got: `;
   return `do ${dollarQuoted(` declare path text := current_setting('search_path'); begin
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
-  perform 1 from ${name} as new, ${name} as old where (${when}) limit 0;
+  execute ${dollarQuoted(check)};
   perform set_config('search_path', path, true);
+exception when others then
+  raise exception using errcode = sqlstate, message = ${dollarQuoted(sentence)} || sqlerrm;
 end `)}`;
+}
+
+export interface TriggerCondition extends DeclaredTrigger {
+  readonly when: string;
 }

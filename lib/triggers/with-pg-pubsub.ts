@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { ChannelDefinition } from '../channels/channel.definition.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { anyObject, group, nonEmptyString, parseShape } from '../common/parse.js';
+import { isRefusal } from '../common/refusal.js';
 import { quoteIdentifier } from '../common/sql-identifier.js';
 import { holdsRows, readStorage } from '../schema/storage.catalog.js';
 import { diffStorage, obsoleteTables, type StorageDiff } from '../schema/storage.diff.js';
@@ -10,7 +11,8 @@ import type { Storage } from '../schema/storage.sql.js';
 import type { Step } from '../schema/step.js';
 import { lockSchema, unlockSchema } from './catalog.sql.js';
 import { diffSchema, type Check, type SchemaDiff } from './schema-diff.js';
-import { readCatalog } from './trigger.catalog.js';
+import { assertColumns, assertSeesAll } from './table.check.js';
+import { readCatalog, readCatalogTables } from './trigger.catalog.js';
 import { triggerName } from './trigger.literals.js';
 import {
   defaultSchema,
@@ -21,7 +23,7 @@ import {
 
 export interface WithPgPubSubOptions {
   /** Definitions that are used without an entity. */
-  readonly channels?: readonly ChannelDefinition<never>[];
+  readonly channels?: readonly ChannelDefinition[];
   /** Triggers of EntitySchema entities, and of tables without an entity class, such as join tables. */
   readonly triggers?: readonly TriggerDeclaration[];
   /**
@@ -47,10 +49,21 @@ export function optionsOf(dataSource: DataSource): WithPgPubSubOptions {
   return (Reflect.get(dataSource, OPTIONS) as WithPgPubSubOptions | undefined) ?? {};
 }
 
+const STORAGE_SCHEMA = Symbol.for('nestjs-pgpubsub:storage-schema');
+
+/** The module's option `schema`. Throws `INVALID_OPTIONS` when {@link withPgPubSub} was given another one. */
+export function setStorageSchema(dataSource: DataSource, schema: string): void {
+  const given = optionsOf(dataSource).schema;
+  if (given !== undefined && given !== schema) throw otherSchema(schema, given);
+  Object.defineProperty(dataSource, STORAGE_SCHEMA, { value: schema, configurable: true });
+}
+
 export function ownerOf(dataSource: DataSource): string {
   const { migrationsTableName = 'migrations' } = dataSource.options;
   return optionsOf(dataSource).owner ?? `${defaultSchema(dataSource)}.${migrationsTableName}`;
 }
+
+export const isWrapped = (dataSource: DataSource): boolean => Reflect.has(dataSource, OPTIONS);
 
 export const declaredTriggers = (dataSource: DataSource): ResolvedTrigger[] =>
   resolveTriggers(dataSource, optionsOf(dataSource).triggers ?? [], storageOf(dataSource).schema);
@@ -62,7 +75,10 @@ export function storageOf(dataSource: DataSource): Storage {
     .split('.') // as TypeORM takes it
     .toReversed();
   return {
-    schema: optionsOf(dataSource).schema ?? defaultSchema(dataSource),
+    schema:
+      optionsOf(dataSource).schema ??
+      (Reflect.get(dataSource, STORAGE_SCHEMA) as string | undefined) ??
+      defaultSchema(dataSource),
     migrationsSchema,
     migrationsTable,
   };
@@ -88,9 +104,9 @@ export function withPgPubSub<T extends DataSource>(dataSource: T, options: WithP
   if (dataSource.options?.type !== 'postgres')
     throw notPostgres(describeValue(dataSource.options?.type ?? dataSource));
   parseShape(wrapShape, options, { code: 'INVALID_TRIGGER', what: 'withPgPubSub()' });
-  const isWrapped = Reflect.has(dataSource, OPTIONS);
+  const isPatched = isWrapped(dataSource);
   Object.defineProperty(dataSource, OPTIONS, { value: options, configurable: true });
-  if (!isWrapped) patchSchemaBuilder(dataSource);
+  if (!isPatched) patchSchemaBuilder(dataSource);
   return dataSource;
 }
 
@@ -108,6 +124,7 @@ export async function diffTriggers(
   const wanted = declaredTriggers(dataSource);
   const own = runner ?? dataSource.createQueryRunner();
   try {
+    await assertFit(own, wanted);
     const triggers = diffSchema(wanted, await readCatalog(own, wanted.flatMap(namesOf)), ownerOf(dataSource));
     const isNeeded = needsStorage || declaresStorage(dataSource);
     const storage = await findStorageDiff(own, dataSource, { isNeeded, keepsRows });
@@ -134,6 +151,17 @@ async function findStorageDiff(
   const diff = diffStorage(wanted, catalog, owner);
   const isKept = keepsRows && (await holdsRows(runner, obsoleteTables(catalog, wanted, owner)));
   return isKept ? { ...diff, drop: [] } : diff;
+}
+
+/** Throws for what does not fit the tables as they are; those of entities may be about to change. */
+async function assertFit(runner: QueryRunner, wanted: readonly ResolvedTrigger[]): Promise<void> {
+  const find = await readCatalogTables(runner, wanted);
+  for (const trigger of wanted) {
+    const found = find(trigger);
+    if (found === undefined) continue;
+    assertSeesAll(trigger, found);
+    if (trigger.target === undefined) assertColumns(trigger, found);
+  }
 }
 
 /** Creates, replaces and drops until the database has what is declared. */
@@ -180,12 +208,12 @@ function patchSchemaBuilder(dataSource: DataSource): void {
       tables.downQueries = [...queries(before, 'down'), ...tables.downQueries, ...queries(after, 'down')]; // run in reverse
       return tables;
     };
-    builder.build = () => synchronize(dataSource, build);
+    builder.build = () => synchronize(dataSource, (runner) => buildOn(runner, dataSource, builder, build));
     return builder;
   };
 }
 
-const queries = (steps: readonly Step[], direction: keyof Step): Query[] =>
+const queries = (steps: readonly Step[], direction: 'up' | 'down'): Query[] =>
   steps.flatMap((step) => (step[direction] === undefined ? [] : [verbatim(step[direction])]));
 
 /** `migration:generate --pretty` rewrites statements in place; ours it would break, functions above all. */
@@ -196,47 +224,53 @@ const verbatim = (text: string): Query => ({
   set query(_) {},
 });
 
-/** Several processes may start at once: one after the other. */
+/**
+ * Several processes may start at once: one after the other. All of it on one connection, which holds the lock: a pool
+ * may have no other.
+ */
 async function synchronize(
   dataSource: DataSource,
-  buildTables: () => Promise<void>,
+  buildTables: (runner: QueryRunner) => Promise<void>,
   options: DiffOptions = {},
 ): Promise<void> {
   const runner = dataSource.createQueryRunner();
-  const locks = !hasSingleConnection(dataSource); // the tables are built on another connection than the lock's
   try {
-    if (locks) await runner.query(lockSchema);
+    await runner.query(lockSchema);
     const { before, after, checks } = await diffTriggers(dataSource, { ...options, keepsRows: true }, runner);
-    const then = [...after, ...checks];
     await execute(runner, before);
-    if (!locks) await runner.release();
-    await buildTables();
-    if (locks) await execute(runner, then);
-    else await withRunner(dataSource, (own) => execute(own, then));
+    await buildTables(runner);
+    await execute(runner, [...after, ...checks]);
   } finally {
-    if (locks) await runner.query(unlockSchema).catch(() => undefined); // a dead connection holds no lock
-    if (!runner.isReleased) await runner.release();
-  }
-}
-
-async function withRunner(
-  dataSource: DataSource,
-  work: (runner: QueryRunner) => Promise<void>,
-): Promise<void> {
-  const runner = dataSource.createQueryRunner();
-  try {
-    await work(runner);
-  } finally {
+    await runner.query(unlockSchema).catch(() => undefined); // a dead connection holds no lock
     await runner.release();
   }
 }
 
+/** Has TypeORM's schema builder work on this runner, and leave it open: it asks its DataSource for one of its own. */
+async function buildOn(
+  runner: QueryRunner,
+  dataSource: DataSource,
+  builder: SchemaBuilder,
+  build: SchemaBuilder['build'],
+): Promise<void> {
+  const release = runner.release.bind(runner);
+  const view = Object.create(dataSource, { createQueryRunner: { value: () => runner } }) as DataSource;
+  const names = Object.entries(builder).filter(([, value]) => value === dataSource); // `connection` before TypeORM 1
+  for (const [name] of names) Reflect.set(builder, name, view);
+  runner.release = () => Promise.resolve();
+  try {
+    await build();
+  } finally {
+    runner.release = release;
+    for (const [name] of names) Reflect.set(builder, name, dataSource);
+  }
+}
+
 async function execute(runner: QueryRunner, steps: readonly Step[]): Promise<void> {
-  const statements = queries(steps, 'up');
-  if (statements.length === 0) return;
+  if (steps.length === 0) return;
   await runner.startTransaction();
   try {
-    for (const { query } of statements) await runner.query(query);
+    for (const step of steps) await executeStep(runner, step);
     await runner.commitTransaction();
   } catch (error) {
     await runner.rollbackTransaction();
@@ -244,11 +278,20 @@ async function execute(runner: QueryRunner, steps: readonly Step[]): Promise<voi
   }
 }
 
-/** The pool's own limit, however it was given. */
-function hasSingleConnection(dataSource: DataSource): boolean {
-  const { master } = dataSource.driver as { master?: { options?: { max?: number } } };
-  return master?.options?.max === 1;
+/** Throws what the error of the server means, where it is known. */
+export async function executeStep(runner: QueryRunner, { up, refused }: Step): Promise<void> {
+  try {
+    if (up !== undefined) await runner.query(up);
+  } catch (error) {
+    throw refused !== undefined && isRefusal(error) ? refused(error) : error;
+  }
 }
+
+const otherSchema = (option: string, given: string) =>
+  new PgPubSubError(
+    'INVALID_OPTIONS',
+    `expected the option "schema" to be the one of withPgPubSub(), "${given}", got "${option}". Give both the same.`,
+  );
 
 const notPostgres = (type: string) =>
   new PgPubSubError(

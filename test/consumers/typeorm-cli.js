@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
 
 /** What there is in a database, but for TypeORM's own list of migrations. */
@@ -54,6 +55,10 @@ export class TypeOrmCli {
       ['migration:revert leaves nothing behind', () => this.#reverts()],
       ['schema:log shows, schema:sync creates', () => this.#synchronizes()],
       ['schema:drop and schema:sync install everything again', () => this.#reinstalls()],
+      [
+        'schema:sync of three processes at once, of one connection each, takes turns',
+        () => this.#takesTurns(),
+      ],
     ]);
   }
 
@@ -149,6 +154,31 @@ export class TypeOrmCli {
     assert.deepEqual([triggers, columns], [[], []]);
     await this.#succeeds('schema:sync');
     assert.deepEqual(await this.#snapshot(), this.#installed);
+  }
+
+  /** All of them begin while somebody else is creating the same table: none could see that it is there. */
+  async #takesTurns() {
+    await this.#succeeds('schema:drop');
+    const client = new pg.Client(this.project.databaseUrl);
+    await client.connect();
+    await client.query('begin; create table author ()');
+    const synchronizing = Promise.all([1, 2, 3].map(() => this.#succeeds('schema:sync')));
+    await Promise.race([synchronizing, this.#waiting(3)]);
+    await client.query('rollback');
+    await client.end();
+    await synchronizing;
+    assert.deepEqual(await this.#snapshot(), this.#installed);
+  }
+
+  /** Resolves when so many sessions wait for locks. @param {number} count */
+  async #waiting(count) {
+    const sql = `select count(*)::int as n from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`;
+    for (const deadline = Date.now() + 30_000; ; await setTimeout(50)) {
+      const [{ n }] = await this.#query(sql);
+      if (n === count) return;
+      assert(Date.now() < deadline, `expected ${count} sessions to wait for locks within 30 s, got ${n}`);
+    }
   }
 
   /**

@@ -1,5 +1,14 @@
 import { Injectable } from '@nestjs/common';
-import { Column, DeleteDateColumn, Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm';
+import {
+  Column,
+  DeleteDateColumn,
+  Entity,
+  JoinColumn,
+  ManyToOne,
+  PrimaryColumn,
+  PrimaryGeneratedColumn,
+  type DataSource,
+} from 'typeorm';
 import {
   Listener,
   NotifyChanges,
@@ -124,7 +133,8 @@ describe('listeners of an entity', () => {
       await manager.delete(Author, { id: '2' });
     });
     const [, gone] = await seen.next();
-    expect([gone.truncated, gone.new, gone.entity]).toEqual([true, null, null]);
+    expect([gone.truncated, gone.old, gone.new]).toEqual([true, null, null]);
+    expect([gone.entity?.id, gone.entity?.name]).toEqual(['2', undefined]);
     const [what, deleted] = await seen.next();
     expect([what, deleted.truncated, deleted.old?.id, deleted.old?.name]).toEqual([
       'deleted',
@@ -166,6 +176,72 @@ describe('listeners of an entity', () => {
     await people.softDelete({ id: 1 });
     const [, deleted] = await seen.take(2);
     expect([deleted?.truncated, deleted?.new?.name.length]).toEqual([true, 9_000]);
+  });
+
+  it('get a row that was too large although values of JavaScript cannot say its key', async () => {
+    @Entity()
+    class Station {
+      @PrimaryColumn('int') id!: number;
+    }
+    const inMinutes = { to: (minutes: number) => minutes * 60, from: (seconds: number) => seconds / 60 };
+    @Entity()
+    @NotifyChanges({ channel: 'readings' })
+    class Reading {
+      @PrimaryColumn('timestamptz') at!: Date;
+      @PrimaryColumn('timestamp') local!: Date;
+      @PrimaryColumn('int', { transformer: inMinutes }) length!: number;
+      @PrimaryColumn('text', { name: "Kind's name" }) kind!: string;
+      @PrimaryColumn('int', { array: true }) path!: number[];
+      @ManyToOne(() => Station, { nullable: false })
+      @JoinColumn({ name: 'station_id' })
+      station!: Station;
+      @PrimaryColumn('int', { name: 'station_id' }) stationId!: number;
+      @Column('text') text!: string;
+    }
+    const seen = new Mailbox<EntityChange<Reading>>();
+    @Injectable()
+    class Readings {
+      @OnChange(Reading)
+      changed(change: EntityChange<Reading>) {
+        seen.push(change);
+      }
+    }
+    const dataSource = { entities: [Reading, Station], synchronize: true };
+    await using app = await start({ providers: [Readings], dataSource });
+    await app.dataSource.query('insert into station values (1)');
+    const writer = await database.client();
+    await writer.query("set timezone = 'Asia/Kolkata'");
+    await writer.query(String.raw`insert into reading (at, local, length, "Kind's name", path, station_id, text)
+      select '2024-01-02 03:04:05.123456Z', '2024-01-02 03:04:05.654321', 60, e'it''s \\ "a"', '{1,2}', 1, repeat('x', 9000)`);
+    const { new: loaded, truncated } = await seen.next();
+    expect(truncated).toBe(true);
+    expect(loaded).toStrictEqual((await app.dataSource.getRepository(Reading).find())[0]);
+    expect(loaded?.text).toHaveLength(9_000);
+  });
+
+  it('get changes only: notify() refuses the rest, before any SQL', async () => {
+    const { provider, seen } = authorListeners();
+    await using app = await start({ providers: [provider] });
+    const place = { schema: 'public', table: 'author' };
+    for (const channel of [Author as never, 'author'])
+      for (const payload of [{ id: 1 }, 'insert', undefined, { operation: 'insert', ...place, new: 1 }]) {
+        const sending = app.dataSource.transaction(async (manager) => {
+          await expect(app.pubsub.notify(channel, payload, { manager })).rejects.toMatchObject({
+            code: 'INVALID_PAYLOAD',
+            message: expect.stringMatching(
+              /expected a change of a table on channel "author".* a channel of their own/,
+            ) as string,
+          });
+          await manager.query('select 1');
+        });
+        await sending;
+      }
+    const change = { operation: 'insert', ...place, old: null, new: { id: '7', full_name: 'by hand' } };
+    await app.pubsub.notify('author', change, { context: { tenant: 'a' } });
+    await app.pubsub.notify('author', change);
+    const [first, second] = await seen.take(2);
+    expect([first?.[1].new?.name, first?.[2].context]).toEqual(['by hand', { tenant: 'a' }]);
+    expect([second?.[1].new?.id, second?.[2].context]).toEqual(['7', {}]);
   });
 
   it('can be reached by name, observed, and told apart by operation', async () => {
@@ -270,6 +346,109 @@ describe('context', () => {
     ]);
   });
 
+  describe('of the module, in statements outside of transactions', () => {
+    const options: PgPubSubOptions = { context: () => ({ tenant: "it's \\ $1 \0 ü 😀" }) };
+    const carried = options.context?.();
+    const pooled = { entities: [Author], synchronize: true, poolSize: 1 };
+
+    it('reaches triggers, and leaves results as they are', async () => {
+      const { provider, seen } = authorListeners();
+      await using app = await start({ providers: [provider], options, dataSource: pooled });
+      const { dataSource } = app;
+      const authors = dataSource.getRepository(Author);
+      const inserted = await authors.insert({ name: '1' });
+      expect(inserted.identifiers).toEqual([{ id: '1' }]);
+      expect(await authors.update({ id: '1' }, { name: '2' })).toMatchObject({ affected: 1, raw: [] });
+      expect(await dataSource.query(`update author set full_name = '3' where id = 1 returning id`)).toEqual([
+        [{ id: '1' }],
+        1,
+      ]);
+      expect(await dataSource.query(`insert into author (full_name) values ('4') returning id`)).toEqual([
+        { id: '2' },
+      ]);
+      expect(await authors.createQueryBuilder().delete().where({ id: '1' }).execute()).toMatchObject({
+        affected: 1,
+      });
+      expect(await dataSource.query('with gone as (delete from author returning id) table gone')).toEqual([
+        { id: '2' },
+      ]);
+      await dataSource.query('-- all of them\ntruncate author');
+      const all = await seen.take(7);
+      expect(all.map(([, { operation }]) => operation).toSorted()).toEqual(
+        'delete delete insert insert truncate update update'.split(' '), // listeners do not wait for each other
+      );
+      expect(all.map(([, , { context }]) => context)).toEqual(all.map(() => carried));
+    });
+
+    it('never stays on the connection for whoever uses it next', async () => {
+      const { provider, seen } = authorListeners();
+      let context: object = { tenant: 'a' };
+      await using app = await start({
+        providers: [provider],
+        options: { context: () => context },
+        dataSource: pooled,
+      });
+      const { dataSource } = app;
+      const authors = dataSource.getRepository(Author);
+      const left = async () => {
+        const sql = `select current_setting('pgpubsub.context', true) as left, pg_backend_pid() as pid`;
+        return (await dataSource.query<[{ left: string | null; pid: number }]>(sql))[0];
+      };
+      const { pid } = await left();
+      await authors.insert({ name: 'parameters' });
+      expect(await left()).toEqual({ left: '', pid });
+      await dataSource.query(`insert into author (full_name) values ('none')`);
+      expect(await left()).toEqual({ left: '', pid });
+      await expect(authors.insert({ id: 'no number', name: 'failing' })).rejects.toThrow(/no number/);
+      await expect(dataSource.query('insert into author default values')).rejects.toThrow(/null value/);
+      expect(await left()).toEqual({ left: '', pid });
+      await dataSource.transaction((manager) => manager.insert(Author, { name: 'transaction' }));
+      await app.pubsub.withContext({ user: 1 }, (manager) => manager.insert(Author, { name: 'with' }));
+      expect(await left()).toEqual({ left: '', pid });
+      context = {};
+      await authors.insert({ name: 'the next' });
+      expect((await seen.take(5)).map(([, , notification]) => notification.context)).toEqual([
+        { tenant: 'a' },
+        { tenant: 'a' },
+        { tenant: 'a' },
+        { tenant: 'a', user: 1 },
+        {},
+      ]);
+    });
+
+    it('fails as the statement does, with its position', async () => {
+      await using app = await start({ options, dataSource: pooled });
+      const errorOf = async (sql: string, parameters?: unknown[]) => {
+        const { driverError } = (await app.dataSource
+          .query(sql, parameters)
+          .catch((error: unknown) => error)) as { driverError: { code: string; position: string } };
+        return [driverError.code, driverError.position];
+      };
+      expect(await errorOf('insert into nowhere values (1)')).toEqual(['42P01', '13']);
+      expect(await errorOf('insert into nowhere values ($1)', [1])).toEqual(['42P01', '13']);
+      const [row] = await app.dataSource.query<[{ idle: boolean }]>(
+        'select now() = statement_timestamp() as idle',
+      );
+      expect(row.idle).toBe(true);
+    });
+
+    it('neither ends a transaction begun in SQL nor overrides what was set there', async () => {
+      const { provider, seen } = authorListeners();
+      await using app = await start({ providers: [provider], options, dataSource: pooled });
+      const runner = app.dataSource.createQueryRunner();
+      await runner.query('begin');
+      await runner.query(`insert into author (full_name) values ('rolled back')`);
+      await runner.query('rollback');
+      await runner.query('begin');
+      await runner.query(`set local pgpubsub.context = '{"tenant":"own"}'`);
+      await runner.manager.insert(Author, { name: 'kept' });
+      await runner.query('commit');
+      await runner.release();
+      const [, change, { context }] = await seen.next();
+      expect([change.new?.name, context]).toEqual(['kept', { tenant: 'own' }]);
+    });
+  });
+
   it('is undone when the work fails in a transaction that goes on', async () => {
     const { provider, seen } = authorListeners();
     await using app = await start({ providers: [provider] });
@@ -351,13 +530,15 @@ describe('at start-up', () => {
     const missing = start({ patch: unwrapped });
     await expect(missing).rejects.toMatchObject({ code: 'SCHEMA_DRIFTED' });
     await expect(missing).rejects.toThrow(
-      /missing: trigger pgpubsub_author_author_\w+ on public.author.*migration:generate/,
+      /missing: trigger pgpubsub_author_author_\w+ on public.author.*Wrap the DataSource in withPgPubSub\(\), then run "typeorm migration:generate"/,
     );
     await (await start()).close();
     const dataSource = { entities: [Author], synchronize: false };
     await (await start({ dataSource })).close();
     await database.query('alter table author disable trigger user');
-    await expect(start({ dataSource })).rejects.toThrow(/disabled: trigger pgpubsub_author/);
+    await expect(start({ dataSource })).rejects.toThrow(
+      /disabled: trigger pgpubsub_author[^;]*\. Run "typeorm migration:run", after "typeorm migration:generate" where/,
+    );
     await database.query('alter table author enable trigger user');
     const [row] = await database.query<{ name: string }>(
       `select proname as name from pg_proc where proname like 'pgpubsub%'`,

@@ -126,6 +126,22 @@ it('stops the application for a DataSource that is not PostgreSQL, or not initia
   await expect(starting(other)).rejects.toThrow('expected a DataSource of type "postgres", got "mysql"');
 });
 
+it('stops the application without the DataSource, and says what to add', async () => {
+  const starting = (options: PgPubSubOptions & PgPubSubExtras) =>
+    Test.createTestingModule({ imports: [PgPubSubModule.forRoot(options)] }).compile();
+  await expect(starting({})).rejects.toMatchObject({ code: 'DATA_SOURCE_UNUSABLE' });
+  await expect(starting({})).rejects.toThrow(
+    "expected a TypeORM DataSource among the providers of the application, got none. Import TypeOrmModule.forRoot({ type: 'postgres', … })",
+  );
+  await expect(starting({ dataSource: 'reporting' })).rejects.toThrow(
+    /the TypeORM DataSource "reporting" .*TypeOrmModule\.forRoot\({ name: 'reporting', type/,
+  );
+});
+
+it('leaves the word to a DataSource that cannot connect', async () => {
+  await expect(TestApp.start({ url: 'postgres://127.0.0.1:1/none' })).rejects.toThrow('ECONNREFUSED');
+});
+
 it('keeps two instances with two databases apart, in one application', async () => {
   const everything = new Mailbox<string>();
   @Injectable()

@@ -13,6 +13,7 @@ import {
   type ColumnType,
   type ValueTransformer,
 } from 'typeorm';
+import { inject } from 'vitest';
 
 export enum Colour {
   Red = 'red',
@@ -33,6 +34,17 @@ const inAList: ValueTransformer = { to: (value: unknown) => value, from: (value:
 
 const Maybe = (type: ColumnType, options: ColumnOptions = {}): PropertyDecorator =>
   Column({ type, nullable: true, ...options } as ColumnOptions);
+
+/** Columns of AllTypes that the server of the test run is too old for. */
+export const LACKING = new Set<string>();
+
+/** A column that servers from this version on can have. */
+const Since =
+  (version: number, column: PropertyDecorator): PropertyDecorator =>
+  (target, property) => {
+    if (inject('serverVersion') >= version) column(target, property);
+    else LACKING.add(String(property));
+  };
 
 @Entity()
 export class Owner {
@@ -129,7 +141,7 @@ export class AllTypes {
   @Maybe('tsrange') tsrange!: string | null;
   @Maybe('tstzrange') tstzrange!: string | null;
   @Maybe('daterange') daterange!: string | null;
-  @Maybe('tstzmultirange') tstzmultirange!: string | null;
+  @Since(140_000, Maybe('tstzmultirange')) tstzmultirange!: string | null;
   @Maybe('tstzrange', { array: true }) tstzranges!: string | null;
   @Maybe('numrange', { array: true }) numranges!: string[] | null;
   @Maybe('point') point!: object | null;
@@ -168,7 +180,8 @@ export class AllTypes {
   place!: Position;
 
   @Maybe('text', { select: false }) secret!: string | null;
-  @Maybe('int', { asExpression: 'touched * 2', generatedType: 'STORED' }) generated!: number | null;
+  @Since(120_000, Maybe('int', { asExpression: 'touched * 2', generatedType: 'STORED' })) generated!:
+    number | null;
 
   @ManyToOne(() => Owner, { nullable: true })
   owner!: Owner | null;

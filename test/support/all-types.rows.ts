@@ -182,8 +182,9 @@ const nulls: SqlRow = { deletedAt: "'2024-01-02 03:04:05'" };
 const strange: SqlRow = {
   numeric: "'NaN'",
   anyNumeric: "'NaN'",
-  float4: '0.1',
+  float4: '123456.789',
   float8: "'NaN'",
+  float8s: "'{0.1,0.30000000000000004,123456.789}'",
   timestamp: "'0044-03-15 12:00:00 BC'",
   timestamptz: "'0044-03-15 12:00:00+00 BC'",
   timestamptzShort: "'275000-12-31 23:59:59.999999+00'",

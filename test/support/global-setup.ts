@@ -1,9 +1,12 @@
+import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startPostgres } from '../../tools/embedded-postgres.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
     serverUrl: string;
+    /** As `server_version_num` has it: 110022, 180004. */
+    serverVersion: number;
   }
 }
 
@@ -11,5 +14,17 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const server = await startPostgres();
   project.provide('serverUrl', server.url);
+  project.provide('serverVersion', await versionOf(server.url));
   return server.stop;
+}
+
+async function versionOf(url: string): Promise<number> {
+  const client = new pg.Client(url);
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ server_version_num: string }>('show server_version_num');
+    return Number(rows[0]?.server_version_num);
+  } finally {
+    await client.end();
+  }
 }

@@ -16,30 +16,75 @@ begin
     exception when others then null; -- not ours: somebody else has set it
     end;
   end if;
-  if TG_OP = 'INSERT' then
+  if TG_OP = 'INSERT' and pg_column_size(NEW) between 0 and 125000 then
     message := '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":' || coalesce(row_to_json(NEW)::text, 'null') || ending;
     if octet_length(message) > 7999 then
       message := (select case when octet_length(kept) <= 7999 then kept else '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}' end
         from (select '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":' || coalesce((select replace(json_object_agg(key, value)::text, chr(92) || 'u005cu', chr(92) || 'u')::json from json_each(replace(row_to_json(NEW)::text, chr(92) || 'u', chr(92) || 'u005cu')::json) where key = any(array['id']::text[]))::text, 'null') || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
     end if;
-    perform pg_notify('author', message);
-  end if;
-  if TG_OP = 'UPDATE' then
+    if pg_notify('author', message) is null then null; end if;
+  elsif TG_OP = 'UPDATE' and pg_column_size(OLD) between 0 and 125000 and pg_column_size(NEW) between 0 and 125000 then
     if not (OLD *<> NEW) then return null; end if;
     message := '{"operation":"update","schema":"public","table":"author","old":' || coalesce(row_to_json(OLD)::text, 'null') || ',"new":' || coalesce(row_to_json(NEW)::text, 'null') || ending;
     if octet_length(message) > 7999 then
       message := (select case when octet_length(kept) <= 7999 then kept else '{"operation":"update","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}' end
         from (select '{"operation":"update","schema":"public","table":"author","old":' || coalesce((select replace(json_object_agg(key, value)::text, chr(92) || 'u005cu', chr(92) || 'u')::json from json_each(replace(row_to_json(OLD)::text, chr(92) || 'u', chr(92) || 'u005cu')::json) where key = any(array['id']::text[]))::text, 'null') || ',"new":' || coalesce((select replace(json_object_agg(key, value)::text, chr(92) || 'u005cu', chr(92) || 'u')::json from json_each(replace(row_to_json(NEW)::text, chr(92) || 'u', chr(92) || 'u005cu')::json) where key = any(array['id']::text[]))::text, 'null') || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
     end if;
-    perform pg_notify('author', message);
-  end if;
-  if TG_OP = 'DELETE' then
+    if pg_notify('author', message) is null then null; end if;
+  elsif TG_OP = 'DELETE' and pg_column_size(OLD) between 0 and 125000 then
     message := '{"operation":"delete","schema":"public","table":"author","old":' || coalesce(row_to_json(OLD)::text, 'null') || ',"new":null' || ending;
     if octet_length(message) > 7999 then
       message := (select case when octet_length(kept) <= 7999 then kept else '{"operation":"delete","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}' end
         from (select '{"operation":"delete","schema":"public","table":"author","old":' || coalesce((select replace(json_object_agg(key, value)::text, chr(92) || 'u005cu', chr(92) || 'u')::json from json_each(replace(row_to_json(OLD)::text, chr(92) || 'u', chr(92) || 'u005cu')::json) where key = any(array['id']::text[]))::text, 'null') || ',"new":null' || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
     end if;
-    perform pg_notify('author', message);
+    if pg_notify('author', message) is null then null; end if;
+  elsif TG_OP = 'INSERT' then
+    begin
+    message := '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":' || coalesce(row_to_json(NEW)::text, 'null') || ending;
+    if octet_length(message) > 7999 then raise program_limit_exceeded; end if;
+    exception when internal_error or program_limit_exceeded or out_of_memory then
+      declare old_key json; new_key json;
+      begin
+        execute 'select row_to_json(key) from (select ($1)."id") as key' into new_key using NEW;
+        message := (select case when octet_length(kept) <= 7999 then kept else '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}' end
+        from (select '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":' || coalesce(new_key::text, 'null') || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
+      exception when others then
+        message := '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}';
+      end;
+    end;
+    if pg_notify('author', message) is null then null; end if;
+  elsif TG_OP = 'UPDATE' then
+    begin
+    if not (OLD *<> NEW) then return null; end if;
+    message := '{"operation":"update","schema":"public","table":"author","old":' || coalesce(row_to_json(OLD)::text, 'null') || ',"new":' || coalesce(row_to_json(NEW)::text, 'null') || ending;
+    if octet_length(message) > 7999 then raise program_limit_exceeded; end if;
+    exception when internal_error or program_limit_exceeded or out_of_memory then
+      declare old_key json; new_key json;
+      begin
+        execute 'select row_to_json(key) from (select ($1)."id") as key' into old_key using OLD;
+        execute 'select row_to_json(key) from (select ($1)."id") as key' into new_key using NEW;
+        message := (select case when octet_length(kept) <= 7999 then kept else '{"operation":"update","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}' end
+        from (select '{"operation":"update","schema":"public","table":"author","old":' || coalesce(old_key::text, 'null') || ',"new":' || coalesce(new_key::text, 'null') || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
+      exception when others then
+        message := '{"operation":"update","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}';
+      end;
+    end;
+    if pg_notify('author', message) is null then null; end if;
+  elsif TG_OP = 'DELETE' then
+    begin
+    message := '{"operation":"delete","schema":"public","table":"author","old":' || coalesce(row_to_json(OLD)::text, 'null') || ',"new":null' || ending;
+    if octet_length(message) > 7999 then raise program_limit_exceeded; end if;
+    exception when internal_error or program_limit_exceeded or out_of_memory then
+      declare old_key json; new_key json;
+      begin
+        execute 'select row_to_json(key) from (select ($1)."id") as key' into old_key using OLD;
+        message := (select case when octet_length(kept) <= 7999 then kept else '{"operation":"delete","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}' end
+        from (select '{"operation":"delete","schema":"public","table":"author","old":' || coalesce(old_key::text, 'null') || ',"new":null' || ',"truncated":true' || ending as kept offset 0) as pgpubsub_kept);
+      exception when others then
+        message := '{"operation":"delete","schema":"public","table":"author","old":null' || ',"new":null' || ',"truncated":true}';
+      end;
+    end;
+    if pg_notify('author', message) is null then null; end if;
   end if;
   return null;
 end

@@ -20,7 +20,7 @@ describe('resolveOptions()', () => {
       reconnect: { minDelayMs: 100, maxDelayMs: 30_000 },
       heartbeat: { intervalMs: 10_000, timeoutMs: 5_000 },
       poll: { intervalMs: 30_000, deafIntervalMs: 1_000 },
-      concurrency: 4,
+      concurrency: undefined,
       batch: { maxSize: 100, maxTimeMs: 250 },
       retry: { maxAttempts: 10, minDelayMs: 1_000, maxDelayMs: 3_600_000 },
       buffer: { maxSize: 10_000, overflow: 'drop-oldest' },

@@ -166,6 +166,23 @@ describe('ChannelStream of an entity', () => {
     expect(payloads).toEqual(['first', 'second']);
   });
 
+  it('says what is slow when it drops: the loading of rows, or the schema', async () => {
+    const loading = defer<DecodedText>();
+    const { definition, asked } = createSchema();
+    const { accept, facts } = createStream(definition, { decoder: () => loading.promise, maxSize: 1 });
+    accept('1', '2', '3');
+    loading.resolve({ payload: {}, context: {} });
+    await settled();
+    accept('4');
+
+    const receivers = ['the loading of its rows', 'the schema of the channel'];
+    expect(facts).toEqual(
+      receivers.map((receiver, n) => ({ type: 'dropped', channel: 'orders', receiver, total: n + 1 })),
+    );
+    asked[0]?.resolve({ value: 'first' });
+    await settled();
+  });
+
   it.each([
     ['throws', () => { throw new Error('no such column'); }],
     ['rejects', () => Promise.reject(new Error('no such column'))],

@@ -6,7 +6,33 @@ const error = new Error('boom');
 const gap = { channels: ['orders'], from: new Date(0), to: new Date(1_500) };
 
 /** One fact of every type, and the line it becomes: a type that is missing here does not compile. */
-const LINES: { readonly [T in Fact['type']]: readonly [Extract<Fact, { type: T }>, string] } = {
+const LINES: {
+  readonly [T in Exclude<Fact['type'], 'claimed'>]: readonly [Extract<Fact, { type: T }>, string];
+} = {
+  claiming: [
+    { type: 'claiming', channels: ['orders'], concurrency: 4, poolSize: 10 },
+    'log: Handling stored notifications of channel orders, up to 4 claims at once (the pool has 10 connections)',
+  ],
+  'claim-failed': [
+    { type: 'claim-failed', channel: 'orders', error },
+    'error: A claim of channel "orders" failed and will be repeated: boom',
+  ],
+  'stored-failed': [
+    {
+      type: 'stored-failed',
+      channel: 'orders',
+      listener: 'Orders.receive',
+      id: '7',
+      attempt: 2,
+      delayMs: 1_500,
+      error,
+    },
+    'warn: Listener Orders.receive failed with notification 7 of channel "orders" (attempt 2), it is tried again in 1.5 s: boom',
+  ],
+  interrupted: [
+    { type: 'interrupted', channel: 'orders', id: '7', deaths: 1 },
+    'warn: The process or connection that handled notification 7 of channel "orders" has ended meanwhile (1 so far): it is handled alone now',
+  ],
   listening: [
     { type: 'listening', channels: ['orders', 'payments'], processId: 42 },
     'log: Listening to 2 channels: orders, payments (backend 42)',
@@ -81,6 +107,26 @@ const write = (...facts: Fact[]): string[] => {
 describe('PubSubLogger', () => {
   it.each(Object.values(LINES))('words "$type"', (fact, line) => {
     expect(write(fact)).toEqual([line]);
+  });
+
+  it('words what has become a dead letter as an error, and says nothing of claims that went well', () => {
+    const dead = {
+      channel: 'orders',
+      listener: 'Orders.receive',
+      id: '7',
+      attempt: 10,
+      delayMs: undefined,
+      error,
+    };
+
+    expect(
+      write(
+        { type: 'stored-failed', ...dead },
+        { type: 'claimed', channel: 'orders', handled: 1, failed: 0, durationMs: 1 },
+      ),
+    ).toEqual([
+      'error: Listener Orders.receive failed with notification 7 of channel "orders" (attempt 10), it is a dead letter now: boom, with a stack',
+    ]);
   });
 
   it('hands over the stack of what failed', () => {

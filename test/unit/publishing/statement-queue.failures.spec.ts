@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { broadcastStatement } from '../../../lib/publishing/broadcast.statement.js';
 import { StatementQueue } from '../../../lib/publishing/statement-queue.js';
 import { createQueue } from '../support/hand-executor.js';
 
@@ -78,7 +79,11 @@ describe('StatementQueue whose statement fails', () => {
     };
     const queue = new StatementQueue({ query }, true);
 
-    await expect(queue.send([{ channel: 'orders', text: '1' }])).rejects.toThrow('released');
-    await expect(queue.send([{ channel: 'orders', text: '2' }])).rejects.toThrow('released');
+    await expect(queue.send(broadcastStatement, [{ channel: 'orders', text: '1' }])).rejects.toThrow(
+      'released',
+    );
+    await expect(queue.send(broadcastStatement, [{ channel: 'orders', text: '2' }])).rejects.toThrow(
+      'released',
+    );
   });
 });

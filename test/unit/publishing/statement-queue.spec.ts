@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { broadcastStatement } from '../../../lib/publishing/broadcast.statement.js';
 import { sendBroadcast } from '../../../lib/publishing/publish.sql.js';
 import { createQueue, everythingRuns } from '../support/hand-executor.js';
 
@@ -67,7 +68,7 @@ describe('StatementQueue', () => {
   it('lets callers that come again at once share the next statement', async () => {
     const { executor, queue, send } = createQueue();
     const again = async (text: string) => {
-      await queue.send([{ channel: 'orders', text }]);
+      await queue.send(broadcastStatement, [{ channel: 'orders', text }]);
       for (let hop = 0; hop < 20; hop++) await Promise.resolve(); // the way back through an application
       send(`${text} again`);
     };
@@ -144,8 +145,8 @@ describe('StatementQueue and equal messages', () => {
   it('takes equal texts on different channels for different messages', async () => {
     const { executor, queue, send } = createQueue();
     send('first');
-    void queue.send([{ channel: 'orders', text: 'a' }]);
-    void queue.send([{ channel: 'payments', text: 'a' }]);
+    void queue.send(broadcastStatement, [{ channel: 'orders', text: 'a' }]);
+    void queue.send(broadcastStatement, [{ channel: 'payments', text: 'a' }]);
     await executor.succeed();
 
     expect(executor.sent.at(-1)).toEqual(['orders a', 'payments a']);

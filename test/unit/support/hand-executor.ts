@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import type { SqlExecutor } from '../../../lib/common/sql-executor.js';
+import { broadcastStatement } from '../../../lib/publishing/broadcast.statement.js';
 import { TEXT_SEPARATOR, sendBroadcast, sendBroadcasts } from '../../../lib/publishing/publish.sql.js';
 import { StatementQueue } from '../../../lib/publishing/statement-queue.js';
 import { defer, settled, type Deferred } from './recording.js';
@@ -57,7 +58,7 @@ export function createQueue({ splits = true } = {}) {
   /** One call: its result is noted under its texts. */
   const send = (...texts: string[]) => {
     const messages = texts.map((text) => ({ channel: 'orders', text }));
-    void queue.send(messages).then(
+    void queue.send(broadcastStatement, messages).then(
       () => results.push(`${texts.join()} sent`),
       (error: unknown) => results.push(`${texts.join()} failed: ${(error as Error).message}`),
     );

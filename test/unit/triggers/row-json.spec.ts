@@ -1,5 +1,40 @@
 import { describe, expect, it } from 'vitest';
-import { readJsonString, splitJsonArray, splitJsonObject } from '../../../lib/triggers/row-json.js';
+import {
+  parseLossless,
+  readJsonString,
+  splitJsonArray,
+  splitJsonObject,
+} from '../../../lib/triggers/row-json.js';
+
+describe('parseLossless', () => {
+  it.each([
+    '0', '-0', '1.10', '-12.5e3', '0.1', '9007199254740991', '9007199254740992.0', '1e21', '123456789012345680000', '5e-324',
+    '0.000000000000000000001', '00', '1.', '--1', '[1', String.raw`"\"9007199254740993"`, '{"9007199254740993":1}',
+  ])('reads %s as JSON.parse does', (text) => {
+    const outcome = (parse: (text: string) => unknown) => {
+      try {
+        return parse(text);
+      } catch (error) {
+        return (error as Error).name;
+      }
+    };
+    expect(outcome(parseLossless)).toEqual(outcome(JSON.parse));
+  }); // prettier-ignore
+
+  it.each([
+    '9007199254740993',
+    '-9007199254740993',
+    '0.12345678901234567891',
+    '1234567890123456789.10',
+    '1e400',
+    '1e-400',
+  ])('keeps %s as it is written', (number) => {
+    expect(parseLossless(`{"a":${number},"b":["9007199254740993 \\" 1e400",${number}]}`)).toEqual({
+      a: number,
+      b: ['9007199254740993 " 1e400', number],
+    });
+  });
+});
 
 describe('splitJsonObject', () => {
   it('gives each member as it was written', () => {

@@ -35,6 +35,7 @@ export default withPgPubSub(
   new DataSource({
     type: 'postgres',
     url: DATABASE_URL,
+    poolSize: 1,
     entities: [Author],
     migrations: [`${MIGRATIONS}/*.js`],
   }),

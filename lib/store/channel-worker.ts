@@ -1,0 +1,277 @@
+import type { Report } from '../common/facts.js';
+import { isRefusal } from '../common/refusal.js';
+import type { RowOutcome } from './claim-outcome.js';
+import { errorText } from './claim-outcome.js';
+import { ClaimPace } from './claim-pace.js';
+import { ClaimRun, type ClaimHost } from './claim-run.js';
+import { ClaimSession } from './claim-session.js';
+import type { ClaimSlots } from './claim-slots.js';
+import { beginClaim, beginClaimOf, countDeath, nextDue, noteError, type ClaimScope } from './claim.sql.js';
+import type { StoredRow } from './stored-row.js';
+
+export interface ChannelWorkerOptions {
+  readonly host: ClaimHost;
+  readonly scope: ClaimScope;
+  readonly slots: ClaimSlots;
+  readonly batch: { readonly maxSize: number; readonly maxTimeMs: number };
+  /** How long to wait before looking without a hint, at this moment. */
+  readonly pollMs: () => number;
+  readonly report: Report;
+}
+
+/** After a burst of hints the time of the next row is asked for only so often. */
+const DUE_INTERVAL_MS = 100;
+
+export interface DrainCount {
+  handled: number;
+  failed: number;
+}
+
+/**
+ * Claims one channel's rows: woken by hints, by the time of rows that wait for theirs, and by a slow poll. Works until
+ * nothing claimable is left, on more connections the more there is. Owned by the store; idle, it holds nothing.
+ */
+export class ChannelWorker {
+  private readonly pace: ClaimPace;
+  private readonly sessions = new Set<ClaimSession>();
+  private readonly idleWaiters: (() => void)[] = [];
+  private readonly count: DrainCount = { handled: 0, failed: 0 };
+  private timer: NodeJS.Timeout | undefined;
+  private loops = 0;
+  /** Of these loops, those whose handlers run. */
+  private handling = 0;
+  private isWoken = false;
+  private isPaused = false;
+  private isStopped = false;
+  private isAbandoned = false;
+  private lastDueQuery = 0;
+  private failures = 0;
+
+  constructor(private readonly options: ChannelWorkerOptions) {
+    this.pace = new ClaimPace(options.batch);
+  }
+
+  get channel(): string {
+    return this.options.scope.channel;
+  }
+
+  /**
+   * There may be something to do. Hints that arrive during a claim cause one more round, not one each; those that arrive
+   * while handlers run, which may take long, are followed at once.
+   */
+  wake(): void {
+    if (this.isPaused || this.isStopped) return;
+    this.isWoken = true;
+    if (this.loops === this.handling && this.loops < this.options.slots.share) this.startLoop();
+  }
+
+  pause(): void {
+    this.isPaused = true;
+    this.clearTimer();
+  }
+
+  resume(): void {
+    if (!this.isPaused) return;
+    this.isPaused = false;
+    this.wake();
+  }
+
+  /** Claims until nothing claimable is left; resolves with what this process has done meanwhile. */
+  async drain(): Promise<DrainCount> {
+    const before = { ...this.count };
+    this.wake();
+    await this.whenIdle();
+    return { handled: this.count.handled - before.handled, failed: this.count.failed - before.failed };
+  }
+
+  /** Lets running handlers finish and commits what they did. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    this.clearTimer();
+    await this.whenIdle();
+  }
+
+  /** Gives up the claims that still run: the server undoes them, others can claim their rows. */
+  async abandon(): Promise<void> {
+    this.isAbandoned = true;
+    await Promise.all(
+      [...this.sessions].map((session) => session.destroy(new Error('the application closes'))),
+    );
+  }
+
+  get isRunning(): boolean {
+    return this.loops > 0;
+  }
+
+  /** The claim under way is to be the last. */
+  get isEnding(): boolean {
+    return this.isPaused || this.isStopped;
+  }
+
+  private whenIdle(): Promise<void> {
+    if (this.loops === 0) return Promise.resolve();
+    return new Promise((resolve) => this.idleWaiters.push(resolve));
+  }
+
+  private startLoop(): void {
+    this.loops++;
+    this.clearTimer();
+    void this.loop();
+  }
+
+  private async loop(): Promise<void> {
+    let nextInMs: number | undefined;
+    try {
+      nextInMs = await this.claimUntilEmpty();
+      this.failures = 0;
+    } catch (error) {
+      this.failures++;
+      if (!this.isAbandoned) this.options.report({ type: 'claim-failed', channel: this.channel, error });
+      nextInMs = Math.min(1_000, 50 * 2 ** Math.min(this.failures, 10));
+    }
+    this.loops--;
+    if (this.loops > 0) return;
+    if (!this.isEnding && this.isWoken && this.failures === 0) return this.startLoop();
+    this.schedule(nextInMs ?? this.options.pollMs());
+    for (const resolve of this.idleWaiters.splice(0)) resolve();
+  }
+
+  /** Returns in how many milliseconds something is due, as far as known. */
+  private async claimUntilEmpty(): Promise<number | undefined> {
+    const giveBack = await this.options.slots.acquire(this);
+    try {
+      if (this.isEnding) return undefined;
+      const session = await ClaimSession.open(this.options.host.dataSource, this.options.scope.schema);
+      this.sessions.add(session);
+      try {
+        while (!this.isEnding && (await this.claimOnce(session)));
+        return this.isEnding || this.loops > 1 ? undefined : await this.findNextDue(session);
+      } catch (error) {
+        await session.destroy(error);
+        throw error;
+      } finally {
+        this.sessions.delete(session);
+        await session.release();
+      }
+    } finally {
+      giveBack();
+    }
+  }
+
+  /** Is there likely more? */
+  private async claimOnce(session: ClaimSession): Promise<boolean> {
+    const { scope } = this.options;
+    this.isWoken = false;
+    const began = performance.now();
+    const cursor = scope.ordered ? undefined : this.pace.nextCursor(began); // of a key, the next may stand before it
+    const wanted = this.pace.size;
+    const rows = await session.claim(beginClaim(scope, wanted, cursor));
+    this.pace.claimed(rows, wanted, cursor, performance.now() - began);
+    if (rows.length === 0) {
+      await session.complete([]);
+      return cursor !== undefined || this.isWoken;
+    }
+    if (rows.length === wanted && this.loops < this.options.slots.share) this.startLoop();
+    this.handling++;
+    try {
+      return (
+        (await this.handleClaim(session, rows)) ||
+        rows.length === wanted ||
+        cursor !== undefined ||
+        this.isWoken
+      );
+    } finally {
+      this.handling--;
+    }
+  }
+
+  /** Is there certainly more? */
+  private async handleClaim(session: ClaimSession, rows: readonly StoredRow[]): Promise<boolean> {
+    const suspects = await session.findSuspects(rows);
+    const isSuspect = ({ id, deaths }: StoredRow) => deaths > 0 || suspects.has(id);
+    const alone = rows.filter(isSuspect);
+    const outcomes = await this.handle(
+      session,
+      alone.length === 0 ? rows : rows.filter((row) => !isSuspect(row)),
+    );
+    for (const row of alone) if (!this.isEnding) await this.handleAlone(session, row, suspects.has(row.id));
+    const isLeftOver = outcomes.length < rows.length - alone.length;
+    return isLeftOver || alone.length > 0 || this.options.scope.ordered;
+  }
+
+  private async handle(session: ClaimSession, rows: readonly StoredRow[]): Promise<readonly RowOutcome[]> {
+    const began = performance.now();
+    const outcomes = await new ClaimRun(this.options.host, session, rows).run();
+    this.pace.handled(outcomes.length, performance.now() - began);
+    this.reportOutcomes(outcomes, performance.now() - began);
+    return outcomes;
+  }
+
+  /**
+   * A row whose claim has ended without a word before: by itself, so that it can harm no other, and counted before it
+   * begins, so that it cannot take down processes for ever.
+   */
+  private async handleAlone(
+    session: ClaimSession,
+    { id, lastLocker, deaths }: StoredRow,
+    hasDied: boolean,
+  ): Promise<void> {
+    const { host, scope } = this.options;
+    if (hasDied) {
+      const { rowCount } = await session.query(countDeath(scope.schema), [id, lastLocker]);
+      if (rowCount === 0) return; // another process has it
+      this.options.report({ type: 'interrupted', channel: this.channel, id, deaths: deaths + 1 });
+    }
+    const rows = await session.claim(beginClaimOf(scope, id));
+    const run = new ClaimRun(host, session, rows);
+    const maxAttempts = Math.min(...host.listeners.map(({ retry }) => retry.maxAttempts));
+    const isHopeless = deaths > 0 && rows.some((row) => row.deaths >= maxAttempts); // the first may have been another's
+    try {
+      const outcomes = isHopeless ? await run.buryAll(neverEnded) : await run.run();
+      this.reportOutcomes(outcomes, 0);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      await session.query('rollback', []);
+      await session.query(noteError(scope.schema), [id, errorText(error)]);
+      throw error;
+    }
+  }
+
+  private reportOutcomes(outcomes: readonly RowOutcome[], durationMs: number): void {
+    const { channel, options } = this;
+    let failed = 0;
+    for (const { row, failures } of outcomes) {
+      if (failures.length > 0) failed++;
+      for (const failure of failures)
+        options.report({ type: 'stored-failed', channel, id: row.id, ...failure });
+    }
+    this.count.failed += failed;
+    this.count.handled += outcomes.length - failed;
+    options.report({ type: 'claimed', channel, handled: outcomes.length - failed, failed, durationMs });
+  }
+
+  private async findNextDue(session: ClaimSession): Promise<number | undefined> {
+    const now = performance.now();
+    const sinceLast = now - this.lastDueQuery;
+    if (sinceLast < DUE_INTERVAL_MS) return DUE_INTERVAL_MS - sinceLast;
+    this.lastDueQuery = now;
+    const { rows } = await session.query<{ ms: unknown }>(nextDue(this.options.scope.schema), [this.channel]);
+    const ms = rows[0]?.ms;
+    return ms === null || ms === undefined ? undefined : Math.max(1, Math.ceil(Number(ms)));
+  }
+
+  private schedule(delayMs: number): void {
+    this.clearTimer();
+    if (this.isEnding) return;
+    this.timer = setTimeout(() => this.wake(), Math.min(delayMs, this.options.pollMs()));
+  }
+
+  private clearTimer(): void {
+    clearTimeout(this.timer);
+  }
+}
+
+const neverEnded = ({ deaths }: StoredRow) =>
+  new Error(
+    `expected its handlers to end, but ${deaths} times the process or its connection ended while they ran`,
+  );

@@ -1,0 +1,98 @@
+import * as v from 'valibot';
+import type { ChannelLike } from '../channels/channel.registry.js';
+import { PgPubSubError, describeValue } from '../common/errors.js';
+import { anyObject, group, nonEmptyString, parseShape } from '../common/parse.js';
+
+/** Which stored notifications are meant: those for which everything given holds. */
+export interface StoredFilter {
+  channel?: ChannelLike | readonly ChannelLike[];
+  /** Of dead letters: theirs. Of what waits: those that this listener has not handled yet. */
+  listener?: string;
+  id?: string | readonly string[];
+  /** Stored before this time. */
+  before?: Date;
+  /** Stored before this migration ran (all of them, when it has not run yet). Its name, as in the migrations table. */
+  beforeMigration?: string;
+  /** Their context contains all of this. */
+  context?: Record<string, unknown>;
+}
+
+/** A filter with the names of its channels, and the migrations that were executed before the one it names. */
+export interface ResolvedFilter extends Omit<StoredFilter, 'channel' | 'id' | 'beforeMigration'> {
+  readonly channels?: readonly string[];
+  readonly ids?: readonly string[];
+  /** What is stored under one of these, or under none, is meant. */
+  readonly versions?: readonly string[];
+}
+
+const id = v.pipe(v.string('an id: a string of digits'), v.regex(/^\d{1,19}$/, 'an id: a string of digits'));
+
+const filterShape = group({
+  channel: v.optional(v.unknown()),
+  listener: v.optional(nonEmptyString),
+  id: v.optional(v.union([id, v.array(id)], 'an id (a string of digits), or a list of them')),
+  before: v.optional(v.pipe(v.date('a valid Date'))),
+  beforeMigration: v.optional(nonEmptyString),
+  context: v.optional(anyObject),
+});
+
+/** Throws `INVALID_ARGUMENT` for what it does not know: a misspelt condition would mean all of them. */
+export function resolveFilter(
+  filter: StoredFilter,
+  method: string,
+  nameOf: (channel: ChannelLike) => string,
+): Omit<ResolvedFilter, 'versions'> {
+  const {
+    channel,
+    id: ids,
+    beforeMigration: _,
+    ...rest
+  } = parseShape(filterShape, filter, {
+    code: 'INVALID_ARGUMENT',
+    what: `stored.${method}()`,
+  });
+  const channels =
+    channel === undefined ? undefined : ((Array.isArray(channel) ? channel : [channel]) as ChannelLike[]); // which nameOf() checks
+  return Object.fromEntries(
+    Object.entries({
+      ...rest,
+      channels: channels?.map(nameOf),
+      ids: typeof ids === 'string' ? [ids] : ids,
+    }).filter(([, value]) => value !== undefined),
+  );
+}
+
+/** Dead letters and waiting notifications are not deleted without a word on which. */
+export function assertFilter(filter: unknown, method: string): asserts filter is StoredFilter {
+  if (typeof filter === 'object' && filter !== null && !Array.isArray(filter)) return;
+  throw new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected stored.${method}() to get a filter, got ${describeValue(filter)}. Say which ones: { channel }; {} means all.`,
+  );
+}
+
+export interface Conditions {
+  readonly sql: string;
+  readonly parameters: readonly unknown[];
+}
+
+/** The conditions on a row `n`; `first` is the number of their first parameter. */
+export function conditionsOf(
+  { channels, ids, before, versions, context }: ResolvedFilter,
+  more: Conditions,
+  first: number,
+): Conditions {
+  const parameters: unknown[] = [...more.parameters];
+  const parts: string[] = more.sql === '' ? [] : [more.sql];
+  const add = (value: unknown, sql: (parameter: string) => string) => {
+    if (value === undefined) return;
+    parameters.push(value);
+    parts.push(sql(`$${first + parameters.length - 1}`));
+  };
+  add(channels, (p) => `n.channel = any(${p}::text[])`);
+  add(ids, (p) => `n.id = any(${p}::bigint[])`);
+  add(before?.toISOString(), (p) => `n.created_at < ${p}::timestamptz`);
+  add(versions, (p) => `(n.schema_version is null or n.schema_version = any(${p}::text[]))`);
+  add(context && JSON.stringify(context), (p) => `coalesce(n.context, '{}') @> ${p}::jsonb`);
+  return { sql: parts.length === 0 ? 'true' : parts.join(' and '), parameters };
+}

@@ -1,0 +1,201 @@
+import type { DataSource } from 'typeorm';
+import type { ChannelLike } from '../channels/channel.registry.js';
+import { PgPubSubError } from '../common/errors.js';
+import type { JsonObject, JsonValue } from '../common/json.js';
+import { quoteQualified } from '../common/sql-identifier.js';
+import { deadLetterTable, notificationTable, type Storage } from '../schema/storage.sql.js';
+import {
+  assertFilter,
+  conditionsOf,
+  resolveFilter,
+  type Conditions,
+  type ResolvedFilter,
+  type StoredFilter,
+} from './stored-filter.js';
+import {
+  countPending,
+  discardDeadLetters,
+  executedMigrations,
+  hasMigrations,
+  pageDeadLetters,
+  pagePending,
+  purgePending,
+  readLargePayload,
+  retryDeadLetters,
+} from './stored.sql.js';
+
+/** A stored notification that waits for listeners. */
+export interface PendingNotification {
+  readonly id: string;
+  readonly channel: string;
+  /** The JSON value as it is stored; `undefined` for none. */
+  readonly payload: JsonValue | undefined;
+  readonly context: JsonObject;
+  readonly key: string | null;
+  readonly createdAt: Date;
+  /** When it is due: later than now, if it was sent so, or is to be tried again. */
+  readonly availableAt: Date;
+  /** How often it was tried. */
+  readonly attempts: number;
+  /** The listeners that are done with it. */
+  readonly handledBy: readonly string[];
+  /** Message and stack of the last failure. */
+  readonly lastError: string | null;
+  /** The newest migration when it was stored. */
+  readonly schemaVersion: string | null;
+}
+
+/** A stored notification that a listener has given up. */
+export interface DeadLetter extends PendingNotification {
+  readonly listener: string;
+  readonly diedAt: Date;
+}
+
+export interface StoredNotificationsOptions {
+  readonly dataSource: DataSource;
+  readonly storage: () => Storage;
+  readonly nameOf: (channel: ChannelLike) => string;
+}
+
+const PAGE_SIZE = 200;
+
+/** One row of `stored.sql.ts`. */
+type Row = Readonly<Record<string, string | null>> & { readonly is_large?: boolean };
+
+/** What is stored, to look at and to repair: `pubsub.stored`. Reads page by page; holds no connection in between. */
+export class StoredNotifications {
+  constructor(private readonly options: StoredNotificationsOptions) {}
+
+  /** What waits, oldest first; as it is at the time each page is read. */
+  async *pending(filter: StoredFilter = {}): AsyncGenerator<PendingNotification, void, undefined> {
+    const { schema } = this.options.storage();
+    const where = this.forPending(await this.resolve(filter, 'pending'), 2);
+    const sql = pagePending(schema, where.sql, PAGE_SIZE);
+    for (let rows = await this.query(sql, ['0', ...where.parameters]); rows.length > 0;) {
+      for (const row of rows) yield pendingOf(row, await this.payloadOf(row, notificationTable(schema)));
+      rows = rows.length < PAGE_SIZE ? [] : await this.query(sql, [rows.at(-1)?.['id'], ...where.parameters]);
+    }
+  }
+
+  /** What listeners have given up, oldest first: one for each listener. */
+  async *deadLetters(filter: StoredFilter = {}): AsyncGenerator<DeadLetter, void, undefined> {
+    const { schema } = this.options.storage();
+    const where = this.forDead(await this.resolve(filter, 'deadLetters'), 3);
+    const sql = pageDeadLetters(schema, where.sql, PAGE_SIZE);
+    for (let rows = await this.query(sql, ['0', '', ...where.parameters]); rows.length > 0;) {
+      for (const row of rows) yield deadLetterOf(row, await this.payloadOf(row, deadLetterTable(schema)));
+      const last = rows.at(-1);
+      const isLast = rows.length < PAGE_SIZE;
+      rows = isLast ? [] : await this.query(sql, [last?.['id'], last?.['listener'], ...where.parameters]);
+    }
+  }
+
+  /** How many wait. */
+  async count(filter: StoredFilter = {}): Promise<number> {
+    const where = this.forPending(await this.resolve(filter, 'count'), 1);
+    return this.countOf(countPending, where);
+  }
+
+  /** Puts dead letters back to work, for their listener alone, with all attempts before them. Returns how many. */
+  async retry(filter: StoredFilter): Promise<number> {
+    assertFilter(filter, 'retry');
+    return this.countOf(retryDeadLetters, this.forDead(await this.resolve(filter, 'retry'), 1));
+  }
+
+  /** Deletes dead letters. Returns how many. */
+  async discard(filter: StoredFilter): Promise<number> {
+    assertFilter(filter, 'discard');
+    return this.countOf(discardDeadLetters, this.forDead(await this.resolve(filter, 'discard'), 1));
+  }
+
+  /** Deletes what waits, and is not being handled at the moment: nobody will ever handle it. Returns how many. */
+  async purge(filter: StoredFilter): Promise<number> {
+    assertFilter(filter, 'purge');
+    return this.countOf(purgePending, this.forPending(await this.resolve(filter, 'purge'), 1));
+  }
+
+  private async countOf(
+    statement: (schema: string, where: string) => string,
+    where: Conditions,
+  ): Promise<number> {
+    const rows = await this.query(statement(this.options.storage().schema, where.sql), where.parameters);
+    return Number(rows[0]?.['count']);
+  }
+
+  private async resolve(filter: StoredFilter, method: string): Promise<ResolvedFilter> {
+    const resolved = resolveFilter(filter, method, this.options.nameOf);
+    if (filter.beforeMigration === undefined) return resolved;
+    const versions = await this.versionsBefore(filter.beforeMigration);
+    return versions === undefined ? resolved : { ...resolved, versions };
+  }
+
+  private forPending(filter: ResolvedFilter, first: number): Conditions {
+    const { listener } = filter;
+    const waits = `not $${first} = any(n.handled_by) and (n.listeners is null or $${first} = any(n.listeners))`;
+    const own = listener === undefined ? { sql: '', parameters: [] } : { sql: waits, parameters: [listener] };
+    return conditionsOf(filter, own, first);
+  }
+
+  private forDead(filter: ResolvedFilter, first: number): Conditions {
+    const { listener } = filter;
+    const own =
+      listener === undefined
+        ? { sql: '', parameters: [] }
+        : { sql: `n.listener = $${first}`, parameters: [listener] };
+    return conditionsOf(filter, own, first);
+  }
+
+  /** The migrations executed before this one; `undefined`: all, since it has not been executed. */
+  private async versionsBefore(name: string): Promise<readonly string[] | undefined> {
+    const storage = this.options.storage();
+    const table = quoteQualified(storage.migrationsSchema, storage.migrationsTable);
+    const [found] = await this.query(hasMigrations, [table]);
+    const executed = found?.['found']
+      ? (await this.query(executedMigrations(storage), [])).map((row) => row['name'] ?? '')
+      : [];
+    if (executed.includes(name)) return executed.slice(0, executed.indexOf(name));
+    const known = this.options.dataSource.migrations.map(
+      (migration) => migration.name ?? migration.constructor.name,
+    );
+    if (!known.includes(name)) throw unknownMigration(name, [...executed, ...known]);
+    return undefined;
+  }
+
+  private async payloadOf(row: Row, table: string): Promise<JsonValue | undefined> {
+    const json = row.is_large
+      ? (await this.query(readLargePayload(table), [row['id']]))[0]?.['payload']
+      : row['payload'];
+    return json === null || json === undefined ? undefined : (JSON.parse(json) as JsonValue);
+  }
+
+  private query(sql: string, parameters: readonly unknown[]): Promise<Row[]> {
+    return this.options.dataSource.manager.query(sql, [...parameters]); // rows as their statement says
+  }
+}
+
+const pendingOf = (row: Row, payload: JsonValue | undefined): PendingNotification => ({
+  id: row['id'] ?? '',
+  channel: row['channel'] ?? '',
+  payload,
+  context: JSON.parse(row['context'] ?? '{}') as JsonObject,
+  key: row['key'] ?? null,
+  createdAt: new Date(Number(row['created_ms'])),
+  availableAt: new Date(Number(row['available_ms'])),
+  attempts: Number(row['attempts']),
+  handledBy: JSON.parse(row['handled_by'] ?? '[]') as string[],
+  lastError: row['last_error'] ?? null,
+  schemaVersion: row['schema_version'] ?? null,
+});
+
+const deadLetterOf = (row: Row, payload: JsonValue | undefined): DeadLetter => ({
+  ...pendingOf(row, payload),
+  listener: row['listener'] ?? '',
+  diedAt: new Date(Number(row['died_ms'])),
+});
+
+const unknownMigration = (name: string, known: readonly string[]) =>
+  new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected "beforeMigration" to be the name of a migration (${[...new Set(known)].slice(-5).join(', ') || 'there are none'}), got "${name}". ` +
+      'Names are those of the migrations table.',
+  );

@@ -1,0 +1,198 @@
+import { Column, DataSource, Entity, PrimaryGeneratedColumn, type EntitySchema } from 'typeorm';
+import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
+import { afterEach, beforeEach, expect } from 'vitest';
+import {
+  NotifyChanges,
+  PgPubSubError,
+  withPgPubSub,
+  type NotifyChangesOptions,
+  type WithPgPubSubOptions,
+} from 'nestjs-pgpubsub';
+import { TestDatabase } from './database.js';
+import { listen, type Sent } from './sent.js';
+
+export type Entities = readonly (EntitySchema | (abstract new () => unknown))[];
+export interface Given extends WithPgPubSubOptions {
+  readonly dataSource?: Partial<PostgresDataSourceOptions>;
+}
+
+export interface Migration {
+  readonly up: readonly string[];
+  readonly down: readonly string[];
+}
+
+export const NOTHING: Migration = { up: [], down: [] };
+
+/** As `typeorm migration:generate` does it. */
+export async function generate(source: DataSource): Promise<Migration> {
+  const { upQueries, downQueries } = await source.driver.createSchemaBuilder().log();
+  return {
+    up: upQueries.map(({ query }) => query),
+    down: downQueries.toReversed().map(({ query }) => query),
+  };
+}
+
+/** As `typeorm migration:run` and `migration:revert` do it. */
+export const run = (source: DataSource, statements: readonly string[]): Promise<void> =>
+  source.transaction(async ({ queryRunner }) => {
+    for (const statement of statements) await queryRunner?.query(statement);
+  });
+
+const ours = "n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg_toast%'";
+const SNAPSHOT = {
+  functions: `select n.nspname, p.proname, pg_get_functiondef(p.oid) as definition, obj_description(p.oid, 'pg_proc') as comment
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace where ${ours} order by 1, 2`,
+  triggers: `select n.nspname, c.relname, t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) as definition, obj_description(t.oid, 'pg_trigger') as comment
+    from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+    where not t.tgisinternal order by 1, 2, 3`,
+  columns: `select table_schema, table_name, column_name, data_type, is_nullable, column_default
+    from information_schema.columns n where table_schema not in ('pg_catalog', 'information_schema') order by 1, 2, 3`,
+  constraints: `select n.nspname, c.conname, pg_get_constraintdef(c.oid) as definition
+    from pg_constraint c join pg_namespace n on n.oid = c.connamespace where ${ours} order by 1, 2`,
+};
+
+type Snapshot = Record<keyof typeof SNAPSHOT, Record<string, string | null>[]>;
+
+/** A database for each test of the file, and what is done with it; its DataSources are closed after the test. */
+export function useMigrations() {
+  let database: TestDatabase;
+  const sources: DataSource[] = [];
+  beforeEach(async () => {
+    database = await TestDatabase.create();
+  });
+  afterEach(async () => {
+    for (const source of sources.splice(0)) if (source.isInitialized) await source.destroy();
+    await database[Symbol.asyncDispose]();
+  });
+
+  function declare(entities: Entities, { dataSource, ...options }: Given = {}): DataSource {
+    const given = {
+      type: 'postgres',
+      url: database.url,
+      entities: entities as never,
+      ...dataSource,
+    } as const;
+    const source = withPgPubSub(new DataSource(given), options);
+    sources.push(source);
+    return source;
+  }
+
+  const connect = (entities: Entities, given?: Given): Promise<DataSource> =>
+    declare(entities, given).initialize();
+
+  /**
+   * Generates and runs the migration. On the way: afterwards there is nothing to generate, reverting it leaves the
+   * database as it was, object by object, and it runs again.
+   */
+  async function migrate(source: DataSource): Promise<Migration> {
+    const before = await snapshot();
+    const migration = await generate(source);
+    await run(source, migration.up);
+    expect(await generate(source)).toEqual(NOTHING);
+    const after = await snapshot();
+    await run(source, migration.down);
+    expect(await snapshot()).toEqual(before);
+    await run(source, migration.up);
+    expect(await snapshot()).toEqual(after);
+    return migration;
+  }
+
+  /** Connects to what others have left, and migrates. */
+  async function migrateTo(entities: Entities, given?: Given): Promise<Migration> {
+    const source = await connect(entities, given);
+    const migration = await migrate(source);
+    await source.destroy();
+    return migration;
+  }
+
+  async function snapshot(): Promise<Snapshot> {
+    const client = await database.client();
+    await client.query("set search_path = ''"); // definitions name everything with its schema
+    const read = async (kind: keyof typeof SNAPSHOT) => (await client.query(SNAPSHOT[kind])).rows;
+    const functions = await read('functions');
+    const triggers = await read('triggers');
+    const columns = await read('columns');
+    const constraints = await read('constraints');
+    await client.end();
+    return { functions, triggers, columns, constraints };
+  }
+
+  /** `schema.table: trigger`, and `schema: function`, of the whole database. */
+  async function objects(): Promise<{ triggers: string[]; functions: string[] }> {
+    const { triggers, functions } = await snapshot();
+    const readable = (name: unknown) => String(name).replace(/_[0-9a-f]{8}(?=_|$)/, '');
+    return {
+      triggers: triggers.map((row) => `${row['nspname']}.${row['relname']}: ${readable(row['tgname'])}`),
+      functions: functions.map((row) => `${row['nspname']}: ${readable(row['proname'])}`),
+    };
+  }
+
+  /** What `act` notifies on the channel, as any client sees it. */
+  async function sentBy(channel: string, act: () => Promise<unknown>): Promise<Sent[]> {
+    const sent = await listen(database, channel);
+    await act();
+    return sent.end();
+  }
+
+  const client = () => database.client();
+  const query: TestDatabase['query'] = (sql, parameters) => database.query(sql, parameters);
+  const databaseName = () => database.name;
+  return {
+    client,
+    connect,
+    databaseName,
+    declare,
+    migrate,
+    migrateTo,
+    objects,
+    query,
+    sentBy,
+    snapshot,
+  };
+}
+
+/** What statements do, without their details: `create trigger`, `alter table`. */
+export const verbs = (statements: readonly string[]): string[] =>
+  statements.map(
+    (text) =>
+      /^(?:create or replace function|create function|(?:create|drop|alter|comment on) \w+|do)\b/i
+        .exec(text)?.[0]
+        .toLowerCase() ?? text,
+  );
+
+/** The verbs that concern triggers. */
+export const triggerVerbs = (statements: readonly string[]): string[] =>
+  verbs(statements).filter((verb) => /trigger|function|^do$/.test(verb));
+
+/** The error of this library that was rejected with, as `CODE: sentence`. */
+export async function errorOf(act: () => unknown): Promise<string> {
+  try {
+    await act();
+  } catch (error) {
+    return error instanceof PgPubSubError ? `${error.code}: ${error.message}` : String(error);
+  }
+  return 'no error';
+}
+
+export const CREATED = [
+  'create or replace function',
+  'comment on function',
+  'create trigger',
+  'comment on trigger',
+];
+export const REPLACED = ['create or replace function', 'comment on function'];
+
+/** A table `author`, declared in one way or another. */
+export function author(...declarations: NotifyChangesOptions[]) {
+  @Entity('author')
+  class Author {
+    @PrimaryGeneratedColumn() id!: number;
+    @Column('text', { nullable: true }) name!: string | null;
+    @Column('text', { nullable: true }) bio!: string | null;
+    @Column('boolean', { default: true }) active!: boolean;
+  }
+  for (const options of declarations) NotifyChanges(options)(Author);
+  return Author;
+}
+
+export const LEVELS = ['row', 'statement'] as const;
