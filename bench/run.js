@@ -15,6 +15,7 @@ import latency from './tables/latency.js';
 import processes from './tables/processes.js';
 import publish from './tables/publish.js';
 import receive from './tables/receive.js';
+import storeTrigger from './tables/store-trigger.js';
 import storedIdle from './tables/stored-idle.js';
 import storedLatency from './tables/stored-latency.js';
 import trigger from './tables/trigger.js';
@@ -24,6 +25,8 @@ const tables = {
   receive,
   latency,
   trigger,
+  'store-trigger': storeTrigger(100_000),
+  'store-trigger-10k': storeTrigger(10_000),
   hydrate,
   drain,
   'drain-insert': drainInsert,

@@ -80,7 +80,15 @@ export function encodeStored(channel: ChannelDefinition, payload: unknown): stri
 export function encodeContext(channel: ChannelDefinition, context: JsonObject | undefined): string | null {
   if (context === undefined || Object.keys(context).length === 0) return null;
   assertJson(channel, 'context', context);
-  return writeText(channel, () => writeJson(context));
+  const text = writeText(channel, () => writeJson(context));
+  if (hasHalfCharacter(text))
+    throw invalidPayload(
+      channel,
+      'a context of whole characters',
+      'half of a surrogate pair',
+      'PostgreSQL cannot store it in jsonb.',
+    );
+  return text;
 }
 
 function encodeWithCodec(channel: ChannelDefinition, payload: unknown): unknown {
@@ -143,6 +151,10 @@ function writeText(channel: ChannelDefinition, write: () => string): string {
 
 /** JSON writes NUL as \u0000; behind an odd number of backslashes these six characters are ordinary text. */
 const hasNul = (json: string): boolean => json.includes('\\u0000') && /(?<!\\)(?:\\\\)*\\u0000/.test(json);
+
+/** JSON escapes surrogates only where they stand alone. */
+const hasHalfCharacter = (json: string): boolean =>
+  json.includes('\\ud') && /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(json);
 
 /** What listeners get: decoded by the codec. Throws `INVALID_PAYLOAD` when the codec cannot. */
 export function decodePayload(channel: ChannelDefinition, json: JsonValue | undefined): unknown {

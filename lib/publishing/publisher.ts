@@ -136,8 +136,8 @@ function assertStored(channel: ChannelDefinition, { key, availableAt, delayMs }:
   if (key !== undefined && typeof key !== 'string') throw invalidOption(`"key" ${what} to be a string`, key);
   if (typeof key === 'string' && (key.includes('\0') || Buffer.byteLength(key) > MAX_KEY_BYTES))
     throw invalidOption(`"key" ${what} to be at most ${MAX_KEY_BYTES} bytes without NUL characters`, key);
-  if (availableAt !== undefined && !(availableAt instanceof Date && !Number.isNaN(availableAt.getTime())))
-    throw invalidOption(`"availableAt" ${what} to be a valid Date`, availableAt);
+  if (availableAt !== undefined && !(availableAt instanceof Date && isTimestamp(availableAt)))
+    throw invalidOption(`"availableAt" ${what} to be a valid Date of the years 1 to 9999`, availableAt);
   if (delayMs !== undefined && !(typeof delayMs === 'number' && delayMs >= 0 && delayMs <= MAX_DELAY_MS))
     throw invalidOption(
       `"delayMs" ${what} to be a number of milliseconds from 0 to ${MAX_DELAY_MS}`,
@@ -151,6 +151,10 @@ function assertStored(channel: ChannelDefinition, { key, availableAt, delayMs }:
 const MAX_KEY_BYTES = 1_000;
 /** A hundred years. */
 const MAX_DELAY_MS = 3_155_760_000_000;
+
+/** Other years are written with a sign and six digits, which PostgreSQL cannot read; and it has no year 0. */
+const isTimestamp = (date: Date): boolean =>
+  !Number.isNaN(date.getTime()) && date.getUTCFullYear() >= 1 && date.getUTCFullYear() <= 9999;
 
 function storedMessages(
   channel: ChannelDefinition,

@@ -10,7 +10,7 @@ export const inOrder = (operations: readonly Operation[]): Operation[] =>
 /** Options of {@link NotifyChanges}; properties are named as in the entity. */
 export interface NotifyChangesOptions<T = unknown> extends Omit<ChannelOptions, 'schema' | 'codec'> {
   /** The channel, by name or definition. Without it the name of the table. */
-  channel?: string | ChannelDefinition<never>;
+  channel?: string | ChannelDefinition;
   /**
    * Which operations are notified.
    *
