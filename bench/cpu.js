@@ -39,7 +39,7 @@ function statOf(pid) {
     const text = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' '); // from the third one, the state, on
     return {
-      parent: String(fields[1]),
+      parent: fields[1],
       ticks: Number(fields[11]) + Number(fields[12]),
       endedTicks: Number(fields[13]) + Number(fields[14]),
     };

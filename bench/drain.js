@@ -57,7 +57,7 @@ export async function drain(url, queue, count, kind) {
       begin.at = performance.now();
     }
     const note = () => {
-      for (const id of ids) seen[id] = Number(seen[id]) + 1;
+      for (const id of ids) seen[id]++;
       times.handled += ids.length;
       if (times.handled === count) allHandled();
     };

@@ -3,7 +3,7 @@
 /** @typedef {number | { value: number } & Record<string, number>} Measurement */
 /** One variant of a table. `isPeer`: it can be the reference. */
 /** @typedef {{ name: string, isPeer?: boolean, run: () => Promise<Measurement> }} Variant */
-/** @typedef {{ name: string, median: number, min: number, max: number, ratio: number } & Record<string, number | string>} Row */
+/** @typedef {{ name: string, median: number, min: number, max: number, ratio: number } & Record<string, any>} Row */
 
 /** @param {readonly number[]} values */
 export const median = (values) => {
@@ -40,9 +40,9 @@ export async function measure(all, rounds, { lowerIsBetter = false } = {}) {
     }
   }
   const rows = variants.map(({ name, isPeer }, index) => {
-    const [{ value: _, ...first } = {}] = results[index] ?? [];
+    const keys = Object.keys(results[index]?.[0] ?? {}).filter((key) => key !== 'value');
     /** @param {string} key */
-    const valuesOf = (key) => (results[index] ?? []).map((result) => Number(result[key]));
+    const valuesOf = (key) => (results[index] ?? []).map((result) => result[key] ?? Number.NaN);
     const values = valuesOf('value');
     return {
       name,
@@ -50,15 +50,15 @@ export async function measure(all, rounds, { lowerIsBetter = false } = {}) {
       median: median(values),
       min: Math.min(...values),
       max: Math.max(...values),
-      more: Object.fromEntries(Object.keys(first).map((key) => [key, median(valuesOf(key))])),
+      more: Object.fromEntries(keys.map((key) => [key, median(valuesOf(key))])),
     };
   });
   const peers = rows.filter(({ isPeer }) => isPeer).toSorted((a, b) => b.median - a.median);
   const reference = (lowerIsBetter ? peers.at(-1) : peers[0]) ?? rows[0];
   const compared = peers.length > 0 ? peers : rows.slice(0, 1);
-  return rows.map(({ isPeer: _, more, ...row }) => {
+  return rows.map(({ name, median: middle, min, max, more }) => {
     /** @type {Row} */
-    const shown = { ...row, ratio: row.median / Number(reference?.median) };
+    const shown = { name, median: middle, min, max, ratio: middle / Number(reference?.median) };
     for (const [key, measured] of Object.entries(more)) {
       shown[key] = measured;
       shown[`${key} ratio`] = measured / Math.min(...compared.map((peer) => Number(peer.more[key])));

@@ -67,6 +67,6 @@ try {
 /** @param {Record<string, number>} numbers */
 function rounded(numbers) {
   return Object.fromEntries(
-    Object.entries(numbers).map(([key, value]) => [key, Number(Number(value).toPrecision(4))]),
+    Object.entries(numbers).map(([key, value]) => [key, Number(value.toPrecision(4))]),
   );
 }

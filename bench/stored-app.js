@@ -2,8 +2,9 @@
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { TypeOrmModule, getDataSourceToken } from '@nestjs/typeorm';
+import { TypeOrmModule } from '@nestjs/typeorm';
 import { Listener, PgPubSubModule, PubSubService, defineChannel } from 'nestjs-pgpubsub';
+import { DataSource } from 'typeorm';
 import { ours } from './peers.js';
 
 /**
@@ -38,7 +39,7 @@ export async function startStoredApp(url, { channel: name, module = {}, listener
   return {
     channel,
     pubsub: app.get(PubSubService),
-    dataSource: /** @type {import('typeorm').DataSource} */ (app.get(getDataSourceToken())),
+    dataSource: app.get(DataSource),
     close: () => app.close(),
   };
 }

@@ -2,6 +2,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { postgresCpu } from '../cpu.js';
 import { assert, measure } from '../measure.js';
 import { SEED, withClient } from '../queues.js';
 import { startStoredApp } from '../stored-app.js';
@@ -35,11 +36,14 @@ async function drainBy(url, processes, count) {
     await client.query('checkpoint');
   });
 
+  const cpu = await postgresCpu(url);
+  const before = cpu?.() ?? 0;
   const began = performance.now();
   const results = children.map((child) => once(child, 'message'));
   for (const child of children) child.send('drain');
   const shares = (await Promise.all(results)).map(([ids]) => ids);
   const rate = (count / (performance.now() - began)) * 1_000;
+  const postgres = cpu === undefined ? undefined : cpu() - before;
 
   const ended = children.map((child) => once(child, 'exit'));
   for (const child of children) child.send('end');
@@ -51,7 +55,7 @@ async function drainBy(url, processes, count) {
   );
   const idle = shares.filter((share) => share.length === 0).length;
   assert(idle === 0, `${idle} of ${processes} processes got nothing`);
-  return rate;
+  return { value: rate, ...(postgres !== undefined && { 'postgres µs': (postgres / count) * 1e6 }) };
 }
 
 /** The child: drains when it is told to, and says what it has handled. @param {string} url */
@@ -59,7 +63,7 @@ async function child(url) {
   /** @type {number[]} */
   const handled = [];
   const app = await startStoredApp(url, { channel: CHANNEL, handle: (ids) => void handled.push(...ids) });
-  process.on('message', async (order) => {
+  const obey = async (/** @type {unknown} */ order) => {
     if (order === 'end') {
       await app.close();
       process.disconnect();
@@ -67,7 +71,8 @@ async function child(url) {
       await app.pubsub.recover();
       process.send?.(handled);
     }
-  });
+  };
+  process.on('message', (order) => void obey(order));
   process.send?.('ready');
 }
 

@@ -24,7 +24,7 @@ export default {
       /** @type {number[]} */
       const times = [];
       const system = await start((id) => {
-        if (id >= 0) times.push(performance.now() - Number(sent[id]));
+        if (id >= 0) times.push(performance.now() - sent[id]);
       });
       await system.send(-1); // what happens once
       await delay(500);
@@ -94,7 +94,7 @@ async function startPgBoss(url, received) {
 async function startOurs(url, received) {
   const { channel, pubsub, close } = await startStoredApp(url, {
     channel: CHANNEL,
-    handle: ([id]) => received(Number(id)),
+    handle: (ids) => ids.forEach(received),
   });
   return { send: (id) => pubsub.notify(channel, { id }), close };
 }
