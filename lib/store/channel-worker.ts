@@ -1,12 +1,11 @@
 import type { Report } from '../common/facts.js';
 import { isRefusal } from '../common/refusal.js';
 import type { RowOutcome } from './claim-outcome.js';
-import { errorText } from './claim-outcome.js';
 import { ClaimPace } from './claim-pace.js';
 import { ClaimRun, type ClaimHost } from './claim-run.js';
 import { ClaimSession } from './claim-session.js';
 import type { ClaimSlots } from './claim-slots.js';
-import { beginClaim, beginClaimOf, countDeath, nextDue, noteError, type ClaimScope } from './claim.sql.js';
+import { beginClaim, beginClaimOf, countDeaths, nextDue, type ClaimScope } from './claim.sql.js';
 import type { StoredRow } from './stored-row.js';
 
 export interface ChannelWorkerOptions {
@@ -21,6 +20,11 @@ export interface ChannelWorkerOptions {
 
 /** After a burst of hints the time of the next row is asked for only so often. */
 const DUE_INTERVAL_MS = 100;
+
+interface Separated {
+  readonly together: readonly StoredRow[];
+  readonly alone: readonly StoredRow[];
+}
 
 export interface DrainCount {
   handled: number;
@@ -44,6 +48,7 @@ export class ChannelWorker {
   private isPaused = false;
   private isStopped = false;
   private isAbandoned = false;
+  private lastClaim = 0;
   private lastDueQuery = 0;
   private failures = 0;
 
@@ -115,7 +120,8 @@ export class ChannelWorker {
 
   private startLoop(): void {
     this.loops++;
-    this.clearTimer();
+    this.lastClaim = performance.now();
+    this.schedule(this.options.pollMs());
     void this.loop();
   }
 
@@ -130,9 +136,9 @@ export class ChannelWorker {
       nextInMs = Math.min(1_000, 50 * 2 ** Math.min(this.failures, 10));
     }
     this.loops--;
-    if (this.loops > 0) return;
-    if (!this.isEnding && this.isWoken && this.failures === 0) return this.startLoop();
+    if (this.loops === 0 && !this.isEnding && this.isWoken && this.failures === 0) return this.startLoop();
     this.schedule(nextInMs ?? this.options.pollMs());
+    if (this.loops > 0) return;
     for (const resolve of this.idleWaiters.splice(0)) resolve();
   }
 
@@ -145,7 +151,7 @@ export class ChannelWorker {
       this.sessions.add(session);
       try {
         while (!this.isEnding && (await this.claimOnce(session)));
-        return this.isEnding || this.loops > 1 ? undefined : await this.findNextDue(session);
+        return this.isEnding ? undefined : await this.findNextDue(session);
       } catch (error) {
         await session.destroy(error);
         throw error;
@@ -163,6 +169,7 @@ export class ChannelWorker {
     const { scope } = this.options;
     this.isWoken = false;
     const began = performance.now();
+    this.lastClaim = began;
     const cursor = scope.ordered ? undefined : this.pace.nextCursor(began); // of a key, the next may stand before it
     const wanted = this.pace.size;
     const rows = await session.claim(beginClaim(scope, wanted, cursor));
@@ -187,16 +194,29 @@ export class ChannelWorker {
 
   /** Is there certainly more? */
   private async handleClaim(session: ClaimSession, rows: readonly StoredRow[]): Promise<boolean> {
+    const { together, alone } = await this.separate(session, rows);
+    const outcomes = await this.handle(session, together);
+    for (const { id } of alone) if (!this.isEnding) await this.handleAlone(session, id);
+    return outcomes.length < together.length || alone.length > 0 || this.options.scope.ordered;
+  }
+
+  /**
+   * Rows whose claim has ended without a word before are handled alone, where they can harm no other: those it has
+   * happened to most come last. Each such end is counted with this claim, before they are handled again: a row must not
+   * take down processes for ever.
+   */
+  private async separate(session: ClaimSession, rows: readonly StoredRow[]): Promise<Separated> {
     const suspects = await session.findSuspects(rows);
-    const isSuspect = ({ id, deaths }: StoredRow) => deaths > 0 || suspects.has(id);
-    const alone = rows.filter(isSuspect);
-    const outcomes = await this.handle(
-      session,
-      alone.length === 0 ? rows : rows.filter((row) => !isSuspect(row)),
-    );
-    for (const row of alone) if (!this.isEnding) await this.handleAlone(session, row, suspects.has(row.id));
-    const isLeftOver = outcomes.length < rows.length - alone.length;
-    return isLeftOver || alone.length > 0 || this.options.scope.ordered;
+    if (suspects.size > 0) await session.query(countDeaths(this.options.scope.schema), [[...suspects]]);
+    for (const { id, deaths } of rows)
+      if (suspects.has(id))
+        this.options.report({ type: 'interrupted', channel: this.channel, id, deaths: deaths + 1 });
+    const deathsOf = ({ id, deaths }: StoredRow) => deaths + (suspects.has(id) ? 1 : 0);
+    const alone = rows.filter((row) => deathsOf(row) > 0);
+    return {
+      together: alone.length === 0 ? rows : rows.filter((row) => deathsOf(row) === 0),
+      alone: alone.toSorted((a, b) => deathsOf(a) - deathsOf(b)),
+    };
   }
 
   private async handle(session: ClaimSession, rows: readonly StoredRow[]): Promise<readonly RowOutcome[]> {
@@ -207,34 +227,27 @@ export class ChannelWorker {
     return outcomes;
   }
 
-  /**
-   * A row whose claim has ended without a word before: by itself, so that it can harm no other, and counted before it
-   * begins, so that it cannot take down processes for ever.
-   */
-  private async handleAlone(
-    session: ClaimSession,
-    { id, lastLocker, deaths }: StoredRow,
-    hasDied: boolean,
-  ): Promise<void> {
+  private async handleAlone(session: ClaimSession, id: string): Promise<void> {
     const { host, scope } = this.options;
-    if (hasDied) {
-      const { rowCount } = await session.query(countDeath(scope.schema), [id, lastLocker]);
-      if (rowCount === 0) return; // another process has it
-      this.options.report({ type: 'interrupted', channel: this.channel, id, deaths: deaths + 1 });
-    }
     const rows = await session.claim(beginClaimOf(scope, id));
     const run = new ClaimRun(host, session, rows);
     const maxAttempts = Math.min(...host.listeners.map(({ retry }) => retry.maxAttempts));
-    const isHopeless = deaths > 0 && rows.some((row) => row.deaths >= maxAttempts); // the first may have been another's
+    const isHopeless = rows.some(({ deaths }) => deaths >= Math.max(maxAttempts, 2)); // the first may have been another's
     try {
       const outcomes = isHopeless ? await run.buryAll(neverEnded) : await run.run();
       this.reportOutcomes(outcomes, 0);
     } catch (error) {
       if (!isRefusal(error)) throw error;
       await session.query('rollback', []);
-      await session.query(noteError(scope.schema), [id, errorText(error)]);
-      throw error;
+      await this.failCommit(session, id, error);
     }
+  }
+
+  /** The server has refused to commit what the listeners have done to this one row: they have failed, all of them. */
+  private async failCommit(session: ClaimSession, id: string, error: unknown): Promise<void> {
+    const { host, scope } = this.options;
+    const rows = await session.claim(beginClaimOf(scope, id));
+    this.reportOutcomes(await new ClaimRun(host, session, rows).failAll(error), 0);
   }
 
   private reportOutcomes(outcomes: readonly RowOutcome[], durationMs: number): void {
@@ -255,7 +268,10 @@ export class ChannelWorker {
     const sinceLast = now - this.lastDueQuery;
     if (sinceLast < DUE_INTERVAL_MS) return DUE_INTERVAL_MS - sinceLast;
     this.lastDueQuery = now;
-    const { rows } = await session.query<{ ms: unknown }>(nextDue(this.options.scope.schema), [this.channel]);
+    const { rows } = await session.query<{ ms: unknown }>(nextDue(this.options.scope.schema), [
+      this.channel,
+      now - this.lastClaim,
+    ]);
     const ms = rows[0]?.ms;
     return ms === null || ms === undefined ? undefined : Math.max(1, Math.ceil(Number(ms)));
   }
@@ -263,7 +279,11 @@ export class ChannelWorker {
   private schedule(delayMs: number): void {
     this.clearTimer();
     if (this.isEnding) return;
-    this.timer = setTimeout(() => this.wake(), Math.min(delayMs, this.options.pollMs()));
+    const look = () => {
+      this.schedule(this.options.pollMs()); // also while a handler hangs
+      this.wake();
+    };
+    this.timer = setTimeout(look, Math.min(delayMs, this.options.pollMs()));
   }
 
   private clearTimer(): void {

@@ -69,6 +69,12 @@ export class ClaimRun {
     return this.complete();
   }
 
+  /** For what has been undone again, by a commit that failed. */
+  async failAll(error: unknown): Promise<readonly RowOutcome[]> {
+    for (const { due, outcome } of this.works) for (const listener of due) outcome.fail(listener, error);
+    return this.complete();
+  }
+
   /** One after the other, all listeners of a row before the next row. */
   private async runInTurn(): Promise<void> {
     let isFirst = true;
@@ -217,9 +223,11 @@ export class ClaimRun {
     const failed = outcomes.filter(({ hasFailed }) => hasFailed);
     const dead = failed.flatMap(deadRows);
     const postponed = outcomes.filter(({ isComplete }) => !isComplete);
+    if (dead.length > 0 || postponed.length > 0) await this.savepoint.end();
     if (dead.length > 0) await this.session.query(bury(schema), [JSON.stringify(dead)]);
     if (postponed.length > 0) await this.postpone(postponed);
-    await this.session.complete(outcomes.filter(({ isComplete }) => isComplete).map(({ row }) => row.id));
+    const complete = outcomes.filter(({ isComplete }) => isComplete).map(({ row }) => row.id);
+    await this.session.complete(complete, this.savepoint.ending);
     return outcomes;
   }
 

@@ -82,8 +82,9 @@ export class ClaimSession {
     return (claimed?.rows ?? []).map((row) => parseRow(row as Values));
   }
 
-  async complete(handled: readonly string[]): Promise<void> {
-    await this.execute(completeClaim(this.schema, handled));
+  /** `ending` goes ahead of it. */
+  async complete(handled: readonly string[], ending = ''): Promise<void> {
+    await this.execute(ending + completeClaim(this.schema, handled));
   }
 
   /** The ids of the rows that were locked by a claim which did not end well. */

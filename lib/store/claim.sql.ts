@@ -165,27 +165,25 @@ export const bury = (schema: string): string => `
   set attempts = excluded.attempts, last_error = excluded.last_error, handled_by = excluded.handled_by, died_at = excluded.died_at
 `;
 
-/** Which of these transactions ($1) have ended without a commit. Their lock stays visible in the row as its xmax. */
+/**
+ * Which of these transactions ($1) have ended without a commit. Their lock stays visible in the row as its xmax, which is
+ * the lower half of their number: they are the last before the next one that end so.
+ */
 export const findAborted = `
-  select id::text as id from unnest($1::bigint[]) as id
-  where txid_status(((txid_snapshot_xmax(txid_current_snapshot()) >> 32) << 32) + id) = 'aborted'
+  select id::text as id from unnest($1::bigint[]) as id, txid_snapshot_xmax(txid_current_snapshot()) as next
+  where txid_status(next - ((next - id) & 4294967295)) = 'aborted'
 `;
+
+/** Counts that a claim of these rows ($1) ended without a word: nothing can be written while a handler takes the process down. */
+export const countDeaths = (schema: string): string =>
+  `update ${notificationTable(schema)} set deaths = deaths + 1, attempts = attempts + 1 where id = any($1::bigint[])`;
 
 /**
- * Counts a claim that ended without a word (row $1, its transaction $2), before the row is handled again: nothing
- * can be written while a handler takes the process down. Committed at once.
+ * In how many milliseconds the next row of channel $1 is due, if one waits for its time, or did so $2 milliseconds ago,
+ * when the last claim began. Older ones than that others have locked.
  */
-export const countDeath = (schema: string): string => `
-  update ${notificationTable(schema)} set deaths = deaths + 1, attempts = attempts + 1
-  where id = (select id from ${notificationTable(schema)} where id = $1 and xmax = $2::xid for update skip locked)
-`;
-
-/** Why the commit of a claim failed, for a row that was handled alone: $1 its id, $2 the error. */
-export const noteError = (schema: string): string =>
-  `update ${notificationTable(schema)} set last_error = $2 where id = $1`;
-
-/** In how many milliseconds the next row of channel $1 is due, if one waits for its time. */
 export const nextDue = (schema: string): string => `
   select extract(epoch from min(available_at) - clock_timestamp()) * 1000 as ms
-  from ${notificationTable(schema)} where channel = $1 and available_at > statement_timestamp()
+  from ${notificationTable(schema)}
+  where channel = $1 and available_at > statement_timestamp() - $2 * interval '1 millisecond'
 `;

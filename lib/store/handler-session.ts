@@ -6,6 +6,10 @@ const SAVEPOINT = 'savepoint pgpubsub_handler';
 const RELEASE = 'release savepoint pgpubsub_handler';
 const ROLLBACK = 'rollback to savepoint pgpubsub_handler';
 
+/** Not `rollback to`, by which nested transactions end. */
+const ENDS_TRANSACTION =
+  /^(?:\s|--[^\n]*(?:\n|$)|\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i;
+
 /** What is known of the claim's one savepoint. */
 type SavepointState =
   /** there is none */
@@ -50,6 +54,19 @@ export class ClaimSavepoint {
     await this.session.client.query(ROLLBACK);
     this.state = 'fresh';
   }
+
+  /**
+   * Ahead of the statements that complete the claim, or empty. Behind a savepoint they would leave a MultiXact in each
+   * row instead of the transaction that locked it: dearer, and who has died with it could not be told.
+   */
+  get ending(): string {
+    return this.state === 'none' ? '' : `${RELEASE}; `;
+  }
+
+  async end(): Promise<void> {
+    if (this.state !== 'none') await this.session.client.query(RELEASE);
+    this.state = 'none';
+  }
 }
 
 /**
@@ -59,7 +76,9 @@ export class ClaimSavepoint {
 export class HandlerSession {
   private own: EntityManager | undefined;
   private opened: Promise<void> | undefined;
-  private hasFailedStatement = false;
+  /** Settles with its last statement, awaited by the handler or not. */
+  private sent: Promise<unknown> | undefined;
+  private failedStatement: { readonly error: unknown } | undefined;
   private isOver = false;
 
   /** `shared`: several handlers interleave behind one savepoint, which nobody of them may undo. */
@@ -79,27 +98,36 @@ export class HandlerSession {
     return this.opened !== undefined;
   }
 
-  /** The handler has returned. Throws when it has swallowed an error that broke the transaction. */
+  /** The handler has returned. Throws the error that broke the transaction, when it has swallowed it. */
   async succeed(): Promise<void> {
-    this.isOver = true;
-    if (!this.hasFailedStatement) return;
+    await this.end();
+    if (this.failedStatement === undefined) return;
+    const { error } = this.failedStatement;
     if (this.shared)
       throw this.misused(
         'not to go on after a statement has failed while others interleave with it ("concurrency")',
+        error,
       );
-    await this.savepoint.assertIntact();
+    await this.savepoint.assertIntact().catch(() => Promise.reject(error));
   }
 
   /** The handler has failed: what it wrote is undone, and nothing else. */
   async fail(): Promise<void> {
-    this.isOver = true;
+    await this.end();
     if (this.isUsed && this.shared === undefined) await this.savepoint.undo();
+  }
+
+  /** What it did not await is its own all the same, and not to be found behind the next savepoint. */
+  private async end(): Promise<void> {
+    this.isOver = true;
+    if (this.sent) await this.sent;
   }
 
   private createManager(): EntityManager {
     const runner = this.dataSource.driver.createQueryRunner('master');
     const send = runner.query.bind(runner) as (...args: unknown[]) => Promise<unknown>;
-    const query = (...args: unknown[]): Promise<unknown> => this.send(() => send(...args));
+    const query = (...args: unknown[]): Promise<unknown> =>
+      ENDS_TRANSACTION.test(String(args[0])) ? Promise.reject(this.ended()) : this.send(() => send(...args));
     const stream = runner.stream.bind(runner);
     Object.assign(runner, {
       databaseConnection: this.savepoint.session.client,
@@ -121,8 +149,7 @@ export class HandlerSession {
     const commit = runner.commitTransaction.bind(runner);
     const rollback = runner.rollbackTransaction.bind(runner);
     const guarded = async (end: () => Promise<void>) => {
-      if (depth() <= 1)
-        throw this.misused('to leave its transaction to the claim, got a commit or a rollback');
+      if (depth() <= 1) throw this.ended();
       await end();
     };
     return {
@@ -144,10 +171,11 @@ export class HandlerSession {
     const opened = this.open();
     // Where pg can pipeline, both are on their way at once: had the savepoint failed, so would the statement.
     const result = session.isPipelined ? statement() : opened.then(statement);
-    return result.catch((error: unknown) => {
-      this.hasFailedStatement = true;
-      throw error;
+    const settled = result.catch((error: unknown) => {
+      this.failedStatement ??= { error };
     });
+    this.sent = Promise.all([this.sent, settled]);
+    return result;
   }
 
   /** Cursors cannot share a pipeline: until the end of the claim there is none. */
@@ -166,10 +194,15 @@ export class HandlerSession {
     return this.opened;
   }
 
-  private misused(expected: string): PgPubSubError {
+  private ended(): PgPubSubError {
+    return this.misused('to leave its transaction to the claim, got a commit or a rollback');
+  }
+
+  private misused(expected: string, cause?: unknown): PgPubSubError {
     return new PgPubSubError(
       'INVALID_ARGUMENT',
       `expected ${this.handler} ${expected}. Await everything it does.`,
+      { cause },
     );
   }
 }

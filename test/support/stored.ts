@@ -1,12 +1,19 @@
 import type { Provider } from '@nestjs/common';
 import { PgPubSubModule, withPgPubSub, type ChannelDefinition, type PgPubSubOptions } from 'nestjs-pgpubsub';
 import pg from 'pg';
-import { DataSource } from 'typeorm';
+import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
 import { afterAll, beforeAll, vi } from 'vitest';
 import { TestApp, type TestAppOptions } from './app.js';
 import { TestDatabase } from './database.js';
 import { eventually } from './mailbox.js';
 import { STORED } from './storage.js';
+
+/** What handlers write. */
+@Entity()
+export class Effect {
+  @PrimaryGeneratedColumn('identity') id!: number;
+  @Column('text') what!: string;
+}
 
 /** Quick to try again, and slow to look by itself: what is handled soon was hinted at, or its time was known. */
 const QUICK: PgPubSubOptions = {
@@ -39,9 +46,13 @@ export function useStored() {
   let database: TestDatabase;
   beforeAll(async () => {
     database = await TestDatabase.create();
-    const source = new DataSource({ type: 'postgres', url: database.url, synchronize: true });
+    const source = new DataSource({
+      type: 'postgres',
+      url: database.url,
+      entities: [Effect],
+      synchronize: true,
+    });
     await withPgPubSub(source, { channels: [STORED] }).initialize();
-    await source.query('create table effect (id int generated always as identity, what text not null)');
     await source.destroy();
   });
   afterAll(() => database[Symbol.asyncDispose]());
@@ -53,9 +64,16 @@ export function useStored() {
   const waiting = (channel: ChannelDefinition) => rows('pgpubsub_notification', channel);
 
   return {
-    start: ({ options, channels = [], imports = [], ...rest }: StartStored = {}): Promise<TestApp> =>
+    start: ({
+      options,
+      channels = [],
+      imports = [],
+      dataSource,
+      ...rest
+    }: StartStored = {}): Promise<TestApp> =>
       TestApp.start({
         url: database.url,
+        dataSource: { entities: [Effect], ...dataSource },
         imports: [...imports, PgPubSubModule.forFeature([...channels])],
         options: { ...QUICK, ...options },
         ...rest,

@@ -1,0 +1,154 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { withPgPubSub } from 'nestjs-pgpubsub';
+import { DataSource } from 'typeorm';
+import type { Command, Report, Settings } from '../e2e/apps/stored/messages.js';
+import { channels, entities } from '../e2e/apps/stored/storage.js';
+import { TestDatabase } from './database.js';
+import { Mailbox } from './mailbox.js';
+
+const ENTRY = fileURLToPath(new URL('../e2e/apps/.build/stored/worker.js', import.meta.url));
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A process of the application in `test/e2e/apps/stored`. */
+export class StoredWorker implements AsyncDisposable {
+  readonly reports = new Mailbox<Report>();
+  readonly exited: Promise<Exit>;
+  private readonly child: ChildProcess;
+
+  private constructor(url: string, settings: Settings) {
+    this.child = fork(ENTRY, {
+      env: { ...process.env, DATABASE_URL: url, SETTINGS: JSON.stringify(settings) },
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    this.child.on('message', (report: Report) => this.reports.push(report));
+    this.exited = new Promise((resolve) =>
+      this.child.once('exit', (code, signal) => resolve({ code, signal })),
+    );
+  }
+
+  /** Does not wait for it to be ready: it may be killed before. */
+  static spawn(url: string, settings: Settings): StoredWorker {
+    return new StoredWorker(url, settings);
+  }
+
+  static async start(url: string, settings: Settings): Promise<StoredWorker> {
+    const worker = new StoredWorker(url, settings);
+    await worker.reported('ready');
+    return worker;
+  }
+
+  send(command: Command): void {
+    this.child.send(command);
+  }
+
+  async reported<Type extends Report['type']>(type: Type): Promise<Extract<Report, { type: Type }>> {
+    const report = await this.reports.find((candidate) => candidate.type === type);
+    return report as Extract<Report, { type: Type }>;
+  }
+
+  /** Resolves when its LISTEN connection gets to this state. */
+  async reaches(state: string): Promise<void> {
+    await this.reports.find((report) => report.type === 'state' && report.state === state);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.exited;
+  }
+}
+
+/** So long may pass without anything being handled before a test gives up. */
+const STANDSTILL_MS = 15_000;
+
+/** What the tests ask of a database with the tables of the worker application. */
+export class StoredDatabase implements AsyncDisposable {
+  private constructor(private readonly database: TestDatabase) {}
+
+  static async create(serverUrl?: string): Promise<StoredDatabase> {
+    const database = await TestDatabase.create(serverUrl);
+    const stored = new StoredDatabase(database);
+    await stored.synchronize(entities);
+    return stored;
+  }
+
+  get url(): string {
+    return this.database.url;
+  }
+
+  client(): ReturnType<TestDatabase['client']> {
+    return this.database.client();
+  }
+
+  query: TestDatabase['query'] = (sql, parameters) => this.database.query(sql, parameters);
+
+  terminateListeners(): Promise<number> {
+    return this.database.terminateListeners();
+  }
+
+  /** The tables, their triggers and the storage as these entities want them. */
+  async synchronize(wanted: readonly (new () => object)[]): Promise<void> {
+    const source = new DataSource({ type: 'postgres', url: this.url, entities: [...wanted] });
+    await withPgPubSub(source, { channels }).initialize();
+    await source.synchronize().finally(() => source.destroy());
+  }
+
+  async count(what: string, parameters: unknown[] = []): Promise<number> {
+    const [row] = await this.query<{ n: number }>(`select count(*)::int as n from ${what}`, parameters);
+    return row?.n ?? 0;
+  }
+
+  /** As any other client stores them, in one transaction; `key` is a property of the payloads. */
+  async store(channel: string, payloads: readonly object[]): Promise<void> {
+    const sql = "select pgpubsub_notify($1, p, p ->> 'key') from json_array_elements($2::json) as p";
+    await this.query(sql, [channel, JSON.stringify(payloads)]);
+  }
+
+  async insertAuthors(count: number): Promise<void> {
+    await this.query(`insert into author (name) select 'author ' || n from generate_series(1, $1) as n`, [
+      count,
+    ]);
+  }
+
+  /** What the handlers of a listener have left, in their order. */
+  async effects<What = { n: number }>(listener: string): Promise<What[]> {
+    const rows = await this.query<{ what: What }>('select what from effect where listener = $1 order by id', [
+      listener,
+    ]);
+    return rows.map(({ what }) => what);
+  }
+
+  deadLetters(): Promise<
+    { id: string; listener: string; attempts: number; last_error: string; payload: unknown }[]
+  > {
+    return this.query(
+      'select id, listener, attempts, last_error, payload from pgpubsub_dead_letter order by id, listener',
+    );
+  }
+
+  /** Resolves when nothing waits any more; fails when it stays as it is for long. */
+  async drained(): Promise<void> {
+    const client = await this.client();
+    let left = Infinity;
+    let deadline = 0;
+    for (;;) {
+      const { rows } = await client.query<{ n: number }>(
+        'select count(*)::int as n from pgpubsub_notification',
+      );
+      const now = rows[0]?.n ?? 0;
+      if (now === 0) return client.end();
+      if (now !== left) deadline = Date.now() + STANDSTILL_MS;
+      left = now;
+      if (Date.now() > deadline) throw new Error(`for ${STANDSTILL_MS} ms ${left} notifications have waited`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.database[Symbol.asyncDispose]();
+  }
+}
