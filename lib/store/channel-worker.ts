@@ -42,6 +42,8 @@ export class ChannelWorker {
   private readonly count: DrainCount = { handled: 0, failed: 0 };
   private timer: NodeJS.Timeout | undefined;
   private loops = 0;
+  /** Those of them whose handlers run for longer than a claim should: they look for nothing at the moment. */
+  private hanging = 0;
   private isWoken = false;
   private isPaused = false;
   private isStopped = false;
@@ -61,7 +63,7 @@ export class ChannelWorker {
   wake(): void {
     if (this.isPaused || this.isStopped) return;
     this.isWoken = true;
-    if (this.loops === 0) this.startLoop();
+    if (this.looking === 0) this.startLoop();
   }
 
   pause(): void {
@@ -106,6 +108,10 @@ export class ChannelWorker {
     return this.isPaused || this.isStopped;
   }
 
+  private get looking(): number {
+    return this.loops - this.hanging;
+  }
+
   private whenIdle(): Promise<void> {
     if (this.loops === 0) return Promise.resolve();
     return new Promise((resolve) => this.idleWaiters.push(resolve));
@@ -128,10 +134,10 @@ export class ChannelWorker {
       nextInMs = Math.min(1_000, 50 * 2 ** Math.min(this.failures, 10));
     }
     this.loops--;
-    if (this.loops > 0) return;
+    if (this.looking > 0) return;
     if (!this.isEnding && this.isWoken && this.failures === 0) return this.startLoop();
     this.schedule(nextInMs ?? this.options.pollMs());
-    for (const resolve of this.idleWaiters.splice(0)) resolve();
+    if (this.loops === 0) for (const resolve of this.idleWaiters.splice(0)) resolve();
   }
 
   /** Returns in how many milliseconds something is due, as far as known. */
@@ -143,7 +149,7 @@ export class ChannelWorker {
       this.sessions.add(session);
       try {
         while (!this.isEnding && (await this.claimOnce(session)));
-        return this.isEnding || this.loops > 1 ? undefined : await this.findNextDue(session);
+        return this.isEnding || this.looking > 1 ? undefined : await this.findNextDue(session);
       } catch (error) {
         await session.destroy(error);
         throw error;
@@ -206,7 +212,8 @@ export class ChannelWorker {
 
   private async handle(session: ClaimSession, rows: readonly StoredRow[]): Promise<readonly RowOutcome[]> {
     const began = performance.now();
-    const outcomes = await new ClaimRun(this.options.host, session, rows).run();
+    const run = new ClaimRun(this.options.host, session, rows);
+    const outcomes = await this.watched(() => run.run());
     this.pace.handled(outcomes.length, performance.now() - began);
     this.reportOutcomes(outcomes, performance.now() - began);
     return outcomes;
@@ -219,7 +226,7 @@ export class ChannelWorker {
     const maxAttempts = Math.min(...host.listeners.map(({ retry }) => retry.maxAttempts));
     const isHopeless = rows.some(({ deaths }) => deaths >= Math.max(maxAttempts, 2)); // the first may have been another's
     try {
-      const outcomes = isHopeless ? await run.buryAll(neverEnded) : await run.run();
+      const outcomes = isHopeless ? await run.buryAll(neverEnded) : await this.watched(() => run.run());
       this.reportOutcomes(outcomes, 0);
     } catch (error) {
       if (!isRefusal(error)) throw error;
@@ -233,6 +240,22 @@ export class ChannelWorker {
     const { host, scope } = this.options;
     const rows = await session.claim(beginClaimOf(scope, id));
     this.reportOutcomes(await new ClaimRun(host, session, rows).failAll(error), 0);
+  }
+
+  /** A handler that hangs holds its claim and no other: what is stored meanwhile is claimed beside it. */
+  private async watched<T>(run: () => Promise<T>): Promise<T> {
+    let isHanging = false;
+    const timer = setTimeout(() => {
+      isHanging = true;
+      this.hanging++;
+      this.wake();
+    }, this.options.batch.maxTimeMs);
+    try {
+      return await run();
+    } finally {
+      clearTimeout(timer);
+      if (isHanging) this.hanging--;
+    }
   }
 
   private reportOutcomes(outcomes: readonly RowOutcome[], durationMs: number): void {
