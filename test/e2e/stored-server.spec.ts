@@ -70,6 +70,6 @@ it.skipIf(isForeign)(
         await server.resume();
         expect(await database.count('author')).toBe((crash + 1) * LOAD);
       }
-      });
+    });
   },
 );
