@@ -3,6 +3,7 @@ import { NotifyChanges } from 'nestjs-pgpubsub';
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 import { Polled, Post, Effect } from './apps/stored/storage.js';
 import type { Settings } from './apps/stored/messages.js';
+import { eventually } from '../support/mailbox.js';
 import { StoredDatabase, StoredWorker } from '../support/stored-worker.js';
 
 let database: StoredDatabase;
@@ -73,10 +74,14 @@ describe('without the LISTEN connection', () => {
   });
 });
 
+/** What the worker has asked, apart from its LISTEN connection. */
+const RECENT = `pg_stat_activity where application_name = 'one' and query_start > clock_timestamp() - interval '300 ms'`;
+
 describe('without hints', () => {
   it('handles what was stored without one, at the next poll', async () => {
-    const worker = await start({ poll: { ...NO_POLL, intervalMs: 50 } });
+    const worker = await start({ listen: ['tasks'], poll: { ...NO_POLL, intervalMs: 1_000 } });
     await worker.reaches('listening');
+    await eventually(async () => (await database.count(RECENT)) === 0, 'it looks at nothing any more');
     await database.query(
       `insert into pgpubsub_notification (channel, payload) select 'tasks', '{ "n": 1 }' from generate_series(1, 20)`,
     );
