@@ -10,9 +10,18 @@ import hydrate from './tables/hydrate.js';
 import latency from './tables/latency.js';
 import publish from './tables/publish.js';
 import receive from './tables/receive.js';
+import storeTrigger from './tables/store-trigger.js';
 import trigger from './tables/trigger.js';
 
-const tables = { publish, receive, latency, trigger, hydrate };
+const tables = {
+  publish,
+  receive,
+  latency,
+  trigger,
+  'store-trigger': storeTrigger(100_000),
+  'store-trigger-10k': storeTrigger(10_000),
+  hydrate,
+};
 
 const { values } = parseArgs({
   options: {

@@ -42,9 +42,12 @@ export class ChannelWorker {
   private readonly count: DrainCount = { handled: 0, failed: 0 };
   private timer: NodeJS.Timeout | undefined;
   private loops = 0;
+  /** Of these loops, those whose handlers run. */
+  private handling = 0;
   private isWoken = false;
   private isPaused = false;
   private isStopped = false;
+  private isAbandoned = false;
   private lastClaim = 0;
   private lastDueQuery = 0;
   private failures = 0;
@@ -57,12 +60,14 @@ export class ChannelWorker {
     return this.options.scope.channel;
   }
 
-  /** There may be something to do. Hints that arrive during a claim cause one more round, not one each. */
+  /**
+   * There may be something to do. Hints that arrive during a claim cause one more round, not one each; those that arrive
+   * while handlers run, which may take long, are followed at once.
+   */
   wake(): void {
     if (this.isPaused || this.isStopped) return;
     this.isWoken = true;
-    if (this.loops === 0) this.startLoop();
-    else this.relieve();
+    if (this.loops === this.handling && this.loops < this.options.slots.share) this.startLoop();
   }
 
   pause(): void {
@@ -93,6 +98,7 @@ export class ChannelWorker {
 
   /** Gives up the claims that still run: the server undoes them, others can claim their rows. */
   async abandon(): Promise<void> {
+    this.isAbandoned = true;
     await Promise.all(
       [...this.sessions].map((session) => session.destroy(new Error('the application closes'))),
     );
@@ -119,15 +125,6 @@ export class ChannelWorker {
     void this.loop();
   }
 
-  /** When nobody has looked for the time of a whole claim, a handler holds those up who are at work. */
-  private relieve(): void {
-    const { slots, batch } = this.options;
-    if (this.loops >= slots.share) return; // the first that ends looks again
-    const restMs = this.lastClaim + batch.maxTimeMs - performance.now();
-    if (restMs > 0) this.schedule(restMs);
-    else this.startLoop();
-  }
-
   private async loop(): Promise<void> {
     let nextInMs: number | undefined;
     try {
@@ -135,7 +132,7 @@ export class ChannelWorker {
       this.failures = 0;
     } catch (error) {
       this.failures++;
-      this.options.report({ type: 'claim-failed', channel: this.channel, error });
+      if (!this.isAbandoned) this.options.report({ type: 'claim-failed', channel: this.channel, error });
       nextInMs = Math.min(1_000, 50 * 2 ** Math.min(this.failures, 10));
     }
     this.loops--;
@@ -173,7 +170,7 @@ export class ChannelWorker {
     this.isWoken = false;
     const began = performance.now();
     this.lastClaim = began;
-    const cursor = this.pace.nextCursor(began);
+    const cursor = scope.ordered ? undefined : this.pace.nextCursor(began); // of a key, the next may stand before it
     const wanted = this.pace.size;
     const rows = await session.claim(beginClaim(scope, wanted, cursor));
     this.pace.claimed(rows, wanted, cursor, performance.now() - began);
@@ -182,18 +179,25 @@ export class ChannelWorker {
       return cursor !== undefined || this.isWoken;
     }
     if (rows.length === wanted && this.loops < this.options.slots.share) this.startLoop();
+    this.handling++;
+    try {
+      return (
+        (await this.handleClaim(session, rows)) ||
+        rows.length === wanted ||
+        cursor !== undefined ||
+        this.isWoken
+      );
+    } finally {
+      this.handling--;
+    }
+  }
+
+  /** Is there certainly more? */
+  private async handleClaim(session: ClaimSession, rows: readonly StoredRow[]): Promise<boolean> {
     const { together, alone } = await this.separate(session, rows);
     const outcomes = await this.handle(session, together);
     for (const { id } of alone) if (!this.isEnding) await this.handleAlone(session, id);
-    const isLeftOver = outcomes.length < together.length;
-    return (
-      rows.length === wanted ||
-      cursor !== undefined ||
-      isLeftOver ||
-      alone.length > 0 ||
-      scope.ordered ||
-      this.isWoken
-    );
+    return outcomes.length < together.length || alone.length > 0 || this.options.scope.ordered;
   }
 
   /**
@@ -275,7 +279,11 @@ export class ChannelWorker {
   private schedule(delayMs: number): void {
     this.clearTimer();
     if (this.isEnding) return;
-    this.timer = setTimeout(() => this.wake(), Math.min(delayMs, this.options.pollMs()));
+    const look = () => {
+      this.schedule(this.options.pollMs()); // also while a handler hangs
+      this.wake();
+    };
+    this.timer = setTimeout(look, Math.min(delayMs, this.options.pollMs()));
   }
 
   private clearTimer(): void {

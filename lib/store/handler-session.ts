@@ -166,8 +166,9 @@ export class HandlerSession {
   private send(statement: () => Promise<unknown>): Promise<unknown> {
     if (this.isOver)
       return Promise.reject(this.misused('to use its manager while it runs, got a statement after its end'));
-    const opened = this.open();
     const { session } = this.savepoint;
+    if (session.isPipelined) session.gatherWrites();
+    const opened = this.open();
     // Where pg can pipeline, both are on their way at once: had the savepoint failed, so would the statement.
     const result = session.isPipelined ? statement() : opened.then(statement);
     const settled = result.catch((error: unknown) => {

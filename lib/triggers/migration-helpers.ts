@@ -6,6 +6,7 @@ import { OPERATIONS, type Operation } from '../channels/entity-change.js';
 import { PgPubSubError } from '../common/errors.js';
 import { group, nonEmptyString, parseShape } from '../common/parse.js';
 import { commentOf } from '../schema/owner.js';
+import { readStorage } from '../schema/storage.catalog.js';
 import { inOrder } from './notify-changes.decorator.js';
 import { conditionStep } from './schema-diff.js';
 import { assertColumns, assertSeesAll, type DeclaredTrigger } from './table.check.js';
@@ -74,6 +75,7 @@ export async function createNotifyTrigger(
 ): Promise<void> {
   const trigger = await resolveLiterals(runner, literals);
   const { schema, table, when } = trigger;
+  if (trigger.delivery === 'exactly-once') await assertStorage(runner, trigger);
   const comment = commentOf(literals.owner ?? ownerOf(runner.manager.connection));
   if (when !== undefined) await executeStep(runner, conditionStep({ ...trigger, when }));
   await runner.query(createFunction(trigger));
@@ -148,6 +150,28 @@ async function resolveLiterals(
   assertSeesAll(trigger, found);
   return trigger;
 }
+
+/** Without its tables, the trigger would break every write. */
+async function assertStorage(
+  runner: QueryRunner,
+  { what, table, ordered, ...trigger }: DeclaredTrigger,
+): Promise<void> {
+  if (ordered && trigger.primaryKey.length === 0) throw notOrdered(what, table);
+  const { storageSchema } = trigger;
+  const { tables } = await readStorage(runner, storageSchema);
+  if (tables.some(({ schema }) => schema === storageSchema)) return;
+  throw new PgPubSubError(
+    'INVALID_TRIGGER',
+    `${what}: expected the schema "${storageSchema}" to have the storage of notifications for the trigger of ` +
+      `"${table}", got none. Call createNotificationStorage() first, or say where it is by "storageSchema".`,
+  );
+}
+
+const notOrdered = (what: string, table: string) =>
+  new PgPubSubError(
+    'INVALID_TRIGGER',
+    `${what}: expected "${table}" to have a primary key, because the channel is ordered, got none. Name it by "primaryKey".`,
+  );
 
 const notThere = (what: string, got: string) =>
   new PgPubSubError(

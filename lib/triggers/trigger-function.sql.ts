@@ -56,7 +56,7 @@ export const HAS_OLD: ReadonlySet<Operation> = new Set(['update', 'delete']);
 export const HAS_NEW: ReadonlySet<Operation> = new Set(['insert', 'update']);
 
 /** Which operations have rows. */
-export const rowOperations = ({ on }: TriggerLiterals): Operation[] =>
+const rowOperations = ({ on }: TriggerLiterals): Operation[] =>
   on.filter((operation) => operation !== 'truncate');
 
 /**
@@ -213,7 +213,7 @@ export function hasChanged(of: readonly string[], before: string, after: string)
 }
 
 /** The text of one notification, with the rows given as JSON, or without. */
-const text = (
+export const text = (
   trigger: TriggerLiterals,
   operation: Operation,
   oldRow: string | undefined,

@@ -5,8 +5,7 @@ import { PgPubSubError, describeValue } from '../common/errors.js';
 import { anyObject, group, nonEmptyString, parseShape } from '../common/parse.js';
 import { isRefusal } from '../common/refusal.js';
 import { quoteIdentifier } from '../common/sql-identifier.js';
-import { holdsRows, readStorage } from '../schema/storage.catalog.js';
-import { diffStorage, obsoleteTables, type StorageDiff } from '../schema/storage.diff.js';
+import { compareStorage } from '../schema/compare-storage.js';
 import type { Storage } from '../schema/storage.sql.js';
 import type { Step } from '../schema/step.js';
 import { lockSchema, unlockSchema } from './catalog.sql.js';
@@ -125,9 +124,10 @@ export async function diffTriggers(
   const own = runner ?? dataSource.createQueryRunner();
   try {
     await assertFit(own, wanted);
-    const triggers = diffSchema(wanted, await readCatalog(own, wanted.flatMap(namesOf)), ownerOf(dataSource));
+    const owner = ownerOf(dataSource);
+    const triggers = diffSchema(wanted, await readCatalog(own, wanted.flatMap(namesOf)), owner);
     const isNeeded = needsStorage || declaresStorage(dataSource);
-    const storage = await findStorageDiff(own, dataSource, { isNeeded, keepsRows });
+    const storage = await compareStorage(own, { storage: storageOf(dataSource), owner, isNeeded, keepsRows });
     return {
       ...triggers,
       after: [...storage.create, ...triggers.after, ...storage.drop],
@@ -136,21 +136,6 @@ export async function diffTriggers(
   } finally {
     if (!runner) await own.release();
   }
-}
-
-/** Rows that wait are dropped by a migration that somebody has read, and by nothing else: not with `keepsRows`. */
-async function findStorageDiff(
-  runner: QueryRunner,
-  dataSource: DataSource,
-  { isNeeded, keepsRows }: { isNeeded: boolean; keepsRows: boolean },
-): Promise<StorageDiff> {
-  const storage = storageOf(dataSource);
-  const owner = ownerOf(dataSource);
-  const catalog = await readStorage(runner, storage.schema);
-  const wanted = isNeeded ? storage : undefined;
-  const diff = diffStorage(wanted, catalog, owner);
-  const isKept = keepsRows && (await holdsRows(runner, obsoleteTables(catalog, wanted, owner)));
-  return isKept ? { ...diff, drop: [] } : diff;
 }
 
 /** Throws for what does not fit the tables as they are; those of entities may be about to change. */

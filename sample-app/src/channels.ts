@@ -3,8 +3,9 @@ import { z } from 'zod';
 
 const id = z.int().positive();
 
-/** A post has been read, on this day (UTC). */
+/** A post has been read, on this day (UTC). Each read counts: it is stored, and handled exactly once. */
 export const PostReads = defineChannel('post_reads', {
+  delivery: 'exactly-once',
   schema: z.object({ postId: id, date: z.iso.date() }),
 });
 

@@ -1,9 +1,12 @@
 import { withPgPubSub } from 'nestjs-pgpubsub';
 import { DataSource } from 'typeorm';
 import { Author } from './authors/author.entity.js';
+import { PostReads } from './channels.js';
 import { CreateAuthorsAndPosts1795227273975 } from './migrations/1795227273975-create-authors-and-posts.js';
 import { NotifyAuthorChanges1795233534017 } from './migrations/1795233534017-notify-author-changes.js';
+import { FirstPostsAndReads1795239737421 } from './migrations/1795239737421-first-posts-and-reads.js';
 import { Post } from './posts/post.entity.js';
+import { ReadsPerDay } from './reads/reads-per-day.entity.js';
 import { settings } from './settings.js';
 
 /**
@@ -20,8 +23,13 @@ export const dataSource = withPgPubSub(
     type: 'postgres',
     url: settings.databaseUrl,
     applicationName: 'newsroom',
-    entities: [Author, Post],
-    migrations: [CreateAuthorsAndPosts1795227273975, NotifyAuthorChanges1795233534017],
+    entities: [Author, Post, ReadsPerDay],
+    migrations: [
+      CreateAuthorsAndPosts1795227273975,
+      NotifyAuthorChanges1795233534017,
+      FirstPostsAndReads1795239737421,
+    ],
     migrationsRun: true,
   }),
+  { channels: [PostReads] },
 );

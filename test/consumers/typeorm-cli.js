@@ -48,6 +48,7 @@ export class TypeOrmCli {
       ['migration:generate --check fails for a disabled trigger', () => this.#findsDisabled()],
       ['migration:generate --check fails for a missing trigger', () => this.#findsMissing()],
       ['migration:generate --pretty of a changed declaration runs and reverts', () => this.#changes()],
+      ['a declaration that stores brings its tables along', () => this.#stores()],
       [
         'a removed declaration drops functions and triggers, and its revert restores them',
         () => this.#removes(),
@@ -122,6 +123,24 @@ export class TypeOrmCli {
     await this.#succeeds('migration:revert', 'changed');
     assert.deepEqual(await this.#snapshot(), this.#installed);
     this.#forget('Changed');
+  }
+
+  async #stores() {
+    const text = await this.#generate('Stored', 'stored', '--pretty');
+    assert.match(text, /create table "public"\."pgpubsub_notification" [^]*create trigger [^]*async down/);
+    await this.#succeeds('migration:run', 'stored');
+    await this.#checks(0, 'stored');
+    await this.#query(`insert into author (name) values ('a')`);
+    const [stored] = await this.#query('select key, schema_version from pgpubsub_notification');
+    assert.match(`${stored.key} ${stored.schema_version}`, /^1 Stored[0-9]+$/);
+    await this.#query('drop index pgpubsub_notification_claim');
+    assert.match(await this.#checks(1, 'stored'), /create index/);
+    await this.#succeeds('schema:sync', 'stored');
+    await this.#checks(0, 'stored');
+    await this.#query('delete from author');
+    await this.#succeeds('migration:revert', 'stored');
+    assert.deepEqual(await this.#snapshot(), this.#installed);
+    this.#forget('Stored');
   }
 
   async #removes() {

@@ -1,6 +1,7 @@
 import { Body, Controller, Post } from '@nestjs/common';
 import { z } from 'zod';
 import { text } from '../text.schema.js';
+import type { Author } from './author.entity.js';
 import { AuthorsService } from './authors.service.js';
 
 const NewAuthor = z.object({ name: text(100) });
@@ -10,7 +11,7 @@ export class AuthorsController {
   constructor(private readonly authors: AuthorsService) {}
 
   @Post()
-  create(@Body({ schema: NewAuthor }) { name }: z.infer<typeof NewAuthor>) {
+  create(@Body({ schema: NewAuthor }) { name }: z.infer<typeof NewAuthor>): Promise<Author> {
     return this.authors.create(name);
   }
 }

@@ -1,8 +1,9 @@
 import { Controller, Sse, type MessageEvent } from '@nestjs/common';
 import { PubSubService } from 'nestjs-pgpubsub';
 import { map, type Observable } from 'rxjs';
-import { Author } from '../authors/author.entity.js';
-import { PostChanged, PostReads } from '../channels.js';
+import { PostChanged } from '../channels.js';
+import { Post } from '../posts/post.entity.js';
+import { ReadsPerDay } from '../reads/reads-per-day.entity.js';
 
 @Controller('feed')
 export class FeedController {
@@ -12,7 +13,7 @@ export class FeedController {
   @Sse()
   show(): Observable<MessageEvent> {
     return this.pubsub
-      .observe(Author, PostReads, PostChanged)
+      .observe<object>('author_feed', Post, ReadsPerDay, PostChanged)
       .pipe(map(({ channel, payload }) => ({ type: channel, data: payload })));
   }
 }

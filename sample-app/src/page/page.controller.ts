@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Controller, Get, Header, Req } from '@nestjs/common';
-import { PostChanged, PostReads } from '../channels.js';
+import { PostChanged } from '../channels.js';
 import { settings } from '../settings.js';
 import { renderPage } from './page.html.js';
 
@@ -10,6 +10,6 @@ export class PageController {
   @Header('content-type', 'text/html; charset=utf-8')
   show(@Req() { socket }: IncomingMessage): string {
     const url = `http://localhost:${socket.localPort}`;
-    return renderPage(url, settings.databaseUrl, ['author', PostReads.name, PostChanged.name]);
+    return renderPage(url, settings.databaseUrl, ['author_feed', 'post', 'reads_per_day', PostChanged.name]);
   }
 }

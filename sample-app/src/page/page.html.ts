@@ -28,15 +28,15 @@ export const renderPage = (
       </p>
 
       <h2>What to try</h2>
-      <p>Create an author. The author, a first post and the notification are one transaction.</p>
+      <p>Create an author. One of the processes writes the first post, exactly once, even if it is killed while it does.</p>
       <pre tabindex="0"><code>curl -X POST ${url}/authors -H 'content-type: application/json' -d '{"name":"Ada"}'</code></pre>
-      <p>Change one with any other program: the table itself notifies.</p>
+      <p>Change one with any other program: the table itself notifies. So it does when you insert one.</p>
       <pre tabindex="0"><code>psql '${databaseUrl}' -c "update author set name = upper(name) where id = 1"</code></pre>
       <p>Read the post twice. The second answer comes from the cache of this process: <code>x-cache: hit</code>.</p>
       <pre tabindex="0"><code>curl -i ${url}/posts/1</code></pre>
       <p>Change it, in either process. Both drop it from their caches: the next answer is a <code>miss</code>.</p>
       <pre tabindex="0"><code>curl -X PATCH ${url}/posts/1 -H 'content-type: application/json' -d '{"content":"News!"}'</code></pre>
-      <p>See how many posts were read per day. Each process counts the reads of all, since it started.</p>
+      <p>See how many posts were read per day. Each read is stored, and counted by one of the processes, exactly once.</p>
       <pre tabindex="0"><code>curl ${url}/reads</code></pre>
       <p>Watch the feed in a terminal.</p>
       <pre tabindex="0"><code>curl -N ${url}/feed</code></pre>

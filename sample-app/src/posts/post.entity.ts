@@ -1,3 +1,4 @@
+import { NotifyChanges } from 'nestjs-pgpubsub';
 import {
   Column,
   CreateDateColumn,
@@ -10,6 +11,7 @@ import {
 import { Author } from '../authors/author.entity.js';
 
 @Entity({ name: 'post' })
+@NotifyChanges({ on: 'insert' })
 export class Post {
   @PrimaryGeneratedColumn('identity', { type: 'integer', generatedIdentity: 'ALWAYS' })
   id!: number;

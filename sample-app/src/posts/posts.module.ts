@@ -1,7 +1,8 @@
 import { Module } from '@nestjs/common';
+import { FirstPost } from './first-post.service.js';
 import { PostCache } from './post-cache.service.js';
 import { PostsController } from './posts.controller.js';
 import { PostsService } from './posts.service.js';
 
-@Module({ controllers: [PostsController], providers: [PostsService, PostCache] })
+@Module({ controllers: [PostsController], providers: [PostsService, PostCache, FirstPost] })
 export class PostsModule {}

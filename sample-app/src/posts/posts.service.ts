@@ -13,13 +13,15 @@ export class PostsService {
     private readonly cache: PostCache,
   ) {}
 
-  /** The post, and whether the cache had it; tells every process that it has been read. */
-  async read(id: number): Promise<{ post: Post; isCached: boolean } | null> {
-    const cached = this.cache.find(id);
-    const post = await (cached ?? this.cache.add(id, this.load(id)));
-    if (post === null) return null;
-    await this.pubsub.notify(PostReads, { postId: id, date: new Date().toISOString().slice(0, 10) });
-    return { post, isCached: cached !== undefined };
+  /** The post, and whether the cache had it. That it has been read is stored in the same transaction. */
+  read(id: number): Promise<{ post: Post; isCached: boolean } | null> {
+    return this.dataSource.transaction(async (manager) => {
+      const cached = this.cache.find(id);
+      const post = await (cached ?? this.cache.add(id, manager.findOneBy(Post, { id })));
+      if (post === null) return null;
+      await this.pubsub.notify(PostReads, { postId: id, date: today() }, { manager });
+      return { post, isCached: cached !== undefined };
+    });
   }
 
   /** Changes the post and tells every process, if and only if the change is committed. */
@@ -31,8 +33,6 @@ export class PostsService {
       return manager.findOneBy(Post, { id });
     });
   }
-
-  private load(id: number): Promise<Post | null> {
-    return this.dataSource.manager.findOneBy(Post, { id });
-  }
 }
+
+const today = (): string => new Date().toISOString().slice(0, 10);

@@ -7,7 +7,8 @@ export class ReadsController {
 
   /** `{ "2026-11-21": 3 }` */
   @Get()
-  all(): Record<string, number> {
-    return this.reads.all();
+  async all(): Promise<Record<string, number>> {
+    const days = await this.reads.all();
+    return Object.fromEntries(days.map(({ date, reads }) => [date, reads]));
   }
 }

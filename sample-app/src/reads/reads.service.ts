@@ -1,25 +1,23 @@
 import { Injectable } from '@nestjs/common';
-import { Listener } from 'nestjs-pgpubsub';
+import { Listener, type Notification, type PayloadOf } from 'nestjs-pgpubsub';
+import { DataSource } from 'typeorm';
 import { PostReads } from '../channels.js';
+import { ReadsPerDay } from './reads-per-day.entity.js';
 
-/**
- * Counts reads per day, in the memory of this process since it started. `post_reads` is a broadcast: each process
- * counts the reads of all.
- */
+type PostRead = PayloadOf<typeof PostReads>;
+
+/** Counts reads per day. One of the processes counts a read, and counts it once, even if it crashes while it does. */
 @Injectable()
 export class ReadsService {
-  private readonly byDate = new Map<string, number>();
+  constructor(private readonly dataSource: DataSource) {}
 
   @Listener(PostReads)
-  count({ date }: { date: string }): void {
-    this.byDate.set(date, this.perDay(date) + 1);
+  async count({ date }: PostRead, { manager }: Notification<PostRead>): Promise<void> {
+    await manager.createQueryBuilder().insert().into(ReadsPerDay).values({ date }).orIgnore().execute();
+    await manager.increment(ReadsPerDay, { date }, 'reads', 1); // commits with the acknowledgement
   }
 
-  perDay(date: string): number {
-    return this.byDate.get(date) ?? 0;
-  }
-
-  all(): Record<string, number> {
-    return Object.fromEntries(this.byDate);
+  all(): Promise<ReadsPerDay[]> {
+    return this.dataSource.manager.find(ReadsPerDay, { order: { date: 'ASC' } });
   }
 }

@@ -18,6 +18,9 @@ const DECLARATIONS: Record<string, readonly NotifyChangesOptions[]> = {
     { channel: "it's `ours`", level: 'statement', when: `NEW.name <> 'it''s \`a\`'` },
   ],
   changed: [{ columns: ['id', 'name'], of: ['name'], when: 'coalesce(NEW.id, OLD.id) > 0' }],
+  stored: [
+    { delivery: 'exactly-once', ordered: true, level: 'statement', when: 'coalesce(NEW.id, OLD.id) > 0' },
+  ],
   none: [],
 };
 

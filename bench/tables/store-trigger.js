@@ -1,0 +1,70 @@
+// @ts-check
+import { createNotificationStorage, createNotifyTrigger } from 'nestjs-pgpubsub';
+import { DataSource } from 'typeorm';
+import { assert, measure } from '../measure.js';
+
+/** Triggers that store, next to the bare insert. */
+const TRIGGERS = /** @type {const} */ ({
+  'no trigger': undefined,
+  "level 'statement'": { level: 'statement' },
+  "level 'statement', ordered": { level: 'statement', ordered: true },
+  "level 'row'": { level: 'row' },
+  "level 'row', ordered": { level: 'row', ordered: true },
+  "level 'row', wake 'poll'": { level: 'row', wake: 'poll' },
+});
+
+/**
+ * Many rows in one statement, with a trigger that stores each of them: how many times what the bare insert takes.
+ * @param {number} count
+ */
+export default (count) => ({
+  title: `insert of ${count} rows in one statement, each of them stored, milliseconds (lower is better)`,
+  /** @param {{ url: string, rounds: number, quick: boolean }} options */
+  async run({ url, rounds, quick }) {
+    const rows = quick ? count / 10 : count;
+    const dataSource = await new DataSource({ type: 'postgres', url }).initialize();
+    const runner = dataSource.createQueryRunner();
+    await runner.query(
+      `create table migrations (id serial primary key, timestamp bigint not null, name varchar not null)`,
+    );
+    await runner.query(
+      `insert into migrations (timestamp, name) select i, 'Migration' || i from generate_series(1, 100) as i`,
+    );
+    await createNotificationStorage(runner);
+    const variants = [];
+    for (const [index, [name, options]] of Object.entries(TRIGGERS).entries()) {
+      const table = `bench_stored_${index}`;
+      await runner.query(`create table ${table} (id bigint generated always as identity primary key,
+        name text not null, email text not null, active boolean not null, created_at timestamptz not null)`);
+      if (options) await createNotifyTrigger(runner, { table, delivery: 'exactly-once', ...options });
+      variants.push({ name, run: () => insert(dataSource, table, rows, options !== undefined) });
+    }
+    const result = await measure(variants, rounds);
+    await runner.query('drop table pgpubsub_notification, pgpubsub_dead_letter, migrations');
+    for (const [index] of variants.entries()) await runner.query(`drop table bench_stored_${index}`);
+    await runner.query('drop function pgpubsub_notify, pgpubsub_schema_version');
+    await runner.release();
+    await dataSource.destroy();
+    return result;
+  },
+});
+
+/**
+ * @param {DataSource} dataSource
+ * @param {string} table
+ * @param {number} count
+ * @param {boolean} stores
+ */
+async function insert(dataSource, table, count, stores) {
+  const began = performance.now();
+  await dataSource.query(
+    `insert into ${table} (name, email, active, created_at)
+     select 'Author ' || i, 'author' || i || '@example.com', i % 2 = 0, now() from generate_series(1, $1::int) as i`,
+    [count],
+  );
+  const elapsed = performance.now() - began;
+  const [{ stored }] = await dataSource.query('select count(*)::int as stored from pgpubsub_notification');
+  assert(stored === (stores ? count : 0), `${stored} of ${count} rows`);
+  await dataSource.query(`truncate ${table}, pgpubsub_notification`);
+  return elapsed;
+}
