@@ -10,12 +10,15 @@ import {
   type Notification,
 } from 'nestjs-pgpubsub';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
-import { afterEach, expect, it } from 'vitest';
-import { Mailbox } from '../support/mailbox.js';
-import { Effect, range, useStored } from '../support/stored.js';
+import { afterEach, expect, it, vi } from 'vitest';
+import { Mailbox, eventually } from '../support/mailbox.js';
+import { Effect, range, recordStatements, useStored } from '../support/stored.js';
 
 const { start, query, database, deadLetters, settled, effects } = useStored();
-afterEach(() => query('truncate pgpubsub_notification, pgpubsub_dead_letter, effect'));
+afterEach(() => {
+  vi.restoreAllMocks();
+  return query('truncate pgpubsub_notification, pgpubsub_dead_letter, effect');
+});
 
 interface Step {
   readonly key: string;
@@ -150,6 +153,35 @@ it('does not handle a row that commits late beside a newer one of its key', asyn
   } finally {
     await Promise.all(apps.map((app) => app.close()));
   }
+});
+
+// defect: a claim that finds a key's head while another process handles that key (the head committed late) locks the row,
+// returns nothing and goes idle. When the other process claims for the last time during that moment, it skips the locked row:
+// nobody looks again before the slow poll. Such a claim should look again soon.
+it.skip('does not forget a head whose key was being handled when it was found', async () => {
+  const started = new Mailbox<number>();
+  @Injectable()
+  class Handler {
+    @Listener(Keyed)
+    receive({ step }: Step) {
+      started.push(step);
+    }
+  }
+  await using app = await start({ providers: [Handler] });
+  await app.pubsub.recover();
+  const other = await database().client(); // handles the key, and will not claim again
+  await other.query('begin');
+  await other.query("select pg_advisory_xact_lock(hashtextextended('pgpubsub keyed a', 0))");
+  await app.pubsub.notify(Keyed, { key: 'a', step: 1 }, { key: 'a' });
+  const sent = recordStatements();
+  await eventually(async () => {
+    const before = sent.length;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    return sent.length === before;
+  }, 'it claims no more');
+  expect(started.all).toEqual([]);
+  await other.query('commit');
+  expect(await started.next()).toBe(1);
 });
 
 @Entity()
