@@ -94,7 +94,11 @@ export class StoredDatabase implements AsyncDisposable {
   async synchronize(wanted: readonly (new () => object)[] = entities): Promise<void> {
     const source = new DataSource({ type: 'postgres', url: this.url, entities: [...wanted] });
     await withPgPubSub(source, { channels }).initialize();
-    await source.synchronize().finally(() => source.destroy());
+    try {
+      await source.synchronize();
+    } finally {
+      await source.destroy();
+    }
   }
 
   async count(what: string, parameters: unknown[] = []): Promise<number> {
