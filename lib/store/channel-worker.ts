@@ -64,13 +64,14 @@ export class ChannelWorker {
   }
 
   /**
-   * There may be something to do. Hints that arrive during a claim cause one more round, not one each; those that arrive
-   * while handlers run, which may take long, are followed at once.
+   * There may be something to do. Hints that arrive during a claim cause one more round, not one each: when it ends, or
+   * beside it, when its handlers take longer than a claim should.
    */
   wake(): void {
     if (this.isPaused || this.isStopped) return;
     this.isWoken = true;
-    if (this.loops === this.handling && this.loops < this.options.slots.share) this.startLoop();
+    if (this.loops === 0) this.startLoop();
+    else if (this.loops === this.handling) this.relieve();
   }
 
   pause(): void {
@@ -126,6 +127,15 @@ export class ChannelWorker {
     this.lastClaim = performance.now();
     this.schedule(this.options.pollMs());
     void this.loop();
+  }
+
+  /** Those who are at work look for nothing at the moment, and may be held up by a handler. */
+  private relieve(): void {
+    const { slots, batch } = this.options;
+    if (this.loops >= slots.share) return; // the first that ends looks again
+    const restMs = this.lastClaim + batch.maxTimeMs - performance.now();
+    if (restMs > 0) this.schedule(restMs);
+    else this.startLoop();
   }
 
   private async loop(): Promise<void> {
