@@ -6,11 +6,18 @@
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../tools/embedded-postgres.js';
+import { backlog, horizon } from './tables/backlog.js';
+import drain from './tables/drain.js';
+import drainInsert from './tables/drain-insert.js';
+import enqueue, { bulk } from './tables/enqueue.js';
 import hydrate from './tables/hydrate.js';
 import latency from './tables/latency.js';
+import processes from './tables/processes.js';
 import publish from './tables/publish.js';
 import receive from './tables/receive.js';
 import storeTrigger from './tables/store-trigger.js';
+import storedIdle from './tables/stored-idle.js';
+import storedLatency from './tables/stored-latency.js';
 import trigger from './tables/trigger.js';
 
 const tables = {
@@ -21,6 +28,15 @@ const tables = {
   'store-trigger': storeTrigger(100_000),
   'store-trigger-10k': storeTrigger(10_000),
   hydrate,
+  drain,
+  'drain-insert': drainInsert,
+  enqueue,
+  'enqueue-bulk': bulk,
+  'stored-latency': storedLatency,
+  'stored-idle': storedIdle,
+  backlog,
+  horizon,
+  processes,
 };
 
 const { values } = parseArgs({
@@ -51,6 +67,6 @@ try {
 /** @param {Record<string, number>} numbers */
 function rounded(numbers) {
   return Object.fromEntries(
-    Object.entries(numbers).map(([key, value]) => [key, Number(value.toPrecision(4))]),
+    Object.entries(numbers).map(([key, value]) => [key, Number(Number(value).toPrecision(4))]),
   );
 }

@@ -1,0 +1,44 @@
+// @ts-check
+import 'reflect-metadata';
+import { Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { TypeOrmModule, getDataSourceToken } from '@nestjs/typeorm';
+import { Listener, PgPubSubModule, PubSubService, defineChannel } from 'nestjs-pgpubsub';
+import { ours } from './peers.js';
+
+/**
+ * A Nest application with one exactly-once channel, and a listener for it when `handle` is given.
+ * @param {string} url
+ * @param {{ channel: string, module?: object, listener?: object, handle?: import('./queues.js').Handle }} options
+ */
+export async function startStoredApp(url, { channel: name, module = {}, listener = {}, handle }) {
+  const channel = defineChannel(name, { delivery: 'exactly-once' });
+  class Receiver {
+    /** @param {any} payload @param {any} notification or all of a claim, with `batch: true` */
+    onNotification(payload, notification) {
+      const ids = Array.isArray(payload) ? payload.map(({ id }) => id) : [payload.id];
+      return handle?.(ids, (sql, parameters) => notification.manager.query(sql, parameters));
+    }
+  }
+  const method = /** @type {PropertyDescriptor} */ (
+    Object.getOwnPropertyDescriptor(Receiver.prototype, 'onNotification')
+  );
+  Listener(channel, listener)(Receiver.prototype, 'onNotification', method);
+
+  class AppModule {}
+  Module({
+    imports: [
+      TypeOrmModule.forRoot({ type: 'postgres', url, poolSize: ours.poolSize }),
+      PgPubSubModule.forRoot({ synchronize: true, listen: handle !== undefined, ...module }),
+      PgPubSubModule.forFeature([channel]),
+    ],
+    providers: [Receiver],
+  })(AppModule);
+  const app = await NestFactory.createApplicationContext(AppModule, { logger: ['error', 'warn'] });
+  return {
+    channel,
+    pubsub: app.get(PubSubService),
+    dataSource: /** @type {import('typeorm').DataSource} */ (app.get(getDataSourceToken())),
+    close: () => app.close(),
+  };
+}

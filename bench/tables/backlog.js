@@ -1,0 +1,151 @@
+// @ts-check
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { assert, measure } from '../measure.js';
+import { SEED, withClient } from '../queues.js';
+import { startStoredApp } from '../stored-app.js';
+
+const CHANNEL = 'bench_backlog';
+const DRAINED = 20_000;
+
+/** Does a long backlog slow the drain down? Both drain the oldest rows and stop. */
+export const backlog = {
+  title: 'drain with a backlog, a listener that writes nothing, per second',
+  /** @param {{ url: string, rounds: number, quick: boolean }} options */
+  async run({ url, rounds, quick }) {
+    const sizes = quick ? [10_000, 200_000] : [10_000, 100_000, 1_000_000];
+    const variants = [];
+    for (const size of sizes) {
+      const database = await createDatabase(url, `bench_backlog_${size}`);
+      const drained = Math.min(DRAINED, size);
+      variants.push({
+        name: `${size.toLocaleString('en')} waiting`,
+        run: async () => {
+          await fill(database, size);
+          return drainSome(database, drained);
+        },
+      });
+    }
+    return measure(variants, rounds);
+  },
+};
+
+/** A transaction that stays open keeps vacuum, and the indexes, from forgetting what is handled. */
+export const horizon = {
+  title: 'drain while a transaction is held open, after others were handled, per second',
+  /** @param {{ url: string, rounds: number, quick: boolean }} options */
+  async run({ url, rounds, quick }) {
+    const before = quick ? 50_000 : 500_000;
+    /** @param {string} name @param {{ isHeld: boolean, restarts: boolean }} options */
+    const variant = async (name, { isHeld, restarts }) => {
+      const database = await createDatabase(url, `bench_${name.replaceAll(/\W+/g, '_')}`);
+      return {
+        name,
+        run: async () => {
+          await withClient(database, (client) => client.query(RESET));
+          const holder = isHeld ? await holdSnapshot(database) : undefined;
+          let drainer = await startDrainer(database);
+          await drainer.drain(before);
+          if (restarts) {
+            await drainer.close();
+            drainer = await startDrainer(database);
+          }
+          const rate = await drainer.drain(DRAINED);
+          await drainer.close();
+          await holder?.end();
+          return rate;
+        },
+      };
+    };
+    return measure(
+      [
+        await variant('none held', { isHeld: false, restarts: false }),
+        await variant('held', { isHeld: true, restarts: false }),
+        await variant('none held, process new', { isHeld: false, restarts: true }),
+        await variant('held, process new', { isHeld: true, restarts: true }),
+      ],
+      rounds,
+    );
+  },
+};
+
+const RESET = 'truncate pgpubsub_notification, pgpubsub_dead_letter';
+
+/** A database of its own, with the library's tables. @param {string} url @param {string} name */
+async function createDatabase(url, name) {
+  await withClient(url, async (client) => {
+    await client.query(`drop database if exists ${name} with (force)`);
+    await client.query(`create database ${name}`);
+  });
+  const database = new URL(url);
+  database.pathname = name;
+  const app = await startStoredApp(database.href, { channel: CHANNEL });
+  await app.close();
+  return database.href;
+}
+
+/** Tops the backlog up. @param {string} url @param {number} size */
+const fill = (url, size) =>
+  withClient(url, async (client) => {
+    const { rows } = await client.query('select count(*)::int as waiting from pgpubsub_notification');
+    if (rows[0].waiting < size) await client.query(SEED, [CHANNEL, rows[0].waiting + 1, size]);
+    await client.query('vacuum analyze pgpubsub_notification');
+    await client.query('checkpoint');
+  });
+
+/** The rate from the first handler to the last one of those that count; the rest stays. @param {string} url @param {number} count */
+async function drainSome(url, count) {
+  let handled = 0;
+  let began = 0;
+  let done = (/** @type {number} */ _rate) => {};
+  const reached = new Promise((resolve) => {
+    done = resolve;
+  });
+  const app = await startStoredApp(url, {
+    channel: CHANNEL,
+    handle: () => {
+      if (handled++ === 0) began = performance.now();
+      if (handled === count) done((count / (performance.now() - began)) * 1_000);
+    },
+  });
+  const rate = await reached;
+  await app.close();
+  return rate;
+}
+
+/** An application that drains what is stored for it. @param {string} url */
+async function startDrainer(url) {
+  let handled = 0;
+  let began = 0;
+  const app = await startStoredApp(url, {
+    channel: CHANNEL,
+    handle: () => {
+      if (handled++ === 0) began = performance.now();
+    },
+  });
+  await delay(200); // it has looked, and found nothing
+  return {
+    /** @param {number} count */
+    drain: async (count) => {
+      handled = 0;
+      await withClient(url, async (client) => {
+        await client.query(SEED, [CHANNEL, 1, count]);
+        await client.query('checkpoint');
+      });
+      await app.pubsub.recover();
+      const rate = (count / (performance.now() - began)) * 1_000;
+      assert(handled === count, `${handled} of ${count} handled`);
+      return rate;
+    },
+    close: app.close,
+  };
+}
+
+/** @param {string} url */
+async function holdSnapshot(url) {
+  const client = new pg.Client(url);
+  await client.connect();
+  await client.query('begin isolation level repeatable read');
+  await client.query('select count(*) from pgpubsub_notification');
+  return client;
+}

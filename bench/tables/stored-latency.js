@@ -1,0 +1,100 @@
+// @ts-check
+import { setTimeout as delay } from 'node:timers/promises';
+import { makeWorkerUtils, run as runWorker } from 'graphile-worker';
+import { PgBoss } from 'pg-boss';
+import { assert, measure, quantile } from '../measure.js';
+import * as settings from '../peers.js';
+import { quiet, withClient } from '../queues.js';
+import { startStoredApp } from '../stored-app.js';
+
+const PER_SECOND = 200;
+const CHANNEL = 'bench_latency';
+
+/** @typedef {{ send: (id: number) => Promise<unknown>, close: () => Promise<void> }} System */
+
+/** 200 notifications a second, evenly: from the call that stores one to the call of the handler. */
+export default {
+  title: `latency at ${PER_SECOND} stored notifications a second, notify() → handler, p50 in milliseconds (lower is better)`,
+  /** @param {{ url: string, rounds: number, quick: boolean }} options */
+  async run({ url, rounds, quick }) {
+    const count = quick ? 400 : 2_000;
+    /** @param {(received: (id: number) => void) => Promise<System>} start */
+    const p50 = async (start) => {
+      const sent = new Float64Array(count);
+      /** @type {number[]} */
+      const times = [];
+      const system = await start((id) => {
+        if (id >= 0) times.push(performance.now() - Number(sent[id]));
+      });
+      await system.send(-1); // what happens once
+      await delay(500);
+      const began = performance.now();
+      const sending = [];
+      for (let id = 0; id < count; id++) {
+        const at = began + (id * 1_000) / PER_SECOND;
+        if (at > performance.now()) await delay(at - performance.now());
+        sent[id] = performance.now();
+        sending.push(system.send(id));
+      }
+      await Promise.all(sending);
+      for (let waited = 0; times.length < count && waited < 5_000; waited += 50) await delay(50);
+      await delay(100);
+      await system.close();
+      assert(times.length === count, `${times.length} of ${count} received`);
+      return { value: quantile(times, 0.5), p99: quantile(times, 0.99) };
+    };
+    await withClient(url, (client) => client.query('checkpoint'));
+    return measure(
+      [
+        { name: 'graphile-worker', isPeer: true, run: () => p50((to) => startGraphileWorker(url, to)) },
+        { name: 'pg-boss', isPeer: true, run: () => p50((to) => startPgBoss(url, to)) },
+        { name: 'nestjs-pgpubsub', run: () => p50((to) => startOurs(url, to)) },
+      ],
+      rounds,
+      { lowerIsBetter: true },
+    );
+  },
+};
+
+/** @param {string} url @param {(id: number) => void} received @returns {Promise<System>} */
+async function startGraphileWorker(url, received) {
+  const utils = await makeWorkerUtils({
+    connectionString: url,
+    logger: quiet,
+    ...settings.graphileWorker.enqueue,
+  });
+  const runner = await runWorker({
+    preset: { worker: { connectionString: url, ...settings.graphileWorker.latency } },
+    noHandleSignals: true,
+    logger: quiet,
+    taskList: { [CHANNEL]: (/** @type {any} */ { id }) => received(id) },
+  });
+  return {
+    send: (id) => utils.addJob(CHANNEL, { id }),
+    close: async () => {
+      await runner.stop();
+      await utils.release();
+    },
+  };
+}
+
+/** @param {string} url @param {(id: number) => void} received @returns {Promise<System>} */
+async function startPgBoss(url, received) {
+  const { instance, queue, work } = settings.pgBoss.latency;
+  const boss = new PgBoss({ connectionString: url, ...settings.pgBoss.instance, ...instance });
+  await boss.start();
+  await boss.createQueue(CHANNEL, { ...settings.pgBoss.queue, ...queue });
+  await boss.work(CHANNEL, work, async (/** @type {any[]} */ jobs) => {
+    for (const { data } of jobs) received(data.id);
+  });
+  return { send: (id) => boss.send(CHANNEL, { id }), close: () => boss.stop() };
+}
+
+/** @param {string} url @param {(id: number) => void} received @returns {Promise<System>} */
+async function startOurs(url, received) {
+  const { channel, pubsub, close } = await startStoredApp(url, {
+    channel: CHANNEL,
+    handle: ([id]) => received(Number(id)),
+  });
+  return { send: (id) => pubsub.notify(channel, { id }), close };
+}
