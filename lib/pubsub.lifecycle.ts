@@ -18,7 +18,7 @@ import { ListenerExplorer, type Discovered } from './listeners/listener.explorer
 import type { PubSubParts } from './pubsub.parts.js';
 import { HINT_CHANNEL } from './schema/storage.sql.js';
 import { EntityChannels } from './triggers/entity-channels.js';
-import { findDrift, schemaDrifted } from './triggers/schema.verifier.js';
+import { findDrift, schemaDrifted, storageMissing } from './triggers/schema.verifier.js';
 import {
   declaredTriggers,
   declaresStorage,
@@ -106,18 +106,23 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   /** For channels that store, and that the DataSource may know nothing of. */
   private async prepareStorage(): Promise<void> {
     const { dataSource, registry } = this.parts;
-    const isUsed = registry.definitions.some(({ delivery }) => delivery === 'exactly-once');
-    if (isUsed && !declaresStorage(dataSource)) await this.prepareSchema({ needsStorage: true });
+    const stored = registry.definitions.filter(({ delivery }) => delivery === 'exactly-once');
+    if (stored.length === 0 || declaresStorage(dataSource)) return;
+    const names = stored.map(({ name }) => name);
+    await this.prepareSchema({ needsStorage: true }, (drift) => storageMissing(names, drift));
   }
 
-  private async prepareSchema(needs: DiffOptions): Promise<void> {
+  private async prepareSchema(
+    needs: DiffOptions,
+    drifted = (drift: readonly string[]) => schemaDrifted(this.parts.dataSource, drift),
+  ): Promise<void> {
     const { dataSource, options, report } = this.parts;
     if (options.synchronize) return synchronizeTriggers(dataSource, needs);
     if (options.verifySchema === false) return;
     const drift = await findDrift(dataSource, needs);
     if (drift.length === 0) return;
-    if (options.verifySchema === 'error') throw schemaDrifted(dataSource, drift);
-    report({ type: 'drifted', error: schemaDrifted(dataSource, drift) });
+    if (options.verifySchema === 'error') throw drifted(drift);
+    report({ type: 'drifted', error: drifted(drift) });
   }
 
   private explore(): Promise<Discovered> {

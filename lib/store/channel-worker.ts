@@ -21,6 +21,9 @@ export interface ChannelWorkerOptions {
 /** After a burst of hints the time of the next row is asked for only so often. */
 const DUE_INTERVAL_MS = 100;
 
+/** When to look again for a key that another process was handling: whoever did so could not see the row that we held. */
+const KEY_RETRY_MS = 100;
+
 interface Separated {
   readonly together: readonly StoredRow[];
   readonly alone: readonly StoredRow[];
@@ -61,13 +64,14 @@ export class ChannelWorker {
   }
 
   /**
-   * There may be something to do. Hints that arrive during a claim cause one more round, not one each; those that arrive
-   * while handlers run, which may take long, are followed at once.
+   * There may be something to do. Hints that arrive during a claim cause one more round, not one each: when it ends, or
+   * beside it, when its handlers take longer than a claim should.
    */
   wake(): void {
     if (this.isPaused || this.isStopped) return;
     this.isWoken = true;
-    if (this.loops === this.handling && this.loops < this.options.slots.share) this.startLoop();
+    if (this.loops === 0) this.startLoop();
+    else if (this.loops === this.handling) this.relieve();
   }
 
   pause(): void {
@@ -125,6 +129,15 @@ export class ChannelWorker {
     void this.loop();
   }
 
+  /** Those who are at work look for nothing at the moment, and may be held up by a handler. */
+  private relieve(): void {
+    const { slots, batch } = this.options;
+    if (this.loops >= slots.share) return; // the first that ends looks again
+    const restMs = this.lastClaim + batch.maxTimeMs - performance.now();
+    if (restMs > 0) this.schedule(restMs);
+    else this.startLoop();
+  }
+
   private async loop(): Promise<void> {
     let nextInMs: number | undefined;
     try {
@@ -151,7 +164,9 @@ export class ChannelWorker {
       this.sessions.add(session);
       try {
         while (!this.isEnding && (await this.claimOnce(session)));
-        return this.isEnding ? undefined : await this.findNextDue(session);
+        if (this.isEnding) return undefined;
+        const nextInMs = await this.findNextDue(session);
+        return session.hasSkippedKeys ? Math.min(nextInMs ?? KEY_RETRY_MS, KEY_RETRY_MS) : nextInMs;
       } catch (error) {
         await session.destroy(error);
         throw error;
@@ -172,7 +187,7 @@ export class ChannelWorker {
     this.lastClaim = began;
     const cursor = scope.ordered ? undefined : this.pace.nextCursor(began); // of a key, the next may stand before it
     const wanted = this.pace.size;
-    const rows = await session.claim(beginClaim(scope, wanted, cursor));
+    const rows = await session.claim(beginClaim(scope, wanted, cursor), scope.ordered);
     this.pace.claimed(rows, wanted, cursor, performance.now() - began);
     if (rows.length === 0) {
       await session.complete([]);
@@ -229,7 +244,7 @@ export class ChannelWorker {
 
   private async handleAlone(session: ClaimSession, id: string): Promise<void> {
     const { host, scope } = this.options;
-    const rows = await session.claim(beginClaimOf(scope, id));
+    const rows = await session.claim(beginClaimOf(scope, id), scope.ordered);
     const run = new ClaimRun(host, session, rows);
     const maxAttempts = Math.min(...host.listeners.map(({ retry }) => retry.maxAttempts));
     const isHopeless = rows.some(({ deaths }) => deaths >= Math.max(maxAttempts, 2)); // the first may have been another's
@@ -246,7 +261,7 @@ export class ChannelWorker {
   /** The server has refused to commit what the listeners have done to this one row: they have failed, all of them. */
   private async failCommit(session: ClaimSession, id: string, error: unknown): Promise<void> {
     const { host, scope } = this.options;
-    const rows = await session.claim(beginClaimOf(scope, id));
+    const rows = await session.claim(beginClaimOf(scope, id), scope.ordered);
     this.reportOutcomes(await new ClaimRun(host, session, rows).failAll(error), 0);
   }
 

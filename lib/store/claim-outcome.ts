@@ -49,10 +49,21 @@ export class RowOutcome {
     return this.failures.length > 0;
   }
 
-  /** Nobody here has anything left to do with it. */
+  /** Those that are done with it now: they have succeeded, or given up. */
+  get done(): string[] {
+    const given = this.failures.filter(({ delayMs }) => delayMs === undefined);
+    return [...this.succeeded, ...given.map(({ listener }) => listener)];
+  }
+
+  /** Of the listeners it is meant for by name, those that are left; `null`: it is meant for all there are. */
+  get remaining(): readonly string[] | null {
+    const { done } = this;
+    return this.row.listeners?.filter((name) => !done.includes(name)) ?? null;
+  }
+
+  /** Nobody has anything left to do with it; of those it names, also in other processes. */
   get isComplete(): boolean {
-    const given = this.failures.filter(({ delayMs }) => delayMs === undefined).length;
-    return this.succeeded.length + given === this.listeners.length;
+    return this.done.length === this.listeners.length && (this.remaining?.length ?? 0) === 0;
   }
 
   /** A listener has run, or there is none to run. */
@@ -62,9 +73,9 @@ export class RowOutcome {
 }
 
 /** A row for `postpone()`; `nowMs` is the server's time. */
-export function postponedRow({ row, listeners, succeeded, failures }: RowOutcome, nowMs: number): object {
-  const given = failures.filter(({ delayMs }) => delayMs === undefined).map(({ listener }) => listener);
-  const done = new Set([...succeeded, ...given]);
+export function postponedRow(outcome: RowOutcome, nowMs: number): object {
+  const { row, listeners, failures, remaining } = outcome;
+  const done = new Set(outcome.done);
   const retries: Record<string, Retry> = {};
   for (const [name, retry] of Object.entries(row.retries)) if (!done.has(name)) retries[name] = retry;
   for (const { listener, attempt, delayMs } of failures) {
@@ -76,8 +87,9 @@ export function postponedRow({ row, listeners, succeeded, failures }: RowOutcome
   return {
     id: row.id,
     attempts: Math.max(row.attempts, ...failures.map(({ attempt }) => attempt)),
-    available_ms: Math.min(...waiting),
+    available_ms: waiting.length === 0 ? nowMs : Math.min(...waiting),
     handled_by: [...row.handledBy, ...done],
+    listeners: remaining,
     retries: Object.keys(retries).length === 0 ? null : retries,
     last_error: failures.length === 0 ? null : errorText(failures.at(-1)?.error),
   };

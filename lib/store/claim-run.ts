@@ -3,7 +3,7 @@ import type { Notification } from '../channels/notification.js';
 import { RowOutcome, deadRows, postponedRow } from './claim-outcome.js';
 import type { ClaimSession } from './claim-session.js';
 import { bury, postpone, readPayload, serverTime } from './claim.sql.js';
-import { ClaimSavepoint, HandlerSession } from './handler-session.js';
+import { ClaimSavepoint, HandlerSession, type SharedSavepoint } from './handler-session.js';
 import type { StoredListener } from './stored-listener.js';
 import { StoredBatch, StoredNotification } from './stored-notification.js';
 import type { StoredRow } from './stored-row.js';
@@ -107,7 +107,7 @@ export class ClaimRun {
   /** All at once; if that fails one by one, so that a bad row does not hold the others. */
   private async runBatch(listener: StoredListener): Promise<void> {
     const works = await this.worksFor(listener);
-    if (works.length === 0 || (await this.tryBatch(listener, works))) return;
+    if (works.length === 0 || (await this.tryBatch(listener, works)) || works.length === 1) return;
     for (const [index, work] of works.entries()) {
       if (index > 0 && this.isTimeUp()) return;
       await this.tryBatch(listener, [work]);
@@ -136,28 +136,29 @@ export class ClaimRun {
   private async runInterleaved(listener: StoredListener): Promise<void> {
     const works = await this.worksFor(listener);
     const started: Work[] = [];
-    const shared = {};
+    const shared: SharedSavepoint = {};
     const queue = works.values();
-    let hasFailed = false;
+    const errors: unknown[] = [];
     const runNext = async (): Promise<void> => {
       for (const work of queue) {
-        if (started.length > 0 && (hasFailed || this.isTimeUp())) return;
+        if (started.length > 0 && (errors.length > 0 || this.isTimeUp())) return;
         started.push(work);
         const handler = this.createHandler(listener, shared);
         try {
           await listener.invoke(this.notificationOf(work, listener, handler));
           await handler.succeed();
-        } catch {
-          hasFailed = true; // whose failure it is shows the second time
+        } catch (error) {
+          errors.push(error);
           await handler.fail();
         }
       }
     };
     await Promise.all(Array.from({ length: Math.min(listener.concurrency, works.length) }, runNext));
-    if (!hasFailed) return started.forEach(({ outcome }) => outcome.succeed(listener));
+    if (errors.length === 0) return started.forEach(({ outcome }) => outcome.succeed(listener));
     this.session.assertAlive();
-    await this.savepoint.undoIfUsed();
-    for (const work of started) await this.runOne(listener, work);
+    if (shared.opened) await this.savepoint.undo();
+    if (started.length === 1) return started[0]?.outcome.fail(listener, errors[0]);
+    for (const work of started) await this.runOne(listener, work); // whose failure it was shows now
   }
 
   /** The decoded rows that are due for this listener and meant for it. */
@@ -197,7 +198,7 @@ export class ClaimRun {
     return rows[0]?.payload ?? null;
   }
 
-  private createHandler(listener: StoredListener, shared: object | undefined): HandlerSession {
+  private createHandler(listener: StoredListener, shared: SharedSavepoint | undefined): HandlerSession {
     return new HandlerSession(this.host.dataSource, this.savepoint, shared, listener.name);
   }
 

@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 import type { ClientBase, QueryResult } from 'pg';
 import type { DataSource, QueryRunner } from 'typeorm';
 import { completeClaim, findAborted } from './claim.sql.js';
-import { parseRow, type StoredRow } from './stored-row.js';
+import { isHeldElsewhere, parseRow, type StoredRow } from './stored-row.js';
 
 /** Whatever stands in a row, as text: the application's type parsers are its own. */
 const AS_TEXT = { getTypeParser: () => (value: string) => value } as const;
@@ -22,6 +22,8 @@ type Values = (string | null)[];
  */
 export class ClaimSession {
   private failure: unknown;
+  /** The last claim has found rows whose keys another process handles at the moment. */
+  hasSkippedKeys = false;
   private readonly couldPipeline: boolean;
   private readonly noteFailure = (error: unknown): void => {
     this.failure ??= error ?? new Error('the connection ended');
@@ -76,10 +78,13 @@ export class ClaimSession {
   }
 
   /** Runs the statements of `beginClaim()`, and returns the rows of the one that has some. */
-  async claim(sql: string): Promise<StoredRow[]> {
+  async claim(sql: string, ordered: boolean): Promise<StoredRow[]> {
     const results = await this.execute(sql);
     const claimed = results.find(({ command }) => command === 'SELECT');
-    return (claimed?.rows ?? []).map((row) => parseRow(row as Values));
+    const found = (claimed?.rows ?? []) as Values[];
+    const rows = ordered ? found.filter((values) => !isHeldElsewhere(values)) : found;
+    this.hasSkippedKeys = rows.length < found.length;
+    return rows.map((values) => parseRow(ordered ? values.slice(0, -1) : values));
   }
 
   /** `ending` goes ahead of it. */

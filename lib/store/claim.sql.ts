@@ -111,7 +111,7 @@ const claimRows = (scope: ClaimScope, size: number, more: readonly string[]): st
   order by n.available_at, n.id limit ${size} for update skip locked`;
 
 /**
- * Of each key its oldest row only, and none while another process handles that key. The advisory lock, until the
+ * Of each key its oldest row only; the last value says whether the key is ours to handle. The advisory lock, until the
  * transaction ends, is for rows that commit late: they are older than one that may be handled already.
  */
 const claimHeads = (scope: ClaimScope, size: number, more: readonly string[]): string => `
@@ -124,8 +124,7 @@ const claimHeads = (scope: ClaimScope, size: number, more: readonly string[]): s
       ))
     order by n.available_at, n.id limit ${size} for update skip locked
   )
-  select * from heads
-  where key is null or pg_try_advisory_xact_lock(hashtextextended(${quoteLiteral(`pgpubsub ${scope.channel} `)} || key, 0))`;
+  select heads.*, key is null or pg_try_advisory_xact_lock(hashtextextended(${quoteLiteral(`pgpubsub ${scope.channel} `)} || key, 0)) from heads`;
 
 /** One that was too large to come with its claim: $1 its id. */
 export const readPayload = (schema: string): string =>
@@ -143,10 +142,10 @@ export const serverTime = 'select extract(epoch from clock_timestamp()) * 1000 a
 /** What is to be tried again, or by other listeners: $1 a JSON array of rows. */
 export const postpone = (schema: string): string => `
   update ${notificationTable(schema)} as n
-  set attempts = r.attempts, available_at = to_timestamp(r.available_ms / 1000), handled_by = r.handled_by,
+  set attempts = r.attempts, available_at = to_timestamp(r.available_ms / 1000), handled_by = r.handled_by, listeners = r.listeners,
     retries = r.retries, last_error = coalesce(r.last_error, n.last_error)
   from json_to_recordset($1::json) as r(
-    id bigint, attempts int, available_ms double precision, handled_by text[], retries jsonb, last_error text
+    id bigint, attempts int, available_ms double precision, handled_by text[], listeners text[], retries jsonb, last_error text
   )
   where n.id = r.id
 `;

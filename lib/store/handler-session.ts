@@ -46,10 +46,6 @@ export class ClaimSavepoint {
     this.state = 'fresh';
   }
 
-  async undoIfUsed(): Promise<void> {
-    if (this.state === 'used') await this.undo();
-  }
-
   async undo(): Promise<void> {
     await this.session.client.query(ROLLBACK);
     this.state = 'fresh';
@@ -69,6 +65,11 @@ export class ClaimSavepoint {
   }
 }
 
+/** Of handlers that interleave: opened by the first of them that sends a statement. */
+export interface SharedSavepoint {
+  opened?: Promise<void>;
+}
+
 /**
  * What a handler has of its claim's transaction: an EntityManager of its own, that ends with the handler. Handlers
  * that never touch it cost nothing.
@@ -85,7 +86,7 @@ export class HandlerSession {
   constructor(
     private readonly dataSource: DataSource,
     private readonly savepoint: ClaimSavepoint,
-    private readonly shared: { opened?: Promise<void> } | undefined,
+    private readonly shared: SharedSavepoint | undefined,
     private readonly handler: string,
   ) {}
 
@@ -103,11 +104,7 @@ export class HandlerSession {
     await this.end();
     if (this.failedStatement === undefined) return;
     const { error } = this.failedStatement;
-    if (this.shared)
-      throw this.misused(
-        'not to go on after a statement has failed while others interleave with it ("concurrency")',
-        error,
-      );
+    if (this.shared) throw error; // it has broken the transaction of all
     await this.savepoint.assertIntact().catch(() => Promise.reject(error));
   }
 
@@ -198,11 +195,10 @@ export class HandlerSession {
     return this.misused('to leave its transaction to the claim, got a commit or a rollback');
   }
 
-  private misused(expected: string, cause?: unknown): PgPubSubError {
+  private misused(expected: string): PgPubSubError {
     return new PgPubSubError(
       'INVALID_ARGUMENT',
       `expected ${this.handler} ${expected}. Await everything it does.`,
-      { cause },
     );
   }
 }

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { TextDecoder } from '../channels/entity-source.js';
@@ -30,6 +31,9 @@ export interface NotificationStoreOptions {
 
 /** Without being told otherwise, claims take at most so many connections, and at most half of the pool. */
 const MAX_DEFAULT_CLAIMS = 4;
+/** How long a handler may take to end on its signal before its claim is given up. */
+const SIGNAL_GRACE_MS = 100;
+
 const DEFAULT_POOL_SIZE = 10; // of pg-pool
 
 /**
@@ -106,6 +110,7 @@ export class NotificationStore {
       else signal.addEventListener('abort', () => resolve(), { once: true });
     });
     await Promise.race([stopped, aborted]);
+    await Promise.race([stopped, delay(SIGNAL_GRACE_MS, undefined, { ref: false })]); // those that end on their signal
     const running = workers.filter(({ isRunning }) => isRunning);
     await Promise.all(running.map((worker) => worker.abandon()));
     return running.map(({ channel }) => `the claims of channel "${channel}"`);

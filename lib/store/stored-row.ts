@@ -37,6 +37,9 @@ const NO_CONTEXT: JsonObject = Object.freeze({});
 const NOTHING: readonly never[] = Object.freeze([]);
 const NO_RETRIES = Object.freeze({});
 
+/** Of an ordered channel: is another process handling the row's key? Then the last value says so. */
+export const isHeldElsewhere = (values: readonly (string | null)[]): boolean => values.at(-1) === 'f';
+
 /** The values as `columns()` of claim.sql.ts lists them. Most are null in most rows. */
 export function parseRow(values: readonly (string | null)[]): StoredRow {
   const [id, lastLocker, payload, isLarge, context, key, attempts, createdAt, availableAt, processId] =

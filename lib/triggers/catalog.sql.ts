@@ -35,6 +35,8 @@ export const readFunctions = `
   order by 1, 2
 `;
 
+export const serverVersion = "select current_setting('server_version_num') as version";
+
 /** One process at a time changes the schema; held by the session, over several transactions. */
 export const lockSchema = "select pg_advisory_lock(hashtextextended('nestjs-pgpubsub:schema', 0))";
 export const unlockSchema = "select pg_advisory_unlock(hashtextextended('nestjs-pgpubsub:schema', 0))";

@@ -10,7 +10,7 @@ import { readStorage } from '../schema/storage.catalog.js';
 import { inOrder } from './notify-changes.decorator.js';
 import { conditionStep } from './schema-diff.js';
 import { assertColumns, assertSeesAll, type DeclaredTrigger } from './table.check.js';
-import { readCatalogTables } from './trigger.catalog.js';
+import { readCatalogTables, readServerVersion } from './trigger.catalog.js';
 import { triggerName } from './trigger.literals.js';
 import {
   commentOnFunction,
@@ -78,7 +78,7 @@ export async function createNotifyTrigger(
   if (trigger.delivery === 'exactly-once') await assertStorage(runner, trigger);
   const comment = commentOf(literals.owner ?? ownerOf(runner.manager.connection));
   if (when !== undefined) await executeStep(runner, conditionStep({ ...trigger, when }));
-  await runner.query(createFunction(trigger));
+  await runner.query(createFunction(trigger, await readServerVersion(runner)));
   await runner.query(commentOnFunction(schema, triggerName(trigger), comment));
   for (const variant of variantsOf(trigger)) {
     await runner.query(createTrigger(trigger, variant));

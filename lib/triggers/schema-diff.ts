@@ -6,7 +6,7 @@ import type { Catalog, CatalogFunction, CatalogTrigger } from './trigger.catalog
 import type { DeclaredTrigger } from './table.check.js';
 import { triggerName, type TriggerLiterals } from './trigger.literals.js';
 import {
-  FUNCTION_SETTINGS,
+  functionSettings,
   bodyOf,
   checkCondition,
   commentOnFunction,
@@ -43,7 +43,7 @@ export interface SchemaDiff {
  */
 export function diffSchema(
   wanted: readonly DeclaredTrigger[],
-  { triggers, functions }: Catalog,
+  { triggers, functions, serverVersion }: Catalog,
   owner: string,
 ): SchemaDiff {
   const before: Step[] = [];
@@ -61,12 +61,12 @@ export function diffSchema(
     const found = take(leftFunctions, functionKey(trigger.schema, name));
     const holder = ownerIn(found?.comment) ?? owner;
     const known = differences.length;
-    if (found === undefined || !isSameFunction(found, trigger, holder)) {
+    if (found === undefined || !isSameFunction(found, trigger, holder, serverVersion)) {
       note(found ? 'drifted' : 'missing', `function ${trigger.schema}.${name}`);
-      after.push(...functionSteps(trigger, found, owner));
+      after.push(...functionSteps(trigger, found, owner, serverVersion));
     } else if (trigger.when !== undefined) {
       // replaced by itself: other sessions have compiled it for the types that columns had
-      const recompile = { table: trigger.table, up: createFunction(trigger) };
+      const recompile = { table: trigger.table, up: createFunction(trigger, serverVersion) };
       checks.push({ table: trigger.table, ...conditionStep({ ...trigger, when: trigger.when }) }, recompile);
     }
     for (const variant of variantsOf(trigger)) {
@@ -110,10 +110,20 @@ function take<T>(map: Map<string, T>, key: string): T | undefined {
   return found;
 }
 
-function isSameFunction(found: CatalogFunction, trigger: TriggerLiterals, owner: string): boolean {
-  const settings = FUNCTION_SETTINGS.map(([name, value]) => `${name}=${value}`);
-  const found_ = (found.settings ?? []).map((setting) =>
-    setting.replace(/^DateStyle=/, 'datestyle=').replace(/^IntervalStyle=/, 'intervalstyle='),
+function isSameFunction(
+  found: CatalogFunction,
+  trigger: TriggerLiterals,
+  owner: string,
+  serverVersion: number,
+): boolean {
+  const settings = functionSettings(serverVersion).map(([name, value]) => `${name}=${value}`);
+  const floats = settings.at(-1) ?? '';
+  const found_ = (found.settings ?? []).map(
+    (setting) =>
+      setting
+        .replace(/^DateStyle=/, 'datestyle=')
+        .replace(/^IntervalStyle=/, 'intervalstyle=')
+        .replace(/^extra_float_digits=[01]$/, floats), // of a migration that was generated on another server
   );
   return (
     found.plain &&
@@ -125,12 +135,20 @@ function isSameFunction(found: CatalogFunction, trigger: TriggerLiterals, owner:
 }
 
 /** Created anew, or replaced; `down` restores what was there, to the letter. */
-function functionSteps(trigger: DeclaredTrigger, found: CatalogFunction | undefined, owner: string): Step[] {
+function functionSteps(
+  trigger: DeclaredTrigger,
+  found: CatalogFunction | undefined,
+  owner: string,
+  serverVersion: number,
+): Step[] {
   const name = triggerName(trigger);
   const { schema, when } = trigger;
   const steps: Step[] = when === undefined ? [] : [conditionStep({ ...trigger, when })];
   if (found) steps.push({ down: commentOnFunction(schema, name, found.comment) });
-  steps.push({ up: createFunction(trigger), down: found ? found.definition : dropFunction(schema, name) });
+  steps.push({
+    up: createFunction(trigger, serverVersion),
+    down: found ? found.definition : dropFunction(schema, name),
+  });
   steps.push({ up: commentOnFunction(schema, name, commentOf(owner)) });
   return steps;
 }

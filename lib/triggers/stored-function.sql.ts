@@ -10,6 +10,7 @@ import {
   changedRows,
   hasChanged,
   hidden,
+  hiddenName,
   text,
 } from './trigger-function.sql.js';
 import type { TriggerLiterals } from './trigger.literals.js';
@@ -161,7 +162,7 @@ function key({ primaryKey }: TriggerLiterals, row: string): string {
 /** As it is, when there are no escapes to be hidden: that is the rule, and half the cost. */
 const member = (row: string, column: string): string =>
   `(case when strpos(${row}::text, ${ESCAPE}) = 0 then ${row} -> ${quoteLiteral(column)} ` +
-  `else replace((${hidden(row)} -> ${quoteLiteral(column)})::text, ${HIDDEN}, ${ESCAPE})::json end)`;
+  `else replace((${hidden(row)} -> ${quoteLiteral(hiddenName(column))})::text, ${HIDDEN}, ${ESCAPE})::json end)`;
 
 /** Wakes whoever listens. PostgreSQL folds equal ones of a transaction. */
 const hint = ({ wake, channel }: TriggerLiterals): string =>

@@ -206,7 +206,7 @@ export function changedRows({ when }: TriggerLiterals, operation: Operation): st
 export function hasChanged(of: readonly string[], before: string, after: string): string {
   if (of.length === 0) return `${before} *<> ${after}`;
   const member = (row: string, column: string) =>
-    `(${hidden(`row_to_json(${row})`)} -> ${quoteLiteral(column)})::text`;
+    `(${hidden(`row_to_json(${row})`)} -> ${quoteLiteral(hiddenName(column))})::text`;
   return of
     .map((column) => `${member(before, column)} is distinct from ${member(after, column)}`)
     .join(' or ');
@@ -232,8 +232,8 @@ const joined = (before: string, row: string | undefined): string[] =>
 /** What is carried of a row. */
 export function carried({ columns, exclude }: TriggerLiterals, row: string | undefined): string | undefined {
   if (row === undefined) return undefined;
-  if (columns !== undefined) return members(row, `key = any(${quoteTextArray(columns)})`);
-  return exclude.length === 0 ? row : members(row, `key <> all(${quoteTextArray(exclude)})`);
+  if (columns !== undefined) return members(row, `key = any(${quoteTextArray(columns.map(hiddenName))})`);
+  return exclude.length === 0 ? row : members(row, `key <> all(${quoteTextArray(exclude.map(hiddenName))})`);
 }
 
 /**
@@ -242,6 +242,9 @@ export function carried({ columns, exclude }: TriggerLiterals, row: string | und
  */
 const members = (row: string, condition: string): string =>
   `(select replace(json_object_agg(key, value)::text, ${HIDDEN}, ${ESCAPE})::json from json_each(${hidden(row)}) where ${condition})`;
+
+/** What becomes of a name that looks like an escape, when a row is hidden. */
+export const hiddenName = (column: string): string => column.replaceAll('\\u', '\\u005cu');
 
 export const hidden = (row: string): string => `replace(${row}::text, ${ESCAPE}, ${HIDDEN})::json`;
 
@@ -262,7 +265,7 @@ function truncated(
 }
 
 const keyIn = ({ primaryKey }: TriggerLiterals, row: string | undefined): string | undefined =>
-  row === undefined ? undefined : members(row, `key = any(${quoteTextArray(primaryKey)})`);
+  row === undefined ? undefined : members(row, `key = any(${quoteTextArray(primaryKey.map(hiddenName))})`);
 
 const least = (trigger: TriggerLiterals, operation: Operation): string =>
   text(trigger, operation, undefined, undefined, `',"truncated":true}'`);

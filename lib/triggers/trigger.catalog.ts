@@ -1,7 +1,7 @@
 import type { QueryRunner } from 'typeorm';
 import { quoteQualified } from '../common/sql-identifier.js';
 import { rowsOf, withoutSearchPath } from '../schema/catalog-session.js';
-import { readFunctions, readTables, readTriggers } from './catalog.sql.js';
+import { readFunctions, readTables, readTriggers, serverVersion } from './catalog.sql.js';
 
 export interface CatalogTrigger {
   readonly schema: string;
@@ -33,6 +33,8 @@ export interface CatalogFunction {
 }
 
 export interface Catalog {
+  /** As `server_version_num` has it: 180004. */
+  readonly serverVersion: number;
   readonly triggers: readonly CatalogTrigger[];
   readonly functions: readonly CatalogFunction[];
 }
@@ -40,9 +42,15 @@ export interface Catalog {
 /** What the database has of us, and what stands where ours would be (`names`). */
 export const readCatalog = (runner: QueryRunner, names: readonly string[]): Promise<Catalog> =>
   withoutSearchPath(runner, async () => ({
+    serverVersion: await readServerVersion(runner),
     triggers: await rowsOf<CatalogTrigger>(runner, readTriggers, [names]),
     functions: await rowsOf<CatalogFunction>(runner, readFunctions, [names]),
   }));
+
+export async function readServerVersion(runner: QueryRunner): Promise<number> {
+  const [found] = await rowsOf<{ version: string }>(runner, serverVersion);
+  return Number(found?.version);
+}
 
 /** Where a table stands. */
 export interface TablePlace {

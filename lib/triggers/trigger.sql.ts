@@ -9,13 +9,19 @@ import { triggerName, type TriggerLiterals } from './trigger.literals.js';
  * What the text of a row depends on, and must not take from the session that happens to write. The order is that
  * in which the catalog lists it, as given.
  */
-export const FUNCTION_SETTINGS = [
+const FUNCTION_SETTINGS = [
   ['search_path', 'pg_catalog, pg_temp'],
   ['datestyle', 'ISO'],
   ['intervalstyle', 'postgres'],
   ['bytea_output', 'hex'],
-  ['extra_float_digits', '1'],
 ] as const;
+
+/** Of which servers the shortest exact text of a float is the one they write without being told otherwise. */
+const EXACT_FLOATS_SINCE = 120_000;
+
+/** With the digits of floats that a session of the DataSource has, and so a repository: 15 on older servers. */
+export const functionSettings = (serverVersion: number) =>
+  [...FUNCTION_SETTINGS, ['extra_float_digits', serverVersion < EXACT_FLOATS_SINCE ? '0' : '1']] as const;
 
 /** One of the triggers of a declaration: transition tables allow one operation each, TRUNCATE has no rows. */
 export interface TriggerVariant {
@@ -51,10 +57,10 @@ export const bodyOf = (trigger: TriggerLiterals): string =>
   trigger.delivery === 'exactly-once' ? storedFunctionBody(trigger) : functionBody(trigger);
 
 /** Creates or replaces the function: `schema:drop` drops tables, and leaves functions behind. */
-export function createFunction(trigger: TriggerLiterals): string {
-  const settings = FUNCTION_SETTINGS.map(
-    ([name, value]) => `set ${name} = ${name === 'search_path' ? value : `'${value}'`}`,
-  ).join(' ');
+export function createFunction(trigger: TriggerLiterals, serverVersion: number): string {
+  const settings = functionSettings(serverVersion)
+    .map(([name, value]) => `set ${name} = ${name === 'search_path' ? value : `'${value}'`}`)
+    .join(' ');
   const name = quoteQualified(trigger.schema, triggerName(trigger));
   return `create or replace function ${name}() returns trigger language plpgsql ${settings} as ${dollarQuoted(bodyOf(trigger))}`;
 }

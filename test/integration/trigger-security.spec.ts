@@ -135,7 +135,7 @@ describe('names and values that look like SQL', () => {
     const channel = `'); drop table author; -- $pgpubsub$ \u{1F600}`;
     const columns = [
       ...HOSTILE.slice(0, 2),
-      String.raw`\\\ \x00 \n`,
+      String.raw`\\\ \u0000 \x00 \n`,
       '$$ $fn$ $pgpubsub$ $pgpubsub1$',
       `json"b`,
     ];

@@ -72,7 +72,7 @@ export class StoredDatabase implements AsyncDisposable {
   static async create(serverUrl?: string): Promise<StoredDatabase> {
     const database = await TestDatabase.create(serverUrl);
     const stored = new StoredDatabase(database);
-    await stored.synchronize(entities);
+    await stored.synchronize();
     return stored;
   }
 
@@ -91,10 +91,14 @@ export class StoredDatabase implements AsyncDisposable {
   }
 
   /** The tables, their triggers and the storage as these entities want them. */
-  async synchronize(wanted: readonly (new () => object)[]): Promise<void> {
+  async synchronize(wanted: readonly (new () => object)[] = entities): Promise<void> {
     const source = new DataSource({ type: 'postgres', url: this.url, entities: [...wanted] });
     await withPgPubSub(source, { channels }).initialize();
-    await source.synchronize().finally(() => source.destroy());
+    try {
+      await source.synchronize();
+    } finally {
+      await source.destroy();
+    }
   }
 
   async count(what: string, parameters: unknown[] = []): Promise<number> {

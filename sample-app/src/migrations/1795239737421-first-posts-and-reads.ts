@@ -59,6 +59,11 @@ $pgpubsub$`);
 declare
   context text := current_setting('pgpubsub.context', true);
   carried_context jsonb;
+  message json;
+  hint text;
+  row_json json;
+  row_key text;
+  version text;
 begin
   if current_setting('pgpubsub.disabled', true) = 'on' then return null; end if;
   if context <> '' then
@@ -69,10 +74,18 @@ begin
     end;
   end if;
   if TG_OP = 'INSERT' then
-    insert into "public"."pgpubsub_notification" (channel, payload, context, key, schema_version)
-    select 'author', (select row_to_json(pgpubsub_change) from (select 'insert'::text as "operation", 'public'::text as "schema", 'author'::text as "table", null::json as "old", row_to_json(NEW) as "new") as pgpubsub_change), carried_context, null, (select "public"."pgpubsub_schema_version"());
+    message := '{"operation":"insert","schema":"public","table":"author","old":null' || ',"new":' || coalesce(row_to_json(NEW)::text, 'null') || '}';
   end if;
-  perform pg_notify('pgpubsub', 'author');
+  if current_setting('pgpubsub.statement', true) = statement_timestamp()::text then
+    version := nullif(current_setting('pgpubsub.schema_version', true), '');
+  else
+    version := "public"."pgpubsub_schema_version"();
+    perform set_config('pgpubsub.schema_version', coalesce(version, ''), true),
+      set_config('pgpubsub.statement', statement_timestamp()::text, true);
+  end if;
+  insert into "public"."pgpubsub_notification" (channel, payload, context, key, schema_version)
+    values ('author', message, carried_context, row_key, version);
+  hint := pg_notify('pgpubsub', 'author');
   return null;
 end
 $pgpubsub$`);

@@ -107,9 +107,18 @@ describe('ListenerQueue', () => {
 describe('ListenerQueue with handlers that never wait', () => {
   afterEach(() => vi.restoreAllMocks());
 
-  it('gives timers and sockets a turn after 50 ms, and keeps the order', async () => {
+  it.each([
+    [
+      'gives timers and sockets a turn after 50 ms of its own, and keeps the order',
+      1,
+      [1, 2, 3, 'a turn', 4, 5],
+    ],
+    ['goes on when the time went by without it', 0, [1, 2, 3, 4, 5, 'a turn']],
+  ])('%s', async (_, share, expected) => {
     let now = 0;
     vi.spyOn(performance, 'now').mockImplementation(() => now);
+    const used = vi.spyOn(process, 'cpuUsage');
+    used.mockImplementation((before) => ({ user: now * share * 1_000 - (before?.user ?? 0), system: 0 }));
     const seen: unknown[] = [];
     const invoke = ({ payload }: Notification) => {
       now += 20;
@@ -121,7 +130,8 @@ describe('ListenerQueue with handlers that never wait', () => {
     await settled();
     await settled();
 
-    expect(seen).toEqual([1, 2, 3, 'a turn', 4, 5]);
+    expect(seen).toEqual(expected);
+    vi.restoreAllMocks();
   });
 });
 

@@ -31,7 +31,7 @@ export class AuthorListeners {
 
   @OnInsert(Author)
   async greet({ new: author }: EntityChange<Author>, notification: Notification): Promise<void> {
-    await write('greet', notification, { ...author });
+    await write('greet', notification, author ?? {});
   }
 }
 

@@ -60,7 +60,7 @@ export const Steps = defineChannel<Step>('steps', {
   retry: { minDelayMs: 20, maxDelayMs: 40 },
 });
 /** Its listener writes nothing. */
-export const Ticks = defineChannel<number>('ticks', { delivery: 'exactly-once' });
+export const Ticks = defineChannel<Task>('ticks', { delivery: 'exactly-once' });
 
 export const entities = [Author, Post, Effect];
 export const channels = [Tasks, Polled, Pairs, Steps, Ticks];

@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startPostgres, type Server } from '../../tools/embedded-postgres.js';
+import { StoredDatabase, StoredWorker } from '../support/stored-worker.js';
+
+const isForeign = process.env['DATABASE_URL'] !== undefined;
+
+let server: Server;
+beforeAll(async () => {
+  // durable: what was acknowledged must still be there after the crash
+  server = await startPostgres({ durable: true });
+});
+afterAll(() => server.stop());
+
+const LOAD = 200;
+const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+
+/** Two processes, and a feed of authors whose commit is certain, until the work is done. */
+async function underLoad(database: StoredDatabase, work: () => Promise<void>): Promise<void> {
+  await using _one = await StoredWorker.start(database.url, { name: 'one', delayMs: 2 });
+  await using _two = await StoredWorker.start(database.url, { name: 'two', delayMs: 2 });
+  await database.insertAuthors(LOAD);
+  await work();
+  await database.drained();
+  await expectEachOnce(database);
+}
+
+/** An effect of either listener for each author that is there. */
+async function expectEachOnce(database: StoredDatabase): Promise<void> {
+  const authors = await database.query<{ id: number }>('select id from author order by id');
+  const ids = authors.map(({ id }) => id);
+  const posts = await database.query<{ author: number }>('select "authorId" as author from post order by 1');
+  expect(posts.map(({ author }) => author)).toEqual(ids);
+  const greeted = await database.effects<{ id: number }>('greet');
+  expect(greeted.map(({ id }) => id).toSorted((a, b) => a - b)).toEqual(ids);
+  expect(await database.deadLetters()).toEqual([]);
+}
+
+/** Whoever has locked notifications. */
+const CLAIMING = `select distinct pid from pg_locks
+  where relation = 'pgpubsub_notification'::regclass and mode = 'RowShareLock'`;
+
+it('loses nothing and does nothing twice, with claiming connections terminated again and again', async () => {
+  await using database = await StoredDatabase.create(server.url);
+  await underLoad(database, async () => {
+    const client = await database.client();
+    let terminated = 0;
+    const deadline = Date.now() + 60_000;
+    while (terminated < 50) {
+      if ((await database.count('pgpubsub_notification')) < LOAD) await database.insertAuthors(LOAD);
+      const { rows } = await client.query<{ ended: boolean }>(
+        `select pg_terminate_backend(pid) as ended from (${CLAIMING}) as claiming`,
+      );
+      terminated += rows.filter(({ ended }) => ended).length;
+      expect(Date.now()).toBeLessThan(deadline);
+    }
+  });
+});
+
+it.skipIf(isForeign)(
+  'loses nothing and does nothing twice, with the server crashing under load',
+  async () => {
+    await using database = await StoredDatabase.create(server.url);
+    await underLoad(database, async () => {
+      for (const crash of upTo(4)) {
+        await database.insertAuthors(LOAD);
+        const client = await database.client();
+        let isClaiming = false;
+        while (!isClaiming) isClaiming = (await client.query(CLAIMING)).rows.length > 0;
+        await server.halt('QUIT');
+        await server.resume();
+        expect(await database.count('author')).toBe((crash + 1) * LOAD);
+      }
+    });
+  },
+);
