@@ -42,11 +42,17 @@ export const createStoreStatement = (schema: () => string): Statement<StoredMess
 
 /** What is the same in all of them is sent once, what nobody uses not at all: the statement fills up. */
 function parametersOf(messages: readonly StoredMessage[]): unknown[] {
-  const channels = [...new Set(messages.map(({ channel }) => channel))];
-  const hinted = new Set(messages.filter(({ hints }) => hints).map(({ channel }) => channel));
+  const channels = new Set<string>();
+  const hinted = new Set<string>();
+  let payloads = '';
+  for (const { channel, payload, hints } of messages) {
+    channels.add(channel);
+    if (hints) hinted.add(channel);
+    payloads += payload === null ? TEXT_SEPARATOR : TEXT_SEPARATOR + payload;
+  }
   return [
-    channels.length === 1 ? channels : messages.map(({ channel }) => channel),
-    messages.map(({ payload }) => TEXT_SEPARATOR + (payload ?? '')).join(''),
+    channels.size === 1 ? [...channels] : messages.map(({ channel }) => channel),
+    payloads,
     listOf(messages, ({ context }) => context),
     listOf(messages, ({ key }) => key),
     listOf(messages, ({ availableAt }) => availableAt?.toISOString() ?? null),

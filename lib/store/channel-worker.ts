@@ -193,7 +193,7 @@ export class ChannelWorker {
       await session.complete([]);
       return cursor !== undefined || this.isWoken;
     }
-    if (rows.length === wanted && this.loops < this.options.slots.share) this.startLoop();
+    if (rows.length === wanted && this.pace.isSlow && this.loops < this.options.slots.share) this.startLoop();
     this.handling++;
     try {
       return (
@@ -236,8 +236,9 @@ export class ChannelWorker {
 
   private async handle(session: ClaimSession, rows: readonly StoredRow[]): Promise<readonly RowOutcome[]> {
     const began = performance.now();
-    const outcomes = await new ClaimRun(this.options.host, session, rows).run();
-    this.pace.handled(outcomes.length, performance.now() - began);
+    const run = new ClaimRun(this.options.host, session, rows);
+    const outcomes = await run.run();
+    this.pace.handled(outcomes.length, performance.now() - began, run.handlingMs);
     this.reportOutcomes(outcomes, performance.now() - began);
     return outcomes;
   }

@@ -14,6 +14,12 @@ export class ClaimPace {
   private rowMs = UNKNOWN_MS;
   private cursor: ClaimCursor | undefined;
   private nextFullScan = 0;
+  private claimMs = 0;
+  /**
+   * Handlers take longer than claiming: several claims at once pay off. Those of handlers that do next to nothing would
+   * only pass over each other's rows (100 rows cost the server 11 µs each with four claims, 7.7 with one).
+   */
+  isSlow = true;
 
   constructor(private readonly limits: { readonly maxSize: number; readonly maxTimeMs: number }) {}
 
@@ -29,6 +35,7 @@ export class ClaimPace {
 
   /** A claim has brought these rows, when `wanted` were asked for, in so many milliseconds. */
   claimed(rows: readonly StoredRow[], wanted: number, from: ClaimCursor | undefined, tookMs: number): void {
+    this.claimMs = tookMs;
     const last = rows.at(-1);
     this.cursor = last === undefined || rows.length < wanted ? undefined : last;
     if (from === undefined)
@@ -36,8 +43,9 @@ export class ClaimPace {
   }
 
   /** Slower is believed slowly, faster at once: claims that are too small cost more than those that end early. */
-  handled(rows: number, tookMs: number): void {
+  handled(rows: number, tookMs: number, handlingMs: number): void {
     if (rows === 0) return;
+    this.isSlow = handlingMs > this.claimMs + (tookMs - handlingMs);
     const current = tookMs / rows;
     this.rowMs = current < this.rowMs ? current : (this.rowMs + current) / 2;
   }

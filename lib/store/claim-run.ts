@@ -40,6 +40,8 @@ export class ClaimRun {
   private readonly works: readonly Work[];
   private readonly savepoint: ClaimSavepoint;
   private readonly deadline: number;
+  /** How long the handlers took, without what completes the claim. */
+  handlingMs = 0;
 
   constructor(
     private readonly host: ClaimHost,
@@ -59,6 +61,7 @@ export class ClaimRun {
       else if (listener.concurrency > 1) await this.runInterleaved(listener);
     }
     await this.runInTurn();
+    this.handlingMs = performance.now() - (this.deadline - this.host.maxTimeMs);
     return this.complete();
   }
 

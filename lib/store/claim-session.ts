@@ -41,7 +41,7 @@ export class ClaimSession {
   }
 
   static async open(dataSource: DataSource, schema: string): Promise<ClaimSession> {
-    const runner = dataSource.createQueryRunner('master');
+    const runner = dataSource.driver.createQueryRunner('master'); // the DataSource's may carry a context
     try {
       const client = (await runner.connect()) as PipeliningClient; // of pg, whose pool TypeORM uses
       return new ClaimSession(runner, client, schema);

@@ -1,5 +1,6 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { PgPubSubError } from '../common/errors.js';
+import { isPgClient, queryBehind } from '../common/query-behind.js';
 import type { ClaimSession } from './claim-session.js';
 
 const SAVEPOINT = 'savepoint pgpubsub_handler';
@@ -28,16 +29,17 @@ export class ClaimSavepoint {
 
   constructor(readonly session: ClaimSession) {}
 
-  /** Sent ahead of a handler's first statement; it costs no round trip of its own where pg can pipeline. */
-  async open(): Promise<void> {
-    if (this.state === 'fresh') {
-      this.state = 'used';
-      return;
-    }
-    // released first: savepoints within savepoints make every later statement slower
-    const sql = this.state === 'none' ? SAVEPOINT : `${RELEASE}; ${SAVEPOINT}`;
+  /** What is to be sent ahead of a handler's first statement: from now on it is the handler's. */
+  take(): readonly string[] {
+    const { state } = this;
     this.state = 'used';
-    await this.session.client.query(sql);
+    if (state === 'fresh') return [];
+    return state === 'none' ? [SAVEPOINT] : [RELEASE, SAVEPOINT]; // within another one statements would be slower
+  }
+
+  async open(): Promise<void> {
+    const commands = this.take();
+    if (commands.length > 0) await this.session.client.query(commands.join('; '));
   }
 
   /** Fails when the transaction is broken behind it. */
@@ -99,6 +101,24 @@ export class HandlerSession {
     return this.opened !== undefined;
   }
 
+  /**
+   * For TypeORM: the claim's client, whose first statement takes the savepoint along. One message more to the server, and
+   * one answer more, would cost as much as a short statement.
+   */
+  private get connection(): unknown {
+    const client: unknown = this.savepoint.session.client;
+    if (this.shared || !isPgClient(client)) return client;
+    const query = (...args: readonly unknown[]): unknown => {
+      const [text, values] = args;
+      const commands = this.opened ? [] : this.savepoint.take();
+      this.opened ??= Promise.resolve();
+      return commands.length === 0
+        ? client.query(...args)
+        : queryBehind(client, commands, String(text), values);
+    };
+    return Object.create(client, { query: { value: query } });
+  }
+
   /** The handler has returned. Throws the error that broke the transaction, when it has swallowed it. */
   async succeed(): Promise<void> {
     await this.end();
@@ -127,7 +147,7 @@ export class HandlerSession {
       ENDS_TRANSACTION.test(String(args[0])) ? Promise.reject(this.ended()) : this.send(() => send(...args));
     const stream = runner.stream.bind(runner);
     Object.assign(runner, {
-      databaseConnection: this.savepoint.session.client,
+      databaseConnection: this.connection,
       isTransactionActive: true,
       transactionDepth: 1, // so that transactions of the handler become savepoints
       query,
@@ -163,16 +183,21 @@ export class HandlerSession {
   private send(statement: () => Promise<unknown>): Promise<unknown> {
     if (this.isOver)
       return Promise.reject(this.misused('to use its manager while it runs, got a statement after its end'));
-    const { session } = this.savepoint;
-    if (session.isPipelined) session.gatherWrites();
-    const opened = this.open();
-    // Where pg can pipeline, both are on their way at once: had the savepoint failed, so would the statement.
-    const result = session.isPipelined ? statement() : opened.then(statement);
+    const result =
+      this.shared || !isPgClient(this.savepoint.session.client) ? this.sendBehind(statement) : statement();
     const settled = result.catch((error: unknown) => {
       this.failedStatement ??= { error };
     });
     this.sent = Promise.all([this.sent, settled]);
     return result;
+  }
+
+  /** Where pg can pipeline, both are on their way at once: had the savepoint failed, so would the statement. */
+  private sendBehind(statement: () => Promise<unknown>): Promise<unknown> {
+    const { session } = this.savepoint;
+    if (session.isPipelined) session.gatherWrites();
+    const opened = this.open();
+    return session.isPipelined ? statement() : opened.then(statement);
   }
 
   /** Cursors cannot share a pipeline: until the end of the claim there is none. */
