@@ -117,3 +117,15 @@ export function recordStatements(): SentStatement[] {
 }
 
 export const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
+
+/** The texts of the extended protocol, as they go to the server: what travels within another query, too. */
+export function recordParsed(): string[] {
+  const parsed: string[] = [];
+  const wire = pg.Connection.prototype as unknown as { parse(query: { text: string }): void };
+  const parse = wire.parse;
+  vi.spyOn(wire, 'parse').mockImplementation(function (this: object, query) {
+    parsed.push(query.text);
+    parse.call(this as typeof wire, query);
+  });
+  return parsed;
+}
