@@ -24,6 +24,14 @@ const DUE_INTERVAL_MS = 100;
 /** When to look again for a key that another process was handling: whoever did so could not see the row that we held. */
 const KEY_RETRY_MS = 100;
 
+/** When to look again for rows that others are handling: whoever dies over them tells nobody. */
+const TAKEN_RETRY_MS = 1_000;
+
+interface Due {
+  readonly ms: unknown;
+  readonly taken: boolean;
+}
+
 interface Separated {
   readonly together: readonly StoredRow[];
   readonly alone: readonly StoredRow[];
@@ -284,12 +292,11 @@ export class ChannelWorker {
     const sinceLast = now - this.lastDueQuery;
     if (sinceLast < DUE_INTERVAL_MS) return DUE_INTERVAL_MS - sinceLast;
     this.lastDueQuery = now;
-    const { rows } = await session.query<{ ms: unknown }>(nextDue(this.options.scope.schema), [
-      this.channel,
-      now - this.lastClaim,
-    ]);
-    const ms = rows[0]?.ms;
-    return ms === null || ms === undefined ? undefined : Math.max(1, Math.ceil(Number(ms)));
+    const parameters = [this.channel, now - this.lastClaim];
+    const { rows } = await session.query<Due>(nextDue(this.options.scope), parameters);
+    const { ms = null, taken = false } = rows[0] ?? {};
+    const dueMs = ms === null ? undefined : Math.max(1, Math.ceil(Number(ms)));
+    return taken ? Math.min(dueMs ?? TAKEN_RETRY_MS, TAKEN_RETRY_MS) : dueMs;
   }
 
   private schedule(delayMs: number): void {

@@ -181,8 +181,14 @@ export const countDeaths = (schema: string): string =>
  * In how many milliseconds the next row of channel $1 is due, if one waits for its time, or did so $2 milliseconds ago,
  * when the last claim began. Older ones than that others have locked.
  */
-export const nextDue = (schema: string): string => `
-  select extract(epoch from min(available_at) - clock_timestamp()) * 1000 as ms
-  from ${notificationTable(schema)}
+export const nextDue = (scope: ClaimScope): string => `
+  select extract(epoch from min(available_at) - clock_timestamp()) * 1000 as ms, ${isTaken(scope)} as taken
+  from ${notificationTable(scope.schema)}
   where channel = $1 and available_at > statement_timestamp() - $2 * interval '1 millisecond'
 `;
+
+/** Do other processes handle rows? Nobody tells when one of them dies. Of ordered channels, rows wait for those before them. */
+const isTaken = (scope: ClaimScope): string =>
+  scope.ordered
+    ? 'false'
+    : `exists (select from ${notificationTable(scope.schema)} as n where ${conditions(scope).join(' and ')})`;

@@ -133,3 +133,36 @@ it('does not lose its place to a claim that was merely too slow', async () => {
   expect(app.log.all.filter(({ text }) => text.includes('has ended meanwhile'))).toEqual([]);
   expect(await waiting(Orders)).toEqual([]);
 });
+
+it('is taken over by whoever is alive, long before the slow poll', async () => {
+  const held = new Mailbox<EntityManager>();
+  const died = new Mailbox<unknown>();
+  @Injectable()
+  class Dying {
+    @Listener(Orders, { name: 'receive' })
+    async receive(_: number, { manager }: Notification) {
+      await write(manager, 'never');
+      held.push(manager);
+      await new Promise((resolve) => died.push(resolve));
+    }
+  }
+  const handled = new Mailbox<number>();
+  @Injectable()
+  class Living {
+    @Listener(Orders, { name: 'receive' })
+    receive(payload: number) {
+      handled.push(payload);
+    }
+  }
+  await using first = await start({ providers: [Dying] });
+  await first.pubsub.notify(Orders, 1);
+  const manager = await held.next();
+  await using second = await start({ providers: [Living] });
+  await second.pubsub.recover(); // it has seen that somebody handles it
+  first.pubsub.pause(); // and will not claim again
+  await terminate(manager);
+  (died.all[0] as () => void)();
+
+  expect(await handled.next()).toBe(1);
+  expect(await effects()).toEqual([]);
+});
