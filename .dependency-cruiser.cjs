@@ -10,7 +10,7 @@ const LAYERS = [
   ['dispatch'],
   ['observability'],
   ['root'], // the files directly in lib/
-  ['cli', 'testing'],
+  ['cli', 'testing', 'terminus'],
 ];
 
 const pathOf = (room) => (room === 'root' ? '^lib/[^/]+$' : `^lib/${room}/`);
@@ -41,7 +41,8 @@ module.exports = {
     ...rooms,
     only('pg', '^node_modules/pg/', ['connection']),
     only('typeorm', '^node_modules/typeorm/', ['publishing', 'store', 'triggers', 'root', 'cli']),
-    only('nest', '^node_modules/@nestjs/', ['listeners', 'root', 'cli', 'testing']),
+    only('nest', '^node_modules/@nestjs/', ['listeners', 'root', 'cli', 'testing', 'terminus']),
+    only('opentelemetry', '^node_modules/@opentelemetry/', ['observability']),
     {
       name: 'no-circular',
       severity: 'error',

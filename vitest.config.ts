@@ -6,7 +6,13 @@ const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const database = { globalSetup: ['test/support/global-setup.ts'], testTimeout: 30_000, hookTimeout: 60_000 };
 
 export default defineConfig({
-  resolve: { alias: { 'nestjs-pgpubsub': fromHere('./lib/index.ts') } },
+  resolve: {
+    alias: [
+      { find: 'nestjs-pgpubsub/terminus', replacement: fromHere('./lib/terminus/pubsub.health.ts') },
+      { find: 'nestjs-pgpubsub/testing', replacement: fromHere('./lib/testing/testing.ts') },
+      { find: 'nestjs-pgpubsub', replacement: fromHere('./lib/index.ts') },
+    ],
+  },
   test: {
     projects: [
       // no state to keep apart: starting workers would take longer than the tests

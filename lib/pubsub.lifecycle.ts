@@ -193,7 +193,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   }
 
   private async close(): Promise<void> {
-    const { dispatcher, connection, logger, report } = this.parts;
+    const { dispatcher, connection, logger, report, facts } = this.parts;
     try {
       connection.stopReopening();
       for (const subscription of this.subscriptions) subscription.unsubscribe();
@@ -204,6 +204,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
       report({ type: 'close-failed', error });
     }
     logger.close();
+    facts.complete();
   }
 
   /** Lets running handlers finish, up to the timeout; then tells them by their signal, and leaves them behind. */

@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
+import { Subject } from 'rxjs';
 import type { DataSource } from 'typeorm';
 import { ChannelRegistry } from './channels/channel.registry.js';
-import type { Report } from './common/facts.js';
+import type { Fact, Report } from './common/facts.js';
 import type { ResolvedOptions } from './common/options.js';
 import { assertUsable, resolveListenConfig } from './connection/listen-config.js';
 import { ListenConnection } from './connection/listen-connection.js';
@@ -28,6 +29,8 @@ export interface PubSubParts {
   readonly stored: StoredNotifications;
   readonly logger: PubSubLogger;
   readonly report: Report;
+  /** What is reported, as it happens; completes with the application. */
+  readonly facts: Subject<Fact>;
   /** Aborted when handlers have had their time to finish. */
   readonly shutdown: AbortController;
 }
@@ -43,9 +46,11 @@ export function createParts(
 ): PubSubParts {
   const registry = new ChannelRegistry();
   const logger = new PubSubLogger(lines);
+  const facts = new Subject<Fact>();
   const report: Report = (fact) => {
     try {
       logger.write(fact);
+      facts.next(fact);
     } catch (error) {
       process.emitWarning(error instanceof Error ? error : String(error)); // the application's logger must not stop a queue
     }
@@ -113,6 +118,7 @@ export function createParts(
     stored,
     logger,
     report,
+    facts,
     shutdown,
   };
 }

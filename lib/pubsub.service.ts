@@ -4,7 +4,7 @@ import type { ChannelDefinition } from './channels/channel.definition.js';
 import type { ChannelLike, PayloadOf } from './channels/channel.registry.js';
 import type { Notification } from './channels/notification.js';
 import { PgPubSubError, describeValue } from './common/errors.js';
-import type { ConnectionState, Gap } from './common/facts.js';
+import type { ConnectionState, Fact as PubSubEvent, Gap } from './common/facts.js';
 import { PARTS } from './common/tokens.js';
 import { NotificationIterator } from './dispatch/notification-iterator.js';
 import type { NotifyOptions } from './publishing/publisher.js';
@@ -129,6 +129,15 @@ export class PubSubService {
   /** A {@link Gap} after every time in which broadcasts may have been missed. */
   get gaps$(): Observable<Gap> {
     return this.parts.connection.gaps$;
+  }
+
+  /**
+   * What happens in this instance, as it happens: connections lost, notifications handled, failed, dropped. The same facts
+   * become log lines and metrics; here an application can count them its own way, or tell an error tracker.
+   * `docs/events.md` lists them. A subscriber must not throw, and is called where the work is done: be short.
+   */
+  get events$(): Observable<PubSubEvent> {
+    return this.parts.facts.asObservable();
   }
 
   private resolved(channels: readonly ChannelLike[] | undefined): ChannelDefinition[] | undefined {

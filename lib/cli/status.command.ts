@@ -1,0 +1,6 @@
+import type { Command } from 'commander';
+import type { ExitCode } from './command-failure.js';
+
+export function statusCommand(program: Command, _end: (code: ExitCode) => void): void {
+  program.command('status');
+}

@@ -1,0 +1,52 @@
+import type { SqlExecutor } from '../common/sql-executor.js';
+import { readBacklog } from './backlog.sql.js';
+
+/** What is stored of one channel. */
+export interface ChannelBacklog {
+  readonly channel: string;
+  /** How many wait for a listener. */
+  readonly waiting: number;
+  /** Of these: may be claimed now. */
+  readonly due: number;
+  /** Of these: have been tried, and failed. */
+  readonly retrying: number;
+  /** How long ago the oldest of these was stored, in milliseconds; `null` when nothing waits. */
+  readonly oldestAgeMs: number | null;
+  /** For how long one has been due that nobody has claimed, in milliseconds; 0 when none is. */
+  readonly overdueMs: number;
+  /** How many dead letters there are. */
+  readonly dead: number;
+}
+
+export interface BacklogQuestion {
+  /** Where the library's tables are. */
+  readonly schema: string;
+  /** Rows of a channel are counted up to this number; `null`: all of them. */
+  readonly countUpTo: number | null;
+  /** A condition on a row `n`, whose parameters begin at $2. Without it all rows. */
+  readonly condition?: { readonly sql: string; readonly parameters: readonly unknown[] };
+}
+
+/** The channels that have something stored, or dead letters, in the order of their names. */
+export async function findBacklog(
+  executor: SqlExecutor,
+  { schema, countUpTo, condition }: BacklogQuestion,
+): Promise<ChannelBacklog[]> {
+  const sql = readBacklog(schema, condition?.sql ?? 'true');
+  const rows: unknown = await executor.query(sql, [countUpTo, ...(condition?.parameters ?? [])]);
+  return (rows as Row[]).map(backlogOf); // as the statement says
+}
+
+/** As texts: the application's type parsers are its own. */
+type Row = Readonly<Record<'channel' | 'waiting' | 'due' | 'retrying' | 'dead', string>> &
+  Readonly<Record<'oldest_age_ms' | 'overdue_ms', string | null>>;
+
+const backlogOf = (row: Row): ChannelBacklog => ({
+  channel: row.channel,
+  waiting: Number(row.waiting),
+  due: Number(row.due),
+  retrying: Number(row.retrying),
+  oldestAgeMs: row.oldest_age_ms === null ? null : Number(row.oldest_age_ms),
+  overdueMs: Math.max(0, Number(row.overdue_ms ?? 0)),
+  dead: Number(row.dead),
+});

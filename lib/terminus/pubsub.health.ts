@@ -1,0 +1,2 @@
+/** The health of an instance, for \`@nestjs/terminus\`. */
+export const PENDING = true;

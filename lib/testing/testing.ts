@@ -1,0 +1,2 @@
+/** What users need in their own tests. */
+export const PENDING = true;
