@@ -10,8 +10,9 @@ import { Listener, PgPubSubModule, PubSubService } from 'nestjs-pgpubsub';
  * @param {string} url
  * @param {(payload: any) => void} [receive]
  * @param {object} [options] of the module
+ * @param {string} [channel]
  */
-export async function startApp(url, receive, options = {}) {
+export async function startApp(url, receive, options = {}, channel = 'bench') {
   class Receiver {
     /** @param {unknown} payload */
     onNotification(payload) {
@@ -21,7 +22,7 @@ export async function startApp(url, receive, options = {}) {
   const method = /** @type {PropertyDescriptor} */ (
     Object.getOwnPropertyDescriptor(Receiver.prototype, 'onNotification')
   );
-  Listener('bench')(Receiver.prototype, 'onNotification', method);
+  Listener(channel)(Receiver.prototype, 'onNotification', method);
 
   class AppModule {}
   const listen = receive !== undefined;

@@ -48,6 +48,22 @@ export const pgBoss = {
   },
 };
 
+/** https://github.com/porsager/postgres#connection-details; its client pipelines what is called at the same time. */
+export const postgresJs = {
+  max: 1, // connections: its notify() is a statement like any other, and more of them were slower here (two cores)
+  onnotice: () => {}, // nothing on the console
+};
+
+/** https://github.com/andywer/pg-listen#readme */
+export const pgListen = {
+  paranoidChecking: /** @type {false} */ (false), // no query every 30 s beside the measured work
+};
+
+/** https://github.com/imqueue/pg-pubsub#options */
+export const imqueue = {
+  singleListener: false, // every process hears, as with the others; its locks cost more
+};
+
 /** What a team writes without a library: one worker loop, a TypeORM transaction for each message. */
 export const typeorm = { poolSize: 10 };
 

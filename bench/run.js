@@ -1,72 +1,43 @@
 // @ts-check
 /**
- * `npm run bench [-- --only publish --quick --rounds 5]`: runs the tables side by side with the peers and prints
- * median, extremes and the ratio to the first row of each.
+ * `npm run bench [-- --only drain --quick --rounds 5]`: runs the tables side by side with the peers, prints median,
+ * extremes and the ratio to the reference of each, and writes `results.json`, `results.md` and the plots when all of
+ * them have run.
  */
-import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../tools/embedded-postgres.js';
-import { backlog, horizon } from './tables/backlog.js';
-import drain from './tables/drain.js';
-import drainInsert from './tables/drain-insert.js';
-import enqueue, { bulk } from './tables/enqueue.js';
-import hydrate from './tables/hydrate.js';
-import latency from './tables/latency.js';
-import processes from './tables/processes.js';
-import publish from './tables/publish.js';
-import receive from './tables/receive.js';
-import storeTrigger from './tables/store-trigger.js';
-import storedIdle from './tables/stored-idle.js';
-import storedLatency from './tables/stored-latency.js';
-import trigger from './tables/trigger.js';
-
-const tables = {
-  publish,
-  receive,
-  latency,
-  trigger,
-  'store-trigger': storeTrigger(100_000),
-  'store-trigger-10k': storeTrigger(10_000),
-  hydrate,
-  drain,
-  'drain-insert': drainInsert,
-  enqueue,
-  'enqueue-bulk': bulk,
-  'stored-latency': storedLatency,
-  'stored-idle': storedIdle,
-  backlog,
-  horizon,
-  processes,
-};
+import { describeMachine, isBusy } from './machine.js';
+import { printRows, writeResults } from './results.js';
+import { tables } from './tables.js';
 
 const { values } = parseArgs({
   options: {
-    only: { type: 'string' },
+    only: { type: 'string', multiple: true },
     quick: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '5' },
+    rounds: { type: 'string' },
   },
 });
-const chosen = Object.entries(tables).filter(([name]) => values.only === undefined || values.only === name);
-if (chosen.length === 0)
-  throw new Error(`expected --only to be one of ${Object.keys(tables).join(', ')}, got ${values.only}`);
+const unknown = values.only?.find((name) => !(name in tables));
+if (unknown !== undefined)
+  throw new Error(`expected --only to be one of ${Object.keys(tables).join(', ')}, got ${unknown}`);
+const chosen = Object.entries(tables).filter(([name]) => values.only?.includes(name) ?? true);
+const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
 
 const server = await startPostgres({ durable: true });
 try {
-  const busy = os.loadavg()[0] ?? 0;
-  console.log(`node ${process.version}, ${os.availableParallelism()} cores, load ${busy.toFixed(1)}`);
-  if (busy > os.availableParallelism() / 2) console.log('warning: the machine is busy, look at ratios only');
-  for (const [, table] of chosen) {
-    console.log(`\n${table.title}`);
-    const rows = await table.run({ url: server.url, rounds: Number(values.rounds), quick: values.quick });
-    console.table(rows.map(({ name, ...numbers }) => ({ name, ...rounded(numbers) })));
+  const machine = await describeMachine(server.url);
+  console.log(machine.join('\n'));
+  const results = [];
+  for (const [name, { title, run }] of chosen) {
+    console.log(`\n${name}: ${title}`);
+    const busy = isBusy();
+    if (busy) console.log('warning: the machine is busy, look at ratios only');
+    const began = performance.now();
+    const rows = await run({ url: server.url, rounds, quick: values.quick });
+    printRows(rows);
+    results.push({ name, title, busy, seconds: Math.round((performance.now() - began) / 1_000), rows });
   }
+  if (values.only === undefined && !values.quick) await writeResults({ machine, rounds, tables: results });
 } finally {
   await server.stop();
-}
-
-/** @param {Record<string, number>} numbers */
-function rounded(numbers) {
-  return Object.fromEntries(
-    Object.entries(numbers).map(([key, value]) => [key, Number(value.toPrecision(4))]),
-  );
 }

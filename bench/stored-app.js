@@ -10,9 +10,12 @@ import { ours } from './peers.js';
 /**
  * A Nest application with one exactly-once channel, and a listener for it when `handle` is given.
  * @param {string} url
- * @param {{ channel: string, module?: object, listener?: object, handle?: import('./queues.js').Handle }} options
+ * @param {{ channel: string, module?: object, listener?: object, handle?: import('./queues.js').Handle, poolSize?: number }} options
  */
-export async function startStoredApp(url, { channel: name, module = {}, listener = {}, handle }) {
+export async function startStoredApp(
+  url,
+  { channel: name, module = {}, listener = {}, handle, poolSize = ours.poolSize },
+) {
   const channel = defineChannel(name, { delivery: 'exactly-once' });
   class Receiver {
     /** @param {any} payload @param {any} notification or all of a claim, with `batch: true` */
@@ -29,7 +32,7 @@ export async function startStoredApp(url, { channel: name, module = {}, listener
   class AppModule {}
   Module({
     imports: [
-      TypeOrmModule.forRoot({ type: 'postgres', url, poolSize: ours.poolSize }),
+      TypeOrmModule.forRoot({ type: 'postgres', url, poolSize }),
       PgPubSubModule.forRoot({ synchronize: true, listen: handle !== undefined, ...module }),
       PgPubSubModule.forFeature([channel]),
     ],

@@ -1,48 +1,104 @@
 // @ts-check
-import createSubscriber from 'pg-listen';
 import pg from 'pg';
+import { DataSource } from 'typeorm';
 import { startApp } from '../app.js';
+import { broadcasters } from '../broadcasters.js';
 import { assert, measure, rateOf } from '../measure.js';
 
-const CALLERS = 100;
+/** @typedef {{ url: string, rounds: number, quick: boolean }} Options */
 
-/** 100 concurrent callers of notify(), outside transactions, in one process. */
-export default {
-  title: `publish, ${CALLERS} concurrent callers, notifications per second`,
-  /** @param {{ url: string, rounds: number, quick: boolean }} options */
+const CHANNEL = 'bench';
+
+/**
+ * So many concurrent callers, outside of transactions, in one process. One caller waits for each of its calls.
+ * @param {number} callers
+ * @param {number} count
+ */
+export const publish = (callers, count) => ({
+  title: `publish, ${callers === 1 ? 'one caller' : `${callers} concurrent callers`}, notifications per second`,
+  /** @param {Options} options */
   async run({ url, rounds, quick }) {
-    const count = quick ? 10_000 : 50_000;
-    const app = await startApp(url);
-    const subscriber = createSubscriber({ connectionString: url });
-    await subscriber.connect();
-    const client = new pg.Client(url);
-    await client.connect();
     const counter = await countReceived(url);
-
-    /** @param {string} name @param {(index: number) => Promise<unknown>} notify */
+    /** @param {string} name @param {import('../broadcasters.js').Broadcaster['notify']} notify */
     const variant = (name, notify) => ({
       name,
+      isPeer: name === 'pg-listen', // the reference: the best known of them
       run: async () => {
+        const total = quick ? count / 5 : count;
         counter.reset();
-        const rate = await rateOf(count, CALLERS, notify);
-        await counter.reached(count);
+        const rate = await rateOf(total, callers, (index) => notify(payloadOf(index)));
+        await counter.reached(total);
         return rate;
       },
     });
+    const systems = [];
+    for (const [name, start] of broadcasters) systems.push({ name, system: await start(url, CHANNEL) });
+    const client = new pg.Client(url);
+    await client.connect();
     const byHand = createBatcher(client);
     const rows = await measure(
       [
-        variant('pg-listen notify()', (index) => subscriber.notify('bench', payloadOf(index))),
-        variant('by hand: batches, unnested', (index) => byHand('bench', JSON.stringify(payloadOf(index)))),
-        variant('nestjs-pgpubsub notify()', (index) => app.pubsub.notify('bench', payloadOf(index))),
+        ...systems.map(({ name, system }) => variant(name, system.notify)),
+        variant('by hand: batches, unnested', (payload) => byHand(CHANNEL, JSON.stringify(payload))),
       ],
       rounds,
     );
-    await Promise.all([app.close(), subscriber.close(), client.end(), counter.close()]);
+    await Promise.all([...systems.map(({ system }) => system.close()), client.end(), counter.close()]);
+    return rows;
+  },
+});
+
+const PER_TRANSACTION = 100;
+
+/** In the transaction of the caller: sent if and only if it commits. */
+export const publishInTransaction = {
+  title: `publish, ${PER_TRANSACTION} notifications in each transaction of TypeORM, notifications per second`,
+  /** @param {Options} options */
+  async run({ url, rounds, quick }) {
+    const count = quick ? 5_000 : 20_000;
+    const counter = await countReceived(url);
+    const dataSource = await new DataSource({ type: 'postgres', url, poolSize: 10 }).initialize();
+    const app = await startApp(url);
+    const indexes = Array.from({ length: PER_TRANSACTION }, (_, index) => index);
+    /** @param {string} name @param {(manager: import('typeorm').EntityManager, payloads: object[]) => Promise<unknown>} send */
+    const variant = (name, send) => ({
+      name,
+      run: async () => {
+        counter.reset();
+        const transaction = (/** @type {number} */ turn) =>
+          dataSource.transaction((manager) =>
+            send(
+              manager,
+              indexes.map((index) => payloadOf(turn * PER_TRANSACTION + index)),
+            ),
+          );
+        const rate = await rateOf(count / PER_TRANSACTION, 1, transaction);
+        await counter.reached(count);
+        return rate * PER_TRANSACTION;
+      },
+    });
+    const rows = await measure(
+      [
+        variant('manager.query(pg_notify), one after the other', async (manager, payloads) => {
+          for (const payload of payloads)
+            await manager.query('select pg_notify($1, $2)', [CHANNEL, JSON.stringify(payload)]);
+        }),
+        variant('notify({ manager }), one after the other', async (manager, payloads) => {
+          for (const payload of payloads) await app.pubsub.notify(CHANNEL, payload, { manager });
+        }),
+        variant('notify({ manager }), at the same time', (manager, payloads) =>
+          Promise.all(payloads.map((payload) => app.pubsub.notify(CHANNEL, payload, { manager }))),
+        ),
+        variant('notifyMany({ manager })', (manager, payloads) =>
+          app.pubsub.notifyMany(CHANNEL, payloads, { manager }),
+        ),
+      ],
+      rounds,
+    );
+    await Promise.all([app.close(), dataSource.destroy(), counter.close()]);
     return rows;
   },
 };
-
 /** @param {number} index */
 const payloadOf = (index) => ({ id: index, status: 'shipped', customer: 'c-1234567' });
 

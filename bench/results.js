@@ -1,0 +1,76 @@
+// @ts-check
+import fs from 'node:fs';
+import { format, resolveConfig } from 'prettier';
+import { renderPlot } from './plot.js';
+
+/** @typedef {{ name: string, title: string, busy: boolean, seconds: number, rows: import('./measure.js').Row[] }} TableResult */
+/** @typedef {{ machine: readonly string[], rounds: number, tables: readonly TableResult[] }} Results */
+
+/** @param {import('./measure.js').Row[]} rows */
+export function printRows(rows) {
+  console.table(rows.map(({ name, ...numbers }) => ({ name, ...rounded(numbers) })));
+}
+
+/** What the documentation shows: the figures, for people and for programs, and a plot for each table. @param {Results} results */
+export async function writeResults(results) {
+  const json = new URL('results.json', import.meta.url);
+  fs.writeFileSync(
+    json,
+    JSON.stringify({ ...results, tables: results.tables.map(roundedTable) }, undefined, 2),
+  );
+  await writeMarkdown(new URL('results.md', import.meta.url), renderMarkdown(results));
+  const plots = new URL('../docs/plots/', import.meta.url);
+  fs.mkdirSync(plots, { recursive: true });
+  for (const table of results.tables)
+    fs.writeFileSync(new URL(`${table.name}.svg`, plots), renderPlot(table));
+}
+
+/** @param {URL} file @param {string} text */
+async function writeMarkdown(file, text) {
+  const style = await resolveConfig(file);
+  fs.writeFileSync(file, await format(text, { ...style, parser: 'markdown' }));
+}
+
+/** @param {Results} results */
+function renderMarkdown({ machine, rounds, tables }) {
+  return [
+    '# Results',
+    '',
+    `Written by \`npm run bench\`: medians of ${rounds} rounds, in which the variants take turns. The ratio is to the best of the`,
+    'peers, or to the first row where there is none.',
+    '',
+    ...machine.map((line) => `- ${line}`),
+    ...tables.flatMap(renderTable),
+    '',
+  ].join('\n');
+}
+
+/** @param {TableResult} table */
+function renderTable({ name, title, busy, rows }) {
+  const columns = Object.keys(rows[0] ?? {});
+  const cells = rows.map((row) => columns.map((column) => textOf(row[column])));
+  return [
+    '',
+    `## ${name}`,
+    '',
+    `${title[0]?.toUpperCase()}${title.slice(1)}.${busy ? ' The machine was busy.' : ''}`,
+    '',
+    ...[columns, columns.map(() => '---'), ...cells].map((line) => `| ${line.join(' | ')} |`),
+  ];
+}
+
+/** @param {unknown} value */
+const textOf = (value) =>
+  typeof value === 'number'
+    ? Number(value.toPrecision(4)).toLocaleString('en', { maximumSignificantDigits: 4 })
+    : String(value);
+
+/** @param {TableResult} table */
+const roundedTable = (table) => ({
+  ...table,
+  rows: table.rows.map(({ name, ...numbers }) => ({ name, ...rounded(numbers) })),
+});
+
+/** @param {Record<string, number>} numbers */
+const rounded = (numbers) =>
+  Object.fromEntries(Object.entries(numbers).map(([key, value]) => [key, Number(value.toPrecision(4))]));

@@ -1,0 +1,100 @@
+// @ts-check
+import { setImmediate as turn } from 'node:timers/promises';
+import pg from 'pg';
+import { startApp } from '../app.js';
+import { assert, measure } from '../measure.js';
+import { withClient } from '../queues.js';
+
+const CHANNEL = 'bench_observed';
+
+/**
+ * What a page with Server-Sent Events does for each visitor: so many observers, every one of whom gets everything.
+ * They share one connection here, and have one each without a library.
+ */
+export default {
+  title: 'observers in one process, deliveries per second',
+  /** @param {{ url: string, rounds: number, quick: boolean }} options */
+  async run({ url, rounds, quick }) {
+    const free = await freeConnections(url);
+    const deliveries = quick ? 100_000 : 500_000;
+    const sizes = [1, 10, 100, 1_000];
+    const variants = [];
+    for (const observers of sizes) {
+      const count = Math.max(100, Math.min(20_000, deliveries / observers));
+      if (observers <= free) {
+        const name = `${observers} with a connection each`;
+        variants.push({ name, run: () => deliver(url, count, observers, observeEach) });
+      } else console.log(`left out: ${observers} connections (the server has ${free} to spare)`);
+      variants.push({
+        name: `${observers} on one connection`,
+        run: () => deliver(url, count, observers, observeShared),
+      });
+    }
+    return measure(variants, rounds);
+  },
+};
+
+/** @typedef {(url: string, observers: number, received: (id: number) => void) => Promise<() => Promise<unknown>>} Observe */
+
+/** @param {string} url @param {number} count @param {number} observers @param {Observe} observe */
+async function deliver(url, count, observers, observe) {
+  let received = 0;
+  let began = 0;
+  const expected = count * observers;
+  /** @type {() => void} */
+  let done = () => {};
+  const all = new Promise((resolve) => {
+    done = () => resolve(undefined);
+  });
+  const close = await observe(url, observers, () => {
+    if (received++ === 0) began = performance.now();
+    if (received === expected) done();
+  });
+  const before = process.memoryUsage().rss;
+  await withClient(url, (client) =>
+    client.query(
+      `select count(pg_notify('${CHANNEL}', json_build_object('id', i)::text)) from generate_series(1, $1) as i`,
+      [count],
+    ),
+  );
+  await all;
+  const rate = (expected / (performance.now() - began)) * 1_000;
+  await turn();
+  const after = received;
+  await close();
+  assert(after === expected, `${after} of ${expected} deliveries`);
+  return { value: rate, 'node MB': Math.max(0, process.memoryUsage().rss - before) / 1e6 };
+}
+
+/** @type {Observe} */
+async function observeShared(url, observers, received) {
+  const { pubsub, close } = await startApp(url, undefined, { listen: false });
+  for (let index = 0; index < observers; index++)
+    pubsub.observe(CHANNEL).subscribe(({ payload }) => received(/** @type {any} */ (payload).id));
+  const inForce = new Promise((resolve) => {
+    pubsub.connection$.subscribe((state) => state === 'listening' && resolve(undefined));
+  });
+  await inForce;
+  return close;
+}
+
+/** @type {Observe} */
+async function observeEach(url, observers, received) {
+  const clients = Array.from({ length: observers }, () => new pg.Client(url));
+  for (const client of clients) {
+    await client.connect();
+    client.on('notification', ({ payload }) => received(JSON.parse(payload ?? '').id));
+    await client.query(`listen ${CHANNEL}`);
+  }
+  return () => Promise.all(clients.map((client) => client.end()));
+}
+
+/** @param {string} url */
+async function freeConnections(url) {
+  const { rows } = await withClient(url, (client) =>
+    client.query(
+      `select current_setting('max_connections')::int - count(*)::int as free from pg_stat_activity`,
+    ),
+  );
+  return Number(rows[0].free) - 20; // those of the benchmark itself
+}

@@ -1,0 +1,76 @@
+// @ts-check
+import { defineChannel } from 'nestjs-pgpubsub';
+import { assert, measure, rateOf } from '../measure.js';
+import { withClient } from '../queues.js';
+import { startStoredApp } from '../stored-app.js';
+
+const WRITERS = 32;
+
+/**
+ * Transactions of concurrent writers, each with one row and one notification: PostgreSQL lets transactions that notify
+ * commit one after the other. Nobody listens, so that only the writers are measured.
+ */
+export default {
+  title: `${WRITERS} concurrent writers, transactions with one insert and one notification, per second`,
+  /** @param {{ url: string, rounds: number, quick: boolean }} options */
+  async run({ url, rounds, quick }) {
+    const count = quick ? 5_000 : 20_000;
+    const hinting = await startStoredApp(url, { channel: 'bench_hinting', poolSize: WRITERS });
+    const { dataSource, pubsub } = hinting;
+    const polled = defineChannel('bench_polled', { delivery: 'exactly-once', wake: 'poll' });
+    await withClient(url, (client) => client.query('drop table if exists bench_written, bench_outbox'));
+    await dataSource.query('create table bench_written (id int not null, note text not null)');
+    await dataSource.query(
+      'create table bench_outbox (id bigint generated always as identity primary key, payload json)',
+    );
+    /**
+     * @param {string} name
+     * @param {(manager: import('typeorm').EntityManager, payload: { id: number }) => Promise<unknown> | void} notify
+     */
+    const variant = (name, notify) => ({
+      name,
+      run: async () => {
+        await dataSource.query('truncate bench_written, bench_outbox, pgpubsub_notification');
+        await dataSource.query('checkpoint');
+        const rate = await rateOf(count, WRITERS, (id) =>
+          dataSource.transaction(async (manager) => {
+            await manager.query('insert into bench_written (id, note) values ($1, $2)', [
+              id,
+              'ordinary text',
+            ]);
+            await notify(manager, { id });
+          }),
+        );
+        const [{ rows }] = await dataSource.query(
+          'select count(distinct id)::int as rows from bench_written',
+        );
+        assert(rows === count, `${rows} of ${count} written`);
+        return rate;
+      },
+    });
+    const rows = await measure(
+      [
+        variant('no notification', () => {}),
+        variant('by hand: an outbox row, no NOTIFY', (manager, payload) =>
+          manager.query('insert into bench_outbox (payload) values ($1)', [payload]),
+        ),
+        variant('by hand: pg_notify', (manager, payload) =>
+          manager.query('select pg_notify($1, $2)', ['bench_writers', JSON.stringify(payload)]),
+        ),
+        variant('nestjs-pgpubsub, broadcast', (manager, payload) =>
+          pubsub.notify('bench_writers', payload, { manager }),
+        ),
+        variant("nestjs-pgpubsub, exactly once, wake: 'notify'", (manager, payload) =>
+          pubsub.notify(hinting.channel, payload, { manager }),
+        ),
+        variant("nestjs-pgpubsub, exactly once, wake: 'poll'", (manager, payload) =>
+          pubsub.notify(polled, payload, { manager }),
+        ),
+      ],
+      rounds,
+    );
+    await dataSource.query('truncate pgpubsub_notification');
+    await hinting.close();
+    return rows;
+  },
+};
