@@ -36,6 +36,33 @@ export const storeNotifications = (schema: string): string => `
   select count(pg_notify('${HINT_CHANNEL}', hinted)) from unnest($7::text[]) as hinted
 `;
 
+/** What a notification may say beside its channel and payload; left out, each has its default. */
+export const STORED_VALUES = {
+  context: ['context', (parameter: string) => parameter],
+  key: ['key', (parameter: string) => parameter],
+  availableAt: ['available_at', (parameter: string) => parameter],
+  delayMs: [
+    'available_at',
+    (parameter: string) => `clock_timestamp() + ${parameter}::float8 * interval '1 millisecond'`,
+  ],
+} as const;
+
+export type StoredValue = keyof typeof STORED_VALUES;
+
+/**
+ * Stores one notification: $1 the channel, $2 the payload, from $3 on what `given` names; and wakes those who claim.
+ * Planned in a fraction of the time of the statement for any number, it takes little more than half as long.
+ */
+export function storeNotification(schema: string, given: readonly StoredValue[], hints: boolean): string {
+  const columns = given.map((value) => STORED_VALUES[value][0]);
+  const values = given.map((value, index) => STORED_VALUES[value][1](`$${index + 3}`));
+  return (
+    `insert into ${notificationTable(schema)} (${['channel', 'payload', ...columns, 'schema_version'].join(', ')}) ` +
+    `values (${['$1', '$2', ...values, schemaVersion(schema)].join(', ')})` +
+    (hints ? ` returning pg_notify('${HINT_CHANNEL}', channel)` : '')
+  );
+}
+
 /**
  * Sets a setting of ours until the transaction ends: never for the next user of the pooled session. Not by
  * set_config(), which is a query, and would take the transaction's snapshot before its first statement.

@@ -8,7 +8,7 @@ import { isOneSession, isPool, resolveExecutor, sessionOf } from './executor.js'
 import { broadcastStatement } from './broadcast.statement.js';
 import type { Message, Statement } from './statement.js';
 import { StatementQueue } from './statement-queue.js';
-import { createStoreStatement, type StoredMessage } from './store.statement.js';
+import { StoreStatement, type StoredMessage } from './store.statement.js';
 
 export interface NotifyOptions {
   /**
@@ -50,7 +50,7 @@ export class Publisher {
   private readonly storeStatement: Statement<StoredMessage>;
 
   constructor(private readonly options: PublisherOptions) {
-    this.storeStatement = createStoreStatement(options.schema);
+    this.storeStatement = new StoreStatement(options.schema);
   }
 
   /** Resolves when the server has taken all of them, in one statement; rejects before any SQL if one is refused. */
