@@ -1,9 +1,17 @@
 import { Injectable } from '@nestjs/common';
-import { NotifyChanges, OnChange, withPgPubSub, type EntityChange, type Notification } from 'nestjs-pgpubsub';
+import {
+  NotifyChanges,
+  OnChange,
+  defineChannel,
+  withPgPubSub,
+  type EntityChange,
+  type Notification,
+} from 'nestjs-pgpubsub';
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestApp } from '../support/app.js';
 import { TestDatabase } from '../support/database.js';
+import { collector } from '../support/listeners.js';
 import { Mailbox } from '../support/mailbox.js';
 import { PgBouncer } from '../support/pg-bouncer.js';
 
@@ -80,6 +88,27 @@ describe.skipIf(!PgBouncer.isInstalled)(
         'a again': { tenant: 'a' },
         direct: {},
       });
+    });
+
+    it('an application without a direct connection is deaf, and says what to do; what is stored is handled by polls', async () => {
+      const Stored = defineChannel<number>('stored', { delivery: 'exactly-once' });
+      const { provider, received } = collector(Stored);
+      await using app = await TestApp.start({
+        url: pooler.url,
+        providers: [provider],
+        options: {
+          synchronize: true,
+          heartbeat: { timeoutMs: 300 },
+          poll: { intervalMs: 600_000, deafIntervalMs: 50 },
+        },
+      });
+      const line = await app.log.find(({ level }) => level === 'warn');
+      expect(line.text).toContain('goes through a transaction pooler');
+      expect(line.text).toContain('Give a direct URL with the option "connection"');
+      for (const id of [1, 2]) {
+        await app.pubsub.notify(Stored, id);
+        expect((await received.next()).payload).toBe(id);
+      }
     });
   },
 );
