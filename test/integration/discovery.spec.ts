@@ -3,6 +3,7 @@ import { NestFactory, REQUEST } from '@nestjs/core';
 import {
   Listener,
   OnGap,
+  Payload,
   PgPubSubModule,
   PubSubService,
   defineChannel,
@@ -290,4 +291,7 @@ it('refuses decorators where Nest does not look', () => {
     /on a method of instances, got it on receive of the class Orders/,
   );
   expect(() => Listener('orders')({}, Symbol('receive'), method)).toThrow(/on a method of instances/);
+  expect(() => Payload()(class Orders {}, undefined, 0)).toThrow(
+    /on parameters of methods, got one of the constructor of the class Orders/,
+  );
 });

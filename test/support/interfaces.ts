@@ -1,5 +1,6 @@
+import { readdirSync } from 'node:fs';
 import ts from 'typescript';
-import { readText } from './documents.js';
+import { locate, readText } from './documents.js';
 
 /** A property of an interface, and what its comment says. */
 export interface Member {
@@ -9,11 +10,19 @@ export interface Member {
   readonly default: string | undefined;
 }
 
-/** The properties that stand in an exported interface of a file. */
-export function membersOf(file: string, owner: string): Member[] {
-  const source = ts.createSourceFile(file, readText(file), ts.ScriptTarget.Latest, true);
-  const found = source.statements.filter(ts.isInterfaceDeclaration).find(({ name }) => name.text === owner);
-  if (found === undefined) throw new Error(`expected the interface ${owner} in ${file}, got none`);
+const declarations = readdirSync(locate('lib'), { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .flatMap((file) => {
+    const text = readText(`lib/${file}`);
+    return ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true).statements;
+  })
+  .filter(ts.isInterfaceDeclaration);
+
+/** The properties that stand in an interface of lib/. */
+export function membersOf(owner: string): Member[] {
+  const [found, second] = declarations.filter(({ name }) => name.text === owner);
+  if (!found || second)
+    throw new Error(`expected one interface ${owner} in lib/, got ${second ? 'two' : 'none'}`);
   return found.members.map((member) => {
     const comments = ts.getJSDocCommentsAndTags(member).map((comment) => comment.getText());
     const comment = comments.join('\n');

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { ERROR_CODES } from 'nestjs-pgpubsub';
 import { DOCUMENTS, locate, readText } from '../../support/documents.js';
 
 interface Region {
@@ -31,9 +30,4 @@ it.each(DOCUMENTS)('%s has links that lead somewhere', (document) => {
   const text = readText(document);
   const links = Array.from(text.matchAll(/\]\((?!https?:)([^)#]+)\)/g), ([, path]) => path ?? '');
   for (const path of links) expect(existsSync(new URL(path, locate(document))), path).toBe(true);
-});
-
-it('docs/errors.md lists every code, and no other', () => {
-  const documented = Array.from(readText('docs/errors.md').matchAll(/^\| `([A-Z_]+)`/gm), ([, code]) => code);
-  expect(documented).toEqual([...ERROR_CODES]);
 });

@@ -14,8 +14,8 @@ import { membersOf, parseLiteral, type Member } from '../../support/interfaces.j
 /** One table of the page, and what it is about. */
 interface Subject {
   readonly heading: string;
-  /** Where its options are declared: file, interface, and the options that are none here. */
-  readonly declared: readonly (readonly [file: string, owner: string, omitted?: readonly string[]])[];
+  /** The interfaces that declare its options, and what of them are none here. */
+  readonly declared: readonly (readonly [owner: string, omitted?: readonly string[]])[];
   /** Options that are groups of options. */
   readonly groups?: Readonly<Record<string, readonly Member[]>>;
   /** Calls it with an option it does not know. */
@@ -24,9 +24,7 @@ interface Subject {
   readonly defaults?: () => object;
 }
 
-const OPTIONS = 'lib/common/options.ts';
 const FILTER: readonly Member[] = [{ name: 'context', comment: '', default: undefined }]; // written in place
-const declaredBy = (owner: string) => membersOf(OPTIONS, owner);
 
 const source = { entityMetadatas: [], driver: { schema: 'public' } } as unknown as DataSource;
 const listener = (options: object) =>
@@ -42,17 +40,14 @@ const publisher = new Publisher({
 const SUBJECTS: readonly Subject[] = [
   {
     heading: '## PgPubSubModule.forRoot()',
-    declared: [
-      [OPTIONS, 'PgPubSubExtras'],
-      [OPTIONS, 'PgPubSubOptions'],
-    ],
+    declared: [['PgPubSubExtras'], ['PgPubSubOptions']],
     groups: {
-      heartbeat: declaredBy('HeartbeatOptions'),
-      reconnect: declaredBy('ReconnectOptions'),
-      poll: declaredBy('PollOptions'),
-      batch: declaredBy('BatchOptions'),
-      retry: declaredBy('RetryOptions'),
-      buffer: declaredBy('BufferOptions'),
+      heartbeat: membersOf('HeartbeatOptions'),
+      reconnect: membersOf('ReconnectOptions'),
+      poll: membersOf('PollOptions'),
+      batch: membersOf('BatchOptions'),
+      retry: membersOf('RetryOptions'),
+      buffer: membersOf('BufferOptions'),
       filter: FILTER,
     },
     misuse: (unknown) => resolveOptions(unknown, {}),
@@ -60,25 +55,23 @@ const SUBJECTS: readonly Subject[] = [
   },
   {
     heading: '## defineChannel()',
-    declared: [['lib/channels/channel.definition.ts', 'ChannelOptions']],
-    groups: { codec: membersOf('lib/channels/channel.definition.ts', 'PayloadCodec') },
+    declared: [['ChannelOptions']],
+    groups: { codec: membersOf('PayloadCodec') },
     misuse: (unknown) => defineChannel('orders', unknown),
-    defaults: () => ({ ...defineChannel('orders'), name: undefined }),
+    defaults: () =>
+      Object.fromEntries(Object.entries(defineChannel('orders')).filter(([key]) => key !== 'name')),
   },
   {
     heading: '## @Listener()',
-    declared: [['lib/listeners/listener.decorator.ts', 'ListenerOptions']],
+    declared: [['ListenerOptions']],
     groups: { filter: FILTER },
     misuse: listener,
     defaults: () => ({ ...listener({}), channel: undefined }),
   },
-  { heading: '## @OnGap()', declared: [['lib/listeners/listener.decorator.ts', 'GapHandlerOptions']] },
+  { heading: '## @OnGap()', declared: [['GapHandlerOptions']] },
   {
     heading: '## @NotifyChanges()',
-    declared: [
-      ['lib/triggers/notify-changes.decorator.ts', 'NotifyChangesOptions'],
-      ['lib/channels/channel.definition.ts', 'ChannelOptions', ['schema', 'codec']],
-    ],
+    declared: [['NotifyChangesOptions'], ['ChannelOptions', ['schema', 'codec']]],
     misuse: (unknown: object) => resolveTriggers(source, [{ table: 'author', ...unknown }], 'public'),
     defaults: () => {
       const [trigger] = resolveTriggers(source, [{ table: 'author' }], 'public');
@@ -88,25 +81,25 @@ const SUBJECTS: readonly Subject[] = [
   },
   {
     heading: '## withPgPubSub()',
-    declared: [['lib/triggers/with-pg-pubsub.ts', 'WithPgPubSubOptions']],
+    declared: [['WithPgPubSubOptions']],
     misuse: (unknown) => withPgPubSub(new DataSource({ type: 'postgres' }), unknown),
     defaults: () => ({}),
   },
   {
     heading: '## notify() and notifyMany()',
-    declared: [['lib/publishing/publisher.ts', 'NotifyOptions']],
+    declared: [['NotifyOptions']],
     misuse: (unknown) => publisher.publish(defineChannel('orders'), [], unknown),
     defaults: () => ({}),
   },
   {
     heading: '## Filters of pubsub.stored',
-    declared: [['lib/store/stored-filter.ts', 'StoredFilter']],
+    declared: [['StoredFilter']],
     misuse: (unknown) => resolveFilter(unknown, 'count', String),
     defaults: () => ({}),
   },
   {
     heading: '## createNotifyTrigger()',
-    declared: [['lib/triggers/migration-helpers.ts', 'NotifyTriggerLiterals']],
+    declared: [['NotifyTriggerLiterals']],
     misuse: (unknown: object) => createNotifyTrigger({} as QueryRunner, { table: 'author', ...unknown }),
   },
 ];
@@ -123,8 +116,8 @@ describe.each(SUBJECTS)('docs/options.md, $heading', ({ heading, declared, group
     return { name: name.replaceAll('`', ''), value, default: /^`(.+)`$/.exec(given)?.[1], meaning };
   });
   const options = rows.filter(({ name }) => !rows.some((row) => row.name.startsWith(`${name}.`)));
-  const members = declared.flatMap(([file, owner, omitted = []]) =>
-    membersOf(file, owner)
+  const members = declared.flatMap(([owner, omitted = []]) =>
+    membersOf(owner)
       .filter(({ name }) => !omitted.includes(name))
       .flatMap((member) => unfold(member, groups)),
   );
@@ -146,7 +139,7 @@ describe.each(SUBJECTS)('docs/options.md, $heading', ({ heading, declared, group
       .then(misuse)
       .catch(messageOf);
     const known = /known options .*(?:: | \()(?<names>[\w, ]+)\)?, got "nonsense"/.exec(String(message));
-    const names = new Set(options.map(({ name }) => name.split('.')[0]));
+    const names = new Set(options.map(({ name }) => name.replace(/\..*/, '')));
     expect(known?.groups?.['names']?.split(', ').toSorted()).toEqual([...names].toSorted());
   });
 
@@ -157,7 +150,7 @@ describe.each(SUBJECTS)('docs/options.md, $heading', ({ heading, declared, group
 });
 
 it('the comments of the options of forRoot() say what each means', () => {
-  const members = ['PgPubSubExtras', 'PgPubSubOptions'].flatMap(declaredBy);
+  const members = ['PgPubSubExtras', 'PgPubSubOptions'].flatMap(membersOf);
   const all = members.flatMap((member) => [member, ...unfold(member, SUBJECTS[0]?.groups)]);
   expect(all.filter(({ comment, name }) => comment === '' && name !== 'filter.context')).toEqual([]);
 });
