@@ -13,7 +13,7 @@ function regionsOf(document: string): Region[] {
   return Array.from(blocks, ([, file = '', code = '']) => ({ file, code }));
 }
 
-describe.each(['README.md', 'docs/stored-notifications.md'])('%s', (document) => {
+describe.each(['README.md', 'docs/stored-notifications.md', 'docs/operations.md'])('%s', (document) => {
   const regions = regionsOf(readText(document));
 
   it('shows code that is run', () => {
