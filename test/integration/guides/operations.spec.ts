@@ -1,6 +1,20 @@
 import { Injectable } from '@nestjs/common';
-import { Listener, NotifyChanges, OnInsert, withPgPubSub, type EntityChange } from 'nestjs-pgpubsub';
-import { Column, DataSource, Entity, PrimaryGeneratedColumn, type MigrationInterface } from 'typeorm';
+import {
+  Listener,
+  NotifyChanges,
+  OnInsert,
+  withPgPubSub,
+  type EntityChange,
+  type Notification,
+} from 'nestjs-pgpubsub';
+import {
+  Column,
+  DataSource,
+  Entity,
+  PrimaryGeneratedColumn,
+  type EntityManager,
+  type MigrationInterface,
+} from 'typeorm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TestApp, type TestAppOptions } from '../../support/app.js';
 import { TestDatabase } from '../../support/database.js';
@@ -208,6 +222,34 @@ describe('what docs/operations.md says', () => {
     await expect(app.pubsub.stored.count()).resolves.toBe(1);
   });
 
+  it.each([
+    ['ends the claim of a handler that waits for longer', {}, 2],
+    ['leaves it alone where the pool says 0', { options: '-c idle_in_transaction_session_timeout=0' }, 1],
+  ])('idle_in_transaction_session_timeout %s', async (_, extra, calls) => {
+    await database.query(`alter database ${database.name} set idle_in_transaction_session_timeout = '100ms'`);
+    const attempts = new Mailbox<number>();
+    @Injectable()
+    class Waits {
+      @Listener(OrderPlaced)
+      async wait(_payload: unknown, { manager, attempt }: Notification) {
+        attempts.push(attempt);
+        if (attempts.all.length > 1) return;
+        const session = `select state_change < clock_timestamp() - interval '300ms' as is_over
+          from pg_stat_activity where pid = ${await pidOf(manager)}`;
+        const client = await database.client();
+        await client.query('set idle_in_transaction_session_timeout = 0');
+        await eventually(
+          async () => (await client.query<{ is_over: boolean }>(session)).rows[0]?.is_over ?? true,
+          'the session has waited, or is gone',
+        );
+      }
+    }
+    await using app = await start({ providers: [Waits], dataSource: { extra } });
+    await app.pubsub.notify(OrderPlaced, { id: 1 });
+    await eventually(async () => (await app.pubsub.stored.count()) === 0, 'it is handled');
+    expect(attempts.all).toHaveLength(calls);
+  });
+
   it('tables that move into another schema leave behind what waits', async () => {
     await (await connect()).destroy();
     await database.query(`select pgpubsub_notify('order_placed', '{}')`);
@@ -221,3 +263,8 @@ describe('what docs/operations.md says', () => {
     ).resolves.toEqual([{ was: null }]);
   });
 });
+
+async function pidOf(manager: EntityManager): Promise<number> {
+  const [session] = await manager.query<{ pid: number }[]>('select pg_backend_pid() as pid');
+  return session?.pid ?? 0;
+}
