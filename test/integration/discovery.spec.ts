@@ -251,6 +251,17 @@ it.each<[string, ListenerOptions, RegExp]>([
   expect(await database.listenSessions()).toBe(0);
 });
 
+it('stops the application for an unknown option of @OnGap()', async () => {
+  @Injectable()
+  class Cache {
+    @OnGap({ pubsb: 'reporting' } as never)
+    clear() {}
+  }
+  await expect(TestApp.start({ url: database.url, providers: [Cache] })).rejects.toThrow(
+    /known options for @OnGap\(\) on Cache.clear\(\): pubsub, got "pubsb"/,
+  );
+});
+
 it('stops the application for a class that is no channel', async () => {
   class Author {}
   const { provider } = collector(Author as never);

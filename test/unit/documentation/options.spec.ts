@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ChannelRegistry } from '../../../lib/channels/channel.registry.js';
 import { messageOf } from '../../../lib/common/errors.js';
 import { resolveOptions } from '../../../lib/common/options.resolver.js';
-import { resolveListener } from '../../../lib/listeners/listener.definition.js';
+import { resolveGapHandler, resolveListener } from '../../../lib/listeners/listener.definition.js';
 import { Publisher } from '../../../lib/publishing/publisher.js';
 import { resolveFilter } from '../../../lib/store/stored-filter.js';
 import { resolveTriggers } from '../../../lib/triggers/trigger.resolver.js';
@@ -68,7 +68,12 @@ const SUBJECTS: readonly Subject[] = [
     misuse: listener,
     defaults: () => ({ ...listener({}), channel: undefined }),
   },
-  { heading: '## @OnGap()', declared: [['GapHandlerOptions']] },
+  {
+    heading: '## @OnGap()',
+    declared: [['GapHandlerOptions']],
+    misuse: (unknown) => resolveGapHandler(unknown, 'Class.method'),
+    defaults: () => resolveGapHandler({}, 'Class.method'),
+  },
   {
     heading: '## @NotifyChanges()',
     declared: [['NotifyChangesOptions'], ['ChannelOptions', ['schema', 'codec']]],
