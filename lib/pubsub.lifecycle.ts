@@ -258,5 +258,6 @@ const duplicateInstance = (name: string) =>
 const unknownListenChannel = (channel: string, known: readonly string[]) =>
   new PgPubSubError(
     'INVALID_OPTIONS',
-    `expected the option "listen" to list channels that have a listener (${known.join(', ') || 'there are none'}), got "${channel}".`,
+    `expected the option "listen" to list channels that have a listener (${known.join(', ') || 'there are none'}), got "${channel}". ` +
+      'Correct its name, or provide the class that listens to it.',
   );

@@ -158,7 +158,11 @@ export class PubSubService {
 
   private broadcasts(channels: readonly ChannelLike[], method: string): ChannelDefinition[] {
     if (channels.length === 0)
-      throw invalidArgument(`${method} to be called with at least one channel`, 'none');
+      throw invalidArgument(
+        `${method} to be called with at least one channel`,
+        'none',
+        'Name what to receive.',
+      );
     const definitions = new Set(channels.map((channel) => this.parts.registry.resolve(channel)));
     for (const { name, delivery } of definitions)
       if (delivery !== 'broadcast') throw notObservable(name, method);
@@ -169,11 +173,15 @@ export class PubSubService {
 function payloadsOf(payloads: Iterable<unknown>): unknown[] {
   const given: unknown = payloads;
   if (typeof given === 'object' && given !== null && Symbol.iterator in given) return [...payloads];
-  throw invalidArgument('the payloads of notifyMany() in an array or another iterable', describeValue(given));
+  throw invalidArgument(
+    'the payloads of notifyMany() in an array or another iterable',
+    describeValue(given),
+    'Put them into [ ], or call notify() for a single one.',
+  );
 }
 
-const invalidArgument = (expected: string, got: string) =>
-  new PgPubSubError('INVALID_ARGUMENT', `expected ${expected}, got ${got}.`);
+const invalidArgument = (expected: string, got: string, way: string) =>
+  new PgPubSubError('INVALID_ARGUMENT', `expected ${expected}, got ${got}. ${way}`);
 
 const notObservable = (name: string, method: string) =>
   new PgPubSubError(

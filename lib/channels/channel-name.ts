@@ -19,9 +19,17 @@ export function assertChannelName(name: unknown): asserts name is string {
     );
   }
   if (Buffer.from(name).toString() !== name)
-    throw invalid('well-formed Unicode', describeValue(name), 'Half of a surrogate pair has no bytes.');
+    throw invalid(
+      'well-formed Unicode',
+      describeValue(name),
+      'Use whole characters: half of a surrogate pair has no bytes.',
+    );
   if (name.includes('\0'))
-    throw invalid('free of NUL characters', describeValue(name), 'PostgreSQL has no such names.');
+    throw invalid(
+      'free of NUL characters',
+      describeValue(name),
+      'Leave them out: PostgreSQL has no such names.',
+    );
 }
 
 const invalid = (

@@ -46,7 +46,7 @@ export interface ChannelOptions<T = unknown> {
    * @defaultValue `'notify'`
    */
   wake?: 'notify' | 'poll';
-  /** Exactly-once with `wake: 'poll'`: how often to look, in milliseconds. Without it the module's `poll`. */
+  /** Exactly-once with `wake: 'poll'`: how often to look, in milliseconds. Without it the module's `poll.deafIntervalMs`. */
   pollIntervalMs?: number;
 }
 

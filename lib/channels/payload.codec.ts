@@ -86,7 +86,7 @@ export function encodeContext(channel: ChannelDefinition, context: JsonObject | 
       channel,
       'a context of whole characters',
       'half of a surrogate pair',
-      'PostgreSQL cannot store it in jsonb.',
+      'Send whole characters: PostgreSQL cannot store it in jsonb.',
     );
   return text;
 }
@@ -144,7 +144,7 @@ function writeText(channel: ChannelDefinition, write: () => string): string {
       channel,
       'text without NUL characters',
       'one',
-      'PostgreSQL cannot store them in text or jsonb.',
+      'Leave them out: PostgreSQL cannot store them in text or jsonb.',
     );
   return text;
 }
@@ -166,7 +166,7 @@ export function decodePayload(channel: ChannelDefinition, json: JsonValue | unde
       channel,
       'a payload that its codec can decode',
       messageOf(cause),
-      'Was it sent without the codec?',
+      'Send it with the same codec.',
       cause,
     );
   }
@@ -176,12 +176,12 @@ const invalidPayload = (
   channel: ChannelDefinition,
   expected: string,
   got: string,
-  way = '',
+  way: string,
   cause?: unknown,
 ) =>
   new PgPubSubError(
     'INVALID_PAYLOAD',
-    `expected ${expected} for channel "${channel.name}", got ${got}.${way && ` ${way}`}`,
+    `expected ${expected} for channel "${channel.name}", got ${got}. ${way}`,
     { cause },
   );
 

@@ -116,7 +116,7 @@ export function resolveOptions(options: PgPubSubOptions, extras: PgPubSubExtras)
     if (typeof options === 'object' && options !== null && extra in options) {
       throw new PgPubSubError(
         'INVALID_OPTIONS',
-        `expected "${extra}" beside useFactory, got it as a part of what the factory returned.`,
+        `expected "${extra}" beside useFactory, got it as a part of what the factory returned. Move it there.`,
       );
     }
   }

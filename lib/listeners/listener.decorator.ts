@@ -22,7 +22,11 @@ export interface ListenerOptions {
   concurrency?: number;
   /** Only notifications whose context contains all of this. */
   filter?: { context: Record<string, unknown> };
-  /** Exactly-once: the whole claim at once. */
+  /**
+   * Exactly-once: the whole claim at once.
+   *
+   * @defaultValue `false`
+   */
   batch?: boolean;
   /** Exactly-once: overrides the channel's `retry`. */
   retry?: Partial<RetryOptions>;

@@ -9,7 +9,7 @@ import type { Gap } from '../common/facts.js';
 import { contains, isJsonObject, type JsonObject } from '../common/json.js';
 import { contextFilterShape, retryOverrideShape } from '../common/options.resolver.js';
 import { nonEmptyString, parseShape, wholeNumber, group } from '../common/parse.js';
-import type { ListenerDeclaration } from './listener.decorator.js';
+import type { GapHandlerOptions, ListenerDeclaration } from './listener.decorator.js';
 import type { Invoke } from './listener.invoker.js';
 
 /** A listener, found and checked: what the dispatcher runs. */
@@ -43,6 +43,12 @@ const optionsShape = group({
   on: v.optional(v.union([v.picklist(OPERATIONS), v.array(v.picklist(OPERATIONS))])),
   pubsub: v.optional(nonEmptyString),
 });
+
+const gapShape = group({ pubsub: v.optional(nonEmptyString) });
+
+/** Throws `INVALID_LISTENER` with the method's name for options that cannot be meant. */
+export const resolveGapHandler = (options: GapHandlerOptions, method: string) =>
+  parseShape(gapShape, options, { code: 'INVALID_LISTENER', what: `@OnGap() on ${method}()` });
 
 /** Throws `INVALID_LISTENER` (or `INVALID_CHANNEL`) with the method's name for what cannot be meant. */
 export function resolveListener(

@@ -9,7 +9,12 @@ import type { Gap, Report } from '../common/facts.js';
 import { DEFAULT_NAME } from '../common/options.js';
 import { HostProvider } from './host-provider.js';
 import { gapHandlersOf, listenersOf } from './listener.decorator.js';
-import { resolveListener, type GapHandler, type ListenerDefinition } from './listener.definition.js';
+import {
+  resolveGapHandler,
+  resolveListener,
+  type GapHandler,
+  type ListenerDefinition,
+} from './listener.definition.js';
 import { ListenerInvoker } from './listener.invoker.js';
 
 export interface ExplorerOptions {
@@ -95,6 +100,7 @@ function gapHandlers(
   options: ExplorerOptions,
 ): GapHandler[] {
   return gapHandlersOf(callback)
+    .map((declared) => resolveGapHandler(declared, fullName))
     .filter(({ pubsub }) => isMeant(pubsub, fullName, options))
     .map(() => ({ name: fullName, invoke: (gap: Gap) => callGapHandler(host, method, gap) }));
 }

@@ -1,4 +1,5 @@
 import type { PipeTransform, Type } from '@nestjs/common';
+import { PgPubSubError, describeValue } from '../common/errors.js';
 
 /**
  * Where Nest keeps what parameter decorators say, its own, those of `createParamDecorator()` and ours alike. A
@@ -34,13 +35,19 @@ export function Ctx(): ParameterDecorator {
 
 function parameter(type: number, data: string | undefined, pipes: readonly Pipe[]): ParameterDecorator {
   return (target, method, index) => {
-    if (method === undefined)
-      throw new TypeError('expected @Payload() and @Ctx() on parameters of methods, got a constructor');
+    if (method === undefined) throw notOfMethod(target);
     const before: object = Reflect.getMetadata(ROUTE_ARGUMENTS, target.constructor, method) ?? {};
     const metadata = { ...before, [`${type}:${index}`]: { index, data, pipes } };
     Reflect.defineMetadata(ROUTE_ARGUMENTS, metadata, target.constructor, method);
   };
 }
+
+const notOfMethod = (target: object) =>
+  new PgPubSubError(
+    'INVALID_LISTENER',
+    `expected @Payload() and @Ctx() on parameters of methods, got one of the constructor of ${describeValue(target)}. ` +
+      'Move it to the method that listens.',
+  );
 
 const plain = (index: number) => ({ index, data: undefined, pipes: [] });
 

@@ -172,7 +172,11 @@ export class HandlerSession {
     return {
       startTransaction: async (isolation) => {
         if (this.shared)
-          throw this.misused('not to nest transactions while others interleave with it ("concurrency")');
+          throw this.misused(
+            'not to nest transactions while others interleave with it',
+            'a nested one',
+            INTERLEAVE_NOT,
+          );
         await start(isolation);
       },
       commitTransaction: () => guarded(commit),
@@ -182,7 +186,13 @@ export class HandlerSession {
 
   private send(statement: () => Promise<unknown>): Promise<unknown> {
     if (this.isOver)
-      return Promise.reject(this.misused('to use its manager while it runs, got a statement after its end'));
+      return Promise.reject(
+        this.misused(
+          'to use its manager while it runs',
+          'a statement after its end',
+          'Await everything it does.',
+        ),
+      );
     const result =
       this.shared || !isPgClient(this.savepoint.session.client) ? this.sendBehind(statement) : statement();
     const settled = result.catch((error: unknown) => {
@@ -202,7 +212,8 @@ export class HandlerSession {
 
   /** Cursors cannot share a pipeline: until the end of the claim there is none. */
   private async stream<T>(open: () => Promise<T>): Promise<T> {
-    if (this.shared) throw this.misused('not to stream while others interleave with it ("concurrency")');
+    if (this.shared)
+      throw this.misused('not to stream while others interleave with it', 'a stream', INTERLEAVE_NOT);
     await this.open();
     this.savepoint.session.stopPipelining();
     return open();
@@ -217,13 +228,16 @@ export class HandlerSession {
   }
 
   private ended(): PgPubSubError {
-    return this.misused('to leave its transaction to the claim, got a commit or a rollback');
-  }
-
-  private misused(expected: string): PgPubSubError {
-    return new PgPubSubError(
-      'INVALID_ARGUMENT',
-      `expected ${this.handler} ${expected}. Await everything it does.`,
+    return this.misused(
+      'to leave its transaction to the claim',
+      'a commit or a rollback',
+      'Return to have its writes committed, throw to have them undone.',
     );
   }
+
+  private misused(expected: string, got: string, way: string): PgPubSubError {
+    return new PgPubSubError('INVALID_ARGUMENT', `expected ${this.handler} ${expected}, got ${got}. ${way}`);
+  }
 }
+
+const INTERLEAVE_NOT = 'Leave "concurrency" of the listener at 1.';

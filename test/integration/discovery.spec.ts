@@ -3,6 +3,7 @@ import { NestFactory, REQUEST } from '@nestjs/core';
 import {
   Listener,
   OnGap,
+  Payload,
   PgPubSubModule,
   PubSubService,
   defineChannel,
@@ -250,6 +251,17 @@ it.each<[string, ListenerOptions, RegExp]>([
   expect(await database.listenSessions()).toBe(0);
 });
 
+it('stops the application for an unknown option of @OnGap()', async () => {
+  @Injectable()
+  class Cache {
+    @OnGap({ pubsb: 'reporting' } as never)
+    clear() {}
+  }
+  await expect(TestApp.start({ url: database.url, providers: [Cache] })).rejects.toThrow(
+    /known options for @OnGap\(\) on Cache.clear\(\): pubsub, got "pubsb"/,
+  );
+});
+
 it('stops the application for a class that is no channel', async () => {
   class Author {}
   const { provider } = collector(Author as never);
@@ -290,4 +302,7 @@ it('refuses decorators where Nest does not look', () => {
     /on a method of instances, got it on receive of the class Orders/,
   );
   expect(() => Listener('orders')({}, Symbol('receive'), method)).toThrow(/on a method of instances/);
+  expect(() => Payload()(class Orders {}, undefined, 0)).toThrow(
+    /on parameters of methods, got one of the constructor of the class Orders/,
+  );
 });

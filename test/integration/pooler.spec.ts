@@ -1,11 +1,20 @@
 import { Injectable } from '@nestjs/common';
-import { NotifyChanges, OnChange, withPgPubSub, type EntityChange, type Notification } from 'nestjs-pgpubsub';
+import {
+  NotifyChanges,
+  OnChange,
+  defineChannel,
+  withPgPubSub,
+  type EntityChange,
+  type Notification,
+} from 'nestjs-pgpubsub';
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { TestApp } from '../support/app.js';
 import { TestDatabase } from '../support/database.js';
-import { Mailbox } from '../support/mailbox.js';
+import { collector } from '../support/listeners.js';
+import { Mailbox, eventually } from '../support/mailbox.js';
 import { PgBouncer } from '../support/pg-bouncer.js';
+import { recordStatements } from '../support/stored.js';
 
 @Entity()
 @NotifyChanges()
@@ -23,6 +32,7 @@ describe.skipIf(!PgBouncer.isInstalled)(
       database = await TestDatabase.create();
       pooler = await PgBouncer.start(database.url, 1); // all clients take turns on one session
     });
+    afterEach(() => vi.restoreAllMocks());
     afterAll(async () => {
       await pooler[Symbol.asyncDispose]();
       await database[Symbol.asyncDispose]();
@@ -80,6 +90,28 @@ describe.skipIf(!PgBouncer.isInstalled)(
         'a again': { tenant: 'a' },
         direct: {},
       });
+    });
+
+    it('an application without a direct connection is deaf, and says what to do; what is stored is handled by polls', async () => {
+      const Stored = defineChannel<number>('stored', { delivery: 'exactly-once' });
+      const { provider, received } = collector(Stored);
+      await using app = await TestApp.start({
+        url: pooler.url,
+        providers: [provider],
+        options: {
+          synchronize: true,
+          heartbeat: { timeoutMs: 300 },
+          poll: { intervalMs: 600_000, deafIntervalMs: 50 },
+        },
+      });
+      const line = await app.log.find(({ level }) => level === 'warn');
+      expect(line.text).toContain('goes through a transaction pooler');
+      expect(line.text).toContain('Give a direct URL with the option "connection"');
+      const sent = recordStatements();
+      const looks = () => sent.filter(({ text }) => text.includes('for update skip locked')).length;
+      await eventually(() => looks() > 10, 'it looks by itself');
+      await app.pubsub.notify(Stored, 1);
+      expect((await received.next()).payload).toBe(1);
     });
   },
 );

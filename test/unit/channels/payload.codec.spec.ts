@@ -174,7 +174,7 @@ describe('a codec', () => {
     expect(thrownBy(() => decodePayload(amounts, 'ten'))).toMatchObject({
       code: 'INVALID_PAYLOAD',
       message: expect.stringMatching(
-        /a payload that its codec can decode .*"amounts".* sent without the codec/,
+        /a payload that its codec can decode .*"amounts".* Send it with the same codec/,
       ) as string,
       cause: expect.any(SyntaxError) as Error,
     });

@@ -1,8 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { ERROR_CODES } from 'nestjs-pgpubsub';
-
-const read = (path: string): string => readFileSync(at(path), 'utf8');
+import { DOCUMENTS, locate, readText } from '../../support/documents.js';
 
 interface Region {
   readonly file: string;
@@ -15,30 +13,21 @@ function regionsOf(document: string): Region[] {
   return Array.from(blocks, ([, file = '', code = '']) => ({ file, code }));
 }
 
-const at = (path: string): URL => new URL(`../../../${path}`, import.meta.url);
-
-describe.each(['README.md', 'docs/stored-notifications.md'])('%s', (document) => {
-  const regions = regionsOf(read(document));
+describe.each(['README.md', 'docs/stored-notifications.md', 'docs/operations.md'])('%s', (document) => {
+  const regions = regionsOf(readText(document));
 
   it('shows code that is run', () => {
     expect(regions.length).toBeGreaterThan(3);
   });
 
   it.each(regions)('shows what stands in $file', ({ file, code }) => {
-    const source = read(file);
+    const source = readText(file);
     for (const part of code.split(/^ *\/\/ …\n/m)) expect(source).toContain(part);
   });
 });
 
-it.each(['README.md', 'ARCHITECTURE.md', 'docs/stored-notifications.md', 'docs/table-changes.md'])(
-  '%s has links that lead somewhere',
-  (document) => {
-    const links = Array.from(read(document).matchAll(/\]\((?!https?:)([^)#]+)\)/g), ([, path]) => path ?? '');
-    for (const path of links) expect(existsSync(new URL(path, at(document))), path).toBe(true);
-  },
-);
-
-it('docs/errors.md lists every code, and no other', () => {
-  const documented = Array.from(read('docs/errors.md').matchAll(/^\| `([A-Z_]+)`/gm), ([, code]) => code);
-  expect(documented).toEqual([...ERROR_CODES]);
+it.each(DOCUMENTS)('%s has links that lead somewhere', (document) => {
+  const text = readText(document);
+  const links = Array.from(text.matchAll(/\]\((?!https?:)([^)#]+)\)/g), ([, path]) => path ?? '');
+  for (const path of links) expect(existsSync(new URL(path, locate(document))), path).toBe(true);
 });

@@ -1,0 +1,89 @@
+import { readdirSync } from 'node:fs';
+import { ERROR_CODES } from 'nestjs-pgpubsub';
+import ts from 'typescript';
+import { describe, expect, it } from 'vitest';
+import { locate, readText, tableOf } from '../../support/documents.js';
+
+interface Thrown {
+  readonly place: string;
+  /** `undefined` where it is handed in. */
+  readonly code: string | undefined;
+  /** With … for what is filled in. */
+  readonly message: string;
+}
+
+const sources = readdirSync(locate('lib'), { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => {
+    const path = `lib/${file.replaceAll('\\', '/')}`;
+    return ts.createSourceFile(path, readText(path), ts.ScriptTarget.Latest, true);
+  });
+const all = sources.flatMap((source) => errorsBelow(source, source));
+/** Those of `lib/common/parse.ts` and of whoever passes another's error on: their sentences have tests of their own. */
+const worded = all.filter(
+  ({ message }) => message.startsWith('expected ') || message.includes(': expected '),
+);
+
+describe('the errors of lib/', () => {
+  it('are found', () => {
+    expect(worded.length).toBeGreaterThan(35);
+    expect(all.filter((error) => !worded.includes(error)).map(({ message }) => message)).toEqual([
+      '…', // parse.ts: the sentence of parseShape()
+      '…: …', // a channel's, with the name of its listener before it
+      '…. Correct the declaration.', // the server's
+    ]);
+  });
+
+  it('say what was expected, what was given, and the way out', () => {
+    const wanting = worded.filter(({ message }) => !/expected .*, got:? .*\. (…|[A-Z…].*\.)$/s.test(message));
+    expect(wanting.map(({ place, message }) => `${place}: ${message}`)).toEqual([]);
+  });
+
+  it('have each code that is listed, and no other', () => {
+    const codes = sources.flatMap((source) => codesBelow(source));
+    expect([...new Set(codes)].toSorted()).toEqual(ERROR_CODES.toSorted());
+  });
+});
+
+it('docs/errors.md lists every code with when and what to do, and no other', () => {
+  const rows = tableOf(readText('docs/errors.md'));
+  expect(rows.map(([code]) => code)).toEqual(ERROR_CODES.map((code) => `\`${code}\``));
+  expect(rows.filter((row) => row.length !== 3 || row.some((cell) => cell === ''))).toEqual([]);
+});
+
+function errorsBelow(node: ts.Node, source: ts.SourceFile): Thrown[] {
+  const below = childrenOf(node).flatMap((child) => errorsBelow(child, source));
+  if (!ts.isNewExpression(node) || node.expression.getText() !== 'PgPubSubError') return below;
+  const [code, message] = node.arguments ?? [];
+  const { line } = source.getLineAndCharacterOfPosition(node.getStart());
+  const error = {
+    place: `${source.fileName}:${line + 1}`,
+    code: code && ts.isStringLiteral(code) ? code.text : undefined,
+    message: message ? textOf(message) : '',
+  };
+  return [error, ...below];
+}
+
+/** The codes in the text of the code, whether they are thrown there or handed to `parseShape()`. */
+function codesBelow(node: ts.Node): string[] {
+  const parent = node.parent;
+  const isThrown = ts.isStringLiteral(node) && ts.isNewExpression(parent) && parent.arguments?.[0] === node;
+  const isHanded =
+    ts.isStringLiteral(node) && ts.isPropertyAssignment(parent) && parent.name.getText() === 'code';
+  const own = isHanded || (isThrown && parent.expression.getText() === 'PgPubSubError') ? [node.text] : [];
+  return [...own, ...childrenOf(node).flatMap(codesBelow)];
+}
+
+/** What an expression says, as far as it is written there. */
+function textOf(node: ts.Expression): string {
+  if (ts.isStringLiteralLike(node)) return node.text;
+  if (ts.isBinaryExpression(node)) return textOf(node.left) + textOf(node.right);
+  if (!ts.isTemplateExpression(node)) return '…';
+  return node.head.text + node.templateSpans.map(({ literal }) => `…${literal.text}`).join('');
+}
+
+function childrenOf(node: ts.Node): ts.Node[] {
+  const children: ts.Node[] = [];
+  node.forEachChild((child) => void children.push(child));
+  return children;
+}

@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import { OPTION_DEFAULTS } from '../../../lib/common/options.js';
+import { blocksOf, readText } from '../../support/documents.js';
+
+/** The commands, with the options that the contract names. */
+const COMMANDS: Readonly<Record<string, readonly string[]>> = {
+  listen: [
+    '--channels',
+    '--processes',
+    '--worker',
+    '--recover',
+    '--drain',
+    '--no-restart-on-failure',
+    '--log-level',
+    '--log-format',
+  ],
+  check: ['-d'],
+  status: ['-d', '--json', '--before-migration'],
+  'dead-letters list': ['-d', '--channel', '--id', '--all'],
+  'dead-letters retry': ['-d', '--channel', '--id', '--all'],
+  'dead-letters discard': ['-d', '--channel', '--id', '--all'],
+  doctor: ['-d'],
+};
+
+const text = readText('docs/operations.md');
+
+/** As they are typed, without the program. */
+const commands = [
+  ...blocksOf(text, 'sh')
+    .flatMap((block) => block.trim().split('\n'))
+    .map((line) => line.replace(/^npx pgpubsub /, '').replace(/ +#.*/, '')),
+  ...Array.from(text.matchAll(/`npx pgpubsub ([a-z][^`]*)`/g), ([, command = '']) => command),
+  ...blocksOf(text, 'ini').flatMap((block) =>
+    Array.from(block.matchAll(/pgpubsub (.*)$/gm), ([, command = '']) => command),
+  ),
+  ...Array.from(text.matchAll(/\[\S*pgpubsub"?, ([^\]]*)\]/g), ([, command = '']) =>
+    command.replaceAll(/[",]/g, ''),
+  ),
+];
+
+describe('docs/operations.md', () => {
+  it('shows commands', () => {
+    expect(commands.length).toBeGreaterThan(12);
+  });
+
+  it.each([...new Set(commands)])('shows a command that there is, with its options: %s', (command) => {
+    const name = Object.keys(COMMANDS).find((known) => `${command} `.startsWith(`${known} `));
+    expect(name).toBeDefined();
+    const options = command.match(/(?<= )--?[a-z][a-z-]*/g) ?? [];
+    expect(COMMANDS[name ?? '']).toEqual(expect.arrayContaining(options));
+    if (name !== 'listen') expect(options).toContain('-d');
+  });
+
+  it('has platforms wait longer than handlers may take', () => {
+    const seconds = Array.from(text.matchAll(/(?:PeriodSeconds: |StopSec=)(\d+)/g), ([, given]) =>
+      Number(given),
+    );
+    expect(seconds).toHaveLength(2);
+    for (const each of seconds) expect(each * 1_000).toBeGreaterThan(OPTION_DEFAULTS.shutdownTimeoutMs);
+  });
+});
