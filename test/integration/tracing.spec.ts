@@ -255,7 +255,7 @@ describe('table changes', () => {
         if (id === 2 && failures++ === 0) throw new Error('once');
       }
     }
-    const { provider: authors, received } = collector<unknown>(Author);
+    const { provider: authors, received } = collector(Author);
     const options = { context: () => ({ tenant: 'a' }) };
     await using app = await start({ providers: [Handler, authors], options });
     app.pubsub.pause();
