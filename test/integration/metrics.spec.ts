@@ -15,9 +15,9 @@ const Mails = defineChannel<string>('mails', { delivery: 'exactly-once' });
 
 /** `name{what}: value`, without what is the same for all. */
 function worded(recorded: readonly Recorded[]): string[] {
-  const lines = recorded.map(({ name, value, attributes: { 'messaging.system': _, ...attributes } }) => {
+  const lines = recorded.map(({ name, value, attributes }) => {
     const said = Object.entries(attributes)
-      .filter(([attribute]) => attribute !== 'messaging.operation.type')
+      .filter(([attribute]) => attribute !== 'messaging.system' && attribute !== 'messaging.operation.type')
       .map(([, text]) => String(text));
     return `${name} {${said.join(', ')}}: ${value}`;
   });

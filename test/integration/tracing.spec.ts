@@ -271,6 +271,37 @@ describe('table changes', () => {
     );
   });
 
+  it('by handlers carry no trace of another handler', async () => {
+    const sampler = {
+      isOn: true,
+      shouldSample: () => ({ decision: sampler.isOn ? 2 : 0 }),
+      toString: () => 'switch',
+    };
+    await using telemetry = new Telemetry(sampler);
+    let failures = 0;
+    @Injectable()
+    class Handler {
+      @Listener(Mails)
+      async receive(id: number, { manager }: Notification) {
+        await manager.insert(Author, { name: `${id}` });
+        sampler.isOn = false; // of the first only
+        if (id === 2 && failures++ === 0) throw new Error('once');
+      }
+    }
+    const { provider: authors, received } = collector(Author);
+    const options = { context: () => ({ tenant: 'a' }) };
+    await using app = await start({ providers: [Handler, authors], options });
+    app.pubsub.pause();
+    await app.pubsub.notifyMany(Mails, [1, 2, 3]);
+    app.pubsub.resume();
+    const changes = await received.take(3);
+
+    const [first, ...others] = changes.map(({ notification }) => notification.context);
+    const handled = await telemetry.one('process mails');
+    expect(first).toEqual({ tenant: 'a', traceparent: traceparentOf(handled.spanContext()) });
+    expect(others).toEqual([{ tenant: 'a' }, { tenant: 'a' }]);
+  });
+
   it('carry none without either', async () => {
     await using telemetry = new Telemetry();
     await using app = await start({ providers: [provider] });

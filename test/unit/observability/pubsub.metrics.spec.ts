@@ -42,7 +42,7 @@ describe('PubSubMetrics', () => {
   });
 
   it.each<[string, Handled, string[]]>([
-    ['a broadcast', broadcast(1) as Handled, ['messaging.process.duration']],
+    ['a broadcast', broadcast(1), ['messaging.process.duration']],
     [
       'a stored notification',
       storedNotification(),
