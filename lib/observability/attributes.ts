@@ -2,7 +2,7 @@ import type { Attributes } from '@opentelemetry/api';
 import { DEFAULT_NAME } from '../common/options.js';
 
 /** Of the OpenTelemetry conventions for messaging, as far as they apply. */
-export const SYSTEM = 'messaging.system';
+const SYSTEM = 'messaging.system';
 export const CHANNEL = 'messaging.destination.name';
 export const LISTENER = 'messaging.consumer.group.name';
 export const OPERATION = 'messaging.operation.name';
