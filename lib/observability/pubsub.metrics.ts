@@ -87,16 +87,16 @@ export class PubSubMetrics {
     const ofProcess = { ...attributes, [OPERATION]: 'process', [OPERATION_TYPE]: 'process' };
     return async (handled) => {
       const began = performance.now();
-      const duration = (more?: Attributes) =>
-        instruments['messaging.process.duration'].record(secondsSince(began), { ...ofProcess, ...more });
+      const record = (all: Attributes) =>
+        instruments['messaging.process.duration'].record(secondsSince(began), all);
       try {
         const result = await handle(handled);
-        duration();
+        record(ofProcess);
         for (const ageMs of agesOf(handled))
           instruments['pgpubsub.notification.age'].record(ageMs / 1_000, attributes);
         return result;
       } catch (error) {
-        duration({ [ERROR_TYPE]: errorTypeOf(error) });
+        record({ ...ofProcess, [ERROR_TYPE]: errorTypeOf(error) });
         throw error;
       }
     };
