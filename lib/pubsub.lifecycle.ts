@@ -75,6 +75,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     await this.prepareEntities();
     try {
       const { listeners, gapHandlers } = await this.explore();
+      for (const { channel } of listeners) this.parts.telemetry.name(channel.name); // whether they run here or not
       const chosen = this.chosen(listeners);
       for (const listener of chosen) this.attach(listener);
       await this.prepareStorage();
@@ -150,9 +151,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
 
   private attach(listener: ListenerDefinition): void {
     const { channel, name } = listener;
-    const { telemetry } = this.parts;
-    telemetry.name(channel.name);
-    const invoke = telemetry.handling({ channel: channel.name, listener: name }, listener.invoke);
+    const invoke = this.parts.telemetry.handling({ channel: channel.name, listener: name }, listener.invoke);
     if (channel.delivery === 'exactly-once') this.attachStored({ ...listener, invoke });
     else this.attachBroadcast({ ...listener, invoke });
   }

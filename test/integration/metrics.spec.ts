@@ -176,6 +176,17 @@ it('counts reconnects, gaps, and claims that have died', async () => {
   ]);
 });
 
+it('calls a channel by its name where its listeners are switched off', async () => {
+  await using telemetry = new Telemetry();
+  const { provider } = collector('cancellations');
+  await using app = await start({ providers: [provider], options: { listen: false } });
+  await app.pubsub.notify('cancellations', 1);
+
+  expect(worded(await telemetry.recorded())).toContain(
+    'messaging.client.sent.messages {cancellations, send, broadcast}: 1',
+  );
+});
+
 it('says of each metric its unit', async () => {
   await using telemetry = new Telemetry();
   await using app = await start();
