@@ -35,7 +35,7 @@ export type { GapHandlerOptions, ListenerOptions } from './listeners/listener.de
 export { PGPUBSUB_CONTEXT } from './listeners/listener.invoker.js';
 export { Ctx, Payload } from './listeners/parameters.decorator.js';
 export { InjectPubSub, PgPubSubModule, getPubSubToken } from './pg-pubsub.module.js';
-export type { NotifyOptions } from './publishing/publisher.js';
+export type { NotifyOptions } from './publishing/notify-options.js';
 export { PubSubService } from './pubsub.service.js';
 export type { NotificationStream } from './pubsub.service.js';
 export type { InTransactionOptions, TransactionalWork } from './publishing/transaction-settings.js';

@@ -58,13 +58,14 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
 
   /** Early, so that `notify('name')` in the application's own hooks finds its channels defined. */
   async onModuleInit(): Promise<void> {
+    this.parts.telemetry.start(); // as early as all providers are there: one of them may have registered an SDK
     const instances = this.instanceNames();
     if (instances.filter((name) => name === this.name).length > 1) throw duplicateInstance(this.name);
     if (this.parts.dataSource.isInitialized) await this.prepareEntities();
     for (const { channels, pubsub } of this.found(ChannelFeature)) {
       assertInstance(pubsub, instances, 'forFeature()');
       if (pubsub !== this.name) continue;
-      for (const channel of channels) this.parts.registry.resolve(channel);
+      for (const channel of channels) this.parts.telemetry.name(this.parts.registry.resolve(channel).name);
     }
   }
 
@@ -74,6 +75,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     await this.prepareEntities();
     try {
       const { listeners, gapHandlers } = await this.explore();
+      for (const { channel } of listeners) this.parts.telemetry.name(channel.name); // whether they run here or not
       const chosen = this.chosen(listeners);
       for (const listener of chosen) this.attach(listener);
       await this.prepareStorage();
@@ -148,8 +150,10 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   }
 
   private attach(listener: ListenerDefinition): void {
-    if (listener.channel.delivery === 'exactly-once') this.attachStored(listener);
-    else this.attachBroadcast(listener);
+    const { channel, name } = listener;
+    const invoke = this.parts.telemetry.handling({ channel: channel.name, listener: name }, listener.invoke);
+    if (channel.delivery === 'exactly-once') this.attachStored({ ...listener, invoke });
+    else this.attachBroadcast({ ...listener, invoke });
   }
 
   private attachStored({ channel, ...listener }: ListenerDefinition): void {

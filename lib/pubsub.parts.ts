@@ -9,6 +9,7 @@ import { ListenConnection } from './connection/listen-connection.js';
 import { createNotificationFactory } from './dispatch/broadcast-notification.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { PubSubLogger, type LineLogger } from './observability/pubsub.logger.js';
+import { PubSubTelemetry } from './observability/pubsub.telemetry.js';
 import { Publisher } from './publishing/publisher.js';
 import { HINT_CHANNEL } from './schema/storage.sql.js';
 import { StoredNotifications } from './store/stored-notifications.js';
@@ -28,6 +29,7 @@ export interface PubSubParts {
   readonly store: NotificationStore;
   readonly stored: StoredNotifications;
   readonly logger: PubSubLogger;
+  readonly telemetry: PubSubTelemetry;
   readonly report: Report;
   /** What is reported, as it happens; completes with the application. */
   readonly facts: Subject<Fact>;
@@ -46,14 +48,20 @@ export function createParts(
 ): PubSubParts {
   const registry = new ChannelRegistry();
   const logger = new PubSubLogger(lines);
+  const telemetry = new PubSubTelemetry({
+    name: options.name,
+    traceContext: options.traceContext,
+    isDefined: (channel) => registry.find(channel) !== undefined,
+  });
   const facts = new Subject<Fact>();
   const report: Report = (fact) => {
     try {
+      telemetry.record(fact);
       logger.write(fact);
-      facts.next(fact);
     } catch (error) {
       process.emitWarning(error instanceof Error ? error : String(error)); // the application's logger must not stop a queue
     }
+    facts.next(fact); // what a subscriber throws, RxJS throws elsewhere
   };
   const shutdown = new AbortController();
   setMaxListeners(0, shutdown.signal); // every running handler may wait for it
@@ -78,7 +86,7 @@ export function createParts(
     buffer: options.buffer,
     report,
   });
-  const settings = new TransactionSettings(dataSource, options.context);
+  const settings = new TransactionSettings(dataSource, options.context, () => telemetry.traceContext());
   if (options.schema !== undefined) setStorageSchema(dataSource, options.schema);
   const schema = () => storageOf(dataSource).schema; // asked once it is connected
   const publisher = new Publisher({
@@ -87,6 +95,7 @@ export function createParts(
     executor: options.executor,
     contextOf: (executor) => settings.contextOf(executor),
     assertText: (channel, text) => registry.assertText(channel, text),
+    report,
   });
   const store: NotificationStore = new NotificationStore({
     dataSource,
@@ -97,6 +106,10 @@ export function createParts(
     poll: options.poll,
     filter: options.filter?.context,
     context: options.context,
+    contextOfHandler: () =>
+      options.context && telemetry.isTracing
+        ? { ...telemetry.traceContext(), ...options.context() }
+        : undefined,
     hearsHints: () => connection.state === 'listening',
     signal: shutdown.signal,
     report,
@@ -117,6 +130,7 @@ export function createParts(
     store,
     stored,
     logger,
+    telemetry,
     report,
     facts,
     shutdown,

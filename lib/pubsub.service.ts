@@ -7,7 +7,7 @@ import { PgPubSubError, describeValue } from './common/errors.js';
 import type { ConnectionState, Fact as PubSubEvent, Gap } from './common/facts.js';
 import { PARTS } from './common/tokens.js';
 import { NotificationIterator } from './dispatch/notification-iterator.js';
-import type { NotifyOptions } from './publishing/publisher.js';
+import type { NotifyOptions } from './publishing/notify-options.js';
 import type { InTransactionOptions, TransactionalWork } from './publishing/transaction-settings.js';
 import type { PubSubParts } from './pubsub.parts.js';
 import type { StoredNotifications } from './store/stored-notifications.js';
@@ -149,11 +149,13 @@ export class PubSubService {
     payloads: readonly unknown[],
     options: NotifyOptions = {},
   ): Promise<void> {
-    const { registry, connection, publisher } = this.parts;
+    const { registry, connection, publisher, telemetry } = this.parts;
     const definition = registry.resolve(channel);
     // Who has just begun to observe here should hear what is sent here next.
     if (connection.isListenPending(definition.name)) await connection.whenListening(definition.name);
-    await publisher.publish(definition, payloads, options);
+    await telemetry.sending(definition.name, payloads.length, (trace) =>
+      publisher.publish(definition, payloads, options, trace),
+    );
   }
 
   private broadcasts(channels: readonly ChannelLike[], method: string): ChannelDefinition[] {

@@ -22,27 +22,65 @@ export interface Gap {
 }
 
 /**
- * What the parts report, instead of logging it: the logger words the lines, whoever counts counts. Names are
- * participles of what happened or is happening.
+ * What the parts report, instead of logging it: the logger words the lines, the metrics count, `pubsub.events$` hands it
+ * out. Names are participles of what happened or is happening. What happens often is reported by call, chunk or claim,
+ * with a `count`, and never by notification: a listener may handle hundreds of thousands a second.
  */
 export type Fact =
+  /** LISTEN is in force for these channels, and a test notification has arrived. */
   | { readonly type: 'listening'; readonly channels: readonly string[]; readonly processId: number }
+  /** LISTEN is in force, but what the DataSource sends does not arrive. */
   | { readonly type: 'deafened'; readonly reason: string }
+  /** The LISTEN connection was lost. */
   | { readonly type: 'disconnected'; readonly error: unknown }
+  /** It could not be reopened; the next attempt comes after `delayMs`. */
   | {
       readonly type: 'reconnecting';
       readonly attempt: number;
       readonly delayMs: number;
       readonly error: unknown;
     }
-  | { readonly type: 'reconnected'; readonly gap: Gap }
-  /** A listener threw, rejected or was refused by a guard or a pipe. */
+  /** It is open again, by this attempt. */
+  | { readonly type: 'reconnected'; readonly attempt: number }
+  /** Broadcasts may have been missed, as `pubsub.gaps$` tells. */
+  | { readonly type: 'gap'; readonly gap: Gap }
+  /** A call of `notify()` or `notifyMany()` has sent broadcasts; in the caller's transaction: they leave if it commits. */
+  | {
+      readonly type: 'published';
+      readonly channel: string;
+      readonly count: number;
+      readonly durationMs: number;
+    }
+  /** A call of `notify()` or `notifyMany()` has stored notifications; in the caller's transaction: they stay if it commits. */
+  | { readonly type: 'stored'; readonly channel: string; readonly count: number; readonly durationMs: number }
+  /** A call of `notify()` or `notifyMany()` has failed: its caller got the error. */
+  | {
+      readonly type: 'publish-failed';
+      readonly channel: string;
+      readonly delivery: 'broadcast' | 'exactly-once';
+      readonly count: number;
+      readonly durationMs: number;
+      readonly error: unknown;
+    }
+  /** Broadcasts have arrived that somebody here listens to or observes; so many in one chunk of the socket. */
+  | { readonly type: 'received'; readonly channel: string; readonly count: number }
+  /**
+   * A listener has handled so many notifications since this was last reported: of a broadcast channel, in one turn of its
+   * queue; of an exactly-once channel, in one claim, which has been committed.
+   */
+  | {
+      readonly type: 'handled';
+      readonly channel: string;
+      readonly listener: string;
+      readonly count: number;
+    }
+  /** A listener threw at a broadcast, rejected, or was refused by a guard or a pipe. */
   | { readonly type: 'failed'; readonly channel: string; readonly listener: string; readonly error: unknown }
   /** A method decorated with `@OnGap()` threw or rejected. */
   | { readonly type: 'gap-handler-failed'; readonly listener: string; readonly error: unknown }
   /** The server refused to LISTEN to a channel; the others are listened to. */
   | { readonly type: 'refused'; readonly channel: string; readonly error: unknown }
-  /** What arrived could not be decoded, or its schema refused it. */
+  /** A broadcast that arrived could not be decoded, or its channel's schema refused it. */
   | { readonly type: 'rejected'; readonly channel: string; readonly error: unknown }
   /** A receiver was too slow; `total` counts its drops since it began to receive. */
   | { readonly type: 'dropped'; readonly channel: string; readonly receiver: string; readonly total: number }
@@ -62,10 +100,14 @@ export type Fact =
       readonly concurrency: number;
       readonly poolSize: number;
     }
-  /** A claim has been committed. */
+  /**
+   * A claim has been committed: of the `size` rows that it had locked so many were handled, and so many failed for at
+   * least one listener; there was no time for the rest. `durationMs` is the time from its begin to its commit.
+   */
   | {
       readonly type: 'claimed';
       readonly channel: string;
+      readonly size: number;
       readonly handled: number;
       readonly failed: number;
       readonly durationMs: number;
@@ -84,6 +126,7 @@ export type Fact =
     }
   /** A claim of this row has ended with its process or connection before; so often by now. */
   | { readonly type: 'interrupted'; readonly channel: string; readonly id: string; readonly deaths: number }
+  /** Something went wrong while the application closed; it closes all the same. */
   | { readonly type: 'close-failed'; readonly error: unknown }
   /** Declared triggers are not in the database as declared, and `verifySchema` is `'warn'`. */
   | { readonly type: 'drifted'; readonly error: unknown }

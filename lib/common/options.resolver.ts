@@ -98,6 +98,7 @@ const optionsShape = group({
   shutdownTimeoutMs: v.optional(milliseconds(), OPTION_DEFAULTS.shutdownTimeoutMs),
   globalEnhancers: v.optional(v.boolean(), OPTION_DEFAULTS.globalEnhancers),
   context: v.optional(callback<() => object>()),
+  traceContext: v.optional(v.boolean(), OPTION_DEFAULTS.traceContext),
   executor: v.optional(callback<() => SqlExecutor | undefined>()),
   filter: v.optional(contextFilterShape),
 });

@@ -21,6 +21,7 @@ export const OPTION_DEFAULTS = {
   verifySchema: 'error',
   shutdownTimeoutMs: 10_000,
   globalEnhancers: true,
+  traceContext: true,
 } as const;
 
 export interface HeartbeatOptions {
@@ -219,6 +220,14 @@ export interface PgPubSubOptions {
    */
   context?: () => object;
   /**
+   * Do notifications carry the trace context (W3C `traceparent`) of whoever sends them, so that the span of a listener is
+   * linked to the sender's? Only where an OpenTelemetry SDK is registered and the span is sampled. A broadcast that carries a
+   * context is no longer the plain JSON text of its payload: `false` where clients of other kinds read it as that.
+   *
+   * @defaultValue `true`
+   */
+  traceContext?: boolean;
+  /**
    * The current transaction, for libraries that do not patch the DataSource (`@nestjs-cls/transactional`:
    * `() => txHost.tx`). Used by `notify()` without `manager`; `undefined` means none.
    */
@@ -245,6 +254,7 @@ export interface ResolvedOptions {
   readonly shutdownTimeoutMs: number;
   readonly globalEnhancers: boolean;
   readonly context: (() => object) | undefined;
+  readonly traceContext: boolean;
   readonly executor: (() => SqlExecutor | undefined) | undefined;
   readonly filter: { readonly context: JsonObject } | undefined;
 }

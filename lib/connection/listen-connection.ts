@@ -138,7 +138,7 @@ export class ListenConnection {
     this.openingLateUntil = 0;
     if (session === undefined) return;
     const gap = this.gapSince(wantedSince);
-    if (gap.to.getTime() - gap.from.getTime() > ACTIVE_TIMEOUT_MS) this.gaps.next(gap);
+    if (gap.to.getTime() - gap.from.getTime() > ACTIVE_TIMEOUT_MS) this.tellGap(gap);
     await this.run(session);
   }
 
@@ -162,9 +162,8 @@ export class ListenConnection {
   private async resume(lastHeardAt: Date, error: unknown): Promise<ListenSession | undefined> {
     const session = await this.reopen(error);
     if (session === undefined) return undefined;
-    const gap = this.gapSince(lastHeardAt);
-    this.options.report({ type: 'reconnected', gap });
-    this.gaps.next(gap);
+    this.options.report({ type: 'reconnected', attempt: this.attempts });
+    this.tellGap(this.gapSince(lastHeardAt));
     return session;
   }
 
@@ -236,7 +235,7 @@ export class ListenConnection {
       if (fault !== undefined || !this.isCurrent(session)) continue;
       const gap = this.gapSince(this.deafSince ?? session.lastHeardAt);
       this.enterListening(session);
-      this.gaps.next(gap);
+      this.tellGap(gap);
       return;
     }
   }
@@ -253,6 +252,11 @@ export class ListenConnection {
 
   private gapSince(from: Date): Gap {
     return { channels: this.listens.channels, from, to: new Date() };
+  }
+
+  private tellGap(gap: Gap): void {
+    this.options.report({ type: 'gap', gap });
+    this.gaps.next(gap);
   }
 
   private async wait(ms: number): Promise<void> {

@@ -17,6 +17,7 @@ export interface IncomingNotification {
 }
 
 export interface StreamOptions {
+  readonly channel: string;
   /** Looked up for each notification: a channel may be defined after someone began to listen to its name. */
   readonly definition: () => ChannelDefinition;
   /** How texts are decoded that come from triggers; `undefined` for other channels. */
@@ -37,6 +38,8 @@ const ROWS = 'the loading of its rows';
 export class ChannelStream {
   readonly subject = new Subject<Notification>();
   receivers = 0;
+  /** What has arrived and is not reported yet. */
+  fresh = 0;
   private isDecoding = false;
   private slowPart = SCHEMA;
   private dropped = 0;
@@ -51,6 +54,13 @@ export class ChannelStream {
     const decoded = this.decode(incoming);
     if (decoded instanceof Promise) void this.acceptInOrder(decoded);
     else if (decoded) this.subject.next(decoded);
+  }
+
+  /** Once per chunk of the socket. */
+  reportFresh(): void {
+    const count = this.fresh;
+    this.fresh = 0;
+    this.options.report({ type: 'received', channel: this.options.channel, count });
   }
 
   /** For schemas that validate asynchronously, and rows that are loaded: one after the other, the rest waits. */

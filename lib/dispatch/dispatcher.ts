@@ -64,7 +64,14 @@ export class Dispatcher {
   private drain(): void {
     const batch = this.incoming;
     this.incoming = [];
-    for (const notification of batch) this.streams.get(notification.channel)?.accept(notification);
+    const reached = new Set<ChannelStream>();
+    for (const notification of batch) {
+      const stream = this.streams.get(notification.channel);
+      if (stream === undefined) continue;
+      if (stream.fresh++ === 0) reached.add(stream);
+      stream.accept(notification);
+    }
+    for (const stream of reached) stream.reportFresh();
   }
 
   private join(definition: ChannelDefinition): ChannelStream {
@@ -78,6 +85,7 @@ export class Dispatcher {
     const { find, decoderOf, createNotification, buffer, report } = this.options;
     const current = () => find(definition.name) ?? definition;
     const stream = new ChannelStream({
+      channel: definition.name,
       definition: current,
       decoder: () => decoderOf(definition.name),
       createNotification,

@@ -30,6 +30,8 @@ export class ListenerQueue {
   private readonly waiting: BoundedBuffer<Notification>;
   private running = 0;
   private dropped = 0;
+  /** Well, and not reported yet. */
+  private handled = 0;
   private turnBegan = 0;
   private cpuBefore = process.cpuUsage();
   private readonly idleWaiters: (() => void)[] = [];
@@ -67,16 +69,19 @@ export class ListenerQueue {
     for (let next: Notification | undefined = first; next !== undefined; next = this.waiting.shift()) {
       try {
         await this.options.invoke(next);
+        this.handled++;
       } catch (error) {
         this.reportFailure(error);
       }
       if (this.waiting.size > 0 && performance.now() - this.turnBegan > TURN_MS) await this.yieldTurn();
     }
+    this.reportHandled();
     if (--this.running === 0) for (const resolve of this.idleWaiters.splice(0)) resolve();
   }
 
   /** Unless the time went by without us: a process that is kept from running must not fall behind its socket as well. */
   private async yieldTurn(): Promise<void> {
+    this.reportHandled();
     const { user, system } = process.cpuUsage(this.cpuBefore);
     if (user + system > TURN_MS * 1_000) {
       await turn();
@@ -87,6 +92,13 @@ export class ListenerQueue {
   private beginTurn(): void {
     this.turnBegan = performance.now();
     this.cpuBefore = process.cpuUsage();
+  }
+
+  private reportHandled(): void {
+    const { channel, listener, report } = this.options;
+    const count = this.handled;
+    this.handled = 0;
+    if (count > 0) report({ type: 'handled', channel, listener, count });
   }
 
   private reportFailure(error: unknown): void {

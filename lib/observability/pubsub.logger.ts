@@ -68,7 +68,7 @@ function wordFact(fact: Fact): Line | undefined {
       const text = `The LISTEN connection is not open, attempt ${fact.attempt} in ${fact.delayMs} ms: ${messageOf(fact.error)}`;
       return { level: 'warn', kind: fact.type, text };
     }
-    case 'reconnected':
+    case 'gap':
       return {
         level: 'log',
         kind: fact.type,
@@ -112,6 +112,12 @@ function wordFact(fact: Fact): Line | undefined {
       const text = `Handling stored notifications of ${listChannels(fact.channels)}, up to ${fact.concurrency} claims at once (the pool has ${fact.poolSize} connections)`;
       return { level: 'log', text };
     }
+    case 'reconnected': // the line about its gap says it
+    case 'published':
+    case 'stored':
+    case 'publish-failed': // whoever called has the error
+    case 'received':
+    case 'handled':
     case 'claimed':
       return undefined;
     case 'claim-failed': {

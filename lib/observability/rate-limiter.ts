@@ -1,6 +1,10 @@
 /** How long repetitions of a line are counted instead of written. */
 const WINDOW_MS = 10_000;
 
+/** So many kinds are told apart at once; the rest is one: a loop may go through thousands of channels. */
+const MAX_KINDS = 100;
+const OTHERS = 'others';
+
 type Write = (suppressed: number) => void;
 
 interface Window {
@@ -19,6 +23,16 @@ export class RateLimiter {
 
   /** `write` gets how many lines of this kind were held back since the last one it wrote. */
   limit(kind: string, write: Write): void {
+    const isKnown = this.windows.has(kind) || this.windows.size < MAX_KINDS;
+    this.limitKind(isKnown ? kind : OTHERS, write);
+  }
+
+  close(): void {
+    for (const { timer } of this.windows.values()) clearTimeout(timer);
+    this.windows.clear();
+  }
+
+  private limitKind(kind: string, write: Write): void {
     const open = this.windows.get(kind);
     if (open) {
       open.suppressed++;
@@ -29,11 +43,6 @@ export class RateLimiter {
     timer.unref();
     this.windows.set(kind, { suppressed: 0, write, timer });
     write(0);
-  }
-
-  close(): void {
-    for (const { timer } of this.windows.values()) clearTimeout(timer);
-    this.windows.clear();
   }
 
   private endWindow(kind: string): void {

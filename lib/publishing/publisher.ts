@@ -2,29 +2,15 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import { encodeBroadcast, encodeContext, encodeStored, validatePayload } from '../channels/payload.codec.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
+import type { Report } from '../common/facts.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
+import { broadcastStatement, type BroadcastMessage } from './broadcast.statement.js';
 import { isOneSession, isPool, resolveExecutor, sessionOf } from './executor.js';
-import { broadcastStatement } from './broadcast.statement.js';
+import { assertNotifyOptions, type NotifyOptions } from './notify-options.js';
 import type { Message, Statement } from './statement.js';
 import { StatementQueue } from './statement-queue.js';
 import { StoreStatement, type StoredMessage } from './store.statement.js';
-
-export interface NotifyOptions {
-  /**
-   * The transaction to join: sent if and only if it commits. Whatever has `query`: EntityManager, QueryRunner,
-   * Repository, DataSource.
-   */
-  manager?: SqlExecutor | undefined;
-  /** Exactly-once: notifications with the same key are handled in order, on channels that are `ordered`. */
-  key?: string | undefined;
-  /** Exactly-once: not before this time. */
-  availableAt?: Date | undefined;
-  /** Exactly-once: not before so many milliseconds have passed. */
-  delayMs?: number | undefined;
-  /** Travels beside the payload, over the module's `context`. */
-  context?: object | undefined;
-}
 
 export interface PublisherOptions {
   /** Where the library's own tables are; asked once the DataSource is connected. */
@@ -36,7 +22,18 @@ export interface PublisherOptions {
   readonly contextOf: (executor: SqlExecutor) => JsonObject | undefined;
   /** Throws for a text that everybody who listens to the channel would refuse. */
   readonly assertText: (channel: string, text: string) => void;
+  readonly report: Report;
 }
+
+/** Where a call of `notify()` belongs in a trace, as members of `context`; nothing where nobody traces. */
+export interface CallTrace {
+  /** The call itself. */
+  readonly call: JsonObject | undefined;
+  /** Its caller: the same for all of its calls. */
+  readonly caller: JsonObject | undefined;
+}
+
+export const UNTRACED: CallTrace = { call: undefined, caller: undefined };
 
 /**
  * Sends notifications: checks them before any SQL, joins the caller's transaction, batches what is sent at the
@@ -58,11 +55,31 @@ export class Publisher {
     channel: ChannelDefinition,
     payloads: readonly unknown[],
     options: NotifyOptions,
+    trace = UNTRACED,
   ): Promise<void> {
-    assertOptions(options);
-    const isStored = channel.delivery === 'exactly-once';
-    if (isStored) assertStored(channel, options);
-    else assertBroadcast(channel, options);
+    const { name, delivery } = channel;
+    const { report } = this.options;
+    const count = payloads.length;
+    const began = performance.now();
+    try {
+      await this.checkAndSend(channel, payloads, options, trace);
+    } catch (error) {
+      const durationMs = performance.now() - began;
+      report({ type: 'publish-failed', channel: name, delivery, count, durationMs, error });
+      throw error;
+    }
+    if (count === 0) return;
+    const type = delivery === 'broadcast' ? 'published' : 'stored';
+    report({ type, channel: name, count, durationMs: performance.now() - began });
+  }
+
+  private async checkAndSend(
+    channel: ChannelDefinition,
+    payloads: readonly unknown[],
+    options: NotifyOptions,
+    trace: CallTrace,
+  ): Promise<void> {
+    assertNotifyOptions(channel, options);
     const executor = this.resolveExecutor(options);
     const context = this.resolveContext(executor, options);
     for (const payload of payloads) {
@@ -70,15 +87,14 @@ export class Publisher {
       if (checked instanceof Promise) await checked; // awaiting a value, too, would cost a turn per call
     }
     if (payloads.length === 0) return;
-    if (isStored) {
-      const messages = storedMessages(channel, payloads, context, options);
+    if (channel.delivery === 'exactly-once') {
+      const messages = storedMessages(channel, payloads, joined(trace.call, context), options);
       for (const message of messages) this.options.assertText(message.channel, message.payload ?? '');
       return this.send(this.storeStatement, messages, executor);
     }
-    const messages = payloads.map((payload) => ({
-      channel: channel.name,
-      text: encodeBroadcast(channel, payload, context),
-    }));
+    // Within a transaction equal notifications are delivered once, and have to stay equal.
+    const traced = isPool(executor) ? trace.call : trace.caller;
+    const messages = broadcastMessages(channel, payloads, context, traced);
     for (const message of messages) this.options.assertText(message.channel, message.text);
     return this.send(broadcastStatement, messages, executor);
   }
@@ -102,59 +118,40 @@ export class Publisher {
 
   private resolveContext(executor: SqlExecutor, { context }: NotifyOptions): JsonObject | undefined {
     if (context !== undefined && !isJsonObject(context)) throw notAContext(context);
-    const common = this.options.contextOf(executor);
-    return common === undefined ? context : { ...common, ...context };
+    return joined(this.options.contextOf(executor), context);
   }
 }
 
-const NOTIFY_OPTIONS = new Set(['manager', 'key', 'availableAt', 'delayMs', 'context']);
+/** What both say, and where they differ what `over` says. */
+const joined = (under: JsonObject | undefined, over: JsonObject | undefined): JsonObject | undefined =>
+  under === undefined ? over : { ...under, ...over };
 
-/** A misspelt `manager` would send outside of the transaction. */
-function assertOptions(options: NotifyOptions): void {
-  const unknown = Object.keys(options).find((option) => !NOTIFY_OPTIONS.has(option));
-  if (unknown === undefined) return;
-  throw new PgPubSubError(
-    'INVALID_ARGUMENT',
-    `expected only known options for notify() (${[...NOTIFY_OPTIONS].join(', ')}), got "${unknown}". ` +
-      'Correct its name; a transaction is given as { manager }.',
-  );
+const broadcastMessages = (
+  channel: ChannelDefinition,
+  payloads: readonly unknown[],
+  context: JsonObject | undefined,
+  trace: JsonObject | undefined,
+): BroadcastMessage[] =>
+  payloads.map((payload) => ({
+    channel: channel.name,
+    text:
+      (trace && encodeTraced(channel, payload, joined(trace, context))) ??
+      encodeBroadcast(channel, payload, context),
+  }));
+
+/** `undefined` where there is no room for the trace beside the payload. */
+function encodeTraced(
+  channel: ChannelDefinition,
+  payload: unknown,
+  context: JsonObject | undefined,
+): string | undefined {
+  try {
+    return encodeBroadcast(channel, payload, context);
+  } catch (error) {
+    if (error instanceof PgPubSubError && error.code === 'PAYLOAD_TOO_LARGE') return undefined;
+    throw error;
+  }
 }
-
-const EXACTLY_ONCE_OPTIONS = ['key', 'availableAt', 'delayMs'] as const;
-
-function assertBroadcast(channel: ChannelDefinition, options: NotifyOptions): void {
-  const surplus = EXACTLY_ONCE_OPTIONS.find((option) => options[option] !== undefined);
-  if (surplus === undefined) return;
-  throw new PgPubSubError(
-    'INVALID_ARGUMENT',
-    `expected "${surplus}" for an exactly-once channel only, got it for the broadcast channel "${channel.name}". Leave it out.`,
-  );
-}
-
-function assertStored(channel: ChannelDefinition, { key, availableAt, delayMs }: NotifyOptions): void {
-  const what = `for the channel "${channel.name}"`;
-  if (key !== undefined && typeof key !== 'string') throw invalidOption(`"key" ${what} to be a string`, key);
-  if (typeof key === 'string' && (key.includes('\0') || Buffer.byteLength(key) > MAX_KEY_BYTES))
-    throw invalidOption(`"key" ${what} to be at most ${MAX_KEY_BYTES} bytes without NUL characters`, key);
-  if (availableAt !== undefined && !(availableAt instanceof Date && isTimestamp(availableAt)))
-    throw invalidOption(`"availableAt" ${what} to be a valid Date of the years 1 to 9999`, availableAt);
-  if (delayMs !== undefined && !(typeof delayMs === 'number' && delayMs >= 0 && delayMs <= MAX_DELAY_MS))
-    throw invalidOption(
-      `"delayMs" ${what} to be a number of milliseconds from 0 to ${MAX_DELAY_MS}`,
-      delayMs,
-    );
-  if (availableAt !== undefined && delayMs !== undefined)
-    throw invalidOption(`"availableAt" or "delayMs" ${what}`, 'both');
-}
-
-/** Keys are indexed, and an entry of an index has room for little more. */
-const MAX_KEY_BYTES = 1_000;
-/** A hundred years. */
-const MAX_DELAY_MS = 3_155_760_000_000;
-
-/** Other years are written with a sign and six digits, which PostgreSQL cannot read; and it has no year 0. */
-const isTimestamp = (date: Date): boolean =>
-  !Number.isNaN(date.getTime()) && date.getUTCFullYear() >= 1 && date.getUTCFullYear() <= 9999;
 
 function storedMessages(
   channel: ChannelDefinition,
@@ -175,12 +172,6 @@ function storedMessages(
     return { channel: name, payload: json, context: text, key, availableAt, delayMs, hints }; // spread, it took twice as long
   });
 }
-
-const invalidOption = (expected: string, got: unknown) =>
-  new PgPubSubError(
-    'INVALID_ARGUMENT',
-    `expected ${expected}, got ${describeValue(got)}. Correct it, or leave it out.`,
-  );
 
 const notAContext = (got: unknown) =>
   new PgPubSubError(

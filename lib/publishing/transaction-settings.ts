@@ -23,11 +23,13 @@ export class TransactionSettings {
   private readonly contexts = new WeakMap<QueryRunner, JsonObject>();
   private readonly silent = new WeakSet<QueryRunner>();
 
+  /** `trace`: where the caller is in a trace, for what triggers send in its name; nothing where nobody traces. */
   constructor(
     private readonly dataSource: DataSource,
     private readonly common: (() => object) | undefined,
+    private readonly trace: () => JsonObject | undefined,
   ) {
-    if (common) carryContext(dataSource, common);
+    if (common) carryContext(dataSource, () => ({ ...trace(), ...common() }));
   }
 
   /** What everything sent through this executor carries. */
@@ -49,15 +51,7 @@ export class TransactionSettings {
       const merged = { ...before, ...context };
       this.contexts.set(session, merged);
       try {
-        const carried = { ...this.common?.(), ...merged };
-        const previous = JSON.stringify({ ...this.common?.(), ...before });
-        return await setDuring(
-          manager,
-          CONTEXT,
-          JSON.stringify(carried),
-          previous === '{}' ? '' : previous,
-          work,
-        );
+        return await setDuring(manager, CONTEXT, this.carried(merged), this.carried(before), work);
       } finally {
         if (before) this.contexts.set(session, before);
         else this.contexts.delete(session);
@@ -75,6 +69,13 @@ export class TransactionSettings {
         if (!isSilent) this.silent.delete(session);
       }
     });
+  }
+
+  /** What triggers find with this context of the transaction; nothing when it has none, nor the module. */
+  private carried(own: JsonObject | undefined): string {
+    if (own === undefined && this.common === undefined) return '';
+    const carried = JSON.stringify({ ...this.trace(), ...this.common?.(), ...own });
+    return carried === '{}' ? '' : carried;
   }
 
   private async within<T>(

@@ -181,7 +181,7 @@ export class ChannelWorker {
     this.busyLoops++;
     try {
       return (
-        (await this.handling.handle(session, rows)) ||
+        (await this.handling.handle(session, rows, began)) ||
         rows.length === wanted ||
         cursor !== undefined ||
         this.isWoken

@@ -34,10 +34,10 @@ export class ClaimHandling {
 
   constructor(private readonly options: ClaimHandlingOptions) {}
 
-  /** Is there certainly more? */
-  async handle(session: ClaimSession, rows: readonly StoredRow[]): Promise<boolean> {
+  /** Is there certainly more? The claim began at that time. */
+  async handle(session: ClaimSession, rows: readonly StoredRow[], began: number): Promise<boolean> {
     const { together, alone } = await this.separate(session, rows);
-    const outcomes = await this.handleTogether(session, together);
+    const outcomes = await this.handleTogether(session, together, began);
     for (const { id } of alone) if (!this.options.host.isEnding()) await this.handleAlone(session, id);
     return outcomes.length < together.length || alone.length > 0 || this.options.scope.ordered;
   }
@@ -69,24 +69,26 @@ export class ClaimHandling {
   private async handleTogether(
     session: ClaimSession,
     rows: readonly StoredRow[],
+    claimBegan: number,
   ): Promise<readonly RowOutcome[]> {
     const began = performance.now();
     const run = new ClaimRun(this.options.host, session, rows);
     const outcomes = await run.run();
     this.options.pace.handled(outcomes.length, performance.now() - began, run.handlingMs);
-    this.reportOutcomes(outcomes, performance.now() - began);
+    this.reportOutcomes(outcomes, rows.length, claimBegan);
     return outcomes;
   }
 
   private async handleAlone(session: ClaimSession, id: string): Promise<void> {
     const { host, scope } = this.options;
+    const began = performance.now();
     const rows = await session.claim(beginClaimOf(scope, id), scope.ordered);
     const run = new ClaimRun(host, session, rows);
     const maxAttempts = Math.min(...host.listeners.map(({ retry }) => retry.maxAttempts));
     const isHopeless = rows.some(({ deaths }) => deaths >= Math.max(maxAttempts, 2)); // the first may have been another's
     try {
       const outcomes = isHopeless ? await run.buryAll(neverEnded) : await run.run();
-      this.reportOutcomes(outcomes, 0);
+      this.reportOutcomes(outcomes, rows.length, began);
     } catch (error) {
       if (!isRefusal(error)) throw error;
       await session.query('rollback', []);
@@ -97,13 +99,16 @@ export class ClaimHandling {
   /** The server has refused to commit what the listeners have done to this one row: they have failed, all of them. */
   private async failCommit(session: ClaimSession, id: string, error: unknown): Promise<void> {
     const { host, scope } = this.options;
+    const began = performance.now();
     const rows = await session.claim(beginClaimOf(scope, id), scope.ordered);
-    this.reportOutcomes(await new ClaimRun(host, session, rows).failAll(error), 0);
+    const outcomes = await new ClaimRun(host, session, rows).failAll(error);
+    this.reportOutcomes(outcomes, rows.length, began);
   }
 
-  private reportOutcomes(outcomes: readonly RowOutcome[], durationMs: number): void {
+  private reportOutcomes(outcomes: readonly RowOutcome[], size: number, began: number): void {
+    if (size === 0) return;
     const { options } = this;
-    const { channel } = options.host;
+    const { channel, listeners } = options.host;
     let failed = 0;
     for (const { row, failures } of outcomes) {
       if (failures.length > 0) failed++;
@@ -112,7 +117,12 @@ export class ClaimHandling {
     }
     this.count.failed += failed;
     this.count.handled += outcomes.length - failed;
-    options.report({ type: 'claimed', channel, handled: outcomes.length - failed, failed, durationMs });
+    for (const { name: listener } of listeners) {
+      const count = outcomes.filter((outcome) => outcome.wasHandledBy(listener)).length;
+      if (count > 0) options.report({ type: 'handled', channel, listener, count });
+    }
+    const durationMs = performance.now() - began;
+    options.report({ type: 'claimed', channel, size, handled: outcomes.length - failed, failed, durationMs });
   }
 }
 

@@ -17,6 +17,8 @@ export interface Failure {
 export class RowOutcome {
   readonly succeeded: string[] = [];
   readonly failures: Failure[] = [];
+  /** Of those that succeeded: had nothing to do. */
+  private readonly passed: string[] = [];
 
   constructor(
     readonly row: StoredRow,
@@ -33,6 +35,12 @@ export class RowOutcome {
     this.succeeded.push(name);
   }
 
+  /** By its operation it is not meant for this listener. */
+  pass({ name }: StoredListener): void {
+    this.succeeded.push(name);
+    this.passed.push(name);
+  }
+
   fail(listener: StoredListener, error: unknown): void {
     const attempt = this.attemptOf(listener);
     const isHopeless = error instanceof NonRetryableError || attempt >= listener.retry.maxAttempts;
@@ -43,6 +51,10 @@ export class RowOutcome {
   giveUp({ name }: StoredListener, error: unknown): void {
     const attempt = Math.max(this.row.attempts, 1);
     this.failures.push({ listener: name, error, attempt, delayMs: undefined });
+  }
+
+  wasHandledBy(listener: string): boolean {
+    return this.succeeded.includes(listener) && !this.passed.includes(listener);
   }
 
   get hasFailed(): boolean {

@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { Notification } from '../channels/notification.js';
+import type { JsonObject } from '../common/json.js';
 import { RowOutcome, deadRows, postponedRow } from './claim-outcome.js';
 import type { ClaimSession } from './claim-session.js';
 import { bury, postpone, readPayload, serverTime } from './claim.sql.js';
@@ -16,6 +17,8 @@ export interface ClaimHost {
   readonly listeners: readonly StoredListener[];
   /** From the JSON text of a payload to what listeners get. Throws, or rejects, for what they cannot get. */
   readonly decode: (json: string | null) => unknown;
+  /** What triggers are to find while a handler runs, where that is not what the claim has set. */
+  readonly contextOfHandler: () => JsonObject | undefined;
   readonly maxTimeMs: number;
   /** The claim should end soon: the application closes, or the channel is paused. */
   readonly isEnding: () => boolean;
@@ -48,7 +51,7 @@ export class ClaimRun {
     private readonly session: ClaimSession,
     rows: readonly StoredRow[],
   ) {
-    this.savepoint = new ClaimSavepoint(session);
+    this.savepoint = new ClaimSavepoint(session, host.contextOfHandler);
     this.deadline = performance.now() + host.maxTimeMs;
     this.works = rows.map((row) => createWork(row, host.listeners));
   }
@@ -95,7 +98,7 @@ export class ClaimRun {
     if (!work.isDecoded && !(await this.decode(work))) return;
     const handler = this.createHandler(listener, undefined);
     const notification = this.notificationOf(work, listener, handler);
-    if (listener.accepts?.(notification) === false) return outcome.succeed(listener);
+    if (listener.accepts?.(notification) === false) return outcome.pass(listener);
     try {
       await listener.invoke(notification);
       await handler.succeed();
@@ -172,7 +175,7 @@ export class ClaimRun {
       const isMeant = listener.accepts?.(
         this.notificationOf(work, listener, this.createHandler(listener, undefined)),
       );
-      if (isMeant === false) work.outcome.succeed(listener);
+      if (isMeant === false) work.outcome.pass(listener);
       else works.push(work);
     }
     return works;

@@ -101,9 +101,11 @@ function claim(scope: ClaimScope, size: number, more: readonly string[]): string
 /** What the DataSource's default isolation is does not matter: a stricter one would fail instead of skipping. */
 function begin({ context }: ClaimScope): string {
   const carried = JSON.stringify(context?.() ?? {});
-  const setting = carried === '{}' ? '' : `; set local pgpubsub.context = ${quoteLiteral(carried)}`;
-  return `begin isolation level read committed${setting}`;
+  return `begin isolation level read committed${carried === '{}' ? '' : `; ${carry(carried)}`}`;
 }
+
+/** For triggers that fire from now on: the JSON text of a context. It ends with the transaction. */
+export const carry = (context: string): string => `set local pgpubsub.context = ${quoteLiteral(context)}`;
 
 const claimRows = (scope: ClaimScope, size: number, more: readonly string[]): string => `
   select ${columns(scope)} from ${notificationTable(scope.schema)} as n

@@ -1,7 +1,9 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { PgPubSubError } from '../common/errors.js';
+import type { JsonObject } from '../common/json.js';
 import { isPgClient, queryBehind } from '../common/query-behind.js';
 import type { ClaimSession } from './claim-session.js';
+import { carry } from './claim.sql.js';
 
 const SAVEPOINT = 'savepoint pgpubsub_handler';
 const RELEASE = 'release savepoint pgpubsub_handler';
@@ -26,19 +28,42 @@ type SavepointState =
  */
 export class ClaimSavepoint {
   private state: SavepointState = 'none';
+  /** What triggers find, if a handler has said so. */
+  private carried: string | undefined;
 
-  constructor(readonly session: ClaimSession) {}
+  /** `contextOfHandler`: what triggers are to find while the handler runs that asks; nothing: what the claim has set. */
+  constructor(
+    readonly session: ClaimSession,
+    private readonly contextOfHandler: () => JsonObject | undefined,
+  ) {}
 
   /** What is to be sent ahead of a handler's first statement: from now on it is the handler's. */
   take(): readonly string[] {
+    const context = this.contextOfHandler();
+    const commands = this.begin();
+    const carried = context && JSON.stringify(context);
+    if (carried === undefined || carried === this.carried) return commands;
+    this.carried = carried;
+    return [...commands, carry(carried)];
+  }
+
+  /** For handlers that interleave: what triggers find is the claim's. */
+  async openShared(): Promise<void> {
+    await this.send(this.begin());
+  }
+
+  async open(): Promise<void> {
+    await this.send(this.take());
+  }
+
+  private begin(): readonly string[] {
     const { state } = this;
     this.state = 'used';
     if (state === 'fresh') return [];
     return state === 'none' ? [SAVEPOINT] : [RELEASE, SAVEPOINT]; // within another one statements would be slower
   }
 
-  async open(): Promise<void> {
-    const commands = this.take();
+  private async send(commands: readonly string[]): Promise<void> {
     if (commands.length > 0) await this.session.client.query(commands.join('; '));
   }
 
@@ -51,6 +76,7 @@ export class ClaimSavepoint {
   async undo(): Promise<void> {
     await this.session.client.query(ROLLBACK);
     this.state = 'fresh';
+    this.carried = undefined; // undone as well
   }
 
   /**
@@ -222,7 +248,9 @@ export class HandlerSession {
   private open(): Promise<void> {
     if (this.opened) return this.opened;
     this.opened =
-      this.shared === undefined ? this.savepoint.open() : (this.shared.opened ??= this.savepoint.open());
+      this.shared === undefined
+        ? this.savepoint.open()
+        : (this.shared.opened ??= this.savepoint.openShared());
     this.opened.catch(() => undefined); // the statement behind it fails as well, and is awaited
     return this.opened;
   }

@@ -24,6 +24,8 @@ export interface NotificationStoreOptions {
   readonly poll: PollOptions;
   readonly filter: JsonObject | undefined;
   readonly context: (() => object) | undefined;
+  /** The module's context and the trace of the handler that runs; nothing where there is not both. */
+  readonly contextOfHandler: () => JsonObject | undefined;
   /** Do hints arrive at the moment? */
   readonly hearsHints: () => boolean;
   readonly signal: AbortSignal;
@@ -136,7 +138,7 @@ export class NotificationStore {
     listeners: readonly StoredListener[],
     slots: ClaimSlots,
   ): ChannelWorker {
-    const { dataSource, batch, filter, context, signal, report, decoderOf } = this.options;
+    const { dataSource, batch, filter, context, contextOfHandler, signal, report, decoderOf } = this.options;
     const schema = this.options.schema();
     const worker: ChannelWorker = new ChannelWorker({
       host: {
@@ -145,6 +147,7 @@ export class NotificationStore {
         channel: channel.name,
         listeners,
         decode: createStoredDecoder(channel, decoderOf(channel.name)),
+        contextOfHandler,
         maxTimeMs: batch.maxTimeMs,
         isEnding: () => worker.isEnding,
         signal,

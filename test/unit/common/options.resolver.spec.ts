@@ -27,6 +27,7 @@ describe('resolveOptions()', () => {
       shutdownTimeoutMs: 10_000,
       globalEnhancers: true,
       context: undefined,
+      traceContext: true,
       executor: undefined,
       filter: undefined,
     });
@@ -49,6 +50,7 @@ describe('resolveOptions()', () => {
       shutdownTimeoutMs: 0,
       globalEnhancers: false,
       context: () => ({ tenant: 'a' }),
+      traceContext: false,
       executor: () => undefined,
       filter: { context: { tenant: 'a' } },
     } as const satisfies PgPubSubOptions;
@@ -135,6 +137,7 @@ describe('resolveOptions() refuses', () => {
     ['shutdownTimeoutMs', -1, duration, '-1'],
     ['globalEnhancers', 'no', boolean, '"no"'],
     ['context', { tenant: 'a' }, 'a function', 'an object'],
+    ['traceContext', 'no', boolean, '"no"'],
     ['executor', 'tx', 'a function', '"tx"'],
     ['filter', 'tenant', object, '"tenant"'],
     ['filter.context', ['tenant'], 'an object', 'an array'],

@@ -14,6 +14,7 @@ interface StreamSettings {
 function createStream(definition: ChannelDefinition, { maxSize = 10, decoder }: StreamSettings = {}) {
   const { facts, report } = recordFacts();
   const stream = new ChannelStream({
+    channel: 'orders',
     definition: () => definition,
     decoder: () => decoder,
     createNotification,

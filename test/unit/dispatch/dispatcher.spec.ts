@@ -111,6 +111,26 @@ describe('Dispatcher.receive()', () => {
     expect(second.map((notification, index) => notification === first[index])).toEqual([true, true, true]);
   });
 
+  it('reports how many have arrived of each channel in one chunk of the socket', async () => {
+    const { collect, receive, facts } = createDispatcher();
+    collect(orders);
+    collect(orders);
+    collect(payments);
+    receive('orders', '1', '2');
+    receive('payments', '3');
+    receive('orders', '4');
+    receive('unheard', '5');
+    await settled();
+    receive('orders', '6');
+    await settled();
+
+    expect(facts).toEqual([
+      { type: 'received', channel: 'orders', count: 3 },
+      { type: 'received', channel: 'payments', count: 1 },
+      { type: 'received', channel: 'orders', count: 1 },
+    ]);
+  });
+
   it('runs no receiver on the stack of its caller', async () => {
     const { collect, receive } = createDispatcher();
     const { payloads } = collect(orders);

@@ -28,6 +28,13 @@ function createQueue(options: Partial<ListenerQueueOptions> = {}) {
   return { queue, facts, started, handlers, push, finish };
 }
 
+const handledOf = (count: number) => ({
+  type: 'handled',
+  channel: 'orders',
+  listener: 'Orders.receive',
+  count,
+});
+
 const never = new AbortController().signal;
 
 describe('ListenerQueue', () => {
@@ -91,8 +98,20 @@ describe('ListenerQueue', () => {
     expect(queue.isRunning).toBe(false);
     expect(facts).toEqual([
       { type: 'failed', channel: 'orders', listener: 'Orders.receive', error: new Error('boom') },
+      handledOf(1),
     ]);
   }); // prettier-ignore
+
+  it('reports how many were handled when nothing more waits', async () => {
+    const { push, facts, finish } = createQueue({ concurrency: 2 });
+    push(1, 2, 3);
+    await finish(0);
+    await finish(1);
+    expect(facts).toEqual([handledOf(2)]);
+
+    await finish(2);
+    expect(facts).toEqual([handledOf(2), handledOf(1)]);
+  });
 
   it('leaves room for the others beside a handler that never settles', async () => {
     const { push, started, finish } = createQueue({ concurrency: 2 });
@@ -124,13 +143,14 @@ describe('ListenerQueue with handlers that never wait', () => {
       now += 20;
       return Promise.resolve(seen.push(payload));
     };
-    const { push } = createQueue({ invoke });
+    const { push, facts } = createQueue({ invoke });
     setImmediate(() => seen.push('a turn'));
     push(1, 2, 3, 4, 5);
     await settled();
     await settled();
 
     expect(seen).toEqual(expected);
+    expect(facts).toEqual([handledOf(3), handledOf(2)]);
     vi.restoreAllMocks();
   });
 });
@@ -173,7 +193,7 @@ describe('ListenerQueue whose buffer is full', () => {
     for (const index of [1, 2, 3]) await finish(index);
 
     expect(started).toEqual(['running', 1, 2, 5]);
-    expect(facts).toHaveLength(2);
+    expect(facts).toEqual([dropped(1), dropped(2), handledOf(4)]);
   });
 });
 
@@ -193,7 +213,10 @@ describe('ListenerQueue.close()', () => {
     await closing;
 
     expect(started).toEqual(['running']);
-    expect(facts).toEqual([{ type: 'discarded', channel: 'orders', receiver: 'Orders.receive', count: 2 }]);
+    expect(facts).toEqual([
+      { type: 'discarded', channel: 'orders', receiver: 'Orders.receive', count: 2 },
+      handledOf(1),
+    ]);
   });
 
   it('waits for every handler that runs', async () => {

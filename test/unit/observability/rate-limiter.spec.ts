@@ -59,6 +59,17 @@ describe('RateLimiter', () => {
     expect(written).toEqual(['one (0)', 'two (0)', 'three (0)']);
   });
 
+  it('tells a hundred kinds apart, and counts the rest together', () => {
+    const { written, limit } = createLimiter();
+    for (let kind = 1; kind <= 1_000; kind++) limit(`rejected room-${kind}`, `room ${kind}`);
+    expect(written).toHaveLength(101);
+
+    limit('rejected room-1', 'room 1 again');
+    vi.advanceTimersByTime(10_000);
+    expect(written.slice(101)).toEqual(['room 1 again (0)', 'room 1000 (898)']);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   it('keeps the process alive for nobody', () => {
     vi.useRealTimers();
     const unref = vi.spyOn(Object.getPrototypeOf(setTimeout(() => undefined, 0)) as NodeJS.Timeout, 'unref');

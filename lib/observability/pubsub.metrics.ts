@@ -1,0 +1,163 @@
+import type { Attributes, Meter } from '@opentelemetry/api';
+import type { Fact } from '../common/facts.js';
+import {
+  CHANNEL,
+  DELIVERY,
+  ERROR_TYPE,
+  LISTENER,
+  OPERATION,
+  OPERATION_TYPE,
+  attributesOfInstance,
+} from './attributes.js';
+import { OTHER, errorTypeOf } from './error-type.js';
+import { notificationsOf, type Handle, type Handled, type HandledBy } from './handling.js';
+import { createInstruments, type Instruments, type MetricsOf } from './metrics.definitions.js';
+
+export interface MetricsOptions {
+  readonly meter: Meter;
+  readonly instance: string;
+  /** May metrics call this channel by name? */
+  readonly isNamed: (channel: string) => boolean;
+}
+
+type FactOf<Type extends Fact['type']> = Extract<Fact, { type: Type }>;
+
+/** Counts what the parts report, and times handlers. Owned by the telemetry; lives as long as the instance. */
+export class PubSubMetrics {
+  private readonly instruments: Instruments;
+  private readonly common: Attributes;
+
+  constructor(private readonly options: MetricsOptions) {
+    this.instruments = createInstruments(options.meter);
+    this.common = attributesOfInstance(options.instance);
+  }
+
+  record(fact: Fact): void {
+    switch (fact.type) {
+      case 'published':
+        return this.recordSent(fact, 'broadcast');
+      case 'stored':
+        return this.recordSent(fact, 'exactly-once');
+      case 'publish-failed':
+        return this.recordSent(fact, fact.delivery);
+      case 'received':
+        return this.count('messaging.client.consumed.messages', fact, { [OPERATION]: 'receive' });
+      case 'handled':
+        return this.count('pgpubsub.notifications.handled', fact);
+      case 'failed':
+        return this.count('pgpubsub.notifications.failed', fact);
+      case 'rejected':
+        return this.count('pgpubsub.notifications.rejected', fact);
+      case 'dropped':
+      case 'discarded':
+        return this.count('pgpubsub.notifications.dropped', { ...fact, listener: fact.receiver });
+      case 'claimed':
+        return this.recordClaim(fact);
+      case 'claim-failed':
+        return this.count('pgpubsub.claim.failures', fact);
+      case 'stored-failed':
+        return this.recordStoredFailure(fact);
+      case 'interrupted':
+        return this.count('pgpubsub.notifications.interrupted', fact);
+      case 'gap':
+        return this.count('pgpubsub.gaps', {});
+      case 'reconnected':
+        return this.count('pgpubsub.reconnects', {});
+      case 'listening':
+      case 'deafened':
+      case 'disconnected':
+      case 'reconnecting':
+      case 'refused':
+      case 'gap-handler-failed':
+      case 'abandoned':
+      case 'claiming':
+      case 'close-failed':
+      case 'drifted':
+      case 'duplicated':
+        return undefined;
+      default:
+        return fact satisfies never;
+    }
+  }
+
+  /** The same handler, timed. */
+  timed({ channel, listener }: HandledBy, handle: Handle): Handle {
+    const { instruments } = this;
+    const attributes = this.attributesOf({ channel, listener });
+    const ofProcess = { ...attributes, [OPERATION]: 'process', [OPERATION_TYPE]: 'process' };
+    return async (handled) => {
+      const began = performance.now();
+      const record = (all: Attributes) =>
+        instruments['messaging.process.duration'].record(secondsSince(began), all);
+      try {
+        const result = await handle(handled);
+        record(ofProcess);
+        for (const ageMs of agesOf(handled))
+          instruments['pgpubsub.notification.age'].record(ageMs / 1_000, attributes);
+        return result;
+      } catch (error) {
+        record({ ...ofProcess, [ERROR_TYPE]: errorTypeOf(error) });
+        throw error;
+      }
+    };
+  }
+
+  private recordSent(
+    fact: FactOf<'published' | 'stored' | 'publish-failed'>,
+    delivery: 'broadcast' | 'exactly-once',
+  ): void {
+    const operation = { [OPERATION]: 'send', [OPERATION_TYPE]: 'send', [DELIVERY]: delivery };
+    const attributes = this.attributesOf(fact, operation);
+    this.instruments['messaging.client.sent.messages'].add(fact.count, attributes);
+    this.instruments['messaging.client.operation.duration'].record(fact.durationMs / 1_000, attributes);
+  }
+
+  private recordClaim({ channel, size, durationMs }: FactOf<'claimed'>): void {
+    const attributes = this.attributesOf({ channel });
+    this.count('messaging.client.consumed.messages', { channel, count: size }, { [OPERATION]: 'claim' });
+    this.instruments['pgpubsub.claim.size'].record(size, attributes);
+    this.instruments['pgpubsub.claim.duration'].record(durationMs / 1_000, attributes);
+  }
+
+  private recordStoredFailure({ channel, listener, error, delayMs }: FactOf<'stored-failed'>): void {
+    const failure = { channel, listener, error };
+    this.count('pgpubsub.notifications.failed', failure);
+    if (delayMs === undefined) this.count('pgpubsub.notifications.dead', failure);
+    else this.count('pgpubsub.notifications.retried', failure);
+  }
+
+  private count(
+    name: MetricsOf<'counter'>,
+    about: About & { readonly count?: number },
+    more?: Attributes,
+  ): void {
+    this.instruments[name].add(about.count ?? 1, this.attributesOf(about, more));
+  }
+
+  private attributesOf(about: About, more?: Attributes): Attributes {
+    const { channel, listener } = about;
+    return {
+      ...this.common,
+      ...(channel !== undefined && { [CHANNEL]: this.options.isNamed(channel) ? channel : OTHER }),
+      ...(listener !== undefined && { [LISTENER]: listener }),
+      ...('error' in about && { [ERROR_TYPE]: errorTypeOf(about.error) }),
+      ...more,
+    };
+  }
+}
+
+interface About {
+  readonly channel?: string;
+  readonly listener?: string;
+  readonly error?: unknown;
+}
+
+const secondsSince = (began: number): number => (performance.now() - began) / 1_000;
+
+/** Of stored notifications. By the clocks of the server and of this process, which may differ a little. */
+function agesOf(handled: Handled): number[] {
+  const now = Date.now();
+  return notificationsOf(handled).flatMap(({ createdAt }) =>
+    createdAt === null ? [] : [Math.max(0, now - createdAt.getTime())],
+  );
+}

@@ -1,0 +1,117 @@
+import {
+  SpanKind,
+  SpanStatusCode,
+  context,
+  trace,
+  type Attributes,
+  type Link,
+  type Span,
+  type Tracer,
+} from '@opentelemetry/api';
+import type { Notification } from '../channels/notification.js';
+import { messageOf } from '../common/errors.js';
+import type { JsonObject } from '../common/json.js';
+import {
+  ATTEMPT,
+  BATCH_SIZE,
+  CHANNEL,
+  ERROR_TYPE,
+  LISTENER,
+  MESSAGE_ID,
+  OPERATION,
+  OPERATION_TYPE,
+  attributesOfInstance,
+} from './attributes.js';
+import { errorTypeOf } from './error-type.js';
+import { isBatch, notificationsOf, type Handle, type Handled, type HandledBy } from './handling.js';
+import { decodeTraceContext, encodeTraceContext } from './trace-context.js';
+
+export interface TracingOptions {
+  readonly tracer: Tracer;
+  readonly instance: string;
+  /** May a span be called after this channel? */
+  readonly isNamed: (channel: string) => boolean;
+}
+
+/**
+ * The spans of an instance: one around each sending, one around each call of a listener, linked to the spans that its
+ * notifications were sent in. Owned by the telemetry; lives as long as the instance.
+ */
+export class PubSubTracing {
+  private readonly common: Attributes;
+
+  constructor(private readonly options: TracingOptions) {
+    this.common = attributesOfInstance(options.instance);
+  }
+
+  /** The span that is active where this is called, as members of a context. */
+  current(): JsonObject | undefined {
+    return encodeTraceContext(trace.getActiveSpan()?.spanContext());
+  }
+
+  /** Sends within a span, whose members of a context `send` gets. */
+  sending<T>(channel: string, count: number, send: (span: JsonObject | undefined) => Promise<T>): Promise<T> {
+    const span = this.startSpan('send', channel, SpanKind.PRODUCER, count > 1 ? { [BATCH_SIZE]: count } : {});
+    return within(span, () => send(encodeTraceContext(span.spanContext())));
+  }
+
+  /**
+   * The same handler, within a span of its own trace each time: whoever handles is not a part of what the sender does, and
+   * a batch has many senders.
+   */
+  handling({ channel, listener }: HandledBy, handle: Handle): Handle {
+    return (handled) => {
+      const attributes = { [LISTENER]: listener, ...attributesOf(handled) };
+      const links = notificationsOf(handled).flatMap(linkTo);
+      const span = this.startSpan('process', channel, SpanKind.CONSUMER, attributes, links);
+      return within(span, () => handle(handled));
+    };
+  }
+
+  private startSpan(
+    operation: 'send' | 'process',
+    channel: string,
+    kind: SpanKind,
+    more: Attributes,
+    links?: Link[],
+  ): Span {
+    const { tracer, isNamed } = this.options;
+    const name = isNamed(channel) ? `${operation} ${channel}` : operation;
+    const attributes = {
+      ...this.common,
+      [OPERATION]: operation,
+      [OPERATION_TYPE]: operation,
+      [CHANNEL]: channel,
+      ...more,
+    };
+    // What started the application may have been a span, and would be the parent of everything handled.
+    const root = operation === 'process';
+    return tracer.startSpan(name, { kind, root, attributes, ...(links && { links }) });
+  }
+}
+
+/** Runs the work with the span active, and ends the span with it. */
+async function within<T>(span: Span, work: () => Promise<T>): Promise<T> {
+  try {
+    return await context.with(trace.setSpan(context.active(), span), work);
+  } catch (error) {
+    span.recordException(error instanceof Error ? error : messageOf(error));
+    span.setAttribute(ERROR_TYPE, errorTypeOf(error));
+    span.setStatus({ code: SpanStatusCode.ERROR, message: messageOf(error) });
+    throw error;
+  } finally {
+    span.end();
+  }
+}
+
+function attributesOf(handled: Handled): Attributes {
+  if (isBatch(handled)) return { [BATCH_SIZE]: handled.length };
+  const { id, attempt } = handled;
+  return id === null ? {} : { [MESSAGE_ID]: id, [ATTEMPT]: attempt };
+}
+
+function linkTo({ id, context }: Notification): Link[] {
+  const sender = decodeTraceContext(context);
+  if (sender === undefined) return [];
+  return [{ context: sender, ...(id !== null && { attributes: { [MESSAGE_ID]: id } }) }];
+}

@@ -1,0 +1,81 @@
+import type { ChannelDefinition } from '../channels/channel.definition.js';
+import { PgPubSubError, describeValue } from '../common/errors.js';
+import type { SqlExecutor } from '../common/sql-executor.js';
+
+export interface NotifyOptions {
+  /**
+   * The transaction to join: sent if and only if it commits. Whatever has `query`: EntityManager, QueryRunner,
+   * Repository, DataSource.
+   */
+  manager?: SqlExecutor | undefined;
+  /** Exactly-once: notifications with the same key are handled in order, on channels that are `ordered`. */
+  key?: string | undefined;
+  /** Exactly-once: not before this time. */
+  availableAt?: Date | undefined;
+  /** Exactly-once: not before so many milliseconds have passed. */
+  delayMs?: number | undefined;
+  /** Travels beside the payload, over the module's `context`. */
+  context?: object | undefined;
+}
+
+/** Throws `INVALID_ARGUMENT` for options that are unknown, or that this channel cannot mean. */
+export function assertNotifyOptions(channel: ChannelDefinition, options: NotifyOptions): void {
+  assertKnown(options);
+  if (channel.delivery === 'exactly-once') assertStored(channel, options);
+  else assertBroadcast(channel, options);
+}
+
+const NOTIFY_OPTIONS = new Set(['manager', 'key', 'availableAt', 'delayMs', 'context']);
+
+/** A misspelt `manager` would send outside of the transaction. */
+function assertKnown(options: NotifyOptions): void {
+  const unknown = Object.keys(options).find((option) => !NOTIFY_OPTIONS.has(option));
+  if (unknown === undefined) return;
+  throw new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected only known options for notify() (${[...NOTIFY_OPTIONS].join(', ')}), got "${unknown}". ` +
+      'Correct its name; a transaction is given as { manager }.',
+  );
+}
+
+const EXACTLY_ONCE_OPTIONS = ['key', 'availableAt', 'delayMs'] as const;
+
+function assertBroadcast(channel: ChannelDefinition, options: NotifyOptions): void {
+  const surplus = EXACTLY_ONCE_OPTIONS.find((option) => options[option] !== undefined);
+  if (surplus === undefined) return;
+  throw new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected "${surplus}" for an exactly-once channel only, got it for the broadcast channel "${channel.name}". Leave it out.`,
+  );
+}
+
+function assertStored(channel: ChannelDefinition, { key, availableAt, delayMs }: NotifyOptions): void {
+  const what = `for the channel "${channel.name}"`;
+  if (key !== undefined && typeof key !== 'string') throw invalidOption(`"key" ${what} to be a string`, key);
+  if (typeof key === 'string' && (key.includes('\0') || Buffer.byteLength(key) > MAX_KEY_BYTES))
+    throw invalidOption(`"key" ${what} to be at most ${MAX_KEY_BYTES} bytes without NUL characters`, key);
+  if (availableAt !== undefined && !(availableAt instanceof Date && isTimestamp(availableAt)))
+    throw invalidOption(`"availableAt" ${what} to be a valid Date of the years 1 to 9999`, availableAt);
+  if (delayMs !== undefined && !(typeof delayMs === 'number' && delayMs >= 0 && delayMs <= MAX_DELAY_MS))
+    throw invalidOption(
+      `"delayMs" ${what} to be a number of milliseconds from 0 to ${MAX_DELAY_MS}`,
+      delayMs,
+    );
+  if (availableAt !== undefined && delayMs !== undefined)
+    throw invalidOption(`"availableAt" or "delayMs" ${what}`, 'both');
+}
+
+/** Keys are indexed, and an entry of an index has room for little more. */
+const MAX_KEY_BYTES = 1_000;
+/** A hundred years. */
+const MAX_DELAY_MS = 3_155_760_000_000;
+
+/** Other years are written with a sign and six digits, which PostgreSQL cannot read; and it has no year 0. */
+const isTimestamp = (date: Date): boolean =>
+  !Number.isNaN(date.getTime()) && date.getUTCFullYear() >= 1 && date.getUTCFullYear() <= 9999;
+
+const invalidOption = (expected: string, got: unknown) =>
+  new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected ${expected}, got ${describeValue(got)}. Correct it, or leave it out.`,
+  );

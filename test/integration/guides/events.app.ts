@@ -1,0 +1,23 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { PubSubService } from 'nestjs-pgpubsub';
+
+/** Stands for the client of an error tracker. */
+export abstract class ErrorTracker {
+  abstract capture(error: unknown, about: object): void;
+}
+
+@Injectable()
+export class DeadLetterAlarm implements OnModuleInit {
+  constructor(
+    private readonly pubsub: PubSubService,
+    private readonly tracker: ErrorTracker,
+  ) {}
+
+  onModuleInit() {
+    this.pubsub.events$.subscribe((event) => {
+      if (event.type !== 'stored-failed' || event.delayMs !== undefined) return; // it is tried again
+      const { channel, listener, id, error } = event;
+      this.tracker.capture(error, { channel, listener, id });
+    });
+  }
+}

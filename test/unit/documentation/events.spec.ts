@@ -1,0 +1,142 @@
+import { readFileSync } from 'node:fs';
+import { SpanKind } from '@opentelemetry/api';
+import { describe, expect, it } from 'vitest';
+import type { Fact } from '../../../lib/common/facts.js';
+import { METRICS } from '../../../lib/observability/metrics.definitions.js';
+import { PubSubLogger } from '../../../lib/observability/pubsub.logger.js';
+import { SAMPLES, error } from '../support/facts.js';
+import { broadcast } from '../support/recording.js';
+import { measured, storedBatch, storedNotification, traced } from '../support/telemetry.js';
+
+const at = (path: string): URL => new URL(`../../../${path}`, import.meta.url);
+const document = readFileSync(at('docs/events.md'), 'utf8');
+
+/** The rows of the table whose first column is called so, by their first cell. */
+function table(heading: string): Map<string, string[]> {
+  const [, rows = ''] =
+    new RegExp(`^\\| ${heading} .*\\n\\|[- |]+\\n((?:\\|.*\\n)+)`, 'm').exec(document) ?? [];
+  const cells = rows.trim().split('\n').map((row) => row.split('|').slice(1, -1).map((cell) => cell.trim())); // prettier-ignore
+  return new Map(cells.map(([first = '', ...rest]) => [codesIn(first)[0] ?? '', rest]));
+}
+
+const codesIn = (cell = ''): string[] => Array.from(cell.matchAll(/`([^`]+)`/g), ([, code = '']) => code);
+/** What stands on either side of an "or". */
+const alternativesIn = (cell = ''): string[][] => cell.split(' or ').map(codesIn);
+
+/** The events as the application may meet them: what is tried again, and what is not. */
+const events: Fact[] = [
+  ...Object.values(SAMPLES).map(([fact]) => fact),
+  { ...SAMPLES['stored-failed'][0], delayMs: undefined },
+];
+
+describe('docs/events.md lists every event', () => {
+  const documented = table('event');
+
+  it('and no other', () => {
+    expect([...documented.keys()].toSorted()).toEqual(Object.keys(SAMPLES).toSorted());
+  });
+
+  it.each(events)('with the fields of "$type"', ({ type, ...fields }) => {
+    expect(codesIn(documented.get(type)?.[1])).toEqual(Object.keys(fields));
+  });
+
+  it.each(events)('with the log line of "$type"', (event) => {
+    const lines: string[] = [];
+    const at = (level: string) => (line: string) => lines.push(`${level}: ${line}`);
+    const logger = new PubSubLogger({ log: at('log'), warn: at('warn'), error: at('error') });
+    logger.write(event);
+    logger.close();
+    const patterns = codesIn(documented.get(event.type)?.[2]).map(patternOf);
+
+    expect(lines).toHaveLength(patterns.length === 0 ? 0 : 1);
+    for (const line of lines) expect(patterns.filter((pattern) => pattern.test(line))).toHaveLength(1);
+  });
+
+  it.each(events)('with the metrics of "$type"', async (event) => {
+    const recorded = await measured((metrics) => metrics.record(event));
+    const names = recorded.map(({ name }) => name).toSorted();
+
+    expect(alternativesIn(documented.get(event.type)?.[3]).map((of) => of.toSorted())).toContainEqual(names);
+  });
+});
+
+/** `{placeholder}` stands for any text. */
+const patternOf = (wording: string): RegExp => {
+  const literal = wording.split(/\{\w+\}/).map((text) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${literal.join('.+')}$`);
+};
+
+describe('docs/events.md lists every metric', () => {
+  const documented = table('metric');
+
+  it('with its kind and unit, and no other', () => {
+    const found = [...documented].map(([name, [kind, unit]]) => [name, { kind, unit: codesIn(unit)[0] }]);
+    const defined = Object.entries(METRICS).map(([name, { kind, unit }]) => [name, { kind, unit }]);
+    expect(Object.fromEntries(found)).toEqual(Object.fromEntries(defined));
+  });
+
+  it('with its attributes', async () => {
+    const by = { channel: 'orders', listener: 'shipping' };
+    const recorded = await measured(async (metrics) => {
+      for (const event of events) metrics.record(event);
+      await metrics.timed(by, () => Promise.resolve())(storedNotification());
+      await metrics
+        .timed(by, () => Promise.reject(error))(storedNotification())
+        .catch(() => undefined);
+    });
+    const attributes = new Map<string, Set<string>>(Object.keys(METRICS).map((name) => [name, new Set()]));
+    for (const one of recorded)
+      for (const name of Object.keys(one.attributes)) attributes.get(one.name)?.add(name);
+
+    for (const [name, found] of attributes)
+      expect([name, codesIn(documented.get(name)?.[2]).toSorted()]).toEqual([name, [...found].toSorted()]);
+  });
+
+  it('says what each attribute is', async () => {
+    const [named] = await measured((metrics) => metrics.record(SAMPLES.reconnected[0]), {
+      instance: 'reporting',
+    });
+    const used = [...documented.values()].flatMap(([, , attributes]) => codesIn(attributes));
+    const explained = [...document.matchAll(/^\| (`.*?) +\| .*\|$/gm)].flatMap(([, cell]) => codesIn(cell));
+
+    for (const attribute of [...used, ...Object.keys(named?.attributes ?? {})])
+      expect(explained).toContain(attribute);
+  });
+});
+
+describe('docs/events.md lists every span', () => {
+  const documented = table('span');
+  const by = { channel: 'orders', listener: 'shipping' };
+  const fail = () => Promise.reject(error);
+
+  it.each([
+    ['send {channel}', SpanKind.PRODUCER],
+    ['process {channel}', SpanKind.CONSUMER],
+  ])('with the attributes of "%s"', async (name, kind) => {
+    const spans = await traced(async (tracing) => {
+      await tracing.sending('orders', 2, fail).catch(() => undefined);
+      for (const handled of [broadcast(1), storedNotification(), storedBatch({}, {})])
+        await tracing
+          .handling(
+            by,
+            fail,
+          )(handled)
+          .catch(() => undefined);
+    });
+    const found = spans.filter((span) => span.kind === kind);
+    const attributes = new Set(found.flatMap((span) => Object.keys(span.attributes)));
+
+    expect(new Set(found.map((span) => span.name))).toEqual(new Set([name.replace('{channel}', 'orders')]));
+    expect(codesIn(documented.get(name)?.[2]).toSorted()).toEqual([...attributes].toSorted());
+  });
+
+  it('and no other', () => {
+    expect([...documented.keys()]).toEqual(['send {channel}', 'process {channel}']);
+  });
+});
+
+it('docs/events.md shows code that is run', () => {
+  const [, file = '', code = ''] = /<!-- (\S+) -->\n+```ts\n([\s\S]*?)```/.exec(document) ?? [];
+  expect(code).toContain('events$');
+  expect(readFileSync(at(file), 'utf8')).toContain(code);
+});

@@ -1,0 +1,102 @@
+import type { Fact } from '../../../lib/common/facts.js';
+
+/** What all that has failed here has failed with. */
+export const error = new Error('boom');
+const gap = { channels: ['orders'], from: new Date(0), to: new Date(1_500) };
+
+/** One fact of every type, and the line it becomes, if any: a type that is missing here does not compile. */
+export const SAMPLES: {
+  readonly [T in Fact['type']]: readonly [fact: Extract<Fact, { type: T }>, line?: string];
+} = {
+  claiming: [
+    { type: 'claiming', channels: ['orders'], concurrency: 4, poolSize: 10 },
+    'log: Handling stored notifications of channel orders, up to 4 claims at once (the pool has 10 connections)',
+  ],
+  'claim-failed': [
+    { type: 'claim-failed', channel: 'orders', error },
+    'error: A claim of channel "orders" failed and will be repeated: boom',
+  ],
+  'stored-failed': [
+    {
+      type: 'stored-failed',
+      channel: 'orders',
+      listener: 'Orders.receive',
+      id: '7',
+      attempt: 2,
+      delayMs: 1_500,
+      error,
+    },
+    'warn: Listener Orders.receive failed with notification 7 of channel "orders" (attempt 2), it is tried again in 1.5 s: boom',
+  ],
+  interrupted: [
+    { type: 'interrupted', channel: 'orders', id: '7', deaths: 1 },
+    'warn: The process or connection that handled notification 7 of channel "orders" has ended meanwhile (1 so far): it is handled alone now',
+  ],
+  listening: [
+    { type: 'listening', channels: ['orders', 'payments'], processId: 42 },
+    'log: Listening to 2 channels: orders, payments (backend 42)',
+  ],
+  deafened: [
+    { type: 'deafened', reason: 'a pooler' },
+    'warn: Connected, but what this application sends does not arrive: a pooler',
+  ],
+  disconnected: [{ type: 'disconnected', error }, 'warn: Lost the LISTEN connection, reconnecting: boom'],
+  reconnecting: [
+    { type: 'reconnecting', attempt: 3, delayMs: 250, error },
+    'warn: The LISTEN connection is not open, attempt 3 in 250 ms: boom',
+  ],
+  reconnected: [{ type: 'reconnected', attempt: 3 }],
+  gap: [{ type: 'gap', gap }, 'log: Listening again; broadcasts may have been missed for 1.5 s'],
+  published: [{ type: 'published', channel: 'orders', count: 3, durationMs: 1.5 }],
+  stored: [{ type: 'stored', channel: 'orders', count: 3, durationMs: 1.5 }],
+  'publish-failed': [
+    {
+      type: 'publish-failed',
+      channel: 'orders',
+      delivery: 'broadcast',
+      count: 3,
+      durationMs: 1.5,
+      error,
+    },
+  ],
+  received: [{ type: 'received', channel: 'orders', count: 3 }],
+  handled: [{ type: 'handled', channel: 'orders', listener: 'Orders.receive', count: 3 }],
+  claimed: [{ type: 'claimed', channel: 'orders', size: 5, handled: 3, failed: 1, durationMs: 20 }],
+  failed: [
+    { type: 'failed', channel: 'orders', listener: 'Orders.receive', error },
+    'error: Listener Orders.receive failed on channel "orders": boom, with a stack',
+  ],
+  'gap-handler-failed': [
+    { type: 'gap-handler-failed', listener: 'Cache.clear', error },
+    'error: @OnGap() Cache.clear failed: boom, with a stack',
+  ],
+  refused: [
+    { type: 'refused', channel: 'orders', error },
+    'error: The server refused to LISTEN to channel "orders": boom',
+  ],
+  rejected: [
+    { type: 'rejected', channel: 'orders', error },
+    'error: Refused a notification of channel "orders": boom',
+  ],
+  dropped: [
+    { type: 'dropped', channel: 'orders', receiver: 'listen()', total: 7 },
+    'warn: Dropped a notification of channel "orders": listen() is too slow (7 so far)',
+  ],
+  discarded: [
+    { type: 'discarded', channel: 'orders', receiver: 'Orders.receive', count: 3 },
+    'warn: Closing: 3 notifications of channel "orders" were still waiting for Orders.receive',
+  ],
+  abandoned: [
+    { type: 'abandoned', listeners: ['Orders.receive', 'Mails.send'], afterMs: 10_000 },
+    'warn: Closing: still running after 10000 ms: Orders.receive, Mails.send',
+  ],
+  'close-failed': [{ type: 'close-failed', error }, 'error: Closing failed: boom, with a stack'],
+  drifted: [
+    { type: 'drifted', error: new Error('expected the trigger of orders, got none') },
+    'warn: expected the trigger of orders, got none',
+  ],
+  duplicated: [
+    { type: 'duplicated', listener: 'Orders.receive' },
+    'warn: Orders.receive runs twice for each notification: its class is provided more than once. Provide it in one module and export it.',
+  ],
+};
