@@ -2,6 +2,7 @@ import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
 import {
   Inject,
   Injectable,
+  Optional,
   type OnApplicationBootstrap,
   type OnModuleDestroy,
   type OnModuleInit,
@@ -10,11 +11,12 @@ import { ApplicationConfig, DiscoveryService, ExternalContextCreator, MetadataSc
 import { filter, type Subscription } from 'rxjs';
 import type { ChannelLike } from './channels/channel.registry.js';
 import { PgPubSubError } from './common/errors.js';
-import { PARTS } from './common/tokens.js';
+import { LISTENER_SELECTION, PARTS } from './common/tokens.js';
 import { assertUsable } from './connection/listen-config.js';
 import { ListenerQueue } from './dispatch/listener-queue.js';
 import type { GapHandler, ListenerDefinition } from './listeners/listener.definition.js';
 import { ListenerExplorer, type Discovered } from './listeners/listener.explorer.js';
+import { ListenerSelection, listedListeners, type ListenerCandidate } from './listener.selection.js';
 import type { PubSubParts } from './pubsub.parts.js';
 import { HINT_CHANNEL } from './schema/storage.sql.js';
 import { EntityChannels } from './triggers/entity-channels.js';
@@ -43,6 +45,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   private readonly queues: ListenerQueue[] = [];
   private readonly subscriptions: Subscription[] = [];
   private areEntitiesPrepared = false;
+  private prepared: Promise<Discovered> | undefined;
 
   constructor(
     @Inject(PARTS) private readonly parts: PubSubParts,
@@ -50,6 +53,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
     @Inject(ExternalContextCreator) private readonly contexts: ExternalContextCreator,
     @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
+    @Optional() @Inject(LISTENER_SELECTION) private readonly selection?: ListenerSelection,
   ) {}
 
   get name(): string {
@@ -71,14 +75,10 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
 
   /** Every `onModuleInit` is done: providers are ready to handle what arrives. */
   async onApplicationBootstrap(): Promise<void> {
-    assertUsable(this.parts.dataSource);
-    await this.prepareEntities();
     try {
-      const { listeners, gapHandlers } = await this.explore();
-      for (const { channel } of listeners) this.parts.telemetry.name(channel.name); // whether they run here or not
-      const chosen = this.chosen(listeners);
+      const { gapHandlers } = await this.prepare();
+      const chosen = await this.chosen();
       for (const listener of chosen) this.attach(listener);
-      await this.prepareStorage();
       for (const handler of gapHandlers) this.attachGapHandler(handler);
       await this.connect(chosen);
     } catch (error) {
@@ -91,6 +91,21 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   /** Before TypeORM closes its pool and Nest its server, whose open responses the completed subjects end. */
   async onModuleDestroy(): Promise<void> {
     await this.close();
+  }
+
+  /** Once: whoever chooses among the listeners of all instances asks before it is this one's turn to start. */
+  private prepare(): Promise<Discovered> {
+    this.prepared ??= this.discover();
+    return this.prepared;
+  }
+
+  private async discover(): Promise<Discovered> {
+    assertUsable(this.parts.dataSource);
+    await this.prepareEntities();
+    const discovered = await this.explore();
+    for (const { channel } of discovered.listeners) this.parts.telemetry.name(channel.name); // whether they run here or not
+    await this.prepareStorage();
+    return discovered;
   }
 
   /** Entities become channels, once it is sure that their triggers are there. */
@@ -139,14 +154,26 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     });
   }
 
-  private chosen(listeners: readonly ListenerDefinition[]): readonly ListenerDefinition[] {
-    const { options, registry } = this.parts;
-    if (typeof options.listen === 'boolean') return options.listen ? listeners : [];
-    const known = new Set(listeners.map(({ channel }) => channel.name));
-    const wanted = options.listen.map((channel) => registry.resolve(channel as ChannelLike).name); // which throws for anything else
-    const unknown = wanted.find((channel) => !known.has(channel));
-    if (unknown !== undefined) throw unknownListenChannel(unknown, [...known]);
-    return listeners.filter(({ channel }) => wanted.includes(channel.name));
+  /** By the option `listen`, or by whoever runs the application, who sees the listeners of all instances before any runs. */
+  private async chosen(): Promise<readonly ListenerDefinition[]> {
+    const { selection, parts } = this;
+    if (selection === undefined) return listedListeners(parts, (await this.prepare()).listeners);
+    return selection.chosenOf(parts, async () => {
+      const candidates = this.found(PubSubLifecycle).map((instance) => instance.candidates());
+      return (await Promise.all(candidates)).flat();
+    });
+  }
+
+  private async candidates(): Promise<ListenerCandidate[]> {
+    const { parts } = this;
+    const { listeners } = await this.prepare();
+    const listed = parts.options.listen === false ? listeners : listedListeners(parts, listeners);
+    return listeners.map((listener) => ({
+      parts,
+      listener,
+      channelNames: [listener.channel.name, ...parts.registry.classNamesOf(listener.channel.name)],
+      isListed: listed.includes(listener),
+    }));
   }
 
   private attach(listener: ListenerDefinition): void {
@@ -257,11 +284,4 @@ const duplicateInstance = (name: string) =>
     'DUPLICATE_INSTANCE',
     `expected PgPubSubModule.forRoot() once per name, got it twice for "${name}". ` +
       'Register it in one module, which is global, or give the second one a name of its own.',
-  );
-
-const unknownListenChannel = (channel: string, known: readonly string[]) =>
-  new PgPubSubError(
-    'INVALID_OPTIONS',
-    `expected the option "listen" to list channels that have a listener (${known.join(', ') || 'there are none'}), got "${channel}". ` +
-      'Correct its name, or provide the class that listens to it.',
   );

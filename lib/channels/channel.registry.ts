@@ -58,6 +58,11 @@ export class ChannelRegistry {
     return this.entities?.operationsOf(channel);
   }
 
+  /** The names of the entity classes that stand for the channel. */
+  classNamesOf(channel: string): readonly string[] {
+    return this.entities?.classNamesOf(channel) ?? [];
+  }
+
   /** All that are known by name. */
   get definitions(): ChannelDefinition[] {
     return [...this.byName.values()];

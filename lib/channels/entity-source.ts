@@ -15,6 +15,8 @@ export interface EntitySource {
   readonly definitions: readonly ChannelDefinition[];
   /** The channel of an entity class. Throws `INVALID_CHANNEL` when it declares none, or several. */
   definitionOf(entity: object): ChannelDefinition;
+  /** The names of the entity classes that stand for this channel. */
+  classNamesOf(channel: string): readonly string[];
   /** How texts of this channel become changes of entities; `undefined` for other channels. */
   decoderOf(channel: string): TextDecoder | undefined;
   /** The operations that are sent on this channel; `undefined` for other channels. */

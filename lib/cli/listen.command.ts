@@ -1,6 +1,56 @@
-import type { Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { ExitCode } from './command-failure.js';
+import { runAlone, runSupervised, runSupervisor } from './listen.modes.js';
+import { LOG_FORMATS, LOG_LEVELS, type ListenLoggerOptions } from './listen.logger.js';
 
-export function listenCommand(program: Command, _end: (code: ExitCode) => void): void {
-  program.command('listen');
+/** The options as commander gives them. */
+interface ListenOptions {
+  readonly channels?: string[];
+  readonly processes?: number;
+  readonly recover?: true;
+  readonly drain?: true;
+  readonly restartOnFailure: boolean;
+  readonly logLevel?: (typeof LOG_LEVELS)[number];
+  readonly logFormat: (typeof LOG_FORMATS)[number];
+  readonly supervised?: true;
+}
+
+/** `pgpubsub listen <module>`: runs the listeners of an application as processes of their own. */
+export function listenCommand(program: Command, end: (code: ExitCode) => void): void {
+  program
+    .command('listen')
+    .description('Runs the listeners of a Nest application, without HTTP.')
+    .argument(
+      '<module>',
+      'built file that exports the Nest module; <file>#ExportName when it exports several',
+    )
+    .option('--channels <names...>', 'only these channels, by their names or those of entity classes')
+    .option('--processes <number>', 'so many processes; one that dies is replaced', parseProcesses)
+    .addOption(new Option('--worker', 'exactly one process, this one (the default)').conflicts('processes'))
+    .option('--recover', 'handle the backlog first, and say what it was')
+    .addOption(
+      new Option('--drain', 'handle the backlog, then exit: 1 when handlers failed').conflicts('recover'),
+    )
+    .option('--no-restart-on-failure', 'exit with 1 when one of the processes dies')
+    .addOption(new Option('--log-level <level>', 'the least that is logged').choices(LOG_LEVELS))
+    .addOption(
+      new Option('--log-format <format>', 'what the log looks like').choices(LOG_FORMATS).default('text'),
+    )
+    .addOption(new Option('--supervised').hideHelp()) // one of --processes, started by the supervisor
+    .action(async (module: string, options: ListenOptions) => end(await listen(module, options)));
+}
+
+function listen(module: string, options: ListenOptions): Promise<ExitCode> {
+  const { channels, processes, recover, drain, restartOnFailure, logLevel, logFormat, supervised } = options;
+  const backlog = drain ? 'drain' : recover ? 'recover' : undefined;
+  const settings = { module, channels, backlog } as const;
+  const log: ListenLoggerOptions = { level: logLevel, format: logFormat };
+  if (supervised) return runSupervised(settings, log);
+  if (processes === undefined) return runAlone(settings, log);
+  return runSupervisor(settings, log, { processes, restartOnFailure });
+}
+
+function parseProcesses(given: string): number {
+  if (/^[1-9]\d{0,3}$/.test(given)) return Number(given);
+  throw new InvalidArgumentError('expected a whole number from 1 on.');
 }

@@ -2,4 +2,7 @@
 import 'reflect-metadata';
 import { runProgram } from './program.js';
 
-process.exitCode = await runProgram(process.argv.slice(2));
+const code = await runProgram(process.argv.slice(2));
+for (const stream of [process.stdout, process.stderr])
+  await new Promise<void>((resolve) => stream.write('', () => resolve()));
+process.exit(code); // what users' files have opened would keep the process

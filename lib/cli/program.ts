@@ -19,7 +19,8 @@ export async function runProgram(args: readonly string[]): Promise<number> {
   }
 }
 
-function createProgram(end: (code: ExitCode) => void): Command {
+/** All commands; `end` gets what a command ends with. */
+export function createProgram(end: (code: ExitCode) => void): Command {
   const program = new Command('pgpubsub')
     .description('Runs and looks after the listeners of nestjs-pgpubsub.')
     .exitOverride() // instead of ending the process with 1 for wrong usage

@@ -43,14 +43,22 @@ export class EntityChannels implements EntitySource {
   }
 
   definitionOf(entity: object): ChannelDefinition {
-    const own = this.triggers.filter(({ target }) => target === entity);
-    const unnamed = own.filter(({ options }) => options.channel === undefined);
-    const [chosen, ...more] = unnamed.length > 0 ? unnamed : own;
+    const [chosen, ...more] = this.triggersMeantBy(entity);
     if (chosen === undefined) throw notNotified(entity);
-    if (more.length > 0) throw ambiguous(entity, own);
+    if (more.length > 0) throw ambiguous(entity, this.triggersOf(entity));
     const definition = this.definitions[this.triggers.indexOf(chosen)];
     if (definition === undefined) throw notNotified(entity);
     return definition;
+  }
+
+  classNamesOf(channel: string): readonly string[] {
+    const targets = new Set(this.triggers.map(({ target }) => target));
+    const classes = [...targets].filter((target) => typeof target === 'function');
+    const standing = classes.filter((entity) => {
+      const [chosen, ...more] = this.triggersMeantBy(entity);
+      return chosen?.channel === channel && more.length === 0;
+    });
+    return standing.map(({ name }) => name);
   }
 
   decoderOf(channel: string): TextDecoder | undefined {
@@ -65,6 +73,17 @@ export class EntityChannels implements EntitySource {
   operationsOf(channel: string): readonly Operation[] | undefined {
     const sent = this.triggers.filter((trigger) => trigger.channel === channel);
     return sent.length === 0 ? undefined : [...new Set(sent.flatMap(({ on }) => on))];
+  }
+
+  private triggersOf(entity: object): readonly ResolvedTrigger[] {
+    return this.triggers.filter(({ target }) => target === entity);
+  }
+
+  /** That of the table's own channel; else those of channels with names of their own. */
+  private triggersMeantBy(entity: object): readonly ResolvedTrigger[] {
+    const own = this.triggersOf(entity);
+    const unnamed = own.filter(({ options }) => options.channel === undefined);
+    return unnamed.length > 0 ? unnamed : own;
   }
 }
 

@@ -38,6 +38,11 @@ export class Consumer {
     return path.join(this.directory, 'dist', 'main.js');
   }
 
+  /** The library's. */
+  get command() {
+    return path.join(this.directory, 'node_modules', '.bin', 'pgpubsub');
+  }
+
   /**
    * For the command line of its TypeORM.
    * @param {string} databaseUrl

@@ -13,6 +13,7 @@ import { startPostgres } from '../../tools/embedded-postgres.js';
 import { Checks } from './checks.js';
 import { run } from './command.js';
 import { Consumer } from './consumer.js';
+import { listen } from './listen.js';
 import { RunningApp } from './running-app.js';
 import { TypeOrmCli } from './typeorm-cli.js';
 
@@ -35,6 +36,8 @@ const usable = await succeeding(all, async (consumer) => {
 const server = await startPostgres();
 try {
   await runTogether(usable, server.url);
+  for (const consumer of usable)
+    await checks.check(`${consumer.name} listens by command`, () => listen(consumer, server.url));
   const old = usable.filter(({ dependencies }) => dependencies['typeorm']?.startsWith('0.3.'));
   await Promise.all(old.map((consumer) => migrate(consumer, server.url)));
 } finally {

@@ -1,20 +1,8 @@
 import 'reflect-metadata';
-import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { TypeOrmModule } from '@nestjs/typeorm';
-import { PgPubSubModule } from 'nestjs-pgpubsub';
+import { AppModule } from './app.module.js';
 import { Greeter } from './greeter.js';
 import { tell } from './greeting.js';
-import { Witness } from './witness.js';
-
-@Module({
-  imports: [
-    TypeOrmModule.forRoot({ type: 'postgres', url: process.env['DATABASE_URL'] ?? '', retryAttempts: 0 }),
-    PgPubSubModule.forRootAsync({ useFactory: () => ({ context: () => ({ process: process.pid }) }) }),
-  ],
-  providers: [Greeter, Witness],
-})
-class AppModule {}
 
 /**
  * Greets when the test asks for it, and closes when the test lets go of it (or has ended). The process then ends

@@ -1,0 +1,69 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { backoffDelayMs } from '../common/backoff.js';
+import { messageOf } from '../common/errors.js';
+import type { Fact } from '../common/facts.js';
+import type { ListenerCandidate } from '../listener.selection.js';
+import { findBacklog } from '../observability/backlog.js';
+import type { PubSubParts } from '../pubsub.parts.js';
+import { storageOf } from '../triggers/with-pg-pubsub.js';
+import type { BacklogWatcher } from './backlog.report.js';
+import { CommandFailure, EXIT } from './command-failure.js';
+
+/** Claims that fail, since the database is gone, are repeated for about ten seconds. */
+const ROUNDS = 7;
+const PAUSE = { minDelayMs: 250, maxDelayMs: 10_000 };
+
+/**
+ * Handles what had been stored before this process began, and tells a watcher. Made before any listener runs, because
+ * they begin with the backlog at once; owned by the process.
+ */
+export class BacklogWork {
+  private readonly instances = new Map<PubSubParts, string[]>();
+  private claimError: unknown;
+
+  constructor(private readonly watcher: BacklogWatcher) {}
+
+  /** These are going to run: what is due for them is counted, from now on what they do is, too. */
+  async begin(listeners: readonly ListenerCandidate[]): Promise<void> {
+    for (const { parts, listener } of listeners) {
+      if (listener.channel.delivery !== 'exactly-once') continue;
+      this.instances.set(parts, [...(this.instances.get(parts) ?? []), listener.channel.name]);
+    }
+    const due = await Promise.all(
+      Array.from(this.instances, ([parts, channels]) => countDue(parts, channels)),
+    );
+    this.watcher.found(due.reduce((sum, count) => sum + count, 0));
+    for (const { facts } of this.instances.keys()) facts.subscribe((fact) => this.notice(fact));
+  }
+
+  /** Resolves when nothing that can be claimed is left. A process that ends meanwhile leaves the rest. */
+  async run(ending: AbortSignal): Promise<void> {
+    for (let round = 1; ; round++) {
+      this.claimError = undefined;
+      await Promise.all(Array.from(this.instances.keys(), ({ store }) => store.recover(undefined)));
+      if (ending.aborted) return;
+      if (this.claimError === undefined) return this.watcher.done();
+      if (round === ROUNDS) throw cannotClaim(this.claimError);
+      await delay(backoffDelayMs(round, PAUSE), undefined, { signal: ending }).catch(() => undefined);
+    }
+  }
+
+  private notice(fact: Fact): void {
+    if (fact.type === 'claim-failed') this.claimError = fact.error;
+    if (fact.type === 'claimed') this.watcher.advanced(fact.handled, fact.failed);
+  }
+}
+
+async function countDue({ dataSource }: PubSubParts, channels: readonly string[]): Promise<number> {
+  const { schema } = storageOf(dataSource);
+  const backlog = await findBacklog(dataSource.manager, { schema, countUpTo: null });
+  const wanted = backlog.filter(({ channel }) => channels.includes(channel));
+  return wanted.reduce((sum, { due }) => sum + due, 0);
+}
+
+const cannotClaim = (error: unknown) =>
+  new CommandFailure(
+    `expected to claim what is stored, got again and again: ${messageOf(error)}. What was not handled is still stored.`,
+    EXIT.failed,
+    { cause: error },
+  );

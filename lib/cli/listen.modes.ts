@@ -1,0 +1,151 @@
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { BacklogReport, type BacklogWatcher } from './backlog.report.js';
+import { CommandFailure, EXIT, type ExitCode } from './command-failure.js';
+import { ListenLogger, type ListenLoggerOptions } from './listen.logger.js';
+import { ListeningProcess, type ListenSettings } from './listening.process.js';
+import { FINISH, SupervisedProcess, type ProcessReport } from './supervised.process.js';
+import { Supervisor } from './supervisor.js';
+import { handleStopSignals } from './stop-signals.js';
+
+interface Reporting {
+  readonly logger: ListenLogger;
+  readonly report: BacklogReport;
+}
+
+/** The program of a supervised process is this one. */
+const PROGRAM = fileURLToPath(new URL('main.js', import.meta.url));
+
+/** The listeners run in this process. */
+export async function runAlone(settings: ListenSettings, log: ListenLoggerOptions): Promise<ExitCode> {
+  const { logger, report } = createReport(log, 1);
+  const ending = new AbortController();
+  handleStopSignals({
+    finish: (signal) => {
+      logger.say('log', `${signal}: finishing what runs`);
+      ending.abort();
+    },
+    endAtOnce: () => process.exit(EXIT.failed),
+  });
+  const host = { logger, watcher: report, ending: ending.signal, ready: () => undefined };
+  const work = new ListeningProcess(settings, host);
+  return untilTheEnd(() => work.run(), { logger, report, format: log.format });
+}
+
+/** The listeners run in so many processes, which this one looks after. */
+export async function runSupervisor(
+  settings: ListenSettings,
+  log: ListenLoggerOptions,
+  { processes, restartOnFailure }: { readonly processes: number; readonly restartOnFailure: boolean },
+): Promise<ExitCode> {
+  const { logger, report } = createReport(log, processes);
+  const supervisor = new Supervisor({
+    processes,
+    backlog: settings.backlog,
+    restartOnFailure,
+    spawn: (backlog) => spawnProcess({ ...settings, backlog }, log, report),
+    log: (level, line) => logger.say(level, line),
+  });
+  handleStopSignals({
+    finish: (signal) => {
+      logger.say('log', `${signal}: the processes finish what runs`);
+      supervisor.finish();
+    },
+    endAtOnce: () => {
+      supervisor.kill();
+      process.exit(EXIT.failed);
+    },
+  });
+  const work = async () => {
+    await supervisor.run();
+    const isDrainBad = settings.backlog === 'drain' && report.hasFailures;
+    return supervisor.hasFailed || isDrainBad ? EXIT.failed : EXIT.good;
+  };
+  return untilTheEnd(work, { logger, report, format: log.format });
+}
+
+/** One of these processes. Signals it gets as the member of a group, or by itself: its supervisor alone ends it at once. */
+export async function runSupervised(settings: ListenSettings, log: ListenLoggerOptions): Promise<ExitCode> {
+  const ending = new AbortController();
+  const finish = () => ending.abort();
+  handleStopSignals({ finish, endAtOnce: finish });
+  process.on('message', (message) => message === FINISH && finish());
+  process.on('disconnect', finish); // the supervisor is gone
+  const host = {
+    logger: new ListenLogger(log),
+    watcher: remoteWatcher,
+    ending: ending.signal,
+    ready: () => void tell({ type: 'ready' }),
+  };
+  try {
+    return await new ListeningProcess(settings, host).run();
+  } catch (error) {
+    if (!(error instanceof CommandFailure)) throw error;
+    await tell({ type: 'failed', message: error.message, exitCode: error.exitCode });
+    return error.exitCode;
+  }
+}
+
+/** Where the log is JSON, what ends the command is, too. */
+async function untilTheEnd(
+  work: () => Promise<ExitCode>,
+  { logger, report, format }: Reporting & Pick<ListenLoggerOptions, 'format'>,
+): Promise<ExitCode> {
+  try {
+    return await work();
+  } catch (error) {
+    if (format !== 'json' || !(error instanceof CommandFailure)) throw error;
+    logger.say('fatal', error.message);
+    return error.exitCode;
+  } finally {
+    report.end();
+  }
+}
+
+const remoteWatcher: BacklogWatcher = {
+  found: (count) => void tell({ type: 'backlog-found', count }),
+  advanced: (handled, failed) => void tell({ type: 'backlog-advanced', handled, failed }),
+  done: () => void tell({ type: 'backlog-done' }),
+};
+
+/** Resolves when it is on its way; without a supervisor there is nobody to tell. */
+const tell = (report: ProcessReport): Promise<void> =>
+  new Promise((resolve) => {
+    if (process.send && process.connected) process.send(report, undefined, undefined, () => resolve());
+    else resolve();
+  });
+
+function spawnProcess(
+  settings: ListenSettings,
+  log: ListenLoggerOptions,
+  watcher: BacklogWatcher,
+): SupervisedProcess {
+  const child = fork(PROGRAM, argumentsOf(settings, log), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  return new SupervisedProcess(child, watcher);
+}
+
+const argumentsOf = (
+  { module, channels, backlog }: ListenSettings,
+  { level, format }: ListenLoggerOptions,
+): string[] => [
+  'listen',
+  '--supervised',
+  ...(level ? ['--log-level', level] : []),
+  '--log-format',
+  format,
+  ...(backlog ? [`--${backlog}`] : []),
+  ...(channels ? ['--channels', ...channels] : []),
+  '--',
+  module,
+];
+
+/** The log and what is told of the backlog share a terminal. */
+function createReport(log: ListenLoggerOptions, processes: number): Reporting {
+  const report: BacklogReport = new BacklogReport({
+    processes,
+    writeLine: (line) => logger.say('log', line),
+    terminal: log.format === 'text' ? process.stderr : undefined,
+  });
+  const logger: ListenLogger = new ListenLogger(log, () => report.stepAside());
+  return { report, logger };
+}

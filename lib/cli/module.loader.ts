@@ -1,0 +1,84 @@
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { DynamicModule, Type } from '@nestjs/common';
+import { messageOf } from '../common/errors.js';
+import { wrongUsage } from './command-failure.js';
+
+/** What Nest builds an application from. */
+export type NestModule = Type | DynamicModule;
+
+/** What `@Module()` leaves on a class, by the properties it was given. */
+const MODULE_METADATA = ['imports', 'providers', 'controllers', 'exports'];
+
+const HERE = fileURLToPath(import.meta.url);
+
+/**
+ * Loads the Nest module that `<file>[#ExportName]` means: without a name the default export, else `AppModule`, else the
+ * only one there is. Anything else is wrong usage, with a sentence that says what was found.
+ */
+export async function loadModule(given: string): Promise<NestModule> {
+  const { file, name } = parseReference(given);
+  const found = await modulesOf(await load(file));
+  const names = [...found.keys()];
+  if (name !== undefined)
+    return found.get(name) ?? refuse(given, names, `no Nest module of the name ${name}`);
+  const [only, ...more] = found.values();
+  const chosen = found.get('default') ?? found.get('AppModule') ?? (more.length === 0 ? only : undefined);
+  return chosen ?? refuse(given, names, names.length === 0 ? 'none' : 'several');
+}
+
+function parseReference(given: string): { readonly file: string; readonly name: string | undefined } {
+  const [, file = given, name] = /^(.+?)(?:#([\p{L}_$][\p{L}\p{N}_$]*))?$/u.exec(given) ?? [];
+  return { file, name };
+}
+
+async function load(file: string): Promise<Record<string, unknown>> {
+  try {
+    return (await import(pathToFileURL(path.resolve(file)).href)) as Record<string, unknown>; // the namespace of a module
+  } catch (cause) {
+    throw wrongUsage(
+      `expected ${file} to be a built file that exports a Nest module, got: ${reasonOf(cause)}. ` +
+        'Build the application, and name the file as in "pgpubsub listen dist/app.module.js".',
+      { cause },
+    );
+  }
+}
+
+/** The message, without who imported it if that is this file; where the code of others threw, the place. */
+function reasonOf(error: unknown): string {
+  const message = messageOf(error).replace(` imported from ${HERE}`, '').trim().replace(/\.$/, '');
+  const isMissing = error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_');
+  const place =
+    error instanceof Error && !isMissing
+      ? /^ +at .*?\(?((?:file:|\/).*?)\)?$/m.exec(error.stack ?? '')?.[1]
+      : undefined;
+  return place === undefined ? message : `${message} (${place})`;
+}
+
+/** Exports that are Nest modules, by their names; a CommonJS file may have them all in its default export. */
+async function modulesOf(namespace: Record<string, unknown>): Promise<Map<string, NestModule>> {
+  const { default: byDefault } = namespace;
+  const isCommonJs = typeof byDefault === 'object' && byDefault !== null && !isNestModule(byDefault);
+  const all = { ...namespace, ...(isCommonJs && (byDefault as Record<string, unknown>)) };
+  const found = new Map<string, NestModule>();
+  for (const [name, value] of Object.entries(all)) {
+    if (name === 'module.exports') continue; // Node's own name for the default export of CommonJS
+    const settled: unknown = await value; // a dynamic module may be a promise
+    if (isNestModule(settled)) found.set(name, settled);
+  }
+  return found;
+}
+
+function isNestModule(value: unknown): value is NestModule {
+  if (typeof value === 'object' && value !== null && 'module' in value)
+    return typeof value.module === 'function';
+  return typeof value === 'function' && MODULE_METADATA.some((key) => Reflect.hasOwnMetadata(key, value));
+}
+
+function refuse(given: string, names: readonly string[], got: string): never {
+  const modules =
+    names.length === 0 ? '' : ` It exports these: ${names.join(', ')}; name one: <file>#${names[0]}.`;
+  throw wrongUsage(
+    `expected ${given} to export a Nest module (a class with @Module()), got ${got}.${modules}`,
+  );
+}

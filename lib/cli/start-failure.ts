@@ -1,0 +1,30 @@
+import { PgPubSubError, messageOf } from '../common/errors.js';
+import { CommandFailure, EXIT } from './command-failure.js';
+
+/** Of sockets and names, and the SQLSTATEs with which a server refuses a connection. */
+const CONNECTION_CODE =
+  /^(?:E(?:CONNREFUSED|CONNRESET|HOSTUNREACH|NETUNREACH|NOTFOUND|AI_AGAIN|TIMEDOUT|PIPE)|08...|28...|3D000|53300|57P0[123])$/;
+/** What pg says without a code. */
+const CONNECTION_MESSAGE = /^(?:timeout expired|Connection terminated)/;
+
+/**
+ * Why an application has not started, as the end of the command: a sentence where the reason is known, and the stack of
+ * an error of its own code.
+ */
+export function explainStart(module: string, error: unknown): CommandFailure {
+  if (error instanceof CommandFailure) return error;
+  if (error instanceof PgPubSubError) return new CommandFailure(error.message, EXIT.failed, { cause: error });
+  const message = isConnectionError(error)
+    ? `expected ${module} to start, got: ${messageOf(error)}. Check the address and the credentials, and that the server runs.`
+    : `expected ${module} to start, got: ${stackOf(error)}`;
+  return new CommandFailure(message, EXIT.failed, { cause: error });
+}
+
+function isConnectionError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code, syscall } = error as NodeJS.ErrnoException; // as far as it is one
+  if (code === 'ENOENT') return syscall === 'connect'; // of a Unix domain socket
+  return typeof code === 'string' ? CONNECTION_CODE.test(code) : CONNECTION_MESSAGE.test(error.message);
+}
+
+const stackOf = (error: unknown): string => (error instanceof Error && error.stack) || messageOf(error);

@@ -1,0 +1,107 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { messageOf } from '../common/errors.js';
+import type { BacklogWatcher } from './backlog.report.js';
+import { EXIT, type ExitCode } from './command-failure.js';
+
+/** What a supervised process tells its supervisor. */
+export type ProcessReport =
+  | { readonly type: 'ready' }
+  /** It ends, with this sentence. */
+  | { readonly type: 'failed'; readonly message: string; readonly exitCode: Exclude<ExitCode, 0> }
+  | { readonly type: 'backlog-found'; readonly count: number }
+  | { readonly type: 'backlog-advanced'; readonly handled: number; readonly failed: number }
+  | { readonly type: 'backlog-done' };
+
+/** The only thing a supervisor tells: finish what runs, and end. */
+export const FINISH = 'finish';
+
+/** How a supervised process has ended. */
+export interface ProcessEnd {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly ranMs: number;
+  /** Its own words, if it had any. */
+  readonly failure: { readonly message: string; readonly exitCode: Exclude<ExitCode, 0> } | undefined;
+}
+
+/** One process as its supervisor sees it: reports what it is told, and how it ends. */
+export class SupervisedProcess {
+  /** Resolves when its listeners run. */
+  readonly ready: Promise<void>;
+  /** Resolves when it is gone, and all that it has said has been heard. */
+  readonly ended: Promise<ProcessEnd>;
+  private readonly began = performance.now();
+  private failure: ProcessEnd['failure'];
+  private isDone = false;
+  private becomeReady: () => void = () => undefined;
+
+  constructor(
+    private readonly child: ChildProcess,
+    private readonly watcher: BacklogWatcher,
+  ) {
+    this.ready = new Promise((resolve) => (this.becomeReady = resolve));
+    this.ended = this.end();
+    child.on('error', () => undefined); // that it could not be started is heard by `ended`
+    child.on('message', (report: ProcessReport) => this.hear(report));
+  }
+
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
+  /** Is nothing left of the backlog that it could claim? */
+  get hasDoneBacklog(): boolean {
+    return this.isDone;
+  }
+
+  finish(): void {
+    if (this.child.connected) this.child.send(FINISH, () => undefined); // it may be gone by now
+  }
+
+  kill(): void {
+    this.child.kill('SIGKILL');
+  }
+
+  private async end(): Promise<ProcessEnd> {
+    try {
+      const [[code, signal]] = await Promise.all([once(this.child, 'exit'), once(this.child, 'disconnect')]);
+      const { failure } = this;
+      return {
+        code: code as number | null,
+        signal: signal as NodeJS.Signals | null,
+        ranMs: this.ranMs,
+        failure,
+      };
+    } catch (error) {
+      const failure = {
+        message: `expected to start a process, got: ${messageOf(error)}`,
+        exitCode: EXIT.failed,
+      };
+      return { code: null, signal: null, ranMs: this.ranMs, failure };
+    }
+  }
+
+  private get ranMs(): number {
+    return performance.now() - this.began;
+  }
+
+  private hear(report: ProcessReport): void {
+    switch (report.type) {
+      case 'ready':
+        return this.becomeReady();
+      case 'failed':
+        this.failure = report;
+        return;
+      case 'backlog-found':
+        return this.watcher.found(report.count);
+      case 'backlog-advanced':
+        return this.watcher.advanced(report.handled, report.failed);
+      case 'backlog-done':
+        this.isDone = true;
+        return this.watcher.done();
+      default:
+        return report satisfies never;
+    }
+  }
+}

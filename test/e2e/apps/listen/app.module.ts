@@ -1,0 +1,113 @@
+import 'reflect-metadata';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Injectable, Logger, Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import {
+  Listener,
+  OnInsert,
+  PgPubSubModule,
+  defineChannel,
+  type Notification,
+  type PgPubSubExtras,
+  type PgPubSubOptions,
+} from 'nestjs-pgpubsub';
+import { Author, entities } from '../stored/storage.js';
+
+/** What `pgpubsub listen` is given by its tests: an application whose handlers take time, fail, or take down the process. */
+
+interface Task {
+  readonly n: number;
+  /** So long its handler takes. */
+  readonly ms?: number;
+}
+
+export const Tasks = defineChannel<Task>('tasks', { delivery: 'exactly-once' });
+export const Failures = defineChannel<Task>('failures', { delivery: 'exactly-once' });
+export const Others = defineChannel<Task>('others', { delivery: 'exactly-once' });
+
+const WRITE = 'insert into effect (listener, notification, what, process) values ($1, $2, $3, $4)';
+
+const write = async (listener: string, { id, manager }: Notification, what: unknown): Promise<void> => {
+  await manager.query(WRITE, [listener, id, JSON.stringify(what), process.pid]);
+};
+
+@Injectable()
+class TaskListeners {
+  private readonly logger = new Logger('Tasks');
+
+  @Listener(Tasks)
+  async work({ n, ms = 0 }: Task, notification: Notification): Promise<void> {
+    this.logger.log(`Working on ${n}`);
+    await delay(ms);
+    await write('work', notification, { n });
+  }
+
+  @Listener(Failures)
+  fail(): void {
+    throw new Error('there is no way');
+  }
+
+  @OnInsert(Author)
+  async greet({ new: author }: { new: Author | null }, notification: Notification): Promise<void> {
+    await write('greet', notification, { name: author?.name });
+  }
+
+  @Listener('shouts')
+  hear(text: string): void {
+    this.logger.log(`Heard ${text}`);
+  }
+}
+
+@Injectable()
+class OtherListeners {
+  @Listener(Others, { pubsub: 'second' })
+  async work({ n }: Task, notification: Notification): Promise<void> {
+    await write('other', notification, { n });
+  }
+}
+
+const url = process.env['DATABASE_URL'] ?? '';
+const database = TypeOrmModule.forRoot({ type: 'postgres', url, entities, retryAttempts: 1 });
+const second = TypeOrmModule.forRoot({ type: 'postgres', url, name: 'second', retryAttempts: 1 });
+
+const pubsub = (options: PgPubSubOptions & PgPubSubExtras = {}) =>
+  PgPubSubModule.forRoot({ retry: { minDelayMs: 600_000, maxDelayMs: 600_000 }, ...options });
+
+@Module({ imports: [database, pubsub()], providers: [TaskListeners] })
+export class AppModule {}
+
+@Module({ imports: [database, pubsub({ listen: false, verifySchema: false })], providers: [TaskListeners] })
+export class SendingModule {}
+
+@Module({ imports: [database, pubsub({ listen: ['tasks'] })], providers: [TaskListeners] })
+export class ListedModule {}
+
+@Module({
+  imports: [
+    database,
+    pubsub(),
+    second,
+    pubsub({ name: 'second', dataSource: 'second', verifySchema: false }),
+  ],
+  providers: [TaskListeners, OtherListeners],
+})
+export class TwoDatabasesModule {}
+
+@Module({ imports: [database, pubsub()] })
+export class SilentModule {}
+
+@Module({ providers: [TaskListeners] })
+export class BareModule {}
+
+@Module({
+  imports: [database],
+  providers: [
+    {
+      provide: 'mistake',
+      useFactory: () => {
+        throw new TypeError('a mistake of its own');
+      },
+    },
+  ],
+})
+export class MistakenModule {}

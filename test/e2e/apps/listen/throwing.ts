@@ -1,0 +1,4 @@
+import { Logger } from '@nestjs/common';
+
+new Logger('Throwing').log('It loads');
+throw new Error('it does not load');

@@ -1,0 +1,106 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ListenCommand, isRunning, listenApp } from '../support/listen-command.js';
+import { eventually } from '../support/mailbox.js';
+import { StoredDatabase } from '../support/stored-worker.js';
+
+let database: StoredDatabase;
+beforeEach(async () => {
+  database = await StoredDatabase.create();
+});
+afterEach(() => database[Symbol.asyncDispose]());
+
+const APP = listenApp('app.module.js');
+const LONG_MS = 60_000;
+
+const start = (processes: number, ...args: string[]) =>
+  ListenCommand.start(database.url, processes, APP, ...args);
+
+/** Resolves when its handler runs. */
+async function work(command: ListenCommand, task: { n: number; ms: number }): Promise<void> {
+  await database.store('tasks', [task]);
+  await command.says(`Working on ${task.n}`);
+}
+
+const handled = async () => (await database.effects('work')).map(({ n }) => n);
+
+describe.each([
+  ['alone', 1, []],
+  ['with two processes', 2, ['--processes', '2']],
+] as const)('%s', (_, processes, args) => {
+  it.each(['SIGTERM', 'SIGINT'] as const)('finishes what runs after %s, and exits with 0', async (signal) => {
+    await using command = await start(processes, ...args);
+    await work(command, { n: 1, ms: 2_000 });
+    command.signal(signal);
+
+    expect(await command.exited()).toEqual({ code: 0, signal: null });
+    expect(await handled()).toEqual([1]);
+    expect(command.errors.all).toEqual([]);
+    expect(command.processes.filter(isRunning)).toEqual([]);
+  });
+
+  it('ends at once after a second signal', async () => {
+    await using command = await start(processes, ...args);
+    await work(command, { n: 1, ms: LONG_MS });
+    command.signal('SIGTERM');
+    await command.says('SIGTERM:');
+    const began = performance.now();
+    command.signal('SIGTERM');
+
+    expect(await command.exited()).toEqual({ code: 1, signal: null });
+    expect(performance.now() - began).toBeLessThan(2_000); // handlers would have ten seconds
+    await eventually(() => !command.processes.some(isRunning), 'all have ended');
+    expect(await handled()).toEqual([]);
+  });
+});
+
+describe('a supervised process', () => {
+  it('finishes what runs when it is told to end, and is replaced', async () => {
+    await using command = await start(1, '--processes', '1');
+    const [process_ = 0] = command.processes;
+    await work(command, { n: 1, ms: 500 });
+    process.kill(process_, 'SIGTERM');
+
+    await command.says(`Process ${process_} has ended (exit code 0)`);
+    await command.says('Handling stored notifications', 2);
+    expect(await handled()).toEqual([1]);
+    expect(command.processes).toHaveLength(2);
+  });
+
+  it('hears the signal of its group as well as its supervisor, and still finishes what runs', async () => {
+    await using command = await start(2, '--processes', '2');
+    await work(command, { n: 1, ms: 1_000 });
+    for (const pid of command.processes) process.kill(pid, 'SIGINT');
+    command.signal('SIGINT');
+
+    expect(await command.exited()).toEqual({ code: 0, signal: null });
+    expect(await handled()).toEqual([1]);
+    expect(command.processes).toHaveLength(2);
+  });
+
+  it('finishes what runs and ends when its supervisor is killed', async () => {
+    await using command = await start(2, '--processes', '2');
+    await work(command, { n: 1, ms: 1_000 });
+    command.signal('SIGKILL');
+
+    await eventually(() => !command.processes.some(isRunning), 'all have ended');
+    expect(await handled()).toEqual([1]);
+  });
+
+  it('takes all with it under --no-restart-on-failure; the others finish what runs', async () => {
+    await using command = await start(2, '--processes', '2', '--no-restart-on-failure');
+    await work(command, { n: 1, ms: 1_000 });
+    const busy = await busyProcess(command);
+    const victim = command.processes.find((pid) => pid !== busy) ?? 0;
+    process.kill(victim, 'SIGKILL');
+
+    expect(await command.exited()).toEqual({ code: 1, signal: null });
+    expect(await handled()).toEqual([1]);
+    expect(command.processes).toHaveLength(2);
+  });
+});
+
+/** Which of them works: its line of the log says so. */
+async function busyProcess({ output }: ListenCommand): Promise<number> {
+  const line = await output.find((text) => text.includes('Working on'));
+  return Number(/\[Nest\] (\d+)/.exec(line)?.[1]);
+}

@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ListenCommand, SAMPLE_APP, listenApp } from '../support/listen-command.js';
+import { StoredDatabase } from '../support/stored-worker.js';
+
+let database: StoredDatabase;
+beforeAll(async () => {
+  database = await StoredDatabase.create();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+
+const APP = listenApp('app.module.js');
+const UNREACHABLE = 'postgres://nobody@127.0.0.1:1/nothing';
+const MISSING = `${APP}.missing`;
+
+interface Ended {
+  readonly code: number | null;
+  readonly errors: readonly string[];
+  readonly output: readonly string[];
+}
+
+async function run(url: string, ...args: string[]): Promise<Ended> {
+  await using command = ListenCommand.run(url, ...args);
+  const { code } = await command.exited();
+  return { code, errors: command.errors.all, output: command.output.all };
+}
+
+describe('wrong usage ends with exit code 2 and a sentence', () => {
+  it.each([
+    ['a file that is not there', [MISSING], `got: Cannot find module '${MISSING}'. Build the application`],
+    ['a file that throws', [listenApp('throwing.js')], 'got: it does not load (file://'],
+    ['a file without a Nest module', [listenApp('../stored/messages.js')], 'got none.'],
+    ['a name that is no Nest module', [`${APP}#Tasks`], 'It exports these: AppModule, '],
+    ['several Nest modules', [listenApp('several.js')], 'It exports these: FirstModule, SecondModule'],
+    ['an application without a listener', [`${APP}#SilentModule`], 'to have a listener, got none.'],
+    ['a CommonJS application without a listener', [listenApp('common.cjs')], 'to have a listener, got none.'],
+    ['an application without the library', [`${APP}#BareModule`], 'Import PgPubSubModule'],
+  ])('%s', async (_, args, sentence) => {
+    const { code, errors } = await run(database.url, ...args);
+
+    expect(errors).toEqual([expect.stringContaining(sentence)]);
+    expect(errors[0]).toMatch(/^pgpubsub: expected /);
+    expect(code).toBe(2);
+  });
+
+  it.each([
+    [['--worker', '--processes', '2'], "'--worker' cannot be used with option '--processes <number>'"],
+    [['--drain', '--recover'], "'--drain' cannot be used with option '--recover'"],
+    [['--processes', '0'], 'expected a whole number from 1 on'],
+    [['--log-level', 'loud'], 'Allowed choices are verbose, debug, log, warn, error, fatal'],
+    [['--log-format', 'xml'], 'Allowed choices are text, json'],
+  ])('%j', async (args, sentence) => {
+    const { code, errors } = await run(database.url, APP, ...args);
+
+    expect(errors[0]).toContain(sentence);
+    expect(code).toBe(2);
+  });
+
+  it('says it once for several processes, and starts no other', async () => {
+    const { code, errors, output } = await run(database.url, `${APP}#SilentModule`, '--processes', '3');
+
+    expect(errors).toEqual([expect.stringContaining('to have a listener, got none.')]);
+    expect(code).toBe(2);
+    expect(output.filter((line) => line.includes('Started process'))).toHaveLength(1);
+  });
+});
+
+describe('an application that does not start ends with exit code 1', () => {
+  it.each([[[]], [['--processes', '2']], [['--drain']]])('a sentence for its database: %j', async (args) => {
+    const { code, errors, output } = await run(UNREACHABLE, APP, ...args);
+
+    expect(errors).toEqual([
+      `pgpubsub: expected ${APP} to start, got: connect ECONNREFUSED 127.0.0.1:1. ` +
+        'Check the address and the credentials, and that the server runs.',
+    ]);
+    expect(code).toBe(1);
+    expect(output.filter((line) => /^\s+at /.test(line))).toEqual([]);
+  });
+
+  it('the sentence is a line of JSON when the log is', async () => {
+    const { code, errors } = await run(UNREACHABLE, APP, '--log-format', 'json');
+
+    expect(errors.map((line) => JSON.parse(line) as unknown)).toEqual([
+      expect.objectContaining({
+        level: 'fatal',
+        message: expect.stringContaining('ECONNREFUSED') as unknown,
+      }),
+    ]);
+    expect(code).toBe(1);
+  });
+
+  it('a sentence for a database that does not exist', async () => {
+    const { code, errors } = await run(database.url.replace(/[^/]+$/, 'nothing'), APP);
+
+    expect(errors).toEqual([expect.stringContaining('got: database "nothing" does not exist.')]);
+    expect(code).toBe(1);
+  });
+
+  it("a sentence of the library's own", async () => {
+    await using empty = await StoredDatabase.create();
+    await empty.query('drop table pgpubsub_notification');
+    const { code, errors } = await run(empty.url, APP);
+
+    expect(errors).toEqual([expect.stringMatching(/^pgpubsub: expected .*pgpubsub_notification/)]);
+    expect(code).toBe(1);
+  });
+
+  it('the stack for a mistake in its own code', async () => {
+    const { code, errors } = await run(database.url, `${APP}#MistakenModule`);
+
+    expect(errors[0]).toContain('to start, got: TypeError: a mistake of its own');
+    expect(errors[1]).toMatch(/^ +at .*app\.module\.js/);
+    expect(errors.filter((line) => line.includes('a mistake of its own'))).toHaveLength(1);
+    expect(code).toBe(1);
+  });
+});
+
+it('leaves an application that waits for its database when it is told to end', async () => {
+  await using command = ListenCommand.run(UNREACHABLE, SAMPLE_APP);
+  await command.says('Unable to connect to the database. Retrying (1)... (');
+  command.signal('SIGTERM');
+
+  expect(await command.exited()).toEqual({ code: 0, signal: null });
+});
+
+it('logs as it is asked to from the first line on', async () => {
+  const { output } = await run(database.url, listenApp('throwing.js'), '--log-format', 'json');
+
+  expect(output.map((line) => (JSON.parse(line) as { message: string }).message)).toEqual(['It loads']);
+});
+
+it('logs what it is asked to', async () => {
+  const { code, output } = await run(database.url, APP, '--drain', '--log-level', 'warn');
+
+  expect(output).toEqual([]);
+  expect(code).toBe(0);
+});
+
+it('is --worker without further words', async () => {
+  const { code, output } = await run(database.url, APP, '--worker', '--drain');
+
+  expect(output.filter((line) => line.includes('Started process'))).toEqual([]);
+  expect(code).toBe(0);
+});
