@@ -3,11 +3,12 @@ import { Subject } from 'rxjs';
 import type { DataSource } from 'typeorm';
 import { ChannelRegistry } from './channels/channel.registry.js';
 import type { Fact, Report } from './common/facts.js';
-import type { ResolvedOptions } from './common/options.js';
+import { HEARTBEAT_DEFAULTS, type ResolvedOptions } from './common/options.js';
 import { assertUsable, resolveListenConfig } from './connection/listen-config.js';
 import { ListenConnection } from './connection/listen-connection.js';
 import { createNotificationFactory } from './dispatch/broadcast-notification.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
+import { StatusReader } from './observability/pubsub.status.js';
 import { PubSubLogger, type LineLogger } from './observability/pubsub.logger.js';
 import { Publisher } from './publishing/publisher.js';
 import { HINT_CHANNEL } from './schema/storage.sql.js';
@@ -27,6 +28,7 @@ export interface PubSubParts {
   readonly dispatcher: Dispatcher;
   readonly store: NotificationStore;
   readonly stored: StoredNotifications;
+  readonly status: StatusReader;
   readonly logger: PubSubLogger;
   readonly report: Report;
   /** What is reported, as it happens; completes with the application. */
@@ -106,6 +108,13 @@ export function createParts(
     storage: () => storageOf(dataSource),
     nameOf: (channel) => registry.resolve(channel).name,
   });
+  const status = new StatusReader({
+    name: options.name,
+    dataSource,
+    schema,
+    connection: () => connection.snapshot(),
+    timeoutMs: (options.heartbeat || HEARTBEAT_DEFAULTS).timeoutMs,
+  });
   return {
     options,
     dataSource,
@@ -116,6 +125,7 @@ export function createParts(
     dispatcher,
     store,
     stored,
+    status,
     logger,
     report,
     facts,

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 function exportedTypes(): string[] {
   const source = readFileSync(new URL('../../lib/index.ts', import.meta.url), 'utf8');
   const lists = [...source.matchAll(/^export type \{(?<names>[^}]*)\}/gm)];
-  return lists.flatMap(({ groups }) => groups?.['names']?.match(/\w+/g) ?? []);
+  return lists.flatMap(({ groups }) => groups?.['names']?.match(/\w+(?=,|\s*$)/g) ?? []); // the last of `Fact as PubSubEvent`
 }
 
 describe('the public API', () => {
@@ -47,6 +47,7 @@ describe('the public API', () => {
     expect(exportedTypes().toSorted()).toEqual([
       'BatchOptions',
       'BufferOptions',
+      'ChannelBacklog',
       'ChannelLike',
       'ChannelOptions',
       'ConnectionState',
@@ -56,6 +57,7 @@ describe('the public API', () => {
       'EntityClass',
       'Gap',
       'GapHandlerOptions',
+      'Health',
       'HeartbeatOptions',
       'InTransactionOptions',
       'JsonObject',
@@ -76,12 +78,15 @@ describe('the public API', () => {
       'PgPubSubExtras',
       'PgPubSubOptions',
       'PollOptions',
+      'PubSubEvent',
+      'PubSubStatus',
       'ReconnectOptions',
       'RetryOptions',
       'SchemaIssue',
       'SchemaResult',
       'SqlExecutor',
       'StandardSchema',
+      'StatusOptions',
       'StoredFilter',
       'StoredNotifications',
       'TransactionalWork',
