@@ -37,7 +37,8 @@ const ROWS = 'the loading of its rows';
 export class ChannelStream {
   readonly subject = new Subject<Notification>();
   receivers = 0;
-  private isDecoding = false;
+  /** What arrives meanwhile waits, so that the order is kept. */
+  private decoding: Promise<void> | undefined;
   private slowPart = SCHEMA;
   private dropped = 0;
   private readonly waiting: BoundedBuffer<IncomingNotification>;
@@ -47,15 +48,19 @@ export class ChannelStream {
   }
 
   accept(incoming: IncomingNotification): void {
-    if (this.isDecoding) return this.hold(incoming);
+    if (this.decoding) return this.hold(incoming);
     const decoded = this.decode(incoming);
-    if (decoded instanceof Promise) void this.acceptInOrder(decoded);
+    if (decoded instanceof Promise) this.decoding = this.acceptInOrder(decoded);
     else if (decoded) this.subject.next(decoded);
+  }
+
+  /** Resolves when everything accepted by now has been decoded; `undefined`: it has. */
+  get decoded(): Promise<void> | undefined {
+    return this.decoding;
   }
 
   /** For schemas that validate asynchronously, and rows that are loaded: one after the other, the rest waits. */
   private async acceptInOrder(first: Promise<Notification | undefined>): Promise<void> {
-    this.isDecoding = true;
     let next: Promise<Notification | undefined> | Notification | undefined = first;
     for (;;) {
       const notification = await next;
@@ -64,7 +69,7 @@ export class ChannelStream {
       if (incoming === undefined) break;
       next = this.decode(incoming);
     }
-    this.isDecoding = false;
+    this.decoding = undefined;
   }
 
   private hold(incoming: IncomingNotification): void {

@@ -5,10 +5,10 @@ import { PgPubSubError, describeValue } from '../common/errors.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { isOneSession, isPool, resolveExecutor, sessionOf } from './executor.js';
-import { broadcastStatement } from './broadcast.statement.js';
 import type { Message, Statement } from './statement.js';
 import { StatementQueue } from './statement-queue.js';
-import { createStoreStatement, type StoredMessage } from './store.statement.js';
+import type { Statements } from './statements.js';
+import type { StoredMessage } from './store.statement.js';
 
 export interface NotifyOptions {
   /**
@@ -27,8 +27,7 @@ export interface NotifyOptions {
 }
 
 export interface PublisherOptions {
-  /** Where the library's own tables are; asked once the DataSource is connected. */
-  readonly schema: () => string;
+  readonly statements: Statements;
   /** The DataSource's manager as it is at the time of the call: libraries replace it within their transactions. */
   readonly pool: () => SqlExecutor;
   readonly executor: (() => SqlExecutor | undefined) | undefined;
@@ -47,11 +46,7 @@ export class Publisher {
   /** Statements shared by many callers run in nobody's context: another's transaction could be found there. */
   private readonly inRoot = AsyncLocalStorage.snapshot();
 
-  private readonly storeStatement: Statement<StoredMessage>;
-
-  constructor(private readonly options: PublisherOptions) {
-    this.storeStatement = createStoreStatement(options.schema);
-  }
+  constructor(private readonly options: PublisherOptions) {}
 
   /** Resolves when the server has taken all of them, in one statement; rejects before any SQL if one is refused. */
   async publish(
@@ -70,17 +65,18 @@ export class Publisher {
       if (checked instanceof Promise) await checked; // awaiting a value, too, would cost a turn per call
     }
     if (payloads.length === 0) return;
+    const { statements } = this.options;
     if (isStored) {
       const messages = storedMessages(channel, payloads, context, options);
       for (const message of messages) this.options.assertText(message.channel, message.payload ?? '');
-      return this.send(this.storeStatement, messages, executor);
+      return this.send(statements.stored, messages, executor);
     }
     const messages = payloads.map((payload) => ({
       channel: channel.name,
       text: encodeBroadcast(channel, payload, context),
     }));
     for (const message of messages) this.options.assertText(message.channel, message.text);
-    return this.send(broadcastStatement, messages, executor);
+    return this.send(statements.broadcast, messages, executor);
   }
 
   private send<M extends Message>(
