@@ -1,18 +1,22 @@
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { TerminusModule } from '@nestjs/terminus';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { PgPubSubModule } from 'nestjs-pgpubsub';
+import { PgPubSubHealthIndicator } from 'nestjs-pgpubsub/terminus';
 import { Greeter } from './greeter.js';
 import { tell } from './greeting.js';
+import { rehearse } from './rehearsal.js';
 import { Witness } from './witness.js';
 
 @Module({
   imports: [
     TypeOrmModule.forRoot({ type: 'postgres', url: process.env['DATABASE_URL'] ?? '', retryAttempts: 0 }),
+    TerminusModule,
     PgPubSubModule.forRootAsync({ useFactory: () => ({ context: () => ({ process: process.pid }) }) }),
   ],
-  providers: [Greeter, Witness],
+  providers: [Greeter, Witness, PgPubSubHealthIndicator],
 })
 class AppModule {}
 
@@ -27,6 +31,9 @@ async function main(name: string): Promise<void> {
   });
   process.on('message', () => void app.get(Greeter).greet(name));
   process.once('disconnect', () => void app.close());
+  const { pubsub } = await app.get(PgPubSubHealthIndicator).check('pubsub');
+  if (pubsub.status !== 'up') throw new Error(`expected to be up, got ${JSON.stringify(pubsub)}`);
+  await rehearse();
   tell({ type: 'ready' });
 }
 
