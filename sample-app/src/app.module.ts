@@ -5,6 +5,7 @@ import { PgPubSubModule } from 'nestjs-pgpubsub';
 import { AuthorsModule } from './authors/authors.module.js';
 import { dataSource } from './data-source.js';
 import { FeedModule } from './feed/feed.module.js';
+import { HealthModule } from './health/health.module.js';
 import { PageModule } from './page/page.module.js';
 import { PostsModule } from './posts/posts.module.js';
 import { ReadsModule } from './reads/reads.module.js';
@@ -20,6 +21,7 @@ import { ReadsModule } from './reads/reads.module.js';
     PostsModule,
     ReadsModule,
     FeedModule,
+    HealthModule,
     PageModule,
   ],
   // What a request brings is checked by the schema of its parameter; listeners' payloads by that of their channel.

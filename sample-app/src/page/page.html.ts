@@ -38,6 +38,8 @@ export const renderPage = (
       <pre tabindex="0"><code>curl -X PATCH ${url}/posts/1 -H 'content-type: application/json' -d '{"content":"News!"}'</code></pre>
       <p>See how many posts were read per day. Each read is stored, and counted by one of the processes, exactly once.</p>
       <pre tabindex="0"><code>curl ${url}/reads</code></pre>
+      <p>Ask how it is doing: the LISTEN connection, what is stored, what is dead.</p>
+      <pre tabindex="0"><code>curl ${url}/health</code></pre>
       <p>Watch the feed in a terminal.</p>
       <pre tabindex="0"><code>curl -N ${url}/feed</code></pre>
 
