@@ -319,7 +319,7 @@ describe('interrupt()', () => {
 
       @OnGap()
       async clear(gap: object) {
-        await Promise.resolve();
+        await new Promise((resolve) => setTimeout(resolve, 5)); // as a request to somebody else
         gaps.push(gap);
       }
     }
