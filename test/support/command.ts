@@ -5,9 +5,8 @@ const fromHere = (file: string) => fileURLToPath(new URL(file, import.meta.url))
 
 const PROGRAM = fromHere('../../dist/cli/main.js');
 
-/** The DataSource of `test/e2e/apps/stored`, and of `test/e2e/apps/typeorm-cli`, which declares as the environment says. */
+/** The DataSource of `test/e2e/apps/stored`. */
 export const STORED_DATA_SOURCE = fromHere('../e2e/apps/.build/stored/data-source.js');
-export const DECLARING_DATA_SOURCE = fromHere('../e2e/apps/.build/typeorm-cli/data-source.js');
 
 /** How a command ended. */
 export interface Ended {

@@ -3,7 +3,7 @@ import { findBacklog, type ChannelBacklog } from '../../observability/backlog.js
 import { storageOf } from '../../triggers/with-pg-pubsub.js';
 import { renderAge } from '../age.js';
 import { hasStorage } from '../storage.js';
-import { limitLockWait } from './backlog.sql.js';
+import { briefly } from './brief.js';
 import { bad, good, warning, type Check } from './finding.js';
 
 /** Counting more would take long where much has piled up, and tell nothing new. */
@@ -50,10 +50,7 @@ export const deadLettersCheck: Check = {
 async function readBacklog(dataSource: DataSource): Promise<ChannelBacklog[] | undefined> {
   if (!(await hasStorage(dataSource))) return undefined;
   const { schema } = storageOf(dataSource);
-  return dataSource.transaction(async (manager) => {
-    await manager.query(limitLockWait);
-    return findBacklog(manager, { schema, countUpTo: COUNT_UP_TO });
-  });
+  return briefly(dataSource, (runner) => findBacklog(runner, { schema, countUpTo: COUNT_UP_TO }));
 }
 
 const numberOf = (count: number): string => (count >= COUNT_UP_TO ? `${count} or more` : String(count));

@@ -1,2 +1,2 @@
-/** For this transaction: who waits longer for a table's lock learns that, instead of waiting for ever. */
-export const limitLockWait = "select set_config('lock_timeout', '5s', true)";
+/** For this transaction: who would wait longer for a lock is told so. */
+export const limitLockWait = "select set_config('lock_timeout', '2s', true)";

@@ -1,9 +1,12 @@
+import type { DataSource } from 'typeorm';
 import { messageOf } from '../../common/errors.js';
 import { HEARTBEAT_DEFAULTS } from '../../common/options.js';
+import type { SqlExecutor } from '../../common/sql-executor.js';
 import { assertUsable, resolveListenConfig } from '../../connection/listen-config.js';
 import { ListenSession } from '../../connection/listen-session.js';
 import { changeListens } from '../../connection/listen.sql.js';
 import { SelfTest } from '../../connection/self-test.js';
+import { briefly } from './brief.js';
 import { bad, good, type Check, type Found, type Subject } from './finding.js';
 
 const { timeoutMs } = HEARTBEAT_DEFAULTS;
@@ -15,7 +18,7 @@ const DEAF =
 export const hearingCheck: Check = {
   name: 'listen',
   async examine(subject) {
-    const selfTest = new SelfTest(() => subject.dataSource.manager, timeoutMs);
+    const selfTest = new SelfTest(() => poolOf(subject.dataSource), timeoutMs);
     try {
       const session = await open(subject, selfTest);
       try {
@@ -28,6 +31,10 @@ export const hearingCheck: Check = {
     }
   },
 };
+
+const poolOf = (dataSource: DataSource): SqlExecutor => ({
+  query: (sql, parameters) => briefly(dataSource, (runner) => runner.query(sql, parameters)),
+});
 
 const open = ({ dataSource, listenUrl }: Subject, selfTest: SelfTest): Promise<ListenSession> =>
   ListenSession.open({

@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm';
 import type { Difference } from '../../schema/step.js';
 import { diffTriggers } from '../../triggers/with-pg-pubsub.js';
 import { wayOut } from '../check.command.js';
+import { briefly } from './brief.js';
 import { bad, good, warning, type Check, type Found } from './finding.js';
 import { readOne } from './query.js';
 import { readSilencers } from './schema.sql.js';
@@ -17,7 +18,7 @@ const MEANS: Record<Difference['kind'], string> = {
 export const schemaCheck: Check = {
   name: 'triggers',
   async examine({ dataSource }) {
-    const { differences } = await diffTriggers(dataSource);
+    const { differences } = await briefly(dataSource, (runner) => diffTriggers(dataSource, {}, runner));
     const found = [
       ...differences.map((difference) => differing(difference, dataSource)),
       ...(await silenced(dataSource)),

@@ -4,6 +4,9 @@ import { DataSource } from 'typeorm';
 import { channels, entities } from './storage.js';
 
 /** For the library's own command line. */
-export default withPgPubSub(new DataSource({ type: 'postgres', url: process.env['DATABASE_URL'] ?? '', entities }), {
-  channels,
-});
+export default withPgPubSub(
+  new DataSource({ type: 'postgres', url: process.env['DATABASE_URL'] ?? '', entities }),
+  {
+    channels,
+  },
+);
