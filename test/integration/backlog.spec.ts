@@ -10,7 +10,9 @@ beforeEach(async () => {
 
 async function backlog(question: Partial<BacklogQuestion> = {}) {
   const client = await database().client();
-  const executor = { query: async (sql: string, values?: unknown[]) => (await client.query(sql, values)).rows };
+  const executor = {
+    query: async (sql: string, values?: unknown[]) => (await client.query(sql, values)).rows,
+  };
   return findBacklog(executor, { schema: 'public', countUpTo: null, ...question });
 }
 
@@ -42,7 +44,14 @@ it('counts what waits, is due, is tried again and is dead, by channel', async ()
 
   const [billing, orders, ...more] = await backlog();
   expect(more).toEqual([]);
-  expect(billing).toMatchObject({ channel: 'billing', waiting: 1, due: 0, retrying: 0, overdueMs: 0, dead: 0 });
+  expect(billing).toMatchObject({
+    channel: 'billing',
+    waiting: 1,
+    due: 0,
+    retrying: 0,
+    overdueMs: 0,
+    dead: 0,
+  });
   expect(orders).toMatchObject({ channel: 'orders', waiting: 5, due: 2, retrying: 3, dead: 4 });
   expect(billing?.oldestAgeMs).toBeGreaterThanOrEqual(10_000);
   expect(billing?.oldestAgeMs).toBeLessThan(40_000);
