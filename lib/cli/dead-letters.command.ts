@@ -20,6 +20,7 @@ interface Chosen {
 interface ListOptions extends Chosen {
   readonly dataSource: string;
   readonly limit: number;
+  readonly all?: true;
   readonly json?: true;
 }
 
@@ -43,6 +44,7 @@ export function deadLettersCommand(program: Command, _end: (code: ExitCode) => v
   addChoice(addDataSourceOption(group.command('list')))
     .description('shows dead letters, oldest first')
     .option('--limit <count>', 'show at most so many', parseCount, 100)
+    .option('--all', 'show all of them, whatever --limit says')
     .option('--json', 'print JSON with everything that is stored, for machines')
     .action((options: ListOptions) =>
       withDataSource(options.dataSource, (dataSource) => list(dataSource, options)),
@@ -90,14 +92,14 @@ async function list(dataSource: DataSource, options: ListOptions): Promise<void>
   for await (const letter of new StoredNotifications(storedOptions(dataSource)).deadLetters(
     filterOf(options),
   )) {
-    isCut = letters.length === options.limit;
+    isCut = !options.all && letters.length === options.limit;
     if (isCut) break;
     letters.push(letter);
   }
   if (options.json) return printJson({ deadLetters: letters, isCut });
   if (letters.length === 0) return printLine('There are no dead letters.');
   printTable(['id', 'channel', 'listener', 'died', 'attempts', 'error'], letters.map(rowOf));
-  if (isCut) printLine(`These are the first ${options.limit}; --limit shows more.`);
+  if (isCut) printLine(`These are the first ${options.limit}; --limit shows more, --all all of them.`);
 }
 
 const rowOf = ({ id, channel, listener, diedAt, attempts, lastError }: DeadLetter) => [

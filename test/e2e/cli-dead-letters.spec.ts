@@ -61,6 +61,8 @@ describe('list', () => {
       ],
     });
     expect((await deadLetters('list', '--limit', '2')).stdout).toContain('the first 2; --limit shows more');
+    const { stdout: whole } = await deadLetters('list', '--json', '--limit', '2', '--all');
+    expect(JSON.parse(whole)).toEqual(all);
   });
 
   it.each([

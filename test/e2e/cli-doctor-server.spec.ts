@@ -24,9 +24,17 @@ describe.skipIf(isForeign)('on a server of its own', () => {
     const first = await database.client();
     const second = await database.client();
     await first.query('set synchronous_commit = on');
-    await setting("synchronous_standby_names = 'nobody'"); // commits wait for it, under the lock
+    await setting("synchronous_standby_names = 'nobody'"); // from its arrival on, commits wait for it, under the lock
     const write = `begin; insert into post ("authorId", content, process) values (1, '', ''); notify orders; commit`;
-    const committed = [first, second].map((client) => client.query(write));
+    const held = new AbortController();
+    const writeUntilHeld = async () => {
+      while (!held.signal.aborted) await first.query(write);
+    };
+    const committed: Promise<unknown>[] = [writeUntilHeld()];
+    const waiting = "select from pg_stat_activity where wait_event = 'SyncRep'";
+    await eventually(async () => (await database.query(waiting)).length > 0, 'a commit waits');
+    held.abort();
+    committed.push(second.query(write));
     try {
       const diagnosis = await Diagnosis.until(
         ({ complaints }) => complaints.some(({ check }) => check === 'commit lock'),

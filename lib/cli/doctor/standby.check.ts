@@ -12,7 +12,7 @@ export const standbyCheck: Check = {
       bad(
         'The DataSource is connected to a standby (replica).',
         'PostgreSQL refuses LISTEN, NOTIFY and writes there: nothing is sent, heard or handled.',
-        'Connect to the primary: list several hosts with target_session_attrs=read-write at the proxy, or give the primary as replication.master.',
+        'Connect to the primary: give its address, or, with the option replication of the DataSource, give it as the master.',
       ),
     ];
   },

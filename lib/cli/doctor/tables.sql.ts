@@ -3,7 +3,7 @@
  * run at all. Locks nothing.
  */
 export const readTableStatistics = `
-  select c.relname as name, s.n_live_tup::text as live, s.n_dead_tup::text as dead,
+  select c.oid::regclass::text as name, s.n_live_tup::text as live, s.n_dead_tup::text as dead,
     extract(epoch from clock_timestamp() - greatest(s.last_vacuum, s.last_autovacuum))::text as vacuumed_seconds_ago,
     current_setting('autovacuum') = 'on' and current_setting('track_counts') = 'on' as server_vacuums,
     exists (
