@@ -31,10 +31,9 @@ export class SeenNotification {
 export const ArticleSold = defineChannel<{ article: string }>('article_sold', { delivery: 'exactly-once' });
 export const StockChanged = defineChannel<{ article: string }>('stock_changed');
 
-export const shop = withPgPubSub(
-  new DataSource({ type: 'postgres', url: process.env['SHOP_URL'] ?? '' }),
-  { channels: [ArticleSold] },
-);
+export const shop = withPgPubSub(new DataSource({ type: 'postgres', url: process.env['SHOP_URL'] ?? '' }), {
+  channels: [ArticleSold],
+});
 export const warehouse = new DataSource({
   name: 'warehouse',
   type: 'postgres',
@@ -50,7 +49,11 @@ export class Stock {
   @Listener(ArticleSold)
   take({ article }: { article: string }, { id }: Notification): Promise<void> {
     return warehouse.transaction(async (manager) => {
-      const seen = manager.createQueryBuilder().insert().into(SeenNotification).values({ id: `shop/${id}` });
+      const seen = manager
+        .createQueryBuilder()
+        .insert()
+        .into(SeenNotification)
+        .values({ id: `shop/${id}` });
       const { raw } = await seen.orIgnore().returning('id').execute();
       if ((raw as unknown[]).length === 0) return; // committed here before, and then not acknowledged there
       await manager.decrement(StockLevel, { article }, 'count', 1);

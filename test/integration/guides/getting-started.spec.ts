@@ -30,7 +30,10 @@ async function load() {
 const lines: string[] = [];
 const log = (line: unknown) => lines.push(String(line));
 const logged = (line: string, count: number) =>
-  eventually(() => lines.filter((text) => text === line).length === count, `"${line}" is logged ${count} times`);
+  eventually(
+    () => lines.filter((text) => text === line).length === count,
+    `"${line}" is logged ${count} times`,
+  );
 
 async function start(): Promise<string> {
   const { AppModule } = await load();

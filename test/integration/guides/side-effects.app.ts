@@ -1,5 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { Listener, NonRetryableError, PubSubService, defineChannel, type Notification } from 'nestjs-pgpubsub';
+import {
+  Listener,
+  NonRetryableError,
+  PubSubService,
+  defineChannel,
+  type Notification,
+} from 'nestjs-pgpubsub';
 import { Column, DataSource, Entity, PrimaryColumn } from 'typeorm';
 
 /** What docs/guides/side-effects.md shows. */
@@ -32,10 +38,7 @@ export class Billing {
   ) {}
 
   @Listener(InvoiceDue, { name: 'charge', retry: { maxAttempts: 20 } })
-  async charge(
-    { invoiceId }: { invoiceId: number },
-    { id, manager, signal }: Notification,
-  ): Promise<void> {
+  async charge({ invoiceId }: { invoiceId: number }, { id, manager, signal }: Notification): Promise<void> {
     const { amount } = await manager.findOneByOrFail(Invoice, { id: invoiceId });
     const response = await fetch(`${this.payments.url}/charges`, {
       method: 'POST',

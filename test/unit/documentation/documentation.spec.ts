@@ -22,8 +22,8 @@ describe.each(SHOWING_CODE)('%s', (document) => {
 });
 
 /** Who follows these word by word gets what the tests run, and nothing else. */
-const SHOWING_NOTHING_ELSE = DOCUMENTS.filter(
-  (document) => /^(?:README|docs\/getting-started)\.md$|^docs\/guides\//.test(document),
+const SHOWING_NOTHING_ELSE = DOCUMENTS.filter((document) =>
+  /^(?:README|docs\/getting-started)\.md$|^docs\/guides\//.test(document),
 );
 
 it.each(SHOWING_NOTHING_ELSE)('%s shows no TypeScript that is not run', (document) => {
