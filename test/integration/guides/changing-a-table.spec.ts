@@ -52,7 +52,10 @@ const start = (member: Type, badges: Type): Promise<TestApp> =>
 const badges = async (): Promise<string[]> =>
   (await database.query<{ text: string }>('select text from badge order by id')).map(({ text }) => text);
 const printed = (...texts: string[]) =>
-  eventually(async () => JSON.stringify(await badges()) === JSON.stringify(texts), `${texts} are printed`);
+  eventually(
+    async () => JSON.stringify(await badges()) === JSON.stringify(texts),
+    `${texts.join()} are printed`,
+  );
 
 it('docs/guides/changing-a-table.md: nothing that waits is lost or misread in three releases', async () => {
   const name = 'FillNameParts1800000000002';

@@ -35,7 +35,6 @@ export const shop = withPgPubSub(new DataSource({ type: 'postgres', url: process
   channels: [ArticleSold],
 });
 export const warehouse = new DataSource({
-  name: 'warehouse',
   type: 'postgres',
   url: process.env['WAREHOUSE_URL'] ?? '',
   entities: [StockLevel, SeenNotification],

@@ -4,6 +4,8 @@ import { TestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/mailbox.js';
 import { generate, run } from '../../support/storage.js';
 
+const SILENT = { log() {}, warn() {}, error() {} };
+
 let databases: TestDatabase[] = [];
 beforeAll(async () => {
   databases = [await TestDatabase.create(), await TestDatabase.create()];
@@ -29,7 +31,7 @@ it('docs/guides/several-databases.md: what the shop stores has its effect in the
   await databases[0]?.query(`select pgpubsub_notify('article_sold', '{"article":"table"}')`);
 
   const module = await Test.createTestingModule({ imports: [AppModule] })
-    .setLogger(false)
+    .setLogger(SILENT)
     .compile();
   const app = module.createNestApplication();
   await app.init();

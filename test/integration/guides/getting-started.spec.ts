@@ -40,7 +40,7 @@ async function start(): Promise<string> {
   const module = await Test.createTestingModule({ imports: [AppModule] })
     .setLogger({ log, warn: log, error: log })
     .compile();
-  const app = module.createNestApplication<INestApplication>();
+  const app = module.createNestApplication();
   started.push(app);
   await app.listen(0, '127.0.0.1');
   return app.getUrl();

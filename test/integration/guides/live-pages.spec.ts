@@ -11,6 +11,8 @@ import { EventStream } from '../../support/event-stream.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
 import { Auction, AuctionsController, BidMade, BidsGateway } from './live-pages.app.js';
 
+const SILENT = { log() {}, warn() {}, error() {} };
+
 let database: TestDatabase;
 let app: INestApplication;
 let origin: string;
@@ -34,9 +36,9 @@ beforeAll(async () => {
     controllers: [AuctionsController],
     providers: [BidsGateway],
   })
-    .setLogger(false)
+    .setLogger(SILENT)
     .compile();
-  app = module.createNestApplication<INestApplication>({ forceCloseConnections: true });
+  app = module.createNestApplication({ forceCloseConnections: true });
   app.useWebSocketAdapter(new WsAdapter(app));
   await app.listen(0, '127.0.0.1');
   origin = await app.getUrl();

@@ -77,9 +77,10 @@ export class Shipping {
     { new: order }: EntityChange<Order>,
     { manager }: Notification<EntityChange<Order>>,
   ): Promise<void> {
-    this.handled.push(`${order?.article} for ${currentTenant.getStore()}`);
+    if (!order) return;
+    this.handled.push(`${order.article} for ${currentTenant.getStore()}`);
     await manager.query(`select set_config('app.tenant', $1, true)`, [currentTenant.getStore()]);
-    await manager.insert(Shipment, { orderId: order?.id });
+    await manager.insert(Shipment, { orderId: order.id });
   }
 
   @Listener(PricesChanged, { filter: { context: { tenant: 'acme' } } })

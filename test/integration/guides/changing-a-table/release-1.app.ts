@@ -34,7 +34,8 @@ export class Badges {
     { new: member }: EntityChange<Member>,
     { manager }: Notification<EntityChange<Member>>,
   ): Promise<void> {
-    const text = member?.firstName ?? member?.name.split(' ')[0]; // undefined in what was stored before, null by old code
+    if (!member) return;
+    const text = member.firstName ?? member.name.replace(/ .*/, ''); // undefined in what was stored before, null by old code
     await manager.insert(Badge, { text });
   }
 }

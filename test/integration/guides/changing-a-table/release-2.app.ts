@@ -39,7 +39,8 @@ export class Badges {
     { new: member }: EntityChange<Member>,
     { manager }: Notification<EntityChange<Member>>,
   ): Promise<void> {
-    const text = member?.firstName ?? member?.name?.split(' ')[0]; // as before: it may still wait
+    if (!member) return;
+    const text = member.firstName ?? member.name?.replace(/ .*/, ''); // as before: it may still wait
     await manager.insert(Badge, { text });
   }
 }

@@ -31,6 +31,7 @@ export class Badges {
     { new: member }: EntityChange<Member>,
     { manager }: Notification<EntityChange<Member>>,
   ): Promise<void> {
-    await manager.insert(Badge, { text: member?.firstName });
+    if (!member) return;
+    await manager.insert(Badge, { text: member.firstName });
   }
 }
