@@ -69,6 +69,7 @@ it('docs/guides/changing-a-table.md: nothing that waits is lost or misread in th
   await database.query(`insert into member (name) values ('Grace Hopper')`); // by a process of the old code
 
   await migrate(2, release2.Member);
+  await expect(database.query('select from pgpubsub_notification')).resolves.toHaveLength(1); // the update told nobody
   await expect(database.query('select "firstName", "lastName" from member order by id')).resolves.toEqual([
     { firstName: 'Ada', lastName: 'Lovelace' },
     { firstName: 'Grace', lastName: 'Hopper' },

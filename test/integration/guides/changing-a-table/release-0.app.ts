@@ -4,7 +4,7 @@ import { Column, Entity, PrimaryGeneratedColumn, type MigrationInterface, type Q
 /** What there is before docs/guides/changing-a-table.md begins. */
 
 @Entity('member')
-@NotifyChanges({ on: ['insert'], delivery: 'exactly-once' })
+@NotifyChanges({ on: ['insert', 'update'], delivery: 'exactly-once' })
 export class Member {
   @PrimaryGeneratedColumn()
   id!: number;
@@ -18,7 +18,11 @@ export class CreateMembers1800000000000 implements MigrationInterface {
     await runner.query('create table member (id serial primary key, name text not null)');
     await runner.query('create table badge (id serial primary key, text text not null)');
     await createNotificationStorage(runner);
-    await createNotifyTrigger(runner, { table: 'member', on: ['insert'], delivery: 'exactly-once' });
+    await createNotifyTrigger(runner, {
+      table: 'member',
+      on: ['insert', 'update'],
+      delivery: 'exactly-once',
+    });
   }
 
   async down(): Promise<void> {}

@@ -3,7 +3,7 @@ import { Column, Entity, PrimaryGeneratedColumn, type MigrationInterface, type Q
 import { Badge } from './badge.entity.js';
 
 @Entity('member')
-@NotifyChanges({ on: ['insert'], delivery: 'exactly-once' })
+@NotifyChanges({ on: ['insert', 'update'], delivery: 'exactly-once' })
 export class Member {
   @PrimaryGeneratedColumn()
   id!: number;
