@@ -11,7 +11,8 @@ import { NOTHING, viewOf } from './view.js';
  * the page's Content-Security-Policy forbids, and rightly so.
  */
 Alpine.setEvaluator((element, expression) => (receive, { scope, params = [] } = {}) => {
-  const all = Alpine.mergeProxies([{ ...scope }, ...Alpine.closestDataStack(element)]);
+  const own = /** @type {Record<string, unknown>} */ (scope ?? {});
+  const all = Alpine.mergeProxies([own, ...Alpine.closestDataStack(element)]);
   const found = typeof expression === 'string' ? find(all, expression) : expression;
   receive?.(typeof found === 'function' ? found.apply(all, params) : found);
 });
@@ -53,7 +54,7 @@ Alpine.data('newsroom', () => ({
   /** @param {SubmitEvent} event */
   async createAuthor(event) {
     const form = /** @type {HTMLFormElement} */ (event.target);
-    const name = String(new FormData(form).get('name'));
+    const name = new FormData(form).get('name');
     const author = await this.send('POST', '/authors', { name });
     if (author === undefined) return;
     form.reset();
