@@ -29,23 +29,19 @@ let isEnding = false;
 function start(program, role, args = []) {
   const child = fork(fromHere(program), args, { env: { ...process.env, ROLE: role } });
   running.push(child);
-  child.once('exit', () => endOthers(child));
+  child.once('exit', () => isEnding || end('SIGTERM', child));
   return child;
 }
 
-/** @param {ChildProcess} ended */
-function endOthers(ended) {
-  if (isEnding) return;
+/** @param {NodeJS.Signals} signal @param {ChildProcess} [ended] */
+function end(signal, ended) {
   isEnding = true;
-  for (const child of running) if (child !== ended) child.kill('SIGTERM');
+  for (const child of running) if (child !== ended) child.kill(signal);
 }
 
-// A terminal's Ctrl-C has reached all of them; SIGTERM comes to this process alone.
-process.on('SIGINT', () => (isEnding = true));
-process.on('SIGTERM', () => {
-  isEnding = true;
-  for (const child of running) child.kill('SIGTERM');
-});
+// SIGTERM comes to this process alone. A terminal's Ctrl-C has reached the others, but one that was being started: they
+// take a second SIGINT, so soon after the first, for the same.
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.on(signal, () => end(signal));
 
 const web = start('../sample-app/dist/main.js', 'web');
 const ended = [once(web, 'exit')];

@@ -17,9 +17,14 @@ describe('the sample application, in two processes on one database', () => {
     expect(command).toContain(database.url);
     expect(status).toBe(200);
     expect(headers.get('content-type')).toContain('text/html');
+    expect(headers.get('content-security-policy')).toContain("default-src 'none'");
     expect(text).toContain(`curl -X POST ${first.origin}/authors`);
-    expect(text).toContain("new EventSource('/feed')");
+    expect(text).toContain(`psql '${database.url}' -c`);
     expect(text).not.toMatch(/(?:src|href)="(?:https?:)?\/\//);
+    const files = Array.from(text.matchAll(/(?:src|href)="(\/[^"]+)"/g), ([, path = '']) => path);
+    for (const path of files)
+      await expect(first.request('GET', path)).resolves.toMatchObject({ status: 200 });
+    await expect(first.request('GET', '/page/..%2Fsettings.js')).resolves.toMatchObject({ status: 404 });
   });
 
   it('shows an author created in one process in the feed of the other', async () => {

@@ -86,7 +86,9 @@ async function rolesOf(database: TestDatabase): Promise<(string | undefined)[]> 
 
 async function nameOfWeb(database: TestDatabase): Promise<string | undefined> {
   const sessions = await database.query<{ name: string }>(NAMES);
-  return /^newsroom web (\S+):listen$/.exec(sessions.find(({ name }) => name.includes(' web '))?.name ?? '')?.[1];
+  return /^newsroom web (\S+):listen$/.exec(
+    sessions.find(({ name }) => name.includes(' web '))?.name ?? '',
+  )?.[1];
 }
 
 const sum = (shares: readonly { n: number }[]): number => shares.reduce((total, { n }) => total + n, 0);

@@ -57,9 +57,9 @@ export class SampleApp implements AsyncDisposable {
     return new SampleApp(env, ALL);
   }
 
-  /** On a free port; resolves when it says that it can be opened. */
-  static start(databaseUrl: string): Promise<SampleApp> {
-    return SampleApp.opened(new SampleApp({ PORT: '0', DATABASE_URL: databaseUrl }));
+  /** On a free port, unless one is given; resolves when it says that it can be opened. */
+  static start(databaseUrl: string, port = 0): Promise<SampleApp> {
+    return SampleApp.opened(new SampleApp({ PORT: `${port}`, DATABASE_URL: databaseUrl }));
   }
 
   /** Likewise, with two processes that listen beside it. */
