@@ -1,9 +1,15 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { TestDatabase } from '../support/database.js';
 import { eventually } from '../support/mailbox.js';
 import { SampleApp } from '../support/sample-app.js';
+
+const execute = promisify(execFile);
+const TYPEORM = 'node_modules/typeorm/cli.js';
+const DATA_SOURCE = 'sample-app/dist/data-source.js';
 
 describe('the sample application, in two processes on one database', () => {
   it('says when it has started, and on its page, what to try', async () => {
@@ -210,6 +216,17 @@ describe('the sample application, in two processes on one database', () => {
     await expect(feed.end.next()).resolves.toBe('ended');
     spare.destroy();
     await expect(other.end.next()).resolves.toBe('ended');
+  });
+
+  it('has a migration for everything that its entities declare', async () => {
+    await using database = await TestDatabase.create();
+    await SampleApp.start(database.url).then((app) => app[Symbol.asyncDispose]()); // has run the migrations
+
+    const args = ['migration:generate', 'sample-app/src/migrations/none', '--check', '-d', DATA_SOURCE];
+    const env = { ...process.env, DATABASE_URL: database.url };
+    const { stdout } = await execute(process.execPath, [TYPEORM, ...args], { env });
+
+    expect(stdout).toContain('No changes in database schema were found');
   });
 
   it('says what is missing when it has no DATABASE_URL', async () => {
