@@ -40,7 +40,7 @@ module.exports = {
   forbidden: [
     ...rooms,
     only('pg', '^node_modules/pg/', ['connection']),
-    only('typeorm', '^node_modules/typeorm/', ['publishing', 'store', 'triggers', 'root', 'cli']),
+    only('typeorm', '^node_modules/typeorm/', ['publishing', 'store', 'triggers', 'root', 'cli', 'testing']),
     only('nest', '^node_modules/@nestjs/', ['listeners', 'root', 'cli', 'testing', 'terminus']),
     only('opentelemetry', '^node_modules/@opentelemetry/', ['observability']),
     {

@@ -34,6 +34,9 @@ export {
 export type { GapHandlerOptions, ListenerOptions } from './listeners/listener.decorator.js';
 export { PGPUBSUB_CONTEXT } from './listeners/listener.invoker.js';
 export { Ctx, Payload } from './listeners/parameters.decorator.js';
+export type { ChannelBacklog } from './observability/backlog.js';
+export type { Health, StatusOptions } from './observability/health.js';
+export type { PubSubStatus } from './observability/pubsub.status.js';
 export { InjectPubSub, PgPubSubModule, getPubSubToken } from './pg-pubsub.module.js';
 export type { NotifyOptions } from './publishing/notify-options.js';
 export { PubSubService } from './pubsub.service.js';

@@ -12,21 +12,12 @@ import { filter, type Subscription } from 'rxjs';
 import type { ChannelLike } from './channels/channel.registry.js';
 import { PgPubSubError } from './common/errors.js';
 import { LISTENER_SELECTION, PARTS } from './common/tokens.js';
-import { assertUsable } from './connection/listen-config.js';
 import { ListenerQueue } from './dispatch/listener-queue.js';
 import type { GapHandler, ListenerDefinition } from './listeners/listener.definition.js';
 import { ListenerExplorer, type Discovered } from './listeners/listener.explorer.js';
 import { ListenerSelection, listedListeners, type ListenerCandidate } from './listener.selection.js';
 import type { PubSubParts } from './pubsub.parts.js';
 import { HINT_CHANNEL } from './schema/storage.sql.js';
-import { EntityChannels } from './triggers/entity-channels.js';
-import { findDrift, schemaDrifted, storageMissing } from './triggers/schema.verifier.js';
-import {
-  declaredTriggers,
-  declaresStorage,
-  synchronizeTriggers,
-  type DiffOptions,
-} from './triggers/with-pg-pubsub.js';
 
 /** What `forFeature()` provides: channels to be known by name. */
 export class ChannelFeature {
@@ -44,6 +35,7 @@ export class ChannelFeature {
 export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
   private readonly queues: ListenerQueue[] = [];
   private readonly subscriptions: Subscription[] = [];
+  private readonly gapCalls = new Set<Promise<unknown>>();
   private areEntitiesPrepared = false;
   private prepared: Promise<Discovered> | undefined;
 
@@ -65,7 +57,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     this.parts.telemetry.start(); // as early as all providers are there: one of them may have registered an SDK
     const instances = this.instanceNames();
     if (instances.filter((name) => name === this.name).length > 1) throw duplicateInstance(this.name);
-    if (this.parts.dataSource.isInitialized) await this.prepareEntities();
+    if (this.parts.preparation.isPossible) await this.prepareEntities();
     for (const { channels, pubsub } of this.found(ChannelFeature)) {
       assertInstance(pubsub, instances, 'forFeature()');
       if (pubsub !== this.name) continue;
@@ -100,46 +92,30 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   }
 
   private async discover(): Promise<Discovered> {
-    assertUsable(this.parts.dataSource);
+    this.parts.preparation.assertPossible();
     await this.prepareEntities();
     const discovered = await this.explore();
     for (const { channel } of discovered.listeners) this.parts.telemetry.name(channel.name); // whether they run here or not
-    await this.prepareStorage();
+    await this.parts.preparation.prepareStorage();
     return discovered;
   }
 
-  /** Entities become channels, once it is sure that their triggers are there. */
+  /** Resolves when every broadcast received by now has been handled, and what that has caused. For tests. */
+  async whenIdle(): Promise<void> {
+    for (;;) {
+      await turn(); // what has been received is on its way to the queues
+      const running = this.queues.filter(({ isRunning }) => isRunning).map((queue) => queue.whenIdle());
+      const work = [...this.parts.dispatcher.decoding, ...running, ...this.gapCalls];
+      if (work.length === 0) return;
+      await Promise.all(work);
+    }
+  }
+
+  /** Early if that is possible, and else late. */
   private async prepareEntities(): Promise<void> {
     if (this.areEntitiesPrepared) return;
     this.areEntitiesPrepared = true;
-    const { dataSource, registry } = this.parts;
-    if (dataSource.options.type !== 'postgres') return;
-    const triggers = declaredTriggers(dataSource);
-    if (triggers.length === 0) return;
-    await this.prepareSchema({});
-    registry.useEntities(await EntityChannels.load(dataSource, triggers));
-  }
-
-  /** For channels that store, and that the DataSource may know nothing of. */
-  private async prepareStorage(): Promise<void> {
-    const { dataSource, registry } = this.parts;
-    const stored = registry.definitions.filter(({ delivery }) => delivery === 'exactly-once');
-    if (stored.length === 0 || declaresStorage(dataSource)) return;
-    const names = stored.map(({ name }) => name);
-    await this.prepareSchema({ needsStorage: true }, (drift) => storageMissing(names, drift));
-  }
-
-  private async prepareSchema(
-    needs: DiffOptions,
-    drifted = (drift: readonly string[]) => schemaDrifted(this.parts.dataSource, drift),
-  ): Promise<void> {
-    const { dataSource, options, report } = this.parts;
-    if (options.synchronize) return synchronizeTriggers(dataSource, needs);
-    if (options.verifySchema === false) return;
-    const drift = await findDrift(dataSource, needs);
-    if (drift.length === 0) return;
-    if (options.verifySchema === 'error') throw drifted(drift);
-    report({ type: 'drifted', error: drifted(drift) });
+    await this.parts.preparation.prepareEntities();
   }
 
   private explore(): Promise<Discovered> {
@@ -207,7 +183,10 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   private attachGapHandler({ name, invoke }: GapHandler): void {
     const { connection, report } = this.parts;
     const subscription = connection.gaps$.subscribe((gap) => {
-      invoke(gap).catch((error: unknown) => report({ type: 'gap-handler-failed', listener: name, error }));
+      const call: Promise<unknown> = invoke(gap)
+        .catch((error: unknown) => report({ type: 'gap-handler-failed', listener: name, error }))
+        .then(() => this.gapCalls.delete(call));
+      this.gapCalls.add(call);
     });
     this.subscriptions.push(subscription);
   }

@@ -3,17 +3,19 @@ import { Subject } from 'rxjs';
 import type { DataSource } from 'typeorm';
 import { ChannelRegistry } from './channels/channel.registry.js';
 import type { Fact, Report } from './common/facts.js';
-import type { ResolvedOptions } from './common/options.js';
+import { HEARTBEAT_DEFAULTS, type ResolvedOptions } from './common/options.js';
 import { assertUsable, resolveListenConfig } from './connection/listen-config.js';
-import { ListenConnection } from './connection/listen-connection.js';
 import { createNotificationFactory } from './dispatch/broadcast-notification.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
+import { StatusReader } from './observability/pubsub.status.js';
 import { PubSubLogger, type LineLogger } from './observability/pubsub.logger.js';
 import { PubSubTelemetry } from './observability/pubsub.telemetry.js';
 import { Publisher } from './publishing/publisher.js';
+import { postgresBackend, type Connection } from './pubsub.backend.js';
+import type { Preparation } from './pubsub.preparation.js';
 import { HINT_CHANNEL } from './schema/storage.sql.js';
 import { StoredNotifications } from './store/stored-notifications.js';
-import { NotificationStore } from './store/notification-store.js';
+import type { NotificationStore } from './store/notification-store.js';
 import { setStorageSchema, storageOf } from './triggers/with-pg-pubsub.js';
 import { TransactionSettings } from './publishing/transaction-settings.js';
 
@@ -22,12 +24,14 @@ export interface PubSubParts {
   readonly options: ResolvedOptions;
   readonly dataSource: DataSource;
   readonly registry: ChannelRegistry;
-  readonly connection: ListenConnection;
-  readonly publisher: Publisher;
+  readonly preparation: Preparation;
+  readonly connection: Connection;
+  readonly publisher: Pick<Publisher, 'publish'>;
   readonly settings: TransactionSettings;
   readonly dispatcher: Dispatcher;
   readonly store: NotificationStore;
   readonly stored: StoredNotifications;
+  readonly status: StatusReader;
   readonly logger: PubSubLogger;
   readonly telemetry: PubSubTelemetry;
   readonly report: Report;
@@ -45,6 +49,7 @@ export function createParts(
   options: ResolvedOptions,
   dataSource: DataSource,
   lines: LineLogger,
+  backend = postgresBackend,
 ): PubSubParts {
   const registry = new ChannelRegistry();
   const logger = new PubSubLogger(lines);
@@ -66,7 +71,8 @@ export function createParts(
   const shutdown = new AbortController();
   setMaxListeners(0, shutdown.signal); // every running handler may wait for it
   const manager = () => dataSource.manager; // read late: transaction libraries replace it
-  const connection = new ListenConnection({
+  const preparation = backend.createPreparation({ options, dataSource, registry, report });
+  const connection: Connection = backend.createConnection({
     config: () => resolveListenConfig(assertUsable(dataSource), options.connection),
     heartbeat: options.heartbeat,
     reconnect: options.reconnect,
@@ -90,14 +96,14 @@ export function createParts(
   if (options.schema !== undefined) setStorageSchema(dataSource, options.schema);
   const schema = () => storageOf(dataSource).schema; // asked once it is connected
   const publisher = new Publisher({
-    schema,
+    statements: backend.createStatements(schema),
     pool: manager,
     executor: options.executor,
     contextOf: (executor) => settings.contextOf(executor),
     assertText: (channel, text) => registry.assertText(channel, text),
     report,
   });
-  const store: NotificationStore = new NotificationStore({
+  const store: NotificationStore = backend.createStore({
     dataSource,
     schema,
     decoderOf: (channel) => registry.decoderOf(channel),
@@ -119,16 +125,25 @@ export function createParts(
     storage: () => storageOf(dataSource),
     nameOf: (channel) => registry.resolve(channel).name,
   });
+  const status = new StatusReader({
+    name: options.name,
+    dataSource,
+    schema,
+    connection: () => connection.snapshot(),
+    timeoutMs: (options.heartbeat || HEARTBEAT_DEFAULTS).timeoutMs,
+  });
   return {
     options,
     dataSource,
     registry,
+    preparation,
     connection,
     publisher,
     settings,
     dispatcher,
     store,
     stored,
+    status,
     logger,
     telemetry,
     report,

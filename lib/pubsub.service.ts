@@ -7,6 +7,8 @@ import { PgPubSubError, describeValue } from './common/errors.js';
 import type { ConnectionState, Fact as PubSubEvent, Gap } from './common/facts.js';
 import { PARTS } from './common/tokens.js';
 import { NotificationIterator } from './dispatch/notification-iterator.js';
+import type { StatusOptions } from './observability/health.js';
+import type { PubSubStatus } from './observability/pubsub.status.js';
 import type { NotifyOptions } from './publishing/notify-options.js';
 import type { InTransactionOptions, TransactionalWork } from './publishing/transaction-settings.js';
 import type { PubSubParts } from './pubsub.parts.js';
@@ -119,6 +121,15 @@ export class PubSubService {
   /** Undoes {@link pause}. */
   resume(channels?: readonly ChannelLike[]): void {
     this.parts.store.resume(this.resolved(channels));
+  }
+
+  /**
+   * How this instance is doing: its LISTEN connection, what is stored, the server's queue of notifications, and what is
+   * not well about it. A plain object, for a page or a probe. It does not reject because the database is away, that is
+   * `'down'`; and it takes no longer than `heartbeat.timeoutMs`. `nestjs-pgpubsub/terminus` has it as an indicator.
+   */
+  status(options?: StatusOptions): Promise<PubSubStatus> {
+    return this.parts.status.read(options);
   }
 
   /** The state of the LISTEN connection, now and at every change. */

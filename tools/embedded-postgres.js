@@ -41,15 +41,17 @@ const HOLDER = `
  * @property {(signal?: 'INT' | 'QUIT') => Promise<void>} halt stops it for a while: INT ends sessions in order, QUIT
  *   is a crash
  * @property {() => Promise<void>} resume starts it again, on the same port and data
+ * @property {string} data its data directory; empty for a `DATABASE_URL`
  */
 
 /**
  * Resolves when the server accepts connections.
- * @param {{ durable?: boolean, settings?: string[] }} [options] `durable`: PostgreSQL's own defaults instead of
- *   fast ones; `settings`: `name=value` lines of postgresql.conf
+ * @param {{ durable?: boolean, settings?: string[], standbyOf?: Server }} [options] `durable`: PostgreSQL's own defaults instead of
+ *   fast ones; `settings`: `name=value` lines of postgresql.conf; `standbyOf`: the server that this one follows, which
+ *   is halted for the moment in which it is copied
  * @returns {Promise<Server>}
  */
-export async function startPostgres({ durable = false, settings = [] } = {}) {
+export async function startPostgres({ durable = false, settings = [], standbyOf } = {}) {
   if (process.env.DATABASE_URL) return foreignServer(process.env.DATABASE_URL);
   /** @type {{ uid?: number, gid?: number }} */
   const account = isRoot() ? unprivilegedAccount() : {};
@@ -61,15 +63,17 @@ export async function startPostgres({ durable = false, settings = [] } = {}) {
   const env = { ...process.env, LC_ALL: 'C', TZ: 'UTC' };
   const program = (/** @type {string} */ name) => executable(path.join(native, 'bin', name));
 
-  const initialised = spawnSync(
-    program('initdb'),
-    ['-D', data, '-U', 'postgres', '--auth=trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
-    { ...account, env, cwd: base, encoding: 'utf8' },
-  );
-  if (initialised.status !== 0) throw new Error(`initdb failed: ${initialised.error ?? initialised.stderr}`);
+  const run = (/** @type {string} */ file, /** @type {string[]} */ args) => {
+    const { status, error, stderr } = spawnSync(file, args, { ...account, env, cwd: base, encoding: 'utf8' });
+    if (status !== 0) throw new Error(`${path.basename(file)} failed: ${error ?? stderr}`);
+  };
+  if (standbyOf) await copyStopped(standbyOf, data, run);
+  else
+    run(program('initdb'), ['-D', data, '-U', 'postgres', '--auth=trust', '-E', 'UTF8', '--locale=C', '--no-sync']); // prettier-ignore
 
   const port = await freePort();
   const conf = ['unix_socket_directories=', 'max_connections=200', ...(durable ? [] : FAST), ...settings];
+  if (standbyOf) conf.push(`primary_conninfo=${standbyOf.url}`);
   const command = [program('postgres'), '-D', data, '-p', `${port}`, '-h', '127.0.0.1'];
   for (const line of conf) command.push('-c', line);
   const start = async () => {
@@ -87,6 +91,7 @@ export async function startPostgres({ durable = false, settings = [] } = {}) {
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     isOurs: true,
+    data,
     stop: async () => {
       if (hasExited(holder)) fs.rmSync(base, { recursive: true, force: true });
       else await endOf(holder, () => holder.stdin.end());
@@ -102,7 +107,23 @@ export async function startPostgres({ durable = false, settings = [] } = {}) {
 /** @param {string} url @returns {Server} */
 function foreignServer(url) {
   const refuse = () => Promise.reject(new Error('the server of DATABASE_URL is not ours to stop'));
-  return { url, isOurs: false, stop: async () => {}, halt: refuse, resume: refuse };
+  return { url, isOurs: false, data: '', stop: async () => {}, halt: refuse, resume: refuse };
+}
+
+/**
+ * Copies a server's data for a standby of it: what a stopped server leaves is consistent.
+ * @param {Server} server
+ * @param {string} data
+ * @param {(file: string, args: string[]) => void} run as the account of the servers
+ */
+async function copyStopped(server, data, run) {
+  await server.halt();
+  try {
+    run('cp', ['-Rp', server.data, data]);
+    run('touch', [path.join(data, 'standby.signal')]);
+  } finally {
+    await server.resume();
+  }
 }
 
 /** @typedef {import('node:child_process').ChildProcessByStdio<import('node:stream').Writable, null, import('node:stream').Readable>} Holder */
@@ -207,7 +228,7 @@ function acceptsConnections(holder) {
   return new Promise((resolve, reject) => {
     holder.stderr.on('data', (chunk) => {
       if (log.length < 100_000) log += chunk; // keep reading: a full pipe would stop the server
-      if (log.includes('ready to accept connections')) resolve(undefined);
+      if (/ready to accept (read.only )?connections/.test(log)) resolve(undefined);
     });
     holder.once('error', reject);
     holder.once('exit', (code) => reject(new Error(`postgres exited with ${code}\n${log}`)));

@@ -1,6 +1,141 @@
-import type { Command } from 'commander';
-import type { ExitCode } from './command-failure.js';
+import { InvalidArgumentError, type Command } from 'commander';
+import type { DataSource } from 'typeorm';
+import { DeadLetterPortions } from '../store/dead-letter-portions.js';
+import type { StoredFilter } from '../store/stored-filter.js';
+import { StoredNotifications, type DeadLetter } from '../store/stored-notifications.js';
+import { renderAge } from './age.js';
+import { CommandFailure, EXIT, wrongUsage, type ExitCode } from './command-failure.js';
+import { addDataSourceOption, withDataSource } from './data-source.loader.js';
+import { parseCount } from './numbers.js';
+import { Progress } from './progress.js';
+import { assertStorage, storedOptions } from './storage.js';
+import { printJson, printLine, printTable } from './terminal.js';
 
-export function deadLettersCommand(program: Command, _end: (code: ExitCode) => void): void {
-  program.command('dead-letters');
+interface Chosen {
+  readonly channel?: readonly string[];
+  readonly id?: readonly string[];
+  readonly listener?: string;
 }
+
+interface ListOptions extends Chosen {
+  readonly dataSource: string;
+  readonly limit: number;
+  readonly all?: true;
+  readonly json?: true;
+}
+
+interface RepairOptions extends Chosen {
+  readonly dataSource: string;
+  readonly all?: true;
+  readonly json?: true;
+}
+
+/** How dead letters are repaired, and what is said about it. */
+const REPAIRS = {
+  retry: { done: 'retried', description: 'puts dead letters back to work, for the listener that gave up' },
+  discard: { done: 'discarded', description: 'deletes dead letters' },
+} as const;
+
+type Repair = keyof typeof REPAIRS;
+
+/** `pgpubsub dead-letters list|retry|discard`. */
+export function deadLettersCommand(program: Command, _end: (code: ExitCode) => void): void {
+  const group = program.command('dead-letters').description('shows and repairs what listeners have given up');
+  addChoice(addDataSourceOption(group.command('list')))
+    .description('shows dead letters, oldest first')
+    .option('--limit <count>', 'show at most so many', parseCount, 100)
+    .option('--all', 'show all of them, whatever --limit says')
+    .option('--json', 'print JSON with everything that is stored, for machines')
+    .action((options: ListOptions) =>
+      withDataSource(options.dataSource, (dataSource) => list(dataSource, options)),
+    );
+  for (const repair of ['retry', 'discard'] as const)
+    addChoice(addDataSourceOption(group.command(repair)))
+      .description(REPAIRS[repair].description)
+      .option('--all', 'all of them, or all that the other options leave')
+      .option('--json', 'print JSON, for machines')
+      .action(async (options: RepairOptions) => {
+        assertChoice(repair, options);
+        await withDataSource(options.dataSource, (dataSource) => run(dataSource, repair, options));
+      });
+}
+
+const addChoice = (command: Command): Command =>
+  command
+    .option('--channel <name...>', 'only those of these channels')
+    .option('--listener <name>', 'only those of this listener')
+    .option('--id <id...>', 'only those of these notifications', collectId);
+
+function collectId(text: string, ids: readonly string[] = []): string[] {
+  if (!/^\d{1,19}$/.test(text)) throw new InvalidArgumentError('An id is a number.');
+  return [...ids, text];
+}
+
+/** Not all of them without a word: that may be what somebody forgot to say. */
+function assertChoice(repair: Repair, { all, ...chosen }: RepairOptions): void {
+  if (all || Object.keys(filterOf(chosen)).length > 0) return;
+  throw wrongUsage(
+    `dead-letters ${repair}: expected --channel, --listener, --id or --all, got none of them. Say which ones are meant.`,
+  );
+}
+
+const filterOf = ({ channel, id, listener }: Chosen): StoredFilter => ({
+  ...(channel && { channel }),
+  ...(id && { id }),
+  ...(listener !== undefined && { listener }),
+});
+
+async function list(dataSource: DataSource, options: ListOptions): Promise<void> {
+  await assertStorage(dataSource);
+  const letters: DeadLetter[] = [];
+  let isCut = false;
+  for await (const letter of new StoredNotifications(storedOptions(dataSource)).deadLetters(
+    filterOf(options),
+  )) {
+    isCut = !options.all && letters.length === options.limit;
+    if (isCut) break;
+    letters.push(letter);
+  }
+  if (options.json) return printJson({ deadLetters: letters, isCut });
+  if (letters.length === 0) return printLine('There are no dead letters.');
+  printTable(['id', 'channel', 'listener', 'died', 'attempts', 'error'], letters.map(rowOf));
+  if (isCut) printLine(`These are the first ${options.limit}; --limit shows more, --all all of them.`);
+}
+
+const rowOf = ({ id, channel, listener, diedAt, attempts, lastError }: DeadLetter) => [
+  id,
+  channel,
+  listener,
+  `${renderAge(Math.max(0, Date.now() - diedAt.getTime()))} ago`,
+  attempts,
+  shortened(lastError?.split('\n', 1)[0] ?? ''),
+];
+
+const shortened = (line: string): string => (line.length > 80 ? `${line.slice(0, 79)}…` : line);
+
+async function run(dataSource: DataSource, repair: Repair, options: RepairOptions): Promise<void> {
+  await assertStorage(dataSource);
+  const portions = await DeadLetterPortions.begin(storedOptions(dataSource), filterOf(options));
+  if (portions.total === 0 && options.id) throw noneOf(options.id);
+  const { done } = REPAIRS[repair];
+  using progress = new Progress({
+    what: `dead letters ${done}`,
+    total: portions.total,
+    writeLine: (line) => process.stderr.write(`${line}\n`), // beside what is printed
+    terminal: process.stderr,
+  });
+  let count = 0;
+  for await (const size of portions[repair]()) {
+    count += size;
+    progress.advance(size);
+  }
+  progress.end();
+  if (options.json) printJson({ [done]: count });
+  else printLine(`${done}: ${count}`);
+}
+
+const noneOf = (ids: readonly string[]) =>
+  new CommandFailure(
+    `expected dead letters of the notifications ${ids.join(', ')}, got none. "pgpubsub dead-letters list" shows those there are.`,
+    EXIT.failed,
+  );

@@ -1,6 +1,74 @@
 import type { Command } from 'commander';
-import type { ExitCode } from './command-failure.js';
+import { EXIT, type ExitCode } from './command-failure.js';
+import { addDataSourceOption, withDataSource } from './data-source.loader.js';
+import { examine } from './doctor/doctor.js';
+import { SEVERITIES, type Finding } from './doctor/finding.js';
+import { parseSeconds } from './numbers.js';
+import { printJson, printLine, printTable } from './terminal.js';
 
-export function doctorCommand(program: Command, _end: (code: ExitCode) => void): void {
-  program.command('doctor');
+interface DoctorOptions {
+  readonly dataSource: string;
+  readonly listenUrl?: string;
+  readonly maxTransactionAge: number;
+  readonly maxBacklogAge: number;
+  readonly json?: true;
 }
+
+/** `pgpubsub doctor`: what would hurt, or does already, and the way out. */
+export function doctorCommand(program: Command, end: (code: ExitCode) => void): void {
+  addDataSourceOption(program.command('doctor'))
+    .description('finds out by trying what keeps notifications from arriving, or will, and says the way out')
+    .option(
+      '--listen-url <url>',
+      'where the LISTEN connection goes, if the module has the option "connection"',
+    )
+    .option('--max-transaction-age <seconds>', 'how old a transaction may get', parseSeconds, 60)
+    .option('--max-backlog-age <seconds>', 'how long a notification may be due', parseSeconds, 300)
+    .option('--json', 'print JSON, for machines')
+    .action(async (options: DoctorOptions) => {
+      const findings = await withDataSource(options.dataSource, (dataSource) =>
+        examine({
+          dataSource,
+          listenUrl: options.listenUrl,
+          maxTransactionAgeMs: options.maxTransactionAge * 1_000,
+          maxBacklogAgeMs: options.maxBacklogAge * 1_000,
+        }),
+      );
+      const worst = worstOf(findings);
+      if (options.json) printJson({ worst, findings });
+      else print(findings);
+      end(worst === 'bad' ? EXIT.failed : EXIT.good);
+    });
+}
+
+const worstOf = (findings: readonly Finding[]) =>
+  SEVERITIES.findLast((severity) => findings.some((finding) => finding.severity === severity)) ?? 'good';
+
+/** All of it at a glance; below, what is not good, the worst first. */
+function print(findings: readonly Finding[]): void {
+  printTable(
+    ['check', '', 'found'],
+    findings.map(({ check, severity, found }) => [check, severity, shortened(found)]),
+  );
+  for (const severity of SEVERITIES.toReversed())
+    if (severity !== 'good') printAll(findings.filter((finding) => finding.severity === severity));
+  if (worstOf(findings) === 'good') printLine('All is good.');
+}
+
+/** What means the same, and is mended the same way, is explained once. */
+function printAll(findings: readonly Finding[]): void {
+  const found = new Map<string, string[]>();
+  for (const finding of findings) {
+    const lines = found.get(explanationOf(finding)) ?? [`\n${finding.severity}: ${finding.check}`];
+    found.set(explanationOf(finding), [...lines, `  ${finding.found}`]);
+  }
+  for (const [explanation, lines] of found) printLine([...lines, explanation].join('\n'));
+}
+
+const explanationOf = ({ means, remedy }: Finding): string =>
+  `  What it means: ${means}\n  What to do:    ${remedy}`;
+
+const MAX_WIDTH = 90;
+
+const shortened = (text: string): string =>
+  text.length > MAX_WIDTH ? `${text.slice(0, MAX_WIDTH - 1)}…` : text;

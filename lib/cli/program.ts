@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { messageOf } from '../common/errors.js';
+import { PgPubSubError, messageOf } from '../common/errors.js';
 import { checkCommand } from './check.command.js';
 import { CommandFailure, EXIT, type ExitCode } from './command-failure.js';
 import { deadLettersCommand } from './dead-letters.command.js';
@@ -34,5 +34,6 @@ export function createProgram(end: (code: ExitCode) => void): Command {
 function explain(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.good : EXIT.usage;
   process.stderr.write(`pgpubsub: ${messageOf(error)}\n`);
+  if (error instanceof PgPubSubError && error.code === 'INVALID_ARGUMENT') return EXIT.usage; // an option's value
   return error instanceof CommandFailure ? error.exitCode : EXIT.failed;
 }

@@ -1,6 +1,72 @@
 import type { Command } from 'commander';
+import type { DataSource } from 'typeorm';
+import { findBacklog, type ChannelBacklog } from '../observability/backlog.js';
+import { StoredConditions } from '../store/stored-conditions.js';
+import { storageOf } from '../triggers/with-pg-pubsub.js';
+import { renderAge } from './age.js';
 import type { ExitCode } from './command-failure.js';
+import { addDataSourceOption, withDataSource } from './data-source.loader.js';
+import { assertStorage, declaredStoredChannels, storedOptions } from './storage.js';
+import { printJson, printLine, printTable } from './terminal.js';
 
+interface StatusCommandOptions {
+  readonly dataSource: string;
+  readonly json?: true;
+  readonly beforeMigration?: string;
+}
+
+/** `pgpubsub status`: what is stored, by channel. */
 export function statusCommand(program: Command, _end: (code: ExitCode) => void): void {
-  program.command('status');
+  addDataSourceOption(program.command('status'))
+    .description('shows by channel what is stored, how old it is, and what is dead')
+    .option('--before-migration <name>', 'count only what was stored before this migration ran')
+    .option('--json', 'print JSON, for machines')
+    .action(async (options: StatusCommandOptions) => {
+      const channels = await withDataSource(options.dataSource, (dataSource) =>
+        readStatus(dataSource, options.beforeMigration),
+      );
+      if (options.json) printJson({ channels });
+      else print(channels);
+    });
+}
+
+/** Declared channels, and whatever else is stored: it may be another application's, or one that is gone. */
+async function readStatus(
+  dataSource: DataSource,
+  beforeMigration: string | undefined,
+): Promise<ChannelBacklog[]> {
+  await assertStorage(dataSource);
+  const filter = beforeMigration === undefined ? {} : { beforeMigration };
+  const condition = await new StoredConditions(storedOptions(dataSource)).ofPending(filter, 'status', 2);
+  const { schema } = storageOf(dataSource);
+  const stored = await findBacklog(dataSource, { schema, countUpTo: null, condition });
+  const names = new Set(stored.map(({ channel }) => channel));
+  const idle = [...new Set(declaredStoredChannels(dataSource))].filter((channel) => !names.has(channel));
+  return [...stored, ...idle.map(nothingOf)].toSorted((a, b) => (a.channel < b.channel ? -1 : 1));
+}
+
+const nothingOf = (channel: string): ChannelBacklog => ({
+  channel,
+  waiting: 0,
+  due: 0,
+  retrying: 0,
+  oldestAgeMs: null,
+  overdueMs: 0,
+  dead: 0,
+});
+
+function print(channels: readonly ChannelBacklog[]): void {
+  if (channels.length === 0)
+    return printLine('No channel is declared to be exactly-once, and nothing is stored.');
+  printTable(
+    ['channel', 'stored', 'due', 'retrying', 'oldest', 'dead'],
+    channels.map(({ channel, waiting, due, retrying, oldestAgeMs, dead }) => [
+      channel,
+      waiting,
+      due,
+      retrying,
+      oldestAgeMs === null ? '' : renderAge(oldestAgeMs),
+      dead,
+    ]),
+  );
 }

@@ -16,6 +16,7 @@ export const ERROR_CODES = [
   'PAYLOAD_TOO_LARGE',
   'DELIVERY_UNSUPPORTED',
   'BUFFER_OVERFLOW',
+  'TIMED_OUT',
 ] as const;
 
 export type PgPubSubErrorCode = (typeof ERROR_CODES)[number];

@@ -34,7 +34,7 @@ export interface HeartbeatOptions {
   readonly intervalMs: number;
   /**
    * How long the server may take to answer before the connection is given up and opened anew, in milliseconds. It
-   * also bounds the LISTEN statements and the self-test.
+   * also bounds the LISTEN statements, the self-test and `pubsub.status()`.
    *
    * @defaultValue `5_000`
    */

@@ -1,12 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ClientConfig } from 'pg';
-import { BehaviorSubject, Subject, distinctUntilChanged, type Observable } from 'rxjs';
+import { Subject, type Observable } from 'rxjs';
 import { backoffDelayMs } from '../common/backoff.js';
 import { PgPubSubError, messageOf } from '../common/errors.js';
 import type { ConnectionState, Gap, Report } from '../common/facts.js';
 import { HEARTBEAT_DEFAULTS, type HeartbeatOptions, type ReconnectOptions } from '../common/options.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
+import { ConnectionStates, type ConnectionSnapshot } from './connection-states.js';
 import { ListenSession, type RawNotification } from './listen-session.js';
 import { ACTIVE_TIMEOUT_MS, ListenSet } from './listen-set.js';
 import { SelfTest } from './self-test.js';
@@ -27,7 +28,7 @@ export interface ListenConnectionOptions {
  * LISTENs equal to the channels that are wanted. Owned by the module; it lives from `start()` to `stop()`.
  */
 export class ListenConnection {
-  private readonly states = new BehaviorSubject<ConnectionState>('closed');
+  private readonly states = new ConnectionStates();
   private readonly gaps = new Subject<Gap>();
   private readonly stopped = new AbortController();
   private readonly selfTest: SelfTest;
@@ -37,6 +38,8 @@ export class ListenConnection {
   /** Never the context of a request: what handlers inherit must not be somebody's transaction or user. */
   private readonly inRoot = AsyncLocalStorage.snapshot();
   private session: ListenSession | undefined;
+  /** Of the session before, while there is none. */
+  private lastHeardAt: Date | null = null;
   private running: Promise<void> | undefined;
   private startsWhenWanted = false;
   /** Who sends on a channel waits for its first session until then, and not for a server that is away. */
@@ -47,7 +50,7 @@ export class ListenConnection {
   private deafSince: Date | undefined;
 
   /** The state now, and every change of it; completes when the application closes. */
-  readonly state$: Observable<ConnectionState> = this.states.pipe(distinctUntilChanged());
+  readonly state$: Observable<ConnectionState> = this.states.state$;
   readonly gaps$: Observable<Gap> = this.gaps.asObservable();
 
   constructor(private readonly options: ListenConnectionOptions) {
@@ -59,7 +62,12 @@ export class ListenConnection {
   }
 
   get state(): ConnectionState {
-    return this.states.value;
+    return this.states.current;
+  }
+
+  /** For people and health checks. */
+  snapshot(): ConnectionSnapshot {
+    return this.states.snapshot(this.listens.channels, this.session?.lastHeardAt ?? this.lastHeardAt);
   }
 
   /**
@@ -68,9 +76,9 @@ export class ListenConnection {
    */
   async start(): Promise<void> {
     await this.inRoot(async () => {
-      this.states.next('connecting');
+      this.states.enter('connecting');
       const session = await this.connect().catch((cause: unknown) => {
-        this.states.next('closed');
+        this.states.enter('closed', messageOf(cause));
         throw connectFailed(cause);
       });
       const tested = this.test(session);
@@ -115,7 +123,6 @@ export class ListenConnection {
     this.stopReopening();
     await this.session?.close();
     await this.running;
-    this.states.next('closed');
     this.states.complete();
     this.gaps.complete();
   }
@@ -126,7 +133,7 @@ export class ListenConnection {
 
   private startIfWanted(): void {
     if (!this.startsWhenWanted || this.listens.isEmpty || this.running || this.stopped.signal.aborted) return;
-    this.states.next('connecting');
+    this.states.enter('connecting');
     this.openingLateUntil = performance.now() + ACTIVE_TIMEOUT_MS;
     this.running = this.inRoot(() => this.runLate());
   }
@@ -150,9 +157,10 @@ export class ListenConnection {
       const error = await session.ended;
       if (performance.now() - opened > this.steadyMs) this.attempts = 0;
       this.session = undefined;
+      this.lastHeardAt = session.lastHeardAt;
       this.listens.detach();
       if (this.stopped.signal.aborted) return;
-      this.states.next('reconnecting');
+      this.states.enter('reconnecting', messageOf(error));
       this.options.report({ type: 'disconnected', error });
       session = await this.resume(this.deafSince ?? session.lastHeardAt, error);
     }
@@ -186,6 +194,7 @@ export class ListenConnection {
 
   private async pause(attempt: number, error: unknown): Promise<void> {
     const delayMs = backoffDelayMs(attempt, this.options.reconnect);
+    this.states.explain(messageOf(error));
     if (attempt > 1) this.options.report({ type: 'reconnecting', attempt, delayMs, error });
     await this.wait(delayMs);
   }
@@ -219,10 +228,9 @@ export class ListenConnection {
     if (!this.isCurrent(session)) return;
     if (fault === undefined) return this.enterListening(session);
     this.deafSince ??= since;
-    if (this.state !== 'deaf') {
-      this.states.next('deaf');
-      this.options.report({ type: 'deafened', reason: fault });
-    }
+    const isNew = this.state !== 'deaf';
+    this.states.enter('deaf', fault);
+    if (isNew) this.options.report({ type: 'deafened', reason: fault });
     void this.testAgain(session);
   }
 
@@ -232,7 +240,11 @@ export class ListenConnection {
       await this.wait(intervalMs);
       if (!this.isCurrent(session)) return;
       const fault = await this.selfTest.findFault(session);
-      if (fault !== undefined || !this.isCurrent(session)) continue;
+      if (!this.isCurrent(session)) return;
+      if (fault !== undefined) {
+        this.states.explain(fault);
+        continue;
+      }
       const gap = this.gapSince(this.deafSince ?? session.lastHeardAt);
       this.enterListening(session);
       this.tellGap(gap);
@@ -246,7 +258,7 @@ export class ListenConnection {
 
   private enterListening(session: ListenSession): void {
     this.deafSince = undefined;
-    this.states.next('listening');
+    this.states.enter('listening');
     this.options.report({ type: 'listening', channels: this.listens.channels, processId: session.processId });
   }
 

@@ -40,7 +40,8 @@ export class ChannelStream {
   receivers = 0;
   /** What has arrived and is not reported yet. */
   fresh = 0;
-  private isDecoding = false;
+  /** What arrives meanwhile waits, so that the order is kept. */
+  private decoding: Promise<void> | undefined;
   private slowPart = SCHEMA;
   private dropped = 0;
   private readonly waiting: BoundedBuffer<IncomingNotification>;
@@ -50,9 +51,9 @@ export class ChannelStream {
   }
 
   accept(incoming: IncomingNotification): void {
-    if (this.isDecoding) return this.hold(incoming);
+    if (this.decoding) return this.hold(incoming);
     const decoded = this.decode(incoming);
-    if (decoded instanceof Promise) void this.acceptInOrder(decoded);
+    if (decoded instanceof Promise) this.decoding = this.acceptInOrder(decoded);
     else if (decoded) this.subject.next(decoded);
   }
 
@@ -63,9 +64,13 @@ export class ChannelStream {
     this.options.report({ type: 'received', channel: this.options.channel, count });
   }
 
+  /** Resolves when everything accepted by now has been decoded; `undefined`: it has. */
+  get decoded(): Promise<void> | undefined {
+    return this.decoding;
+  }
+
   /** For schemas that validate asynchronously, and rows that are loaded: one after the other, the rest waits. */
   private async acceptInOrder(first: Promise<Notification | undefined>): Promise<void> {
-    this.isDecoding = true;
     let next: Promise<Notification | undefined> | Notification | undefined = first;
     for (;;) {
       const notification = await next;
@@ -74,7 +79,7 @@ export class ChannelStream {
       if (incoming === undefined) break;
       next = this.decode(incoming);
     }
-    this.isDecoding = false;
+    this.decoding = undefined;
   }
 
   private hold(incoming: IncomingNotification): void {

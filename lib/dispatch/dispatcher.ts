@@ -54,6 +54,11 @@ export class Dispatcher {
     });
   }
 
+  /** What is being decoded: a schema or a row that is loaded may take a while. Empty when nothing is. */
+  get decoding(): Promise<void>[] {
+    return [...this.streams.values()].flatMap(({ decoded }) => decoded ?? []);
+  }
+
   /** Takes nothing more and completes every subject, which ends the responses that are fed by them. */
   close(): void {
     this.isClosed = true;

@@ -53,14 +53,20 @@ export class ListenerQueue {
   async close(signal: AbortSignal): Promise<void> {
     this.discardWaiting();
     if (this.running === 0 || signal.aborted) return;
-    await new Promise<void>((resolve) => {
-      this.idleWaiters.push(resolve);
-      signal.addEventListener('abort', () => resolve(), { once: true });
-    });
+    const aborted = new Promise<void>((resolve) =>
+      signal.addEventListener('abort', () => resolve(), { once: true }),
+    );
+    await Promise.race([this.whenIdle(), aborted]);
   }
 
   get isRunning(): boolean {
     return this.running > 0;
+  }
+
+  /** Resolves when nothing runs here, and so nothing waits. */
+  whenIdle(): Promise<void> {
+    if (this.running === 0) return Promise.resolve();
+    return new Promise((resolve) => this.idleWaiters.push(resolve));
   }
 
   private async run(first: Notification): Promise<void> {

@@ -3,7 +3,7 @@ import { deadLetterTable, notificationTable } from '../schema/storage.sql.js';
 /**
  * What waits, and what is dead, by channel. Of each channel at most $1 rows are looked at (null: all of them), so that
  * the question costs no more when much has piled up; the channels themselves are found by skipping along the index
- * `(channel, available_at, id)`. `where` is a condition on a row `n`, its parameters begin at $2. Locks nothing.
+ * `(channel, available_at, id)`. Of dead letters, which have no such index, at most $1 are looked at in all. `where` is a condition on a row `n`, its parameters begin at $2. Locks nothing.
  */
 export const readBacklog = (schema: string, where: string): string => `
   with recursive channels as (

@@ -21,7 +21,7 @@ export interface ChannelBacklog {
 export interface BacklogQuestion {
   /** Where the library's tables are. */
   readonly schema: string;
-  /** Rows of a channel are counted up to this number; `null`: all of them. */
+  /** Rows of a channel, and dead letters of all, are counted up to this number; `null`: all of them. */
   readonly countUpTo: number | null;
   /** A condition on a row `n`, whose parameters begin at $2. Without it all rows. */
   readonly condition?: { readonly sql: string; readonly parameters: readonly unknown[] };

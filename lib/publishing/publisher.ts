@@ -5,16 +5,16 @@ import { PgPubSubError, describeValue } from '../common/errors.js';
 import type { Report } from '../common/facts.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
-import { broadcastStatement, type BroadcastMessage } from './broadcast.statement.js';
+import type { BroadcastMessage } from './broadcast.statement.js';
 import { isOneSession, isPool, resolveExecutor, sessionOf } from './executor.js';
 import { assertNotifyOptions, type NotifyOptions } from './notify-options.js';
 import type { Message, Statement } from './statement.js';
 import { StatementQueue } from './statement-queue.js';
-import { StoreStatement, type StoredMessage } from './store.statement.js';
+import type { Statements } from './statements.js';
+import type { StoredMessage } from './store.statement.js';
 
 export interface PublisherOptions {
-  /** Where the library's own tables are; asked once the DataSource is connected. */
-  readonly schema: () => string;
+  readonly statements: Statements;
   /** The DataSource's manager as it is at the time of the call: libraries replace it within their transactions. */
   readonly pool: () => SqlExecutor;
   readonly executor: (() => SqlExecutor | undefined) | undefined;
@@ -44,11 +44,7 @@ export class Publisher {
   /** Statements shared by many callers run in nobody's context: another's transaction could be found there. */
   private readonly inRoot = AsyncLocalStorage.snapshot();
 
-  private readonly storeStatement: Statement<StoredMessage>;
-
-  constructor(private readonly options: PublisherOptions) {
-    this.storeStatement = new StoreStatement(options.schema);
-  }
+  constructor(private readonly options: PublisherOptions) {}
 
   /** Resolves when the server has taken all of them, in one statement; rejects before any SQL if one is refused. */
   async publish(
@@ -87,16 +83,17 @@ export class Publisher {
       if (checked instanceof Promise) await checked; // awaiting a value, too, would cost a turn per call
     }
     if (payloads.length === 0) return;
+    const { statements } = this.options;
     if (channel.delivery === 'exactly-once') {
       const messages = storedMessages(channel, payloads, joined(trace.call, context), options);
       for (const message of messages) this.options.assertText(message.channel, message.payload ?? '');
-      return this.send(this.storeStatement, messages, executor);
+      return this.send(statements.stored, messages, executor);
     }
     // Within a transaction equal notifications are delivered once, and have to stay equal.
     const traced = isPool(executor) ? trace.call : trace.caller;
     const messages = broadcastMessages(channel, payloads, context, traced);
     for (const message of messages) this.options.assertText(message.channel, message.text);
-    return this.send(broadcastStatement, messages, executor);
+    return this.send(statements.broadcast, messages, executor);
   }
 
   private send<M extends Message>(

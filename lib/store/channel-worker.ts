@@ -32,7 +32,7 @@ export class ChannelWorker {
   /** Of these loops, those whose handlers run. */
   private busyLoops = 0;
   private isWoken = false;
-  private isPaused = false;
+  private isHeld = false;
   private isStopped = false;
   private isAbandoned = false;
   private lastClaim = 0;
@@ -48,25 +48,34 @@ export class ChannelWorker {
     return this.options.scope.channel;
   }
 
+  /** What this process has done on the channel since the start. */
+  get count(): Readonly<DrainCount> {
+    return this.handling.count;
+  }
+
+  get isPaused(): boolean {
+    return this.isHeld;
+  }
+
   /**
    * There may be something to do. Hints that arrive during a claim cause one more round, not one each: when it ends, or
    * beside it, when its handlers take longer than a claim should.
    */
   wake(): void {
-    if (this.isPaused || this.isStopped) return;
+    if (this.isHeld || this.isStopped) return;
     this.isWoken = true;
     if (this.loops === 0) this.startLoop();
     else if (this.loops === this.busyLoops) this.relieve();
   }
 
   pause(): void {
-    this.isPaused = true;
+    this.isHeld = true;
     this.clearTimer();
   }
 
   resume(): void {
-    if (!this.isPaused) return;
-    this.isPaused = false;
+    if (!this.isHeld) return;
+    this.isHeld = false;
     this.wake();
   }
 
@@ -100,7 +109,7 @@ export class ChannelWorker {
 
   /** The claim under way is to be the last. */
   get isEnding(): boolean {
-    return this.isPaused || this.isStopped;
+    return this.isHeld || this.isStopped;
   }
 
   private whenIdle(): Promise<void> {

@@ -90,10 +90,19 @@ export class NotificationStore {
     const counts = await Promise.all(
       this.chosen(channels).map((worker) => this.inRoot(() => worker.drain())),
     );
-    return {
-      handled: counts.reduce((sum, { handled }) => sum + handled, 0),
-      failed: counts.reduce((sum, { failed }) => sum + failed, 0),
-    };
+    return sumOf(counts);
+  }
+
+  /** What this process has done on these channels since the start. */
+  countOf(channels: readonly ChannelDefinition[] | undefined): DrainCount {
+    return sumOf(this.chosen(channels).map(({ count }) => count));
+  }
+
+  /** Those of these channels that are handled here, and whether they are paused. */
+  statesOf(
+    channels: readonly ChannelDefinition[] | undefined,
+  ): { readonly channel: string; readonly isPaused: boolean }[] {
+    return this.chosen(channels).map(({ channel, isPaused }) => ({ channel, isPaused }));
   }
 
   pause(channels: readonly ChannelDefinition[] | undefined): void {
@@ -167,6 +176,11 @@ export class NotificationStore {
     return hearsHints() ? poll.intervalMs : poll.deafIntervalMs;
   }
 }
+
+const sumOf = (counts: readonly Readonly<DrainCount>[]): DrainCount => ({
+  handled: counts.reduce((sum, { handled }) => sum + handled, 0),
+  failed: counts.reduce((sum, { failed }) => sum + failed, 0),
+});
 
 function poolSizeOf(dataSource: DataSource): number {
   const { master } = dataSource.driver as { master?: { options?: { max?: number } } };

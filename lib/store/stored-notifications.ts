@@ -1,22 +1,10 @@
-import type { DataSource } from 'typeorm';
-import type { ChannelLike } from '../channels/channel.registry.js';
-import { PgPubSubError } from '../common/errors.js';
 import type { JsonObject, JsonValue } from '../common/json.js';
-import { quoteQualified } from '../common/sql-identifier.js';
-import { deadLetterTable, notificationTable, type Storage } from '../schema/storage.sql.js';
-import {
-  assertFilter,
-  conditionsOf,
-  resolveFilter,
-  type Conditions,
-  type ResolvedFilter,
-  type StoredFilter,
-} from './stored-filter.js';
+import { deadLetterTable, notificationTable } from '../schema/storage.sql.js';
+import { StoredConditions, type StoredConditionsOptions } from './stored-conditions.js';
+import { assertFilter, type Conditions, type StoredFilter } from './stored-filter.js';
 import {
   countPending,
   discardDeadLetters,
-  executedMigrations,
-  hasMigrations,
   pageDeadLetters,
   pagePending,
   purgePending,
@@ -51,12 +39,6 @@ export interface DeadLetter extends PendingNotification {
   readonly diedAt: Date;
 }
 
-export interface StoredNotificationsOptions {
-  readonly dataSource: DataSource;
-  readonly storage: () => Storage;
-  readonly nameOf: (channel: ChannelLike) => string;
-}
-
 const PAGE_SIZE = 200;
 
 /** One row of `stored.sql.ts`. */
@@ -64,12 +46,16 @@ type Row = Readonly<Record<string, string | null>> & { readonly is_large?: boole
 
 /** What is stored, to look at and to repair: `pubsub.stored`. Reads page by page; holds no connection in between. */
 export class StoredNotifications {
-  constructor(private readonly options: StoredNotificationsOptions) {}
+  private readonly conditions: StoredConditions;
+
+  constructor(private readonly options: StoredConditionsOptions) {
+    this.conditions = new StoredConditions(options);
+  }
 
   /** What waits, oldest first; as it is at the time each page is read. */
   async *pending(filter: StoredFilter = {}): AsyncGenerator<PendingNotification, void, undefined> {
     const { schema } = this.options.storage();
-    const where = this.forPending(await this.resolve(filter, 'pending'), 2);
+    const where = await this.conditions.ofPending(filter, 'pending', 2);
     const sql = pagePending(schema, where.sql, PAGE_SIZE);
     for (let rows = await this.query(sql, ['0', ...where.parameters]); rows.length > 0;) {
       for (const row of rows) yield pendingOf(row, await this.payloadOf(row, notificationTable(schema)));
@@ -80,7 +66,7 @@ export class StoredNotifications {
   /** What listeners have given up, oldest first: one for each listener. */
   async *deadLetters(filter: StoredFilter = {}): AsyncGenerator<DeadLetter, void, undefined> {
     const { schema } = this.options.storage();
-    const where = this.forDead(await this.resolve(filter, 'deadLetters'), 3);
+    const where = await this.conditions.ofDead(filter, 'deadLetters', 3);
     const sql = pageDeadLetters(schema, where.sql, PAGE_SIZE);
     for (let rows = await this.query(sql, ['0', '', ...where.parameters]); rows.length > 0;) {
       for (const row of rows) yield deadLetterOf(row, await this.payloadOf(row, deadLetterTable(schema)));
@@ -92,26 +78,26 @@ export class StoredNotifications {
 
   /** How many wait. */
   async count(filter: StoredFilter = {}): Promise<number> {
-    const where = this.forPending(await this.resolve(filter, 'count'), 1);
+    const where = await this.conditions.ofPending(filter, 'count', 1);
     return this.countOf(countPending, where);
   }
 
   /** Puts dead letters back to work, for their listener alone, with all attempts before them. Returns how many. */
   async retry(filter: StoredFilter): Promise<number> {
     assertFilter(filter, 'retry');
-    return this.countOf(retryDeadLetters, this.forDead(await this.resolve(filter, 'retry'), 1));
+    return this.countOf(retryDeadLetters, await this.conditions.ofDead(filter, 'retry', 1));
   }
 
   /** Deletes dead letters. Returns how many. */
   async discard(filter: StoredFilter): Promise<number> {
     assertFilter(filter, 'discard');
-    return this.countOf(discardDeadLetters, this.forDead(await this.resolve(filter, 'discard'), 1));
+    return this.countOf(discardDeadLetters, await this.conditions.ofDead(filter, 'discard', 1));
   }
 
   /** Deletes what waits, and is not being handled at the moment: nobody will ever handle it. Returns how many. */
   async purge(filter: StoredFilter): Promise<number> {
     assertFilter(filter, 'purge');
-    return this.countOf(purgePending, this.forPending(await this.resolve(filter, 'purge'), 1));
+    return this.countOf(purgePending, await this.conditions.ofPending(filter, 'purge', 1));
   }
 
   private async countOf(
@@ -120,45 +106,6 @@ export class StoredNotifications {
   ): Promise<number> {
     const rows = await this.query(statement(this.options.storage().schema, where.sql), where.parameters);
     return Number(rows[0]?.['count']);
-  }
-
-  private async resolve(filter: StoredFilter, method: string): Promise<ResolvedFilter> {
-    const resolved = resolveFilter(filter, method, this.options.nameOf);
-    if (filter.beforeMigration === undefined) return resolved;
-    const versions = await this.versionsBefore(filter.beforeMigration);
-    return versions === undefined ? resolved : { ...resolved, versions };
-  }
-
-  private forPending(filter: ResolvedFilter, first: number): Conditions {
-    const { listener } = filter;
-    const waits = `not $${first} = any(n.handled_by) and (n.listeners is null or $${first} = any(n.listeners))`;
-    const own = listener === undefined ? { sql: '', parameters: [] } : { sql: waits, parameters: [listener] };
-    return conditionsOf(filter, own, first);
-  }
-
-  private forDead(filter: ResolvedFilter, first: number): Conditions {
-    const { listener } = filter;
-    const own =
-      listener === undefined
-        ? { sql: '', parameters: [] }
-        : { sql: `n.listener = $${first}`, parameters: [listener] };
-    return conditionsOf(filter, own, first);
-  }
-
-  /** The migrations executed before this one; `undefined`: all, since it has not been executed. */
-  private async versionsBefore(name: string): Promise<readonly string[] | undefined> {
-    const storage = this.options.storage();
-    const table = quoteQualified(storage.migrationsSchema, storage.migrationsTable);
-    const [found] = await this.query(hasMigrations, [table]);
-    const executed = found?.['found']
-      ? (await this.query(executedMigrations(storage), [])).map((row) => row['name'] ?? '')
-      : [];
-    if (executed.includes(name)) return executed.slice(0, executed.indexOf(name));
-    const known = this.options.dataSource.migrations.map(
-      (migration) => migration.name ?? migration.constructor.name,
-    );
-    if (!known.includes(name)) throw unknownMigration(name, [...executed, ...known]);
-    return undefined;
   }
 
   private async payloadOf(row: Row, table: string): Promise<JsonValue | undefined> {
@@ -192,10 +139,3 @@ const deadLetterOf = (row: Row, payload: JsonValue | undefined): DeadLetter => (
   listener: row['listener'] ?? '',
   diedAt: new Date(Number(row['died_ms'])),
 });
-
-const unknownMigration = (name: string, known: readonly string[]) =>
-  new PgPubSubError(
-    'INVALID_ARGUMENT',
-    `expected "beforeMigration" to be the name of a migration (${[...new Set(known)].slice(-5).join(', ') || 'there are none'}), got "${name}". ` +
-      'Names are those of the migrations table.',
-  );

@@ -58,6 +58,21 @@ export const retryDeadLetters = (schema: string, where: string): string => `
 export const discardDeadLetters = (schema: string, where: string): string =>
   `with gone as (delete from ${deadLetterTable(schema)} as n where ${where} returning 1) select count(*)::text as count from gone`;
 
+export const countDeadLetters = (schema: string, where: string): string =>
+  `select count(*)::text as count from ${deadLetterTable(schema)} as n where ${where}`;
+
+/** In ISO 8601, whatever the session's "DateStyle". */
+export const serverTime = "select to_json(clock_timestamp()) #>> '{}' as now";
+
+/** The last of the next `size` dead letters, in the order of the primary key. No row: there are none. Locks nothing. */
+export const endOfPortion = (schema: string, where: string, size: number): string => `
+  select id::text as id, listener
+  from (
+    select n.id, n.listener from ${deadLetterTable(schema)} as n where ${where} order by n.id, n.listener limit ${size}
+  ) as portion
+  order by portion.id desc, portion.listener desc limit 1
+`;
+
 /** What is being handled stays: it is locked. */
 export const purgePending = (schema: string, where: string): string => `
   with gone as (

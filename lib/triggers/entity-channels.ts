@@ -15,9 +15,10 @@ import { defaultSchema, type ResolvedTrigger } from './trigger.resolver.js';
 export class EntityChannels implements EntitySource {
   readonly definitions: readonly ChannelDefinition[];
 
-  private constructor(
+  /** `decode`: how the texts of a channel become changes. */
+  constructor(
     private readonly triggers: readonly ResolvedTrigger[],
-    private readonly decoder: ChangeDecoder,
+    private readonly decode: (channel: string, text: string) => ReturnType<TextDecoder>,
   ) {
     this.definitions = triggers.map(
       (trigger) => trigger.definition ?? defineChannel(trigger.channel, channelOptions(trigger.options)),
@@ -39,7 +40,8 @@ export class EntityChannels implements EntitySource {
             (metadata) => metadata.tableName === table && schemaOf(metadata) === schema,
           );
     const hydrators = await RowHydrators.load(dataSource);
-    return new EntityChannels(triggers, new ChangeDecoder(dataSource, hydrators, targetOf, metadataOf));
+    const decoder = new ChangeDecoder(dataSource, hydrators, targetOf, metadataOf);
+    return new EntityChannels(triggers, (channel, text) => decoder.decode(channel, text));
   }
 
   definitionOf(entity: object): ChannelDefinition {
@@ -63,7 +65,7 @@ export class EntityChannels implements EntitySource {
 
   decoderOf(channel: string): TextDecoder | undefined {
     if (!this.triggers.some((trigger) => trigger.channel === channel)) return undefined;
-    return (text) => this.decoder.decode(channel, text);
+    return (text) => this.decode(channel, text);
   }
 
   assertText(channel: string, text: string): void {

@@ -4,6 +4,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { AuthorsModule } from './authors/authors.module.js';
 import { dataSource } from './data-source.js';
 import { FeedModule } from './feed/feed.module.js';
+import { HealthModule } from './health/health.module.js';
 import { PageModule } from './page/page.module.js';
 import { PostsModule } from './posts/posts.module.js';
 import { PrintingModule } from './printing/printing.module.js';
@@ -23,6 +24,7 @@ import { ReadsModule } from './reads/reads.module.js';
     PrintingModule,
     ProcessesModule,
     FeedModule,
+    HealthModule,
     PageModule,
   ],
   // What a request brings is checked by the schema of its parameter; listeners' payloads by that of their channel.

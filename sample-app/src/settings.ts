@@ -3,10 +3,11 @@ import { z } from 'zod';
 
 const MAX_PORT = 65_535;
 
-/** First names of processes, so that people can tell them apart. */
+/** What people call processes. As many as a prime number: those started together have their numbers at even distances. */
 const DESKS = [
-  'Bergen', 'Cairo', 'Dakar', 'Geneva', 'Hanoi', 'Jakarta', 'Kyoto', 'Lima',
-  'Madrid', 'Nairobi', 'Oslo', 'Prague', 'Quito', 'Riga', 'Sofia', 'Turin',
+  'Accra', 'Bergen', 'Cairo', 'Dakar', 'Delhi', 'Dublin', 'Geneva', 'Hanoi', 'Havana', 'Jakarta', 'Kyoto',
+  'Lagos', 'Lima', 'Lisbon', 'London', 'Madrid', 'Malta', 'Manila', 'Milan', 'Nairobi', 'Oslo', 'Paris',
+  'Prague', 'Quito', 'Riga', 'Seoul', 'Sofia', 'Sydney', 'Turin', 'Vienna', 'Zagreb',
 ]; // prettier-ignore
 
 const Environment = z.object({

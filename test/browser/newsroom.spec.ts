@@ -158,9 +158,13 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
   });
 
   it.runIf(process.env['NEWSROOM_PICTURE'])('sit for the picture in the documentation', async () => {
-    await ada.page.setViewportSize({ width: 1280, height: 1080 });
-    await ada.createAuthor('Nellie Bly');
-    await ada.sees('#post-list li', 'Nellie Bly');
+    await ada.page.setViewportSize({ width: 1280, height: 1000 });
+    for (const name of ['Ida B. Wells', 'Clare Hollingworth', 'Martha Gellhorn', 'Nellie Bly'])
+      await createAuthor(name);
+    await ada.click('Read post');
+    await ada.click('Print on a jammed press');
+    await ada.sees('#edition-list li', 'dead letter');
+    await ada.page.mouse.move(0, 0);
     await ada.page.screenshot({ path: PICTURE, animations: 'disabled' });
   });
 

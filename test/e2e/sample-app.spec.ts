@@ -49,6 +49,26 @@ describe('the sample application, in two processes on one database', () => {
     });
   });
 
+  it('says how it is doing, and what is not well', async () => {
+    await using database = await TestDatabase.create();
+    await using first = await SampleApp.start(database.url);
+
+    const well = await first.request('GET', '/health');
+    await database.query(
+      `insert into pgpubsub_dead_letter (id, channel, listener, created_at) values (1, 'post_reads', 'x', now())`,
+    );
+    const degraded = await first.request('GET', '/health');
+
+    expect(well).toMatchObject({
+      status: 200,
+      body: { status: 'ok', details: { pubsub: { health: 'up', connection: { state: 'listening' } } } },
+    });
+    expect(degraded).toMatchObject({
+      status: 200,
+      body: { details: { pubsub: { health: 'degraded', reasons: ['1 dead letters: "post_reads" 1'] } } },
+    });
+  });
+
   it('writes one first post for each author, whoever inserted it', async () => {
     await using database = await TestDatabase.create();
     await using first = await SampleApp.start(database.url);

@@ -25,7 +25,7 @@ export class ProcessesService {
   async all(): Promise<NewsroomProcess[]> {
     const [sessions, counts] = await Promise.all([this.sessions(), this.counts()]);
     const names = new Set([...sessions.keys(), ...counts.map(({ process }) => process)]);
-    return Array.from(names, (name) => ({
+    return Array.from([...names].toSorted(), (name) => ({
       name,
       role: sessions.get(name) ?? null,
       handled: Object.fromEntries(

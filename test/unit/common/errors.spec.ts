@@ -46,6 +46,7 @@ describe('PgPubSubError', () => {
       'PAYLOAD_REJECTED',
       'PAYLOAD_TOO_LARGE',
       'SCHEMA_DRIFTED',
+      'TIMED_OUT',
       'UNKNOWN_INSTANCE',
     ]);
   });

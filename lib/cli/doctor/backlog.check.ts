@@ -1,0 +1,59 @@
+import type { DataSource } from 'typeorm';
+import { findBacklog, type ChannelBacklog } from '../../observability/backlog.js';
+import { storageOf } from '../../triggers/with-pg-pubsub.js';
+import { renderAge } from '../age.js';
+import { hasStorage } from '../storage.js';
+import { briefly } from './brief.js';
+import { bad, good, warning, type Check } from './finding.js';
+
+/** Counting more would take long where much has piled up, and tell nothing new. */
+const COUNT_UP_TO = 10_000;
+
+const NO_STORAGE = good('This database stores no notifications.');
+
+/** Is what is stored claimed in time? */
+export const backlogCheck: Check = {
+  name: 'backlog',
+  async examine({ dataSource, maxBacklogAgeMs }) {
+    const channels = await readBacklog(dataSource);
+    if (channels === undefined) return [NO_STORAGE];
+    const late = channels.filter(({ overdueMs }) => overdueMs > maxBacklogAgeMs);
+    if (late.length === 0)
+      return [good(`${countOf(channels, 'waiting')} notifications wait, none too long.`)];
+    return late.map(({ channel, due, overdueMs }) =>
+      bad(
+        `Channel "${channel}": ${numberOf(due)} are due, one of them since ${renderAge(overdueMs)}.`,
+        'Nobody claims them in time: no process runs a listener of this channel, it is paused, or it is too slow.',
+        `Start one (pgpubsub listen <module> --channels ${channel}), or more of them; the log of those that run says what fails.`,
+      ),
+    );
+  },
+};
+
+export const deadLettersCheck: Check = {
+  name: 'dead letters',
+  async examine({ dataSource }) {
+    const channels = (await readBacklog(dataSource))?.filter(({ dead }) => dead > 0);
+    if (channels === undefined) return [NO_STORAGE];
+    if (channels.length === 0) return [good('There are no dead letters.')];
+    return channels.map(({ channel, dead }) =>
+      warning(
+        `Channel "${channel}" has ${numberOf(dead)} dead letters.`,
+        'A listener has given them up; nobody tries them again.',
+        `Look at them (pgpubsub dead-letters list --channel ${channel}), mend what failed, then retry or discard them.`,
+      ),
+    );
+  },
+};
+
+/** `undefined`: there are no tables. */
+async function readBacklog(dataSource: DataSource): Promise<ChannelBacklog[] | undefined> {
+  if (!(await hasStorage(dataSource))) return undefined;
+  const { schema } = storageOf(dataSource);
+  return briefly(dataSource, (runner) => findBacklog(runner, { schema, countUpTo: COUNT_UP_TO }));
+}
+
+const numberOf = (count: number): string => (count >= COUNT_UP_TO ? `${count} or more` : String(count));
+
+const countOf = (channels: readonly ChannelBacklog[], what: 'waiting'): string =>
+  numberOf(channels.reduce((sum, channel) => sum + channel[what], 0));

@@ -1,0 +1,23 @@
+import type { DataSource, QueryRunner } from 'typeorm';
+import { limitLockWait } from './brief.sql.js';
+
+/**
+ * For what needs a lock for a moment: of our tables, of what the catalog says of them, or to commit a NOTIFY. Rejects when
+ * it is not to be had: a migration or a commit that is stuck is what the doctor is called for, not what it waits for.
+ */
+export async function briefly<T>(
+  dataSource: DataSource,
+  work: (runner: QueryRunner) => Promise<T>,
+): Promise<T> {
+  const runner = dataSource.createQueryRunner();
+  try {
+    await runner.startTransaction();
+    await runner.query(limitLockWait);
+    const result = await work(runner);
+    await runner.commitTransaction();
+    return result;
+  } finally {
+    if (runner.isTransactionActive) await runner.rollbackTransaction();
+    await runner.release();
+  }
+}

@@ -1,0 +1,82 @@
+import type { DataSource } from 'typeorm';
+import { messageOf } from '../../common/errors.js';
+import { HEARTBEAT_DEFAULTS } from '../../common/options.js';
+import type { SqlExecutor } from '../../common/sql-executor.js';
+import { assertUsable, resolveListenConfig } from '../../connection/listen-config.js';
+import { ListenSession } from '../../connection/listen-session.js';
+import { changeListens } from '../../connection/listen.sql.js';
+import { SelfTest } from '../../connection/self-test.js';
+import { briefly } from './brief.js';
+import { bad, good, type Check, type Found, type Subject } from './finding.js';
+
+const { timeoutMs } = HEARTBEAT_DEFAULTS;
+
+const DEAF =
+  'No listener of broadcasts hears anything; stored notifications are found only by polling, up to seconds late.';
+
+/** Does what an application does: opens the LISTEN connection, sends through the DataSource's pool, and waits for it. */
+export const hearingCheck: Check = {
+  name: 'listen',
+  async examine(subject) {
+    const selfTest = new SelfTest(() => poolOf(subject.dataSource), timeoutMs);
+    try {
+      const session = await open(subject, selfTest);
+      try {
+        return [await listen(session, selfTest)];
+      } finally {
+        await session.close();
+      }
+    } catch (error) {
+      return [unreachable(error)];
+    }
+  },
+};
+
+const poolOf = (dataSource: DataSource): SqlExecutor => ({
+  query: (sql, parameters) => briefly(dataSource, (runner) => runner.query(sql, parameters)),
+});
+
+const open = ({ dataSource, listenUrl }: Subject, selfTest: SelfTest): Promise<ListenSession> =>
+  ListenSession.open({
+    config: resolveListenConfig(assertUsable(dataSource), listenUrl),
+    heartbeatMs: undefined,
+    timeoutMs,
+    receive: ({ text }) => selfTest.receive(text),
+    signal: new AbortController().signal,
+  });
+
+async function listen(session: ListenSession, selfTest: SelfTest): Promise<Found> {
+  try {
+    await session.execute(changeListens([selfTest.channel], []));
+  } catch (error) {
+    return refused(error);
+  }
+  const sentAt = performance.now();
+  const fault = await selfTest.findFault(session);
+  if (fault !== undefined) return deaf(fault);
+  if (session.isOver) return unreachable(await session.ended);
+  return good(
+    `What is sent through the DataSource's pool arrives, after ${Math.ceil(performance.now() - sentAt)} ms.`,
+  );
+}
+
+const unreachable = (error: unknown): Found =>
+  bad(
+    `The LISTEN connection could not be opened, or was lost: ${messageOf(error)}`,
+    'No listener can start.',
+    'Correct the address, or give the one that the option "connection" of the module has as --listen-url.',
+  );
+
+const refused = (error: unknown): Found =>
+  bad(
+    `The server refused to LISTEN: ${messageOf(error)}`,
+    DEAF,
+    'Connect to the primary; a standby passes no notifications on.',
+  );
+
+const deaf = (fault: string): Found =>
+  bad(
+    `What is sent through the DataSource's pool does not arrive: ${fault}`,
+    DEAF,
+    'Give the module a URL that leads to the primary itself, past every pooler, as the option "connection"; --listen-url tries one here.',
+  );

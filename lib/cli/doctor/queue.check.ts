@@ -1,0 +1,24 @@
+import { bad, good, warning, type Check } from './finding.js';
+import { readOne } from './query.js';
+import { readQueueUsage } from './queue.sql.js';
+
+const WARNING = 0.1;
+const BAD = 0.5;
+
+/** When the queue is full, every transaction that notifies fails at its commit. */
+export const queueCheck: Check = {
+  name: 'notification queue',
+  async examine({ dataSource }) {
+    const { usage } = await readOne<{ usage: string }>(dataSource, readQueueUsage);
+    const share = Number(usage);
+    const found = `The server's notification queue is ${(share * 100).toFixed(share < WARNING ? 1 : 0)} % full.`;
+    if (share <= WARNING) return [good(found)];
+    return [
+      (share > BAD ? bad : warning)(
+        found,
+        'A listening session does not read: it has been in a transaction for long. When the queue is full, every transaction that notifies fails at its commit.',
+        'End the oldest transaction of a session that listens: select pid, xact_start, state, query from pg_stat_activity order by xact_start; select pg_terminate_backend(<pid>).',
+      ),
+    ];
+  },
+};

@@ -1,0 +1,61 @@
+import type { DataSource } from 'typeorm';
+import type { Difference } from '../../schema/step.js';
+import { diffTriggers } from '../../triggers/with-pg-pubsub.js';
+import { wayOut } from '../check.command.js';
+import { briefly } from './brief.js';
+import { bad, good, warning, type Check, type Found } from './finding.js';
+import { readOne } from './query.js';
+import { readSilencers } from './schema.sql.js';
+
+const MEANS: Record<Difference['kind'], string> = {
+  missing: 'Changes of its table are not notified, or notifications cannot be stored.',
+  drifted: 'It was changed by hand, or belongs to another release: it may send something else, or nothing.',
+  disabled: 'Changes of its table notify nobody, and nobody is told.',
+  obsolete: 'It notifies what nobody declares any more. It may be what another release still needs.',
+};
+
+/** Are the triggers and tables what the DataSource declares, and do the triggers fire? */
+export const schemaCheck: Check = {
+  name: 'triggers',
+  async examine({ dataSource }) {
+    const { differences } = await briefly(dataSource, (runner) => diffTriggers(dataSource, {}, runner));
+    const found = [
+      ...differences.map((difference) => differing(difference, dataSource)),
+      ...(await silenced(dataSource)),
+    ];
+    return found.length > 0 ? found : [good('Triggers and tables are as the DataSource declares them.')];
+  },
+};
+
+const differing = ({ kind, object }: Difference, dataSource: DataSource): Found =>
+  (kind === 'obsolete' ? warning : bad)(
+    `${kind}: ${object}`,
+    MEANS[kind],
+    remedyOf({ kind, object }, dataSource),
+  );
+
+function remedyOf({ kind, object }: Difference, dataSource: DataSource): string {
+  const [, name, table] = /^trigger (.+) on (.+)$/.exec(object) ?? [];
+  return kind === 'disabled' && name !== undefined
+    ? `alter table ${table} enable trigger ${name}.`
+    : wayOut(dataSource);
+}
+
+async function silenced(dataSource: DataSource): Promise<Found[]> {
+  const { disabled, replication_role: role } = await readOne<{
+    disabled: boolean;
+    replication_role: string;
+  }>(dataSource, readSilencers);
+  const silence = (setting: string, name: string): Found =>
+    bad(
+      `The sessions of the DataSource have ${setting}.`,
+      'What they write fires no triggers.',
+      `Find who sets it (select setrole::regrole, setdatabase, setconfig from pg_db_role_setting) and take it back: alter role … reset ${name}, or alter database … reset ${name}.`,
+    );
+  return [
+    ...(disabled ? [silence('pgpubsub.disabled = on', 'pgpubsub.disabled')] : []),
+    ...(role === 'replica'
+      ? [silence('session_replication_role = replica', 'session_replication_role')]
+      : []),
+  ];
+}

@@ -1,0 +1,58 @@
+import { deadLetterTable, notificationTable } from '../../schema/storage.sql.js';
+import { storageOf } from '../../triggers/with-pg-pubsub.js';
+import { renderAge } from '../age.js';
+import { bad, good, warning, type Check, type Found } from './finding.js';
+import { read } from './query.js';
+import { readTableStatistics } from './tables.sql.js';
+
+/** Several times what makes autovacuum come (5,000, see `STORAGE_TABLES`), and longer than it takes to come (a minute). */
+const MANY_DEAD_ROWS = 20_000;
+const LATE_SECONDS = 300;
+const TOO_MANY_DEAD_ROWS = 1_000_000;
+
+const BLOAT = 'Claims read past dead rows, and get slower the more there are.';
+
+interface TableStatistics {
+  readonly name: string;
+  readonly live: string;
+  readonly dead: string;
+  readonly vacuumed_seconds_ago: string | null;
+  readonly server_vacuums: boolean;
+  readonly is_switched_off: boolean;
+}
+
+/** Is vacuum allowed to run, and does it keep up? */
+export const tablesCheck: Check = {
+  name: 'vacuum',
+  async examine({ dataSource }) {
+    const { schema } = storageOf(dataSource);
+    const names = [notificationTable(schema), deadLetterTable(schema)];
+    const tables = await read<TableStatistics>(dataSource, readTableStatistics, [names]);
+    if (tables.length === 0) return [good('This database has no tables of stored notifications.')];
+    return tables.map(examineTable);
+  },
+};
+
+function examineTable(table: TableStatistics): Found {
+  const { name, live, dead, vacuumed_seconds_ago: seconds } = table;
+  const last = seconds === null ? 'never vacuumed' : `vacuumed ${renderAge(Number(seconds) * 1_000)} ago`;
+  const found = `${name} has ${dead} dead rows, ${live} live ones; ${last}`;
+  if (!table.server_vacuums)
+    return bad(
+      `${found}; autovacuum does not run on this server.`,
+      BLOAT,
+      'Set autovacuum = on and track_counts = on.',
+    );
+  if (table.is_switched_off)
+    return bad(
+      `${found}; autovacuum is switched off for it.`,
+      BLOAT,
+      `alter table ${name} reset (autovacuum_enabled).`,
+    );
+  if (Number(dead) < MANY_DEAD_ROWS || Number(seconds ?? Infinity) < LATE_SECONDS) return good(`${found}.`);
+  return (Number(dead) >= TOO_MANY_DEAD_ROWS ? bad : warning)(
+    `${found}: autovacuum does not keep up.`,
+    BLOAT,
+    `End what holds vacuum back (see "transactions"), run vacuum ${name}, and give autovacuum more workers or less pause (autovacuum_max_workers, autovacuum_naptime).`,
+  );
+}

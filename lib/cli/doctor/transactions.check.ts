@@ -1,0 +1,124 @@
+import type { DataSource } from 'typeorm';
+import { notificationTable } from '../../schema/storage.sql.js';
+import { storageOf } from '../../triggers/with-pg-pubsub.js';
+import { renderAge } from '../age.js';
+import { bad, good, warning, type Check, type Found, type Subject } from './finding.js';
+import { read } from './query.js';
+import {
+  readDeadRows,
+  readOldTransactions,
+  readPreparedTransactions,
+  readReplicationHorizons,
+} from './transactions.sql.js';
+
+/** So many times the tolerated age is bad. */
+const BAD_FACTOR = 10;
+/** What vacuum would have removed: claims read past these, one by one. */
+const MANY_DEAD_ROWS = 5_000;
+/** A transaction this old is not just on its way. */
+const LASTING_MS = 3_000;
+/** Of replication, in transactions: a few minutes, and a day, of a busy server. */
+const OLD_HORIZON = 100_000;
+const VERY_OLD_HORIZON = 10_000_000;
+
+const STOPS_VACUUM =
+  'Vacuum cannot remove rows that died since then. Handled notifications stay in the table, and every claim has to read past them: it gets slower and slower.';
+const MAY_STOP_VACUUM =
+  'It holds its locks and its connection, and stops vacuum as soon as it reads or writes; a listening session in a transaction hears nothing and fills the notification queue.';
+
+/** What holds back vacuum: the way in which a queue in PostgreSQL dies. */
+export const transactionsCheck: Check = {
+  name: 'transactions',
+  async examine(subject) {
+    const deadRows = await countDeadRows(subject.dataSource);
+    const found = [
+      ...(await oldTransactions(subject, deadRows)),
+      ...(await preparedTransactions(subject)),
+      ...(await replicationHorizons(subject.dataSource)),
+    ];
+    return found.length > 0 ? found : [good('No old transaction holds back vacuum.')];
+  },
+};
+
+async function countDeadRows(dataSource: DataSource): Promise<number> {
+  const table = notificationTable(storageOf(dataSource).schema);
+  const [row] = await read<{ dead: string }>(dataSource, readDeadRows, [table]);
+  return Number(row?.dead ?? 0);
+}
+
+interface OldTransaction {
+  readonly pid: string;
+  readonly application_name: string | null;
+  readonly state: string | null;
+  readonly query: string | null;
+  readonly age_seconds: string;
+  readonly holds_back_vacuum: boolean;
+}
+
+async function oldTransactions(
+  { dataSource, maxTransactionAgeMs }: Subject,
+  deadRows: number,
+): Promise<Found[]> {
+  const isHarmful = deadRows >= MANY_DEAD_ROWS;
+  const fromMs = isHarmful ? Math.min(maxTransactionAgeMs, LASTING_MS) : maxTransactionAgeMs;
+  const rows = await read<OldTransaction>(dataSource, readOldTransactions, [fromMs / 1_000]);
+  const kept = isHarmful ? ` Meanwhile there are ${deadRows} dead notifications.` : '';
+  return rows
+    .map((row) => ({ row, ageMs: Number(row.age_seconds) * 1_000 }))
+    .filter(({ row, ageMs }) => row.holds_back_vacuum || ageMs >= maxTransactionAgeMs)
+    .map(({ row, ageMs }) => {
+      const isBad = row.holds_back_vacuum && (isHarmful || ageMs >= BAD_FACTOR * maxTransactionAgeMs);
+      const means = row.holds_back_vacuum ? STOPS_VACUUM + kept : MAY_STOP_VACUUM;
+      return (isBad ? bad : warning)(describe(row, ageMs), means, endIt(row));
+    });
+}
+
+const describe = (row: OldTransaction, ageMs: number): string => {
+  const name = row.application_name ? ` (${row.application_name})` : '';
+  const query = row.query?.replaceAll(/\s+/g, ' ').slice(0, 80) ?? '';
+  return `The transaction of pid ${row.pid}${name} has been open for ${renderAge(ageMs)}, state "${row.state ?? 'unknown'}": ${query}`;
+};
+
+const endIt = ({ pid, state }: OldTransaction): string =>
+  `End it: select pg_terminate_backend(${pid}).` +
+  (state?.startsWith('idle in transaction')
+    ? ' Its application does not commit or roll back in time; idle_in_transaction_session_timeout ends such sessions.'
+    : ' Long reports belong on a standby without hot_standby_feedback, or get a statement_timeout.');
+
+async function preparedTransactions({ dataSource, maxTransactionAgeMs }: Subject): Promise<Found[]> {
+  const rows = await read<{ gid: string; owner: string; age_seconds: string }>(
+    dataSource,
+    readPreparedTransactions,
+    [maxTransactionAgeMs / 1_000],
+  );
+  return rows.map(({ gid, owner, age_seconds }) => {
+    const ageMs = Number(age_seconds) * 1_000;
+    return (ageMs >= BAD_FACTOR * maxTransactionAgeMs ? bad : warning)(
+      `The prepared transaction "${gid}" of ${owner} has been waiting for ${renderAge(ageMs)}.`,
+      STOPS_VACUUM,
+      `Its transaction manager has left it: end it with COMMIT PREPARED or ROLLBACK PREPARED '${gid.replaceAll("'", "''")}'.`,
+    );
+  });
+}
+
+interface ReplicationHorizon {
+  readonly kind: 'replication slot' | 'standby';
+  readonly name: string;
+  readonly active: boolean;
+  readonly age_transactions: string;
+}
+
+async function replicationHorizons(dataSource: DataSource): Promise<Found[]> {
+  const rows = await read<ReplicationHorizon>(dataSource, readReplicationHorizons);
+  return rows
+    .filter(({ age_transactions }) => Number(age_transactions) >= OLD_HORIZON)
+    .map(({ kind, name, active, age_transactions }) =>
+      (Number(age_transactions) >= VERY_OLD_HORIZON ? bad : warning)(
+        `The ${kind} "${name}"${active ? '' : ', which nobody uses,'} holds back vacuum by ${age_transactions} transactions.`,
+        STOPS_VACUUM,
+        active
+          ? 'End the long query there, or switch hot_standby_feedback off.'
+          : `Drop the slot if its standby does not come back: select pg_drop_replication_slot('${name}').`,
+      ),
+    );
+}

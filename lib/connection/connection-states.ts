@@ -1,0 +1,57 @@
+import { BehaviorSubject, distinctUntilChanged, type Observable } from 'rxjs';
+import type { ConnectionState } from '../common/facts.js';
+
+/** What is known about the LISTEN connection of an instance. */
+export interface ConnectionSnapshot {
+  readonly state: ConnectionState;
+  /** When it got into this state. */
+  readonly since: Date;
+  /** What has to be listened to; a connection that nobody needs is closed, and all is well. */
+  readonly channels: readonly string[];
+  /** When the server last said anything; `null`: never. */
+  readonly lastHeardAt: Date | null;
+  /** When a test notification last came back; `null`: never. */
+  readonly lastTestedAt: Date | null;
+  /** Why it is deaf, or not open; `null` when all is well. */
+  readonly reason: string | null;
+}
+
+/**
+ * The state of the LISTEN connection, with the time and the reason of its last change. Owned by `ListenConnection`;
+ * completes with the application.
+ */
+export class ConnectionStates {
+  private readonly states = new BehaviorSubject<ConnectionState>('closed');
+  /** The state now, and every change of it. */
+  readonly state$: Observable<ConnectionState> = this.states.pipe(distinctUntilChanged());
+  private since = new Date();
+  private lastTestedAt: Date | null = null;
+  private reason: string | null = null;
+
+  get current(): ConnectionState {
+    return this.states.value;
+  }
+
+  /** Without a reason all is well, or has not gone wrong yet. */
+  enter(state: ConnectionState, reason: string | null = null): void {
+    if (state !== this.current) this.since = new Date();
+    if (state === 'listening') this.lastTestedAt = new Date();
+    this.reason = reason;
+    this.states.next(state);
+  }
+
+  /** Another reason for the same state. */
+  explain(reason: string): void {
+    this.reason = reason;
+  }
+
+  complete(): void {
+    this.enter('closed');
+    this.states.complete();
+  }
+
+  snapshot(channels: readonly string[], lastHeardAt: Date | null): ConnectionSnapshot {
+    const { current: state, since, lastTestedAt, reason } = this;
+    return { state, since, channels, lastHeardAt, lastTestedAt, reason };
+  }
+}

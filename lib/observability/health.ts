@@ -1,0 +1,162 @@
+import * as v from 'valibot';
+import { group, milliseconds, parseShape } from '../common/parse.js';
+import type { ConnectionSnapshot } from '../connection/connection-states.js';
+import type { ChannelBacklog } from './backlog.js';
+
+/**
+ * `up`: all is well. `degraded`: it works, and somebody should look. `down`: nothing can be sent or received here at the
+ * moment.
+ */
+export type Health = 'up' | 'degraded' | 'down';
+
+/** What `pubsub.status()` takes for well. */
+export interface StatusOptions {
+  /**
+   * For how long a stored notification may be due without being claimed, in milliseconds: longer is degraded.
+   *
+   * @defaultValue `300_000`
+   */
+  maxBacklogAgeMs?: number;
+  /**
+   * How many dead letters there may be: more is degraded. `Infinity` when others look after them.
+   *
+   * @defaultValue `0`
+   */
+  maxDeadLetters?: number;
+  /**
+   * How full the server's queue of notifications may be, from 0 to 1: more is degraded. When it is full, nobody can
+   * commit a notification any more.
+   *
+   * @defaultValue `0.5`
+   */
+  maxQueueUsage?: number;
+  /**
+   * For how long the LISTEN connection may be lost, in milliseconds: until then it is degraded, then down. It comes back
+   * by itself, so that a moment is no reason to stop sending requests here.
+   *
+   * @defaultValue `30_000`
+   */
+  maxReconnectingMs?: number;
+}
+
+export type Limits = Readonly<Required<StatusOptions>>;
+
+export const STATUS_DEFAULTS = {
+  maxBacklogAgeMs: 300_000,
+  maxDeadLetters: 0,
+  maxQueueUsage: 0.5,
+  maxReconnectingMs: 30_000,
+} as const satisfies Limits;
+
+/** From 0 on; `Infinity` is a limit that is never reached. */
+const count = v.pipe(v.number('a number from 0 on'), v.minValue(0, 'a number from 0 on'));
+const share = 'a number from 0 to 1';
+
+const limitsShape = group({
+  maxBacklogAgeMs: v.optional(milliseconds(), STATUS_DEFAULTS.maxBacklogAgeMs),
+  maxDeadLetters: v.optional(count, STATUS_DEFAULTS.maxDeadLetters),
+  maxQueueUsage: v.optional(
+    v.pipe(v.number(share), v.minValue(0, share), v.maxValue(1, share)),
+    STATUS_DEFAULTS.maxQueueUsage,
+  ),
+  maxReconnectingMs: v.optional(milliseconds(), STATUS_DEFAULTS.maxReconnectingMs),
+});
+
+/** Throws `INVALID_ARGUMENT`: a misspelt limit would never be reached. */
+export const resolveLimits = (options: StatusOptions): Limits =>
+  parseShape(limitsShape, options, { code: 'INVALID_ARGUMENT', what: 'status()' });
+
+/** What was found out about an instance, at one time. */
+export interface Findings {
+  readonly connection: ConnectionSnapshot;
+  readonly channels: readonly ChannelBacklog[];
+  readonly queueUsage: number | null;
+  /** Why the database could not be asked, if so. */
+  readonly silence: { readonly reason: string; readonly isRefusal: boolean } | undefined;
+}
+
+/** One thing that is not well, and how bad that is. */
+interface Complaint {
+  readonly health: 'degraded' | 'down';
+  readonly reason: string;
+}
+
+/** How well that is, with a sentence for everything that is not. */
+export function judge(
+  findings: Findings,
+  limits: Limits,
+): { readonly health: Health; readonly reasons: readonly string[] } {
+  const complaints = [
+    ...ofDatabase(findings),
+    ...ofConnection(findings.connection, limits),
+    ...ofChannels(findings.channels, limits),
+    ...ofQueue(findings.queueUsage, limits),
+  ];
+  const isDown = complaints.some(({ health }) => health === 'down');
+  const health = complaints.length === 0 ? 'up' : isDown ? 'down' : 'degraded';
+  return { health, reasons: complaints.map(({ reason }) => reason) };
+}
+
+/** A server that refuses to tell is there: a right is missing, or a table is locked. */
+function ofDatabase({ silence }: Findings): Complaint[] {
+  if (silence === undefined) return [];
+  return silence.isRefusal
+    ? [{ health: 'degraded', reason: `the database refuses to say what is stored: ${silence.reason}` }]
+    : [{ health: 'down', reason: `the database does not answer: ${silence.reason}` }];
+}
+
+function ofConnection(
+  { state, since, channels, reason }: ConnectionSnapshot,
+  { maxReconnectingMs }: Limits,
+): Complaint[] {
+  if (state === 'listening' || channels.length === 0) return [];
+  const because = reason === null ? '' : `: ${reason}`;
+  if (state === 'deaf')
+    return [
+      {
+        health: 'degraded',
+        reason: `the LISTEN connection is deaf, broadcasts do not arrive, stored notifications are polled for${because}`,
+      },
+    ];
+  const ms = Date.now() - since.getTime();
+  const isLong = state === 'closed' || ms > maxReconnectingMs;
+  return [
+    {
+      health: isLong ? 'down' : 'degraded',
+      reason: `the LISTEN connection has been ${state} for ${inSeconds(ms)}${because}`,
+    },
+  ];
+}
+
+function ofChannels(
+  channels: readonly ChannelBacklog[],
+  { maxBacklogAgeMs, maxDeadLetters }: Limits,
+): Complaint[] {
+  const overdue = channels.filter(({ overdueMs }) => overdueMs > maxBacklogAgeMs);
+  const dead = channels.reduce((sum, channel) => sum + channel.dead, 0);
+  const complaints = overdue.map(
+    ({ channel, overdueMs, due }) =>
+      `"${channel}": ${due} stored notifications are due, the first for ${inSeconds(overdueMs)}, and nobody claims them`,
+  );
+  if (dead > maxDeadLetters) complaints.push(`${dead} dead letters: ${lettersOf(channels)}`);
+  return complaints.map((reason) => ({ health: 'degraded', reason }));
+}
+
+const lettersOf = (channels: readonly ChannelBacklog[]): string =>
+  channels
+    .filter(({ dead }) => dead > 0)
+    .map(({ channel, dead }) => `"${channel}" ${dead}`)
+    .join(', ');
+
+function ofQueue(queueUsage: number | null, { maxQueueUsage }: Limits): Complaint[] {
+  if (queueUsage === null || queueUsage <= maxQueueUsage) return [];
+  const percent = Math.round(queueUsage * 100);
+  return [
+    {
+      health: 'degraded',
+      reason: `the server's queue of notifications is ${percent} % full: a session that listens is in a long transaction`,
+    },
+  ];
+}
+
+const inSeconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;

@@ -1,0 +1,127 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DataSource } from 'typeorm';
+import { messageOf } from '../common/errors.js';
+import type { ConnectionState } from '../common/facts.js';
+import { isRefusal } from '../common/refusal.js';
+import type { SqlExecutor } from '../common/sql-executor.js';
+import type { ConnectionSnapshot } from '../connection/connection-states.js';
+import { deadLetterTable, notificationTable } from '../schema/storage.sql.js';
+import { findBacklog, type ChannelBacklog } from './backlog.js';
+import { judge, resolveLimits, type Findings, type Health, type StatusOptions } from './health.js';
+import { limitStatements, readServer } from './status.sql.js';
+
+/** How an instance is doing: a plain object, as `JSON.stringify()` takes it. Times are texts in ISO 8601. */
+export interface PubSubStatus {
+  /** Of the instance. */
+  readonly name: string;
+  readonly health: Health;
+  /** Why it is not `'up'`, a sentence each. */
+  readonly reasons: readonly string[];
+  readonly connection: {
+    /** `'closed'` in a process that only publishes: then that is as it should be. */
+    readonly state: ConnectionState;
+    /** When it got into this state. */
+    readonly since: string;
+    /** What is listened to here. */
+    readonly channels: readonly string[];
+    /** When the server last said anything on it: a heartbeat, a notification. */
+    readonly lastHeardAt: string | null;
+    /** When a test notification last came back. */
+    readonly lastTestedAt: string | null;
+    /** Why it is deaf, or not open. */
+    readonly reason: string | null;
+  };
+  /**
+   * What is stored, whichever process handles it; only channels that have something. Counts end at 10,000 per channel, so
+   * that asking stays cheap. Empty without the tables, and for a role that may not read them.
+   */
+  readonly channels: readonly ChannelBacklog[];
+  /** How full the server's queue of notifications is, from 0 to 1; `null` when it did not answer. */
+  readonly queueUsage: number | null;
+}
+
+export interface StatusReaderOptions {
+  readonly name: string;
+  readonly dataSource: DataSource;
+  /** Where the library's tables are; asked once the DataSource is connected. */
+  readonly schema: () => string;
+  readonly connection: () => ConnectionSnapshot;
+  /** How long the database may take to answer. */
+  readonly timeoutMs: number;
+}
+
+const COUNT_UP_TO = 10_000;
+
+type Stored = Pick<Findings, 'channels' | 'queueUsage' | 'silence'>;
+
+/** Answers `pubsub.status()`: asks the database, in a bounded time, and adds what the parts know. Holds nothing. */
+export class StatusReader {
+  constructor(private readonly options: StatusReaderOptions) {}
+
+  /** Rejects for options that cannot be meant only: a database that is away is an answer. */
+  async read(options: StatusOptions = {}): Promise<PubSubStatus> {
+    const limits = resolveLimits(options);
+    const { channels, queueUsage, silence } = await this.ask();
+    const connection = this.options.connection();
+    const { health, reasons } = judge({ connection, channels, queueUsage, silence }, limits);
+    return {
+      name: this.options.name,
+      health,
+      reasons,
+      connection: {
+        ...connection,
+        since: connection.since.toISOString(),
+        lastHeardAt: connection.lastHeardAt?.toISOString() ?? null,
+        lastTestedAt: connection.lastTestedAt?.toISOString() ?? null,
+      },
+      channels,
+      queueUsage,
+    };
+  }
+
+  private async ask(): Promise<Stored> {
+    const { timeoutMs } = this.options;
+    const answered = new AbortController();
+    const answer = this.look();
+    answer.catch(() => undefined); // when it comes too late
+    const late = delay(timeoutMs, undefined, { signal: answered.signal }).then(() => tooLate(timeoutMs));
+    late.catch(() => undefined);
+    try {
+      return await Promise.race([answer, late]);
+    } catch (error) {
+      return silent(messageOf(error), isRefusal(error));
+    } finally {
+      answered.abort();
+    }
+  }
+
+  /**
+   * In a transaction, for the limit that the server keeps: a check that waits for a lock must not hold a connection of
+   * the pool while the next ones come.
+   */
+  private async look(): Promise<Stored> {
+    const { dataSource, timeoutMs } = this.options;
+    return dataSource.transaction(async (manager) => {
+      await manager.query(limitStatements, [String(timeoutMs)]);
+      return this.lookWith(manager);
+    });
+  }
+
+  private async lookWith(executor: SqlExecutor): Promise<Stored> {
+    const schema = this.options.schema();
+    const answer = await executor.query(readServer, [notificationTable(schema), deadLetterTable(schema)]);
+    const [{ queue_usage, is_readable }] = answer as [{ queue_usage: string; is_readable: string }]; // as the statement says
+    const channels =
+      is_readable === 'true' ? await findBacklog(executor, { schema, countUpTo: COUNT_UP_TO }) : [];
+    return { channels, queueUsage: Number(queue_usage), silence: undefined };
+  }
+}
+
+const silent = (reason: string, refusal: boolean): Stored => ({
+  channels: [],
+  queueUsage: null,
+  silence: { reason, isRefusal: refusal },
+});
+
+const tooLate = (timeoutMs: number): Stored =>
+  silent(`it did not within ${timeoutMs} ms. Is the pool exhausted, or the link dead?`, false);

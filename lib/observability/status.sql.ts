@@ -1,0 +1,12 @@
+/** Ends a question that takes longer, for the rest of the transaction; $1 milliseconds. */
+export const limitStatements = `select set_config('statement_timeout', $1, true)`;
+
+/**
+ * How full the server's queue of notifications is, and whether this role may look into the tables $1 and $2, which may
+ * not be there. As texts: the application's type parsers are its own. Locks nothing.
+ */
+export const readServer = `
+  select pg_notification_queue_usage()::text as queue_usage, coalesce(
+    has_table_privilege(to_regclass($1), 'select') and has_table_privilege(to_regclass($2), 'select'), false
+  )::text as is_readable
+`;

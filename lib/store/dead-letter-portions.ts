@@ -1,0 +1,89 @@
+import type { Conditions, StoredFilter } from './stored-filter.js';
+import { StoredConditions, type StoredConditionsOptions } from './stored-conditions.js';
+import {
+  countDeadLetters,
+  discardDeadLetters,
+  endOfPortion,
+  retryDeadLetters,
+  serverTime,
+} from './stored.sql.js';
+
+/** How many are retried or discarded in one transaction. */
+const PORTION_SIZE = 1_000;
+
+/** A key of the table: `id` and `listener`. */
+type Key = readonly [id: string, listener: string];
+
+/**
+ * Dead letters that are retried or discarded in portions, each a transaction of its own: many of them in one would lock
+ * and write for minutes, and leave nothing done when it is interrupted. Walks along the primary key, so that no portion
+ * reads what those before have deleted, and leaves what dies after the begin: no letter is retried twice. Belongs to who
+ * has begun it; holds no connection between two portions.
+ */
+export class DeadLetterPortions {
+  private constructor(
+    private readonly options: StoredConditionsOptions,
+    /** On $3 and the following. */
+    private readonly conditions: Conditions,
+    /** How many there were at the begin. */
+    readonly total: number,
+  ) {}
+
+  static async begin(options: StoredConditionsOptions, filter: StoredFilter): Promise<DeadLetterPortions> {
+    const { manager } = options.dataSource;
+    const [time] = await manager.query<{ now: string }[]>(serverTime); // rows as their statements say
+    const conditionsFrom = async (first: number): Promise<Conditions> => {
+      const where = await new StoredConditions(options).ofDead(filter, 'deadLetters', first + 1);
+      return {
+        sql: `n.died_at <= $${first}::timestamptz and ${where.sql}`,
+        parameters: [time?.now, ...where.parameters],
+      };
+    };
+    const { sql, parameters } = await conditionsFrom(1);
+    const count = countDeadLetters(options.storage().schema, sql);
+    const [found] = await manager.query<{ count: string }[]>(count, [...parameters]);
+    return new DeadLetterPortions(options, await conditionsFrom(3), Number(found?.count));
+  }
+
+  /** Puts them back to work, as `StoredNotifications.retry()` does; yields how many each portion had. */
+  retry(): AsyncGenerator<number, void, undefined> {
+    return this.walk(retryDeadLetters);
+  }
+
+  /** Deletes them, likewise. */
+  discard(): AsyncGenerator<number, void, undefined> {
+    return this.walk(discardDeadLetters);
+  }
+
+  private async *walk(
+    statement: (schema: string, where: string) => string,
+  ): AsyncGenerator<number, void, undefined> {
+    const { schema } = this.options.storage();
+    const { sql, parameters } = this.conditions;
+    const behind = `(n.id, n.listener) > ($1::bigint, $2::text) and ${sql}`;
+    const upTo = `(n.id, n.listener) <= ($${parameters.length + 3}::bigint, $${parameters.length + 4}::text)`;
+    let last: Key = ['0', ''];
+    for (;;) {
+      const end = await this.endBehind(last, behind);
+      if (end === undefined) return;
+      const portion = statement(schema, `${behind} and ${upTo}`);
+      const [found] = await this.query<{ count: string }>(portion, [...last, ...parameters, ...end]);
+      yield Number(found?.count);
+      last = end;
+    }
+  }
+
+  private async endBehind(last: Key, where: string): Promise<Key | undefined> {
+    const sql = endOfPortion(this.options.storage().schema, where, PORTION_SIZE);
+    const [end] = await this.query<{ id: string; listener: string }>(sql, [
+      ...last,
+      ...this.conditions.parameters,
+    ]);
+    return end && [end.id, end.listener];
+  }
+
+  /** Rows as their statement says. */
+  private query<Row>(sql: string, parameters: unknown[]): Promise<Row[]> {
+    return this.options.dataSource.manager.query(sql, parameters);
+  }
+}

@@ -1,0 +1,81 @@
+import type { DataSource } from 'typeorm';
+import type { ChannelLike } from '../channels/channel.registry.js';
+import { PgPubSubError } from '../common/errors.js';
+import { quoteQualified } from '../common/sql-identifier.js';
+import type { Storage } from '../schema/storage.sql.js';
+import {
+  conditionsOf,
+  resolveFilter,
+  type Conditions,
+  type ResolvedFilter,
+  type StoredFilter,
+} from './stored-filter.js';
+import { executedMigrations, hasMigrations } from './stored.sql.js';
+
+export interface StoredConditionsOptions {
+  readonly dataSource: DataSource;
+  readonly storage: () => Storage;
+  readonly nameOf: (channel: ChannelLike) => string;
+}
+
+/** No condition of the table's own. */
+const NONE: Conditions = { sql: '', parameters: [] };
+
+/**
+ * Turns filters into conditions of SQL, on a row `n`; `first` is the number of their first parameter. Asks the database
+ * which migrations have run, where a filter names one. Holds nothing.
+ */
+export class StoredConditions {
+  constructor(private readonly options: StoredConditionsOptions) {}
+
+  /** Of what waits. */
+  async ofPending(filter: StoredFilter, method: string, first: number): Promise<Conditions> {
+    const resolved = await this.resolve(filter, method);
+    const waits = `not $${first} = any(n.handled_by) and (n.listeners is null or $${first} = any(n.listeners))`;
+    return conditionsOf(resolved, ownOf(resolved, waits), first);
+  }
+
+  /** Of dead letters. */
+  async ofDead(filter: StoredFilter, method: string, first: number): Promise<Conditions> {
+    const resolved = await this.resolve(filter, method);
+    return conditionsOf(resolved, ownOf(resolved, `n.listener = $${first}`), first);
+  }
+
+  private async resolve(filter: StoredFilter, method: string): Promise<ResolvedFilter> {
+    const resolved = resolveFilter(filter, method, this.options.nameOf);
+    if (filter.beforeMigration === undefined) return resolved;
+    const versions = await this.versionsBefore(filter.beforeMigration);
+    return versions === undefined ? resolved : { ...resolved, versions };
+  }
+
+  /** The migrations executed before this one; `undefined`: all, since it has not been executed. */
+  private async versionsBefore(name: string): Promise<readonly string[] | undefined> {
+    const executed = await this.executed();
+    if (executed.includes(name)) return executed.slice(0, executed.indexOf(name));
+    const known = this.options.dataSource.migrations.map(
+      (migration) => migration.name ?? migration.constructor.name,
+    );
+    if (!known.includes(name)) throw unknownMigration(name, [...executed, ...known]);
+    return undefined;
+  }
+
+  private async executed(): Promise<string[]> {
+    const storage = this.options.storage();
+    const { manager } = this.options.dataSource;
+    const table = quoteQualified(storage.migrationsSchema, storage.migrationsTable);
+    const [found] = await manager.query<{ found: boolean }[]>(hasMigrations, [table]); // as the statements say
+    if (!found?.found) return [];
+    const rows = await manager.query<{ name: string }[]>(executedMigrations(storage));
+    return rows.map(({ name }) => name);
+  }
+}
+
+const ownOf = ({ listener }: ResolvedFilter, sql: string): Conditions =>
+  listener === undefined ? NONE : { sql, parameters: [listener] };
+
+const unknownMigration = (name: string, known: readonly string[]) =>
+  new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected "beforeMigration" to be the name of a migration (${[...new Set(known)].slice(-5).join(', ') || 'there are none'}), got "${name}". ` +
+      'Names are those of the migrations table.',
+  );

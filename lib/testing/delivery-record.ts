@@ -1,0 +1,92 @@
+import { plainChannel, type ChannelDefinition } from '../channels/channel.definition.js';
+import type { Notification } from '../channels/notification.js';
+import { decodePayload } from '../channels/payload.codec.js';
+import { decodeWire } from '../channels/wire.codec.js';
+import type { Fact } from '../common/facts.js';
+import type { JsonObject, JsonValue } from '../common/json.js';
+import type { BroadcastMessage } from '../publishing/broadcast.statement.js';
+import type { StoredMessage } from '../publishing/store.statement.js';
+import type { PubSubParts } from '../pubsub.parts.js';
+
+/** What the application has notified. */
+export interface SentNotification<T = unknown> {
+  readonly channel: string;
+  /** As a receiver would get it: through JSON, and the codec of the channel. */
+  readonly payload: T;
+  readonly context: JsonObject;
+  /** Exactly-once: as given to `notify()`. */
+  readonly key: string | null;
+  readonly availableAt: Date | null;
+  readonly delayMs: number | null;
+}
+
+const NO_CONTEXT: JsonObject = Object.freeze({});
+
+/** What an instance has sent, received and failed with, for the test to look at. Owned by its parts. */
+export class DeliveryRecord {
+  private readonly watched = new Set<string>();
+  private readonly failures: unknown[] = [];
+  private messages: (BroadcastMessage | StoredMessage)[] = [];
+  received: Notification[] = [];
+
+  constructor(private readonly parts: PubSubParts) {
+    parts.facts.subscribe((fact) => this.note(fact));
+  }
+
+  /** From now on what arrives on this channel is received, whoever else listens to it. */
+  watch(channel: string): void {
+    if (this.watched.has(channel)) return;
+    this.watched.add(channel);
+    const notifications = this.parts.dispatcher.observe(this.definitionOf(channel));
+    notifications.subscribe((notification) => this.received.push(notification));
+  }
+
+  addSent(message: BroadcastMessage | StoredMessage): void {
+    this.messages.push(message);
+  }
+
+  /** Decoded now: a codec that fails is no failure of who sends. */
+  get sent(): SentNotification[] {
+    return this.messages.map((message) =>
+      'text' in message ? this.broadcast(message) : this.stored(message),
+    );
+  }
+
+  /** What has failed since the last call. */
+  takeFailures(): unknown[] {
+    return this.failures.splice(0);
+  }
+
+  clear(): void {
+    this.received = [];
+    this.messages = [];
+    this.takeFailures();
+  }
+
+  private note(fact: Fact): void {
+    if (fact.type === 'failed' || fact.type === 'gap-handler-failed' || fact.type === 'rejected')
+      this.failures.push(fact.error);
+  }
+
+  private broadcast({ channel, text }: BroadcastMessage): SentNotification {
+    const { payload, context } = decodeWire(text);
+    const decoded = decodePayload(this.definitionOf(channel), payload);
+    return { channel, payload: decoded, context, key: null, availableAt: null, delayMs: null };
+  }
+
+  private stored({ channel, payload, context, key, availableAt, delayMs }: StoredMessage): SentNotification {
+    const json = payload === null ? undefined : (JSON.parse(payload) as JsonValue);
+    return {
+      channel,
+      payload: decodePayload(this.definitionOf(channel), json),
+      context: context === null ? NO_CONTEXT : (JSON.parse(context) as JsonObject), // which encodeContext() has written
+      key,
+      availableAt,
+      delayMs,
+    };
+  }
+
+  private definitionOf(channel: string): ChannelDefinition {
+    return this.parts.registry.find(channel) ?? plainChannel(channel);
+  }
+}

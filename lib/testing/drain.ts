@@ -1,0 +1,131 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import * as v from 'valibot';
+import type { ChannelDefinition } from '../channels/channel.definition.js';
+import type { ChannelLike } from '../channels/channel.registry.js';
+import { PgPubSubError } from '../common/errors.js';
+import { group, milliseconds, parseShape } from '../common/parse.js';
+import { findBacklog } from '../observability/backlog.js';
+import type { PubSubParts } from '../pubsub.parts.js';
+import type { PubSubService } from '../pubsub.service.js';
+import type { PendingNotification } from '../store/stored-notifications.js';
+import { storageOf } from '../triggers/with-pg-pubsub.js';
+import { makeDue } from './drain.sql.js';
+
+export interface DrainOptions {
+  /** Only these; without it all that have a listener in this process. */
+  readonly channels?: readonly ChannelLike[];
+  /**
+   * What waits for a later time, because it was sent so or has failed, is due at once. What is put off meanwhile waits.
+   *
+   * @defaultValue `false`
+   */
+  readonly withScheduled?: boolean;
+  /**
+   * How long it may take, in milliseconds.
+   *
+   * @defaultValue `10_000`
+   */
+  readonly timeoutMs?: number;
+}
+
+const optionsShape = group({
+  channels: v.optional(v.array(v.unknown())),
+  withScheduled: v.optional(v.boolean(), false),
+  timeoutMs: v.optional(milliseconds(1), 10_000),
+});
+
+/**
+ * Handles everything that is stored and due on a real database, and what the handlers store meanwhile; resolves when
+ * nothing claimable is left, with how many notifications were handled, and how many failed (those wait for their retry, or
+ * are dead letters). Channels that are paused are drained, too, and are paused again afterwards: `pubsub.pause()` and
+ * `drain()` together make a test decide when anything is handled.
+ *
+ * Rejects with `TIMED_OUT`, which says what is left, and with what kept it from claiming.
+ */
+export async function drain(
+  pubsub: PubSubService,
+  options: DrainOptions = {},
+): Promise<{ handled: number; failed: number }> {
+  const { channels, withScheduled, timeoutMs } = parseShape(optionsShape, options, {
+    code: 'INVALID_ARGUMENT',
+    what: 'drain()',
+  });
+  const parts = pubsub['parts']; // private to applications
+  const definitions = channels?.map((channel) => parts.registry.resolve(channel as ChannelLike)); // which it checks
+  const states = parts.store.statesOf(definitions);
+  const paused = states.filter(({ isPaused }) => isPaused).map(({ channel }) => channel);
+  const names = states.map(({ channel }) => channel);
+  const before = parts.store.countOf(definitions);
+  if (withScheduled)
+    await parts.dataSource.manager.query(makeDue(storageOf(parts.dataSource).schema), [names]);
+  try {
+    pubsub.resume(paused);
+    await inTime(drainAll(parts, definitions), timeoutMs, () => leftOver(parts, names));
+  } finally {
+    pubsub.pause(paused);
+  }
+  const after = parts.store.countOf(definitions);
+  return { handled: after.handled - before.handled, failed: after.failed - before.failed };
+}
+
+/** The stored notifications that wait, on one channel or on all, oldest first. */
+export async function pending(pubsub: PubSubService, channel?: ChannelLike): Promise<PendingNotification[]> {
+  const found: PendingNotification[] = [];
+  for await (const notification of pubsub.stored.pending(channel === undefined ? {} : { channel }))
+    found.push(notification);
+  return found;
+}
+
+/** Until a round of all channels has found nothing: handlers of one store for another. */
+async function drainAll(
+  { store, facts }: PubSubParts,
+  channels: readonly ChannelDefinition[] | undefined,
+): Promise<void> {
+  const failures: unknown[] = [];
+  const subscription = facts.subscribe((fact) => {
+    if (fact.type === 'claim-failed') failures.push(fact.error);
+  });
+  const done = () => Object.values(store.countOf(channels)).join('/');
+  try {
+    for (let before; before !== done() && failures.length === 0;) {
+      before = done();
+      await store.recover(channels);
+    }
+  } finally {
+    subscription.unsubscribe();
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+async function inTime(
+  work: Promise<void>,
+  timeoutMs: number,
+  leftOver: () => Promise<string>,
+): Promise<void> {
+  const done = new AbortController();
+  const late = delay(timeoutMs, 'late' as const, { signal: done.signal });
+  late.catch(() => undefined);
+  try {
+    const outcome = await Promise.race([work, late]);
+    if (outcome === 'late') throw timedOut(timeoutMs, await leftOver());
+  } finally {
+    done.abort();
+    work.catch(() => undefined); // after the deadline nobody waits for it
+  }
+}
+
+async function leftOver({ dataSource }: PubSubParts, names: readonly string[]): Promise<string> {
+  const { schema } = storageOf(dataSource);
+  const backlog = await findBacklog(dataSource.manager, { schema, countUpTo: null });
+  const left = backlog.filter(({ channel, due }) => due > 0 && names.includes(channel));
+  return (
+    left.map(({ channel, due }) => `${due} due on "${channel}"`).join(', ') || 'a handler that still runs'
+  );
+}
+
+const timedOut = (timeoutMs: number, left: string) =>
+  new PgPubSubError(
+    'TIMED_OUT',
+    `expected drain() to be done within ${timeoutMs} ms, got ${left}. ` +
+      'Look for a handler that hangs, or one that stores without end; or raise "timeoutMs".',
+  );

@@ -1,0 +1,170 @@
+import { Subject, type Observable } from 'rxjs';
+import type { ConnectionState, Gap } from '../common/facts.js';
+import { ConnectionStates, type ConnectionSnapshot } from '../connection/connection-states.js';
+import type { ListenConnectionOptions } from '../connection/listen-connection.js';
+import type { RawNotification } from '../connection/listen-session.js';
+import { broadcastStatement, type BroadcastMessage } from '../publishing/broadcast.statement.js';
+import type { Statement } from '../publishing/statement.js';
+import type { Statements } from '../publishing/statements.js';
+import type { StoredMessage } from '../publishing/store.statement.js';
+import type { Backend, Connection } from '../pubsub.backend.js';
+import type { Preparation, PreparationOptions } from '../pubsub.preparation.js';
+import { NotificationStore, type NotificationStoreOptions } from '../store/notification-store.js';
+import { noDatabase } from './no-database.js';
+
+/** The sessions of PostgreSQL that `notification.processId` tells apart: the application's, and the test's. */
+export const APPLICATION_PROCESS = 1;
+export const TEST_PROCESS = 2;
+
+export interface LoopbackOptions {
+  /** Something is about to be delivered on this channel. */
+  readonly delivering: (channel: string) => void;
+  /** The application has notified. */
+  readonly sent: (message: BroadcastMessage | StoredMessage) => void;
+  readonly prepareEntities: (options: PreparationOptions) => Promise<void>;
+}
+
+/**
+ * A backend without a database: what is sent as a broadcast comes back as text, as from the wire; what is to be stored is
+ * recorded, and handled by nobody. Owned by the parts of one instance.
+ */
+export class Loopback implements Backend {
+  private readonly link = new LoopbackConnection();
+
+  constructor(private readonly options: LoopbackOptions) {}
+
+  /** The application has been started, and not closed yet. */
+  get isOpen(): boolean {
+    return this.link.state !== 'closed';
+  }
+
+  createConnection({ receive }: ListenConnectionOptions): Connection {
+    this.link.receive = receive;
+    return this.link;
+  }
+
+  createStatements(): Statements {
+    const { sent } = this.options;
+    const broadcast = this.deliveryFrom(APPLICATION_PROCESS);
+    return {
+      broadcast: {
+        ...broadcast,
+        execute: (executor, messages) => {
+          for (const message of messages) sent(message);
+          return broadcast.execute(executor, messages);
+        },
+      },
+      stored: {
+        countTogether: (calls) => calls.length,
+        execute: (_executor, messages) => {
+          for (const message of messages) sent(message);
+          return Promise.resolve();
+        },
+      },
+    };
+  }
+
+  createStore(options: NotificationStoreOptions): NotificationStore {
+    return new IdleStore(options);
+  }
+
+  createPreparation(options: PreparationOptions): Preparation {
+    return {
+      isPossible: true,
+      assertPossible: () => undefined,
+      prepareEntities: () => this.options.prepareEntities(options),
+      prepareStorage: () => Promise.resolve(),
+    };
+  }
+
+  /** One statement is one transaction, in which PostgreSQL delivers equal notifications once. */
+  deliveryFrom(processId: number): Statement<BroadcastMessage> {
+    return {
+      countTogether: (calls) => broadcastStatement.countTogether(calls),
+      execute: (_executor, messages) => {
+        const different = new Map(
+          messages.map((message) => [JSON.stringify([message.channel, message.text]), message]),
+        );
+        for (const { channel, text } of different.values()) this.deliver({ channel, text, processId });
+        return Promise.resolve();
+      },
+    };
+  }
+
+  deliver(notification: RawNotification): void {
+    this.options.delivering(notification.channel);
+    this.link.receive(notification);
+  }
+
+  interrupt(gap: Omit<Gap, 'channels'>): void {
+    this.link.interrupt(gap);
+  }
+}
+
+/** Always there, from the start of the application to its end. */
+class LoopbackConnection implements Connection {
+  private readonly states = new ConnectionStates();
+  private readonly gaps = new Subject<Gap>();
+  private readonly channels = new Set<string>();
+  readonly state$: Observable<ConnectionState> = this.states.state$;
+  readonly gaps$: Observable<Gap> = this.gaps.asObservable();
+  receive: (notification: RawNotification) => void = () => undefined;
+
+  get state(): ConnectionState {
+    return this.states.current;
+  }
+
+  snapshot(): ConnectionSnapshot {
+    return this.states.snapshot([...this.channels], null);
+  }
+
+  start(): Promise<void> {
+    this.startWhenWanted();
+    return Promise.resolve();
+  }
+
+  startWhenWanted(): void {
+    this.states.enter('listening');
+  }
+
+  listen(channel: string): void {
+    this.channels.add(channel);
+  }
+
+  unlisten(channel: string): void {
+    this.channels.delete(channel);
+  }
+
+  isListenPending(): boolean {
+    return false;
+  }
+
+  whenListening(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  interrupt(gap: Omit<Gap, 'channels'>): void {
+    this.gaps.next({ channels: [...this.channels], ...gap });
+  }
+
+  stopReopening(): void {
+    // there is nothing to reopen
+  }
+
+  stop(): Promise<void> {
+    this.states.complete();
+    this.gaps.complete();
+    return Promise.resolve();
+  }
+}
+
+/** Knows its listeners, whose names it checks, and claims nothing. */
+class IdleStore extends NotificationStore {
+  override start(): void {
+    // there is nothing to claim
+  }
+
+  override recover(): Promise<never> {
+    return Promise.reject(noDatabase('recover()'));
+  }
+}

@@ -1,0 +1,83 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import { DataSource } from 'typeorm';
+import type { EntityClass } from '../channels/entity-change.js';
+import type { PgPubSubExtras, PgPubSubOptions } from '../common/options.js';
+import { DATA_SOURCE, PARTS, RESOLVED_OPTIONS, isDefaultName } from '../common/tokens.js';
+import { PgPubSubModule } from '../pg-pubsub.module.js';
+import { PubSubLifecycle } from '../pubsub.lifecycle.js';
+import { createDisconnectedDataSource } from './disconnected-data-source.js';
+import { PubSubTester } from './pubsub.tester.js';
+import { createTestingParts, type TestingParts } from './testing.parts.js';
+
+export interface TestingEntities {
+  /** Those with `@NotifyChanges()` whose changes are listened to, and those they are related to. */
+  readonly entities?: readonly EntityClass[];
+}
+
+/** As `Test.createTestingModule()` returns it. */
+interface ModuleBuilder {
+  overrideProvider(token: unknown): {
+    useFactory(options: { factory: (...args: never[]) => unknown; inject?: unknown[] }): unknown;
+  };
+}
+
+const createParts = { inject: [RESOLVED_OPTIONS, DATA_SOURCE], factory: createTestingParts };
+
+/**
+ * Stands in for `PgPubSubModule` in tests without a database: the same listeners, guards, pipes, codecs, schemas and
+ * buffers, and a {@link PubSubTester} in place of PostgreSQL.
+ *
+ * ```ts
+ * const app = await Test.createTestingModule({ imports: [OrdersModule, PgPubSubTestingModule.forRoot()] }).compile();
+ * await app.init();
+ * ```
+ */
+@Module({ imports: [DiscoveryModule] })
+export class PgPubSubTestingModule {
+  /** Takes the options of `PgPubSubModule.forRoot()`; those about the database have no effect. */
+  static forRoot({
+    entities = [],
+    ...options
+  }: PgPubSubOptions & PgPubSubExtras & TestingEntities = {}): DynamicModule {
+    const real = PgPubSubModule.forRoot(options);
+    const exported = isDefaultName(options.name) ? [PubSubTester] : []; // others by PubSubTester.of(app, name)
+    return {
+      ...real,
+      module: PgPubSubTestingModule,
+      providers: [
+        ...(real.providers ?? []), // of one token the last one counts
+        { provide: DATA_SOURCE, useFactory: () => createDisconnectedDataSource(entities) },
+        { provide: PARTS, inject: createParts.inject, useFactory: createParts.factory },
+        {
+          provide: PubSubTester,
+          inject: [PARTS, PubSubLifecycle],
+          useFactory: (parts: TestingParts, lifecycle: PubSubLifecycle) => new PubSubTester(parts, lifecycle),
+        },
+      ],
+      exports: [...(real.exports ?? []), ...exported],
+    };
+  }
+
+  /**
+   * For modules that import `PgPubSubModule.forRoot()` themselves, an `AppModule` above all: takes the database from under
+   * every instance, and replaces the application's default DataSource by one that is never connected. Override what
+   * asks it for rows after this. The tester is `PubSubTester.of(app)`.
+   *
+   * ```ts
+   * const builder = Test.createTestingModule({ imports: [AppModule] });
+   * const app = await PgPubSubTestingModule.override(builder, { entities: [Author] }).compile();
+   * ```
+   */
+  static override<Builder extends ModuleBuilder>(
+    builder: Builder,
+    { entities = [] }: TestingEntities = {},
+  ): Builder {
+    let shared: Promise<DataSource> | undefined;
+    const factory = () => (shared ??= createDisconnectedDataSource(entities));
+    builder.overrideProvider(DataSource).useFactory({ factory });
+    builder.overrideProvider(DATA_SOURCE).useFactory({ factory });
+    builder.overrideProvider(PARTS).useFactory(createParts);
+    return builder;
+  }
+}

@@ -1,0 +1,184 @@
+import type { INestApplicationContext } from '@nestjs/common';
+import type { ChannelDefinition } from '../channels/channel.definition.js';
+import type { ChannelLike, PayloadOf } from '../channels/channel.registry.js';
+import type { EntityClass } from '../channels/entity-change.js';
+import type { Notification } from '../channels/notification.js';
+import { encodeContext } from '../channels/payload.codec.js';
+import { PgPubSubError, describeValue } from '../common/errors.js';
+import { isJsonObject, type JsonObject } from '../common/json.js';
+import { DEFAULT_NAME } from '../common/options.js';
+import { Publisher } from '../publishing/publisher.js';
+import { PubSubLifecycle } from '../pubsub.lifecycle.js';
+import type { ResolvedTrigger } from '../triggers/trigger.resolver.js';
+import { declaredTriggers } from '../triggers/with-pg-pubsub.js';
+import type { SentNotification } from './delivery-record.js';
+import type { PublishedChange } from './entity-deliveries.js';
+import { TEST_PROCESS } from './loopback.js';
+import { noDatabase } from './no-database.js';
+import { isTesting, type TestingParts } from './testing.parts.js';
+
+export interface PublishOptions {
+  /** Travels beside the payload. */
+  readonly context?: object | undefined;
+}
+
+/** Sends nothing itself: the statements of the test deliver in this process. */
+const NOWHERE = { query: () => Promise.reject(noDatabase('a query')) };
+
+/**
+ * The other side of an application under `PgPubSubTestingModule`: sends as another process would, waits until everything is
+ * handled, and shows what went through. Injectable, or `PubSubTester.of(app)`; usable from `app.init()` to `app.close()`.
+ */
+export class PubSubTester {
+  private readonly publisher: Publisher;
+
+  constructor(
+    private readonly parts: TestingParts,
+    private readonly lifecycle: PubSubLifecycle,
+  ) {
+    const { registry, loopback } = parts;
+    this.publisher = new Publisher({
+      statements: { ...loopback.createStatements(), broadcast: loopback.deliveryFrom(TEST_PROCESS) },
+      pool: () => NOWHERE,
+      executor: undefined,
+      contextOf: () => undefined, // the module's context is this application's
+      assertText: (channel, text) => registry.assertText(channel, text),
+      report: () => undefined, // another process would not tell this one either
+    });
+  }
+
+  /** Of an application that was started with {@link PgPubSubTestingModule}; `name` is the instance's. */
+  static of(app: Pick<INestApplicationContext, 'get'>, name: string = DEFAULT_NAME): PubSubTester {
+    const instances: PubSubLifecycle[] = app.get(PubSubLifecycle, { strict: false, each: true });
+    const lifecycle = instances.find((instance) => instance.name === name);
+    const parts = lifecycle?.['parts'];
+    if (lifecycle === undefined || parts === undefined || !isTesting(parts)) throw notTesting(name);
+    return new PubSubTester(parts, lifecycle);
+  }
+
+  /**
+   * Sends a broadcast as another process would; resolves when it is on its way to the listeners here, {@link flush} when
+   * they have handled it. Rejects as `notify()` does, for what JSON cannot carry, the schema refuses, or is too large.
+   * Of an entity it takes a change, and hands its entities to the listeners as they are.
+   */
+  publish<E extends object>(
+    entity: EntityClass<E>,
+    change: PublishedChange<E>,
+    options?: PublishOptions,
+  ): Promise<void>;
+  publish<T>(channel: ChannelDefinition<T>, payload: T, options?: PublishOptions): Promise<void>;
+  publish(channel: string, payload?: unknown, options?: PublishOptions): Promise<void>;
+  async publish(channel: ChannelLike, payload?: unknown, options: PublishOptions = {}): Promise<void> {
+    this.assertStarted('publish()');
+    const definition = this.parts.registry.resolve(channel);
+    if (definition.delivery !== 'broadcast') throw notHandled(definition.name);
+    const trigger = this.findTrigger(definition.name, channel, payload);
+    if (trigger === undefined)
+      await this.publisher.publish(definition, [payload], { context: options.context });
+    else this.publishChange(definition, trigger, payload as PublishedChange, options); // which it checks
+  }
+
+  /**
+   * Resolves when everything delivered by now has been handled, and whatever that has caused. Rejects with what a listener
+   * threw, or could not be decoded, since the last call; with an `AggregateError` when there are several.
+   */
+  async flush(): Promise<void> {
+    this.assertStarted('flush()');
+    const { publisher } = this.parts;
+    do {
+      await publisher.whenSent();
+      await this.lifecycle.whenIdle();
+    } while (publisher.isSending);
+    const failures = this.parts.record.takeFailures();
+    if (failures.length > 1) throw new AggregateError(failures, `${failures.length} deliveries have failed`);
+    if (failures.length === 1) throw failures[0];
+  }
+
+  /** What has arrived on the channel (or on all of them) so far, in order, whether or not anybody listens to it. */
+  received<const C extends ChannelLike = ChannelLike>(channel?: C): Notification<PayloadOf<C>>[] {
+    return this.of(channel, this.parts.record.received) as Notification<PayloadOf<C>>[]; // decoded by its codec
+  }
+
+  /**
+   * What the application has notified on the channel (or on all of them) so far, in order. Exactly-once channels included:
+   * what they store is recorded here, and not handled.
+   */
+  sent<const C extends ChannelLike = ChannelLike>(channel?: C): SentNotification<PayloadOf<C>>[] {
+    return this.of(channel, this.parts.record.sent) as SentNotification<PayloadOf<C>>[]; // decoded by its codec
+  }
+
+  /** Tells `gaps$` and `@OnGap()` that broadcasts may have been missed since then. */
+  interrupt(from: Date = new Date()): void {
+    this.assertStarted('interrupt()');
+    this.parts.loopback.interrupt({ from, to: new Date() });
+  }
+
+  /** Forgets what was received, sent and failed: the next test begins anew. */
+  clear(): void {
+    this.parts.record.clear();
+  }
+
+  private publishChange(
+    channel: ChannelDefinition,
+    trigger: ResolvedTrigger,
+    change: PublishedChange,
+    { context = {} }: PublishOptions,
+  ): void {
+    const { changes, loopback } = this.parts;
+    if (!isJsonObject(context)) throw notAContext(context);
+    const carried = JSON.parse(encodeContext(channel, context) ?? '{}') as JsonObject; // which it has written
+    const text = changes.add(channel.name, trigger, change, carried);
+    loopback.deliver({ channel: channel.name, text, processId: TEST_PROCESS });
+  }
+
+  /** By the entity that was given, or else by the rows: several tables may share a channel. */
+  private findTrigger(name: string, channel: ChannelLike, payload: unknown): ResolvedTrigger | undefined {
+    const own = declaredTriggers(this.parts.dataSource).filter((trigger) => trigger.channel === name);
+    const rows = isJsonObject(payload) ? [payload['new'], payload['old']] : [];
+    const types = new Set<unknown>([
+      channel,
+      ...rows.map((row) => (row as object | null | undefined)?.constructor),
+    ]);
+    return own.find(({ target }) => types.has(target)) ?? own[0];
+  }
+
+  private of<N extends { readonly channel: string }>(
+    channel: ChannelLike | undefined,
+    notifications: readonly N[],
+  ): N[] {
+    if (channel === undefined) return [...notifications];
+    const { name } = this.parts.registry.resolve(channel);
+    return notifications.filter((notification) => notification.channel === name);
+  }
+
+  private assertStarted(method: string): void {
+    if (!this.parts.loopback.isOpen) throw notStarted(method);
+  }
+}
+
+const notStarted = (method: string) =>
+  new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected ${method} between the start of the application and its end, got it outside: nobody listens. ` +
+      'Call "await app.init()" first; compile() alone starts nothing.',
+  );
+
+const notHandled = (channel: string) =>
+  new PgPubSubError(
+    'DELIVERY_UNSUPPORTED',
+    `expected publish() on a broadcast channel, got "${channel}", which is exactly-once: its listeners share a transaction with the ` +
+      'acknowledgement, which needs a database. Test them on a real one, with notify() and drain().',
+  );
+
+const notTesting = (name: string) =>
+  new PgPubSubError(
+    'UNKNOWN_INSTANCE',
+    `expected an instance "${name}" of PgPubSubTestingModule in the application, got none. ` +
+      'Import PgPubSubTestingModule.forRoot(), or replace PgPubSubModule with PgPubSubTestingModule.override().',
+  );
+
+const notAContext = (got: unknown) =>
+  new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected "context" to be an object, got ${describeValue(got)}. Name what it says: { tenant }.`,
+  );

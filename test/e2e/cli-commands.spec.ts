@@ -1,0 +1,60 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { STORED_DATA_SOURCE, pgpubsub } from '../support/command.js';
+import { TestDatabase } from '../support/database.js';
+
+/** Each command that looks into a database, and what it needs beside. */
+const COMMANDS = [
+  ['check'],
+  ['status'],
+  ['dead-letters', 'list'],
+  ['dead-letters', 'retry', '--all'],
+  ['dead-letters', 'discard', '--all'],
+  ['doctor'],
+].map((command) => ({ command, name: command.join(' ') }));
+
+describe.each(COMMANDS)('$name', ({ command }) => {
+  it('says in one sentence that the database cannot be reached', async () => {
+    const ended = await pgpubsub([...command, '-d', STORED_DATA_SOURCE], {
+      DATABASE_URL: 'postgres://postgres@127.0.0.1:1/none',
+    });
+    expect(ended).toMatchObject({ code: 1, stdout: '' });
+    expect(ended.stderr).toMatch(/^pgpubsub: expected to connect .+ ECONNREFUSED 127\.0\.0\.1:1\n$/);
+  });
+
+  it('says that the file of the DataSource is not there, and that it needs one', async () => {
+    const missing = await pgpubsub([...command, '-d', 'no-such-file.js']);
+    expect(missing).toMatchObject({ code: 2, stdout: '' });
+    expect(missing.stderr).toMatch(
+      /^pgpubsub: expected no-such-file\.js to export one DataSource, got: .+\n$/,
+    );
+
+    const unnamed = await pgpubsub(command);
+    expect(unnamed).toMatchObject({ code: 2, stdout: '' });
+    expect(unnamed.stderr).toContain("required option '-d, --data-source <file>'");
+  });
+
+  it('helps', async () => {
+    const ended = await pgpubsub([...command.slice(0, 2).filter((word) => !word.startsWith('-')), '--help']);
+    expect(ended).toMatchObject({ code: 0, stderr: '' });
+    expect(ended.stdout).toContain('-d, --data-source <file>');
+  });
+});
+
+describe('without the tables of stored notifications', () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+  });
+  afterAll(() => database[Symbol.asyncDispose]());
+
+  it.each(COMMANDS.filter(({ name }) => /status|dead-letters/.test(name)))(
+    '$name says so, and the way out',
+    async ({ command }) => {
+      const ended = await pgpubsub([...command, '-d', STORED_DATA_SOURCE], { DATABASE_URL: database.url });
+      expect(ended).toMatchObject({ code: 1, stdout: '' });
+      expect(ended.stderr).toMatch(
+        /^pgpubsub: expected the table "pgpubsub_notification" .+migration:run"\.\n$/,
+      );
+    },
+  );
+});

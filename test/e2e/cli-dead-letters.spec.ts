@@ -1,0 +1,163 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { STORED_DATA_SOURCE, pgpubsub } from '../support/command.js';
+import { StoredDatabase } from '../support/stored-worker.js';
+
+let database: StoredDatabase;
+beforeAll(async () => {
+  database = await StoredDatabase.create();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+beforeEach(async () => {
+  await database.query('truncate pgpubsub_notification, pgpubsub_dead_letter');
+});
+
+const deadLetters = (action: string, ...more: string[]) =>
+  pgpubsub(['dead-letters', action, '-d', STORED_DATA_SOURCE, ...more], { DATABASE_URL: database.url });
+
+/** Letters of a channel with ids from `first` on, of one listener or more. */
+const bury = (channel: string, first: number, count: number, ...listeners: string[]) =>
+  database.query(
+    `insert into pgpubsub_dead_letter (id, channel, payload, listener, attempts, last_error, died_at)
+      select n, $1, json_build_object('n', n), l, 10, 'Error: it failed with ' || n || E'\\n    at line 1', clock_timestamp() - interval '2 h'
+      from generate_series($2::int, $2::int + $3::int - 1) as n, unnest($4::text[]) as l`,
+    [channel, first, count, listeners],
+  );
+
+const left = async () => (await database.deadLetters()).map(({ id, listener }) => `${id} ${listener}`);
+
+describe('list', () => {
+  it('agrees with the table, oldest first', async () => {
+    await bury('tasks', 1, 2, 'A.a', 'B.b');
+    const { code, stdout } = await deadLetters('list');
+    expect(code).toBe(0);
+    const rows = stdout
+      .split('\n')
+      .flatMap((line) => (/│ \d/.test(line) ? [line.split(/ *│ */).slice(1, -1)] : []));
+    expect(rows).toEqual([
+      ['1', 'tasks', 'A.a', '2 h ago', '10', 'Error: it failed with 1'],
+      ['1', 'tasks', 'B.b', '2 h ago', '10', 'Error: it failed with 1'],
+      ['2', 'tasks', 'A.a', '2 h ago', '10', 'Error: it failed with 2'],
+      ['2', 'tasks', 'B.b', '2 h ago', '10', 'Error: it failed with 2'],
+    ]);
+  });
+
+  it('gives machines everything, up to the limit', async () => {
+    await bury('tasks', 1, 5, 'A.a');
+    const all = JSON.parse((await deadLetters('list', '--json', '--limit', '5')).stdout) as object;
+    expect(all).toMatchObject({ isCut: false });
+    const { stdout } = await deadLetters('list', '--json', '--limit', '2');
+    expect(JSON.parse(stdout)).toMatchObject({
+      isCut: true,
+      deadLetters: [
+        {
+          id: '1',
+          channel: 'tasks',
+          listener: 'A.a',
+          payload: { n: 1 },
+          attempts: 10,
+          lastError: 'Error: it failed with 1\n    at line 1',
+        },
+        { id: '2' },
+      ],
+    });
+    expect((await deadLetters('list', '--limit', '2')).stdout).toContain('the first 2; --limit shows more');
+    const { stdout: whole } = await deadLetters('list', '--json', '--limit', '2', '--all');
+    expect(JSON.parse(whole)).toEqual(all);
+  });
+
+  it.each([
+    ['--channel tasks', 3],
+    ['--channel tasks ticks', 4],
+    ['--channel tasks --channel ticks', 4],
+    ['--listener B.b', 1],
+    ['--id 2 3', 2],
+    ['--id 1 --listener A.a', 1],
+  ])('chooses by %s', async (options, count) => {
+    await bury('tasks', 1, 1, 'A.a', 'B.b');
+    await bury('tasks', 2, 1, 'A.a');
+    await bury('ticks', 3, 1, 'A.a');
+    await bury('steps', 4, 1, 'A.a');
+    const { stdout } = await deadLetters('list', '--json', ...options.split(' '));
+    expect((JSON.parse(stdout) as { deadLetters: unknown[] }).deadLetters).toHaveLength(count);
+  });
+});
+
+describe.each(['retry', 'discard'])('%s', (action) => {
+  it('does nothing without a word on which', async () => {
+    await bury('tasks', 1, 1, 'A.a');
+    const ended = await deadLetters(action);
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toContain('expected --channel, --listener, --id or --all, got none');
+    expect(await left()).toHaveLength(1);
+  });
+
+  it('refuses ids that are none, and says when nothing has this one', async () => {
+    expect(await deadLetters(action, '--id', 'x')).toMatchObject({ code: 2, stdout: '' });
+    const ended = await deadLetters(action, '--id', '77');
+    expect(ended).toMatchObject({ code: 1, stdout: '' });
+    expect(ended.stderr).toMatch(/^pgpubsub: expected dead letters of the notifications 77, got none/);
+  });
+});
+
+it('retries those that are meant, for their listener alone', async () => {
+  await bury('tasks', 1, 1, 'A.a', 'B.b');
+  await bury('ticks', 2, 1, 'A.a');
+  expect(await deadLetters('retry', '--channel', 'tasks', '--listener', 'A.a')).toMatchObject({
+    code: 0,
+    stdout: 'retried: 1\n',
+  });
+  expect(await left()).toEqual(['1 B.b', '2 A.a']);
+  expect(await database.query('select id, channel, listeners from pgpubsub_notification')).toEqual([
+    { id: '1', channel: 'tasks', listeners: ['A.a'] },
+  ]);
+});
+
+it('discards those that are meant', async () => {
+  await bury('tasks', 1, 3, 'A.a');
+  expect(JSON.parse((await deadLetters('discard', '--id', '1', '3', '--json')).stdout)).toEqual({
+    discarded: 2,
+  });
+  expect(await left()).toEqual(['2 A.a']);
+  expect(await database.count('pgpubsub_notification')).toBe(0);
+});
+
+it('works through many in portions, shows how far it is, and leaves none', async () => {
+  await bury('tasks', 1, 1_250, 'A.a', 'B.b');
+  // lines come every three seconds: the server has to take longer
+  await database.query(`
+    create function be_slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.004); return null; end $$`);
+  await database.query(
+    'create trigger be_slow after insert on pgpubsub_notification for each row execute procedure be_slow()',
+  );
+  const ended = await deadLetters('retry', '--all');
+  expect(ended).toMatchObject({ code: 0, stdout: 'retried: 2500\n' });
+  expect(ended.stderr).toMatch(/^1,\d{3} of 2,500 dead letters retried, [\d,]+\/s, \d+ s left$/m);
+  expect(await left()).toEqual([]);
+  expect(
+    await database.count(
+      `pgpubsub_notification where listeners @> '{A.a,B.b}' and cardinality(listeners) = 2`,
+    ),
+  ).toBe(1_250);
+  const transactions = await database.query('select distinct xmin::text from pgpubsub_notification');
+  expect(transactions.length).toBeGreaterThan(1);
+});
+
+it('tries each letter once, though more die while it works', async () => {
+  await bury('tasks', 1, 1_500, 'A.a');
+  await database.query(`
+    create function die_again() returns trigger language plpgsql as $$
+    begin
+      insert into pgpubsub_dead_letter (id, channel, payload, listener)
+        values (new.id, new.channel, '{}', 'A.a'), (new.id + 10000, new.channel, '{}', 'A.a');
+      return null;
+    end $$`);
+  await database.query(
+    'create trigger die_again after insert on pgpubsub_notification for each row execute procedure die_again()',
+  );
+  try {
+    expect(await deadLetters('retry', '--all')).toMatchObject({ code: 0, stdout: 'retried: 1500\n' });
+    expect(await left()).toHaveLength(3_000);
+  } finally {
+    await database.query('drop function die_again cascade');
+  }
+});

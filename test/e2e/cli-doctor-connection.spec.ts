@@ -1,0 +1,61 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Diagnosis } from '../support/doctor.js';
+import { PgBouncer } from '../support/pg-bouncer.js';
+import { StoredDatabase } from '../support/stored-worker.js';
+
+let database: StoredDatabase;
+beforeAll(async () => {
+  database = await StoredDatabase.create();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+
+const aboutListen = async (url: string, ...options: string[]) => {
+  const diagnosis = await Diagnosis.of(url, ...options);
+  const [finding, ...more] = diagnosis.about('listen');
+  expect(more).toEqual([]);
+  return { code: diagnosis.code, ...finding };
+};
+
+describe.skipIf(!PgBouncer.isInstalled)(
+  'behind PgBouncer in transaction mode (where it is installed)',
+  () => {
+    let pooler: PgBouncer;
+    beforeAll(async () => {
+      pooler = await PgBouncer.start(database.url, 2);
+    });
+    afterAll(() => pooler[Symbol.asyncDispose]());
+
+    it('says that LISTEN goes through a pooler, which keeps none', async () => {
+      expect(await aboutListen(pooler.url)).toMatchObject({
+        code: 1,
+        severity: 'bad',
+        found: expect.stringContaining('transaction pooler (PgBouncer?)') as unknown,
+        remedy: expect.stringContaining('the option "connection"') as unknown,
+      });
+    });
+
+    it('is content when the LISTEN connection goes past it', async () => {
+      expect(await aboutListen(pooler.url, '--listen-url', database.url)).toMatchObject({ severity: 'good' });
+    });
+  },
+);
+
+it('says that the LISTEN connection cannot be opened', async () => {
+  const url = new URL(database.url);
+  url.port = '1';
+  expect(await aboutListen(database.url, '--listen-url', url.href)).toMatchObject({
+    code: 1,
+    severity: 'bad',
+    found: expect.stringContaining('ECONNREFUSED') as unknown,
+  });
+});
+
+it('says that the LISTEN connection is in another database', async () => {
+  const url = new URL(database.url);
+  url.pathname = '/postgres';
+  expect(await aboutListen(database.url, '--listen-url', url.href)).toMatchObject({
+    code: 1,
+    severity: 'bad',
+    found: expect.stringContaining('in the database "postgres"') as unknown,
+  });
+});

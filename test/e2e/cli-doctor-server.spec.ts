@@ -1,0 +1,158 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startPostgres, type Server } from '../../tools/embedded-postgres.js';
+import { Diagnosis } from '../support/doctor.js';
+import { eventually } from '../support/mailbox.js';
+import { StoredDatabase } from '../support/stored-worker.js';
+
+/** Its settings are changed, and a standby follows it: not what may be done to the server of a DATABASE_URL. */
+const isForeign = process.env['DATABASE_URL'] !== undefined;
+
+describe.skipIf(isForeign)('on a server of its own', () => {
+  let server: Server;
+  let database: StoredDatabase;
+  beforeAll(async () => {
+    server = await startPostgres({ settings: ['max_notify_queue_pages=64'] });
+    database = await StoredDatabase.create(server.url);
+  });
+  afterAll(async () => {
+    await database[Symbol.asyncDispose]();
+    await server.stop();
+  });
+
+  it('finds transactions that wait to commit their NOTIFY', async () => {
+    const first = await database.client();
+    const second = await database.client();
+    await first.query('set synchronous_commit = on');
+    await setting("synchronous_standby_names = 'nobody'"); // from its arrival on, commits wait for it, under the lock
+    const write = `begin; insert into post ("authorId", content, process) values (1, '', ''); notify orders; commit`;
+    const held = new AbortController();
+    const writeUntilHeld = async () => {
+      while (!held.signal.aborted) await first.query(write);
+    };
+    const committed: Promise<unknown>[] = [writeUntilHeld()];
+    const waiting = "select from pg_stat_activity where wait_event = 'SyncRep'";
+    await eventually(async () => (await database.query(waiting)).length > 0, 'a commit waits');
+    held.abort();
+    committed.push(second.query(write));
+    try {
+      const diagnosis = await Diagnosis.until(
+        ({ complaints }) => complaints.some(({ check }) => check === 'commit lock'),
+        database.url,
+      );
+      expect(diagnosis.code).toBe(1);
+      expect(diagnosis.complaints).toMatchObject([
+        {
+          check: 'listen',
+          severity: 'bad',
+          found: expect.stringContaining(
+            'could not be sent: canceling statement due to lock timeout',
+          ) as unknown,
+        },
+        {
+          check: 'commit lock',
+          severity: 'warning',
+          found: expect.stringContaining(' 1 transactions waited to commit') as unknown,
+        },
+      ]);
+    } finally {
+      await setting("synchronous_standby_names = ''");
+      await Promise.all(committed);
+    }
+  });
+
+  it.each([
+    ['warning', 12],
+    ['bad', 40],
+  ])('finds the notification queue filling: %s', async (severity, pages) => {
+    const idle = await database.client();
+    await idle.query('listen orders');
+    await idle.query('begin; select 1'); // reads nothing until it ends
+    const sender = await database.client();
+    await sender.query(
+      "select pg_notify('orders', repeat('x', 7900) || n) from generate_series(1, $1) as n",
+      [pages],
+    );
+    const diagnosis = await Diagnosis.of(database.url);
+    expect(diagnosis.about('notification queue')).toMatchObject([
+      { severity, found: expect.stringMatching(/queue is \d\d % full/) as unknown },
+    ]);
+    await idle.end();
+  });
+
+  async function setting(assignment: string): Promise<void> {
+    const client = new pg.Client(server.url);
+    await client.connect();
+    await client.query(`alter system set ${assignment}`);
+    await client.query('select pg_reload_conf()');
+    await client.end();
+  }
+
+  describe('with a standby', () => {
+    let standby: Server;
+    beforeAll(async () => {
+      standby = await startPostgres({
+        standbyOf: server,
+        settings: ['hot_standby_feedback=on', 'wal_receiver_status_interval=1', 'cluster_name=reports'],
+      });
+    });
+    afterAll(() => standby.stop());
+
+    const standbyUrl = () => {
+      const url = new URL(standby.url);
+      url.pathname = new URL(database.url).pathname;
+      return url.href;
+    };
+
+    it('says that the DataSource is connected to it, and that LISTEN is refused', async () => {
+      const diagnosis = await Diagnosis.of(standbyUrl());
+      expect(diagnosis.code).toBe(1);
+      expect(diagnosis.about('primary')).toMatchObject([
+        { severity: 'bad', found: expect.stringContaining('standby (replica)') as unknown },
+      ]);
+      expect(diagnosis.about('listen')).toMatchObject([
+        {
+          severity: 'bad',
+          found: expect.stringContaining('cannot execute LISTEN during recovery') as unknown,
+        },
+      ]);
+      expect(diagnosis.complaints).toHaveLength(2);
+    });
+
+    it('says that only the LISTEN connection goes to it', async () => {
+      const diagnosis = await Diagnosis.of(database.url, '--listen-url', standbyUrl());
+      expect(diagnosis.about('primary')).toMatchObject([{ severity: 'good' }]);
+      expect(diagnosis.about('listen')).toMatchObject([
+        {
+          severity: 'bad',
+          found: expect.stringContaining('cannot execute LISTEN during recovery') as unknown,
+        },
+      ]);
+    });
+
+    it('names it when what it reads holds back vacuum', async () => {
+      const reader = new pg.Client(standbyUrl());
+      await reader.connect();
+      await reader.query('begin isolation level repeatable read; select 1');
+      const horizon = 'select from pg_stat_replication where backend_xmin is not null';
+      await eventually(
+        async () => (await database.query(horizon)).length > 0,
+        'the standby tells what it reads',
+      );
+      await database.query(`
+        create procedure count_up() language plpgsql as $$
+        begin
+          for n in 1 .. 100000 loop perform txid_current(); commit; end loop;
+        end $$`);
+      await database.query('call count_up()');
+      const diagnosis = await Diagnosis.of(database.url);
+      await reader.end();
+      expect(diagnosis.about('transactions')).toMatchObject([
+        {
+          severity: 'warning',
+          found: expect.stringMatching(/standby "reports" holds back vacuum by \d{6} /) as unknown,
+        },
+      ]);
+    });
+  });
+});

@@ -1,0 +1,219 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startPostgres, type Server } from '../../tools/embedded-postgres.js';
+import { STORED_DATA_SOURCE, pgpubsub } from '../support/command.js';
+import { Diagnosis } from '../support/doctor.js';
+import { StoredDatabase } from '../support/stored-worker.js';
+
+// of its own: what other tests do to theirs would be found, too
+let server: Server;
+beforeAll(async () => {
+  server = await startPostgres({ settings: ['max_prepared_transactions=2', 'autovacuum_naptime=3600'] });
+});
+afterAll(() => server.stop());
+
+let database: StoredDatabase;
+beforeEach(async () => {
+  database = await StoredDatabase.create(server.url);
+});
+afterEach(() => database[Symbol.asyncDispose]());
+
+const diagnose = (...options: string[]) => Diagnosis.of(database.url, ...options);
+
+it('has no complaints about a healthy database', async () => {
+  const { code, findings } = await diagnose();
+  expect(findings.filter(({ severity }) => severity !== 'good')).toEqual([]);
+  expect(code).toBe(0);
+  expect([...new Set(findings.map(({ check }) => check))]).toEqual([
+    'primary',
+    'listen',
+    'triggers',
+    'notification queue',
+    'commit lock',
+    'transactions',
+    'vacuum',
+    'backlog',
+    'dead letters',
+    'privileges',
+  ]);
+  const { stdout } = await pgpubsub(['doctor', '-d', STORED_DATA_SOURCE], { DATABASE_URL: database.url });
+  expect(stdout).toMatch(/listen +│ good +│ What is sent/);
+  expect(stdout).toMatch(/All is good\.\n$/);
+});
+
+it('tells people what it found, what it means and what to do', async () => {
+  await database.query('drop table pgpubsub_dead_letter');
+  const ended = await pgpubsub(['doctor', '-d', STORED_DATA_SOURCE], { DATABASE_URL: database.url });
+  expect(ended.code).toBe(1);
+  expect(ended.stdout).toMatch(/triggers +│ bad +│ missing: table public\.pgpubsub_dead_letter/);
+  expect(ended.stdout).toMatch(
+    /\nbad: triggers\n {2}missing: table public\.pgpubsub_dead_letter\n {2}What it means: .+\n {2}What to do: .+typeorm migration:run/,
+  );
+});
+
+describe('transactions', () => {
+  const HOLDING = 'begin isolation level repeatable read; select 1';
+
+  async function open(statements: string): Promise<number> {
+    const client = await database.client();
+    await client.query("set application_name = 'report'");
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    await client.query(statements);
+    return rows[0]?.pid ?? 0;
+  }
+
+  it('names the one that stops vacuum, and how to end it', async () => {
+    const pid = await open(HOLDING);
+    const limit = ['--max-transaction-age', '0.05'];
+    const diagnosis = await Diagnosis.until(({ code }) => code === 1, database.url, ...limit);
+    expect(diagnosis.complaints).toEqual([
+      {
+        check: 'transactions',
+        severity: 'bad',
+        found: expect.stringMatching(
+          new RegExp(`pid ${pid} \\(report\\) .+ state "idle in transaction": begin isolation`),
+        ) as unknown,
+        means: expect.stringContaining('Vacuum cannot remove') as unknown,
+        remedy: expect.stringContaining(`pg_terminate_backend(${pid})`) as unknown,
+      },
+    ]);
+  });
+
+  it('warns of one that is open and holds nothing yet', async () => {
+    const pid = await open('begin');
+    const diagnosis = await Diagnosis.until(
+      ({ complaints }) => complaints.length > 0,
+      database.url,
+      '--max-transaction-age',
+      '0.1',
+    );
+    expect(diagnosis.code).toBe(0);
+    expect(diagnosis.complaints).toMatchObject([{ check: 'transactions', severity: 'warning' }]);
+    expect(diagnosis.complaints[0]?.found).toContain(`pid ${pid} `);
+  });
+
+  it('lets young ones be', async () => {
+    await open(HOLDING);
+    expect((await diagnose()).complaints).toEqual([]);
+  });
+
+  it('finds even a young one bad that keeps many dead notifications', async () => {
+    const pid = await open(HOLDING);
+    await database.query(
+      "insert into pgpubsub_notification (channel, payload) select 'tasks', '{}' from generate_series(1, 6000)",
+    );
+    await database.query('delete from pgpubsub_notification');
+    const diagnosis = await Diagnosis.until(({ code }) => code === 1, database.url);
+    expect(diagnosis.complaints).toMatchObject([{ check: 'transactions', severity: 'bad' }]);
+    expect(diagnosis.complaints[0]?.found).toContain(`pid ${pid} `);
+    expect(diagnosis.complaints[0]?.means).toContain('6000 dead notifications');
+  });
+
+  it('names a prepared one that nobody ends', async () => {
+    await open("begin; create table made_by_it (); prepare transaction 'forgotten'");
+    const limit = ['--max-transaction-age', '0.05'];
+    try {
+      const diagnosis = await Diagnosis.until(({ code }) => code === 1, database.url, ...limit);
+      expect(diagnosis.complaints).toMatchObject([{ check: 'transactions', severity: 'bad' }]);
+      expect(diagnosis.complaints[0]?.found).toContain('"forgotten" of postgres');
+    } finally {
+      await database.query("rollback prepared 'forgotten'");
+    }
+  });
+});
+
+describe('triggers', () => {
+  it('names a disabled one', async () => {
+    await database.query('alter table author disable trigger user');
+    const { code, complaints } = await diagnose();
+    expect(code).toBe(1);
+    expect(complaints).toMatchObject([
+      {
+        check: 'triggers',
+        severity: 'bad',
+        found: expect.stringMatching(/^disabled: trigger pgpubsub_author_\w+ on public\.author$/) as unknown,
+        remedy: expect.stringMatching(
+          /^alter table public\.author enable trigger pgpubsub_author_\w+\.$/,
+        ) as unknown,
+      },
+    ]);
+  });
+
+  it('names a setting that silences them', async () => {
+    const [row] = await database.query<{ name: string }>('select current_database() as name');
+    await database.query(`alter database ${row?.name} set pgpubsub.disabled = 'on'`);
+    const { code, complaints } = await diagnose();
+    expect(code).toBe(1);
+    expect(complaints).toMatchObject([
+      { check: 'triggers', found: expect.stringContaining('pgpubsub.disabled') as unknown },
+    ]);
+  });
+});
+
+describe('what is stored', () => {
+  it('is bad when nobody claims it in time', async () => {
+    await database.store('tasks', [{ n: 1 }]);
+    expect((await diagnose()).complaints).toEqual([]);
+    const { code, complaints } = await diagnose('--max-backlog-age', '0');
+    expect(code).toBe(1);
+    expect(complaints).toMatchObject([{ check: 'backlog', severity: 'bad' }]);
+    expect(complaints[0]?.found).toContain('Channel "tasks": 1 are due');
+  });
+
+  it('is worth a warning when it is dead', async () => {
+    await database.query(
+      "insert into pgpubsub_dead_letter (id, channel, payload, listener) values (1, 'tasks', '{}', 'A.a')",
+    );
+    const { code, complaints } = await diagnose();
+    expect(code).toBe(0);
+    expect(complaints).toMatchObject([{ check: 'dead letters', severity: 'warning' }]);
+    expect(complaints[0]?.found).toContain('"tasks" has 1 dead');
+  });
+
+  it('cannot be examined while somebody locks its tables; the rest is', async () => {
+    const client = await database.client();
+    await client.query('begin; lock table pgpubsub_notification');
+    const { complaints, findings } = await diagnose();
+    const late = 'could not be examined: canceling statement due to lock timeout';
+    // PostgreSQL 17 and newer lock a table to tell its defaults, too
+    const others = complaints.filter(({ check }) => check !== 'triggers');
+    expect(others.map(({ check }) => check)).toEqual(['backlog', 'dead letters']);
+    expect(complaints.every(({ found }) => found === late)).toBe(true);
+    expect(findings.at(-1)).toMatchObject({ check: 'privileges', severity: 'good' });
+  });
+});
+
+describe('vacuum', () => {
+  it('does not keep up with dead rows', async () => {
+    await database.query(
+      "insert into pgpubsub_notification (channel, payload) select 'tasks', '{}' from generate_series(1, 25000)",
+    );
+    await database.query('delete from pgpubsub_notification');
+    const diagnosis = await Diagnosis.until(({ complaints }) => complaints.length > 0, database.url);
+    expect(diagnosis.complaints).toMatchObject([{ check: 'vacuum', severity: 'warning' }]);
+    expect(diagnosis.complaints[0]?.found).toContain('pgpubsub_notification has 25000 dead rows');
+  });
+
+  it('is switched off for a table', async () => {
+    await database.query('alter table pgpubsub_dead_letter set (autovacuum_enabled = off)');
+    const { code, complaints } = await diagnose();
+    expect(code).toBe(1);
+    expect(complaints.find(({ check }) => check === 'vacuum')).toMatchObject({
+      severity: 'bad',
+      found: expect.stringContaining('autovacuum is switched off') as unknown,
+      remedy: expect.stringContaining('reset (autovacuum_enabled)') as unknown,
+    });
+  });
+});
+
+it('says what a role may not see, and goes on', async () => {
+  await database.client();
+  await database.query(
+    `do $$ begin create role reader login; exception when duplicate_object then null; end $$`,
+  );
+  const url = new URL(database.url);
+  url.username = 'reader';
+  const { complaints } = await Diagnosis.of(url.href);
+  expect(complaints.map(({ check }) => check)).toEqual(['backlog', 'dead letters', 'privileges']);
+  expect(complaints[0]?.found).toContain('permission denied');
+  expect(complaints[2]?.remedy).toContain('grant pg_monitor to "reader"');
+});

@@ -1,0 +1,91 @@
+import { drain, pending } from 'nestjs-pgpubsub/testing';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TestApp } from '../../support/app.js';
+import { TestDatabase } from '../../support/database.js';
+import {
+  Account,
+  AccountMoves,
+  Mailer,
+  PageView,
+  Purchase,
+  PurchaseMade,
+  Reservation,
+  Shop,
+  ShopListeners,
+} from './stored-notifications.app.js';
+
+class TestMailer extends Mailer {
+  readonly sent: string[] = [];
+  failures = 0;
+
+  async send({ text }: { text: string }): Promise<void> {
+    if (this.failures-- > 0) throw new Error('no mail today');
+    this.sent.push(text);
+  }
+}
+
+describe('the shop, tested as in docs/testing.md', () => {
+  let database: TestDatabase;
+  let app: TestApp;
+  beforeEach(async () => {
+    database = await TestDatabase.create();
+    app = await TestApp.start({
+      url: database.url,
+      providers: [Shop, ShopListeners, { provide: Mailer, useClass: TestMailer }],
+      dataSource: { entities: [Purchase, Reservation, Account, PageView], synchronize: true },
+      options: { synchronize: true },
+    });
+  });
+  afterEach(async () => {
+    await app.close();
+    await database[Symbol.asyncDispose]();
+  });
+
+  it('reserves what was bought, and confirms it', async () => {
+    const { pubsub, dataSource } = app;
+    const shop = app.app.get(Shop);
+    const mailer = app.app.get<TestMailer>(Mailer);
+
+    pubsub.pause(); // nothing is handled by itself
+    const { id } = await shop.buy('Ada');
+    await expect(pending(pubsub, PurchaseMade)).resolves.toMatchObject([{ payload: { purchaseId: id } }]);
+
+    await expect(drain(pubsub)).resolves.toEqual({ handled: 1, failed: 0 });
+    await expect(dataSource.manager.findBy(Reservation, { purchaseId: id })).resolves.toHaveLength(1);
+    expect(mailer.sent).toEqual([`Thank you for purchase ${id}`]);
+  });
+
+  it('sends what failed at the next attempt', async () => {
+    const { pubsub } = app;
+    const shop = app.app.get(Shop);
+    const mailer = app.app.get<TestMailer>(Mailer);
+    pubsub.pause();
+
+    mailer.failures = 1;
+    await shop.buy('Ada');
+    await expect(drain(pubsub)).resolves.toEqual({ handled: 0, failed: 1 });
+    await expect(drain(pubsub, { withScheduled: true })).resolves.toEqual({ handled: 1, failed: 0 });
+    expect(mailer.sent).toHaveLength(1);
+  });
+
+  it('reminds a day later', async () => {
+    const { pubsub } = app;
+    const shop = app.app.get(Shop);
+    pubsub.pause();
+
+    await shop.remind(1);
+    await expect(drain(pubsub)).resolves.toEqual({ handled: 0, failed: 0 });
+    await expect(pending(pubsub)).resolves.toHaveLength(1);
+    await expect(drain(pubsub, { withScheduled: true })).resolves.toEqual({ handled: 1, failed: 0 });
+  });
+
+  it('gives up on an account that is not there', async () => {
+    const { pubsub } = app;
+    pubsub.pause();
+    await app.app.get(Shop).move('Ada', 5);
+
+    await expect(drain(pubsub, { channels: [AccountMoves] })).resolves.toEqual({ handled: 0, failed: 1 });
+    for await (const { lastError } of pubsub.stored.deadLetters()) expect(lastError).toContain('no account');
+    await expect(pending(pubsub)).resolves.toEqual([]);
+  });
+});

@@ -1,0 +1,29 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const fromHere = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+
+const PROGRAM = fromHere('../../dist/cli/main.js');
+
+/** The DataSource of `test/e2e/apps/stored`. */
+export const STORED_DATA_SOURCE = fromHere('../e2e/apps/.build/stored/data-source.js');
+
+/** How a command ended. */
+export interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the built `pgpubsub` as a process of its own, to its end. */
+export function pgpubsub(args: readonly string[], environment: Record<string, string> = {}): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const env = { ...process.env, ...environment };
+    const options = { env, timeout: 60_000, maxBuffer: 50_000_000 };
+    execFile(process.execPath, [PROGRAM, ...args], options, (error, stdout, stderr) => {
+      const code = error === null ? 0 : error.code;
+      if (typeof code === 'number') resolve({ code, stdout, stderr });
+      else reject(error ?? new Error('expected an exit code, got none')); // killed, or never started
+    });
+  });
+}

@@ -1,0 +1,16 @@
+import { expect, it } from 'vitest';
+import { parseCount, parseSeconds } from '../../../lib/cli/numbers.js';
+
+it('takes whole numbers from one on', () => {
+  expect(parseCount('1')).toBe(1);
+  expect(parseCount('2000')).toBe(2_000);
+  for (const text of ['0', '-1', '1.5', 'x', '', '1e99'])
+    expect(() => parseCount(text), text).toThrow('whole number');
+});
+
+it('takes seconds, and parts of them', () => {
+  expect(parseSeconds('0')).toBe(0);
+  expect(parseSeconds('0.5')).toBe(0.5);
+  for (const text of ['-1', 'x', '', ' ', 'Infinity'])
+    expect(() => parseSeconds(text), text).toThrow('seconds');
+});

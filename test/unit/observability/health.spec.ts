@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { STATUS_DEFAULTS, judge, resolveLimits, type Findings } from '../../../lib/observability/health.js';
+
+const connection: Findings['connection'] = {
+  state: 'listening',
+  since: new Date(),
+  channels: ['orders'],
+  lastHeardAt: new Date(),
+  lastTestedAt: new Date(),
+  reason: null,
+};
+const well: Findings = { connection, channels: [], queueUsage: 0, silence: undefined };
+
+const judged = (findings: Partial<Findings>) => judge({ ...well, ...findings }, STATUS_DEFAULTS);
+const connected = (changes: Partial<Findings['connection']>) =>
+  judged({ connection: { ...connection, ...changes } });
+
+describe('the health of an instance', () => {
+  it('is up without a complaint', () => {
+    expect(judged({})).toEqual({ health: 'up', reasons: [] });
+  });
+
+  it('is degraded when the queue of notifications fills up', () => {
+    expect(judged({ queueUsage: 0.5 }).health).toBe('up');
+    expect(judged({ queueUsage: 0.63 })).toEqual({
+      health: 'degraded',
+      reasons: [expect.stringContaining('63 % full')],
+    });
+  });
+
+  it('is degraded when the server refuses to tell, and down when it says nothing', () => {
+    expect(judged({ silence: { reason: 'permission denied', isRefusal: true } }).health).toBe('degraded');
+    expect(judged({ silence: { reason: 'refused', isRefusal: false } }).health).toBe('down');
+  });
+
+  it.each(['connecting', 'reconnecting'] as const)(
+    'is degraded for a while when it is %s, then down',
+    (state) => {
+      expect(connected({ state, since: new Date(Date.now() - 1_000) }).health).toBe('degraded');
+      expect(connected({ state, since: new Date(Date.now() - 31_000) }).health).toBe('down');
+    },
+  );
+
+  it('is down when the connection is closed that something waits for', () => {
+    expect(connected({ state: 'closed' }).health).toBe('down');
+    expect(connected({ state: 'closed', channels: [] }).health).toBe('up');
+  });
+
+  it('has all reasons, and is as bad as the worst', () => {
+    const { health, reasons } = judged({
+      connection: { ...connection, state: 'deaf', reason: 'a pooler' },
+      silence: { reason: 'refused', isRefusal: false },
+    });
+
+    expect(health).toBe('down');
+    expect(reasons).toEqual([expect.stringContaining('refused'), expect.stringContaining('a pooler')]);
+  });
+});
+
+describe('the limits of status()', () => {
+  it.each([
+    { maxQueueUsage: 50 },
+    { maxDeadLetters: -1 },
+    { maxDeadLetters: Number.NaN },
+    { maxBacklogAgeMs: '5 min' },
+    { maxReconnectingMs: -1 },
+  ])('cannot be %o', (limits) => {
+    expect(() => resolveLimits(limits as object)).toThrow(/expected the option ".+" of status\(\) to be/);
+  });
+
+  it('have the defaults that their comments say', () => {
+    const source = readFileSync(new URL('../../../lib/observability/health.ts', import.meta.url), 'utf8');
+    const documented = source.matchAll(/@defaultValue `([\d_.]+)`\n\s+\*\/\n\s+(\w+)\?/g);
+    const defaults = Array.from(documented, ([, value = '', name]) => [
+      name,
+      Number(value.replaceAll('_', '')),
+    ]);
+
+    expect(Object.fromEntries(defaults)).toEqual(STATUS_DEFAULTS);
+    expect(resolveLimits({})).toEqual(STATUS_DEFAULTS);
+  });
+});
