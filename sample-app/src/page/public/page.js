@@ -3,6 +3,7 @@ import Alpine from './alpine.js';
 import { NOTHING, viewOf } from './view.js';
 
 /** @typedef {import('./view.js').State} State */
+/** Templates call what acts on one of a list with that one in scope. */
 /** @typedef {{ readonly post: { readonly id: number, readonly content: string } }} WithPost */
 /** @typedef {{ readonly edition: { readonly id: number } }} WithEdition */
 
@@ -79,8 +80,8 @@ Alpine.data('newsroom', () => ({
     this.outcome = `${ended} LISTEN connections are cut, and ${inserted} authors came in meanwhile. Each of them gets its first post.`;
   },
 
-  /** @this {any} @param {Event} _event */
-  async repair(_event) {
+  /** @this {any} */
+  async repair() {
     const { id } = /** @type {WithEdition} */ (this).edition;
     const answer = await this.send('POST', `/editions/${id}/repairs`);
     if (answer !== undefined) this.outcome = `The jam is cleared, and edition ${id} is back at work.`;
@@ -98,9 +99,9 @@ Alpine.data('newsroom', () => ({
   /** @this {any} */
   async rewrite() {
     const { id, content } = /** @type {WithPost} */ (this).post;
-    const changed = await this.send('PATCH', `/posts/${id}`, {
-      content: `${content.replace(/ \(Rewritten.*\)$/, '')} (Rewritten at ${new Date().toLocaleTimeString('en', { hour12: false })}.)`,
-    });
+    const original = content.replace(/ \(Rewritten at .*\)$/, '');
+    const time = new Date().toLocaleTimeString('en', { hour12: false });
+    const changed = await this.send('PATCH', `/posts/${id}`, { content: `${original} (Rewritten at ${time}.)` });
     if (changed) this.outcome = `Post ${id} is rewritten: every process has dropped it from its cache.`;
   },
 
