@@ -25,6 +25,16 @@ export default defineConfig({
         extends: true,
         test: { name: 'e2e', include: ['test/e2e/**/*.spec.ts'], ...database, testTimeout: 120_000 },
       },
+      {
+        extends: true,
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.spec.ts'],
+          ...database,
+          globalSetup: [...database.globalSetup, 'test/support/browser-setup.ts'],
+          testTimeout: 60_000,
+        },
+      },
     ],
   },
 });

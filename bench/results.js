@@ -1,6 +1,7 @@
 // @ts-check
 import fs from 'node:fs';
 import { format, resolveConfig } from 'prettier';
+import { judge } from './budgets.js';
 import { renderPlot } from './plot.js';
 
 /** @typedef {{ name: string, title: string, busy: boolean, seconds: number, rows: import('./measure.js').Row[] }} TableResult */
@@ -10,6 +11,32 @@ import { renderPlot } from './plot.js';
 export function printRows(rows) {
   console.table(rows.map(({ name, ...numbers }) => ({ name, ...rounded(numbers) })));
 }
+
+/** @param {readonly TableResult[]} tables */
+export function printBudgets(tables) {
+  const verdicts = judge(tables);
+  if (verdicts.length === 0) return;
+  console.log('\nbudgets');
+  console.table(
+    verdicts.map(({ table, row, measured, isMet, ...budget }) => ({
+      table,
+      row,
+      wanted: wantedOf(budget),
+      measured: Number(measured.toPrecision(3)),
+      met: isMet,
+    })),
+  );
+}
+
+/** @param {Pick<import('./budgets.js').Budget, 'than' | 'column' | 'atLeast' | 'atMost'>} budget */
+const wantedOf = ({ than, column, atLeast, atMost }) =>
+  [
+    atLeast === undefined ? `at most ${atMost}` : `at least ${atLeast}`,
+    than && `of ${than}`,
+    column && `in ${column}`,
+  ]
+    .filter(Boolean)
+    .join(' ');
 
 /** What the documentation shows: the figures, for people and for programs, and a plot for each table. @param {Results} results */
 export async function writeResults(results) {
@@ -40,6 +67,17 @@ function renderMarkdown({ machine, rounds, tables }) {
     'peers, or to the first row where there is none.',
     '',
     ...machine.map((line) => `- ${line}`),
+    '',
+    '## Budgets',
+    '',
+    'What the library has set itself, as ratios to the reference of the table or to the row that is named.',
+    '',
+    '| table | row | wanted | measured |  |',
+    '| --- | --- | --- | --- | --- |',
+    ...judge(tables).map(
+      ({ table, row, measured, isMet, ...budget }) =>
+        `| [${table}](#${table}) | ${row} | ${wantedOf(budget)} | ${textOf(measured)} | ${isMet ? 'met' : '**not met**'} |`,
+    ),
     ...tables.flatMap(renderTable),
     '',
   ].join('\n');

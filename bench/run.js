@@ -7,7 +7,7 @@
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../tools/embedded-postgres.js';
 import { describeMachine, isBusy } from './machine.js';
-import { printRows, writeResults } from './results.js';
+import { printBudgets, printRows, writeResults } from './results.js';
 import { tables } from './tables.js';
 
 const { values } = parseArgs({
@@ -37,6 +37,7 @@ try {
     printRows(rows);
     results.push({ name, title, busy, seconds: Math.round((performance.now() - began) / 1_000), rows });
   }
+  printBudgets(results);
   if (values.only === undefined && !values.quick) await writeResults({ machine, rounds, tables: results });
 } finally {
   await server.stop();

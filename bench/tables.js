@@ -12,6 +12,7 @@ import observers from './tables/observers.js';
 import processes from './tables/processes.js';
 import { publish, publishInTransaction } from './tables/publish.js';
 import receive from './tables/receive.js';
+import statements from './tables/statements.js';
 import storeTrigger from './tables/store-trigger.js';
 import storedIdle from './tables/stored-idle.js';
 import storedLatency from './tables/stored-latency.js';
@@ -41,6 +42,7 @@ export const tables = {
   'drain-insert': drainInsert,
   enqueue,
   'enqueue-bulk': bulk,
+  statements,
   'stored-latency': storedLatency,
   'stored-idle': storedIdle,
   backlog,

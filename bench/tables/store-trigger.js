@@ -39,15 +39,40 @@ export default (count) => ({
       if (options) await createNotifyTrigger(runner, { table, delivery: 'exactly-once', ...options });
       variants.push({ name, run: () => insert(dataSource, table, rows, options !== undefined) });
     }
+    for (const level of /** @type {const} */ (['statement', 'row'])) {
+      const table = await createFloor(runner, level);
+      const name = `a constant into the same table, level '${level}'`;
+      variants.push({ name, run: () => insert(dataSource, table, rows, true) });
+    }
     const result = await measure(variants, rounds);
     await runner.query('drop table pgpubsub_notification, pgpubsub_dead_letter, migrations');
-    for (const [index] of variants.entries()) await runner.query(`drop table bench_stored_${index}`);
+    for (const table of Object.keys(Object.values(TRIGGERS)))
+      await runner.query(`drop table bench_stored_${table}`);
+    await runner.query('drop table bench_floor_statement, bench_floor_row');
     await runner.query('drop function pgpubsub_notify, pgpubsub_schema_version');
     await runner.release();
     await dataSource.destroy();
     return result;
   },
 });
+
+/**
+ * The least a trigger that stores can do: no row becomes JSON, nothing is looked up. What it costs are the row in the
+ * table of stored notifications, and its indexes.
+ * @param {import('typeorm').QueryRunner} runner
+ * @param {'statement' | 'row'} level
+ */
+async function createFloor(runner, level) {
+  const table = `bench_floor_${level}`;
+  const source = level === 'row' ? `values ('bench', '{}')` : `select 'bench', '{}' from new_rows`;
+  await runner.query(`create table ${table} (id bigint generated always as identity primary key,
+    name text not null, email text not null, active boolean not null, created_at timestamptz not null)`);
+  await runner.query(`create or replace function ${table}() returns trigger language plpgsql as $$
+    begin insert into pgpubsub_notification (channel, payload) ${source}; return null; end $$`);
+  await runner.query(`create trigger floor after insert on ${table}
+    ${level === 'row' ? '' : 'referencing new table as new_rows'} for each ${level} execute procedure ${table}()`);
+  return table;
+}
 
 /**
  * @param {DataSource} dataSource

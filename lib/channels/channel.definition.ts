@@ -3,6 +3,7 @@ import { retryOverrideShape } from '../common/options.resolver.js';
 import type { RetryOptions } from '../common/options.js';
 import { callback, milliseconds, parseShape, group } from '../common/parse.js';
 import type { JsonValue } from '../common/json.js';
+import { PgPubSubError } from '../common/errors.js';
 import { assertChannelName } from './channel-name.js';
 import type { StandardSchema } from './standard-schema.js';
 
@@ -139,8 +140,17 @@ function isStandardSchema(value: unknown): boolean {
 export function defineChannel<T>(name: string, options: ChannelOptions<T> = {}): ChannelDefinition<T> {
   assertChannelName(name);
   const checked = { code: 'INVALID_CHANNEL', what: `the channel "${name}"` } as const;
-  return new ChannelDefinition<T>(name, parseShape(optionsShape, options, checked));
+  const parsed = parseShape(optionsShape, options, checked);
+  if (parsed.pollIntervalMs !== undefined && parsed.wake !== 'poll') throw neverPolled(name);
+  return new ChannelDefinition<T>(name, parsed);
 }
+
+const neverPolled = (name: string) =>
+  new PgPubSubError(
+    'INVALID_CHANNEL',
+    `expected "pollIntervalMs" of the channel "${name}" together with wake: 'poll', got it without. ` +
+      'Add that; channels that are woken by NOTIFY look by themselves as the module\'s option "poll" says.',
+  );
 
 const PLAIN = v.parse(optionsShape, {});
 

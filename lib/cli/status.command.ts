@@ -9,7 +9,7 @@ import { addDataSourceOption, withDataSource } from './data-source.loader.js';
 import { assertStorage, declaredStoredChannels, storedOptions } from './storage.js';
 import { printJson, printLine, printTable } from './terminal.js';
 
-interface StatusOptions {
+interface StatusCommandOptions {
   readonly dataSource: string;
   readonly json?: true;
   readonly beforeMigration?: string;
@@ -21,7 +21,7 @@ export function statusCommand(program: Command, _end: (code: ExitCode) => void):
     .description('shows by channel what is stored, how old it is, and what is dead')
     .option('--before-migration <name>', 'count only what was stored before this migration ran')
     .option('--json', 'print JSON, for machines')
-    .action(async (options: StatusOptions) => {
+    .action(async (options: StatusCommandOptions) => {
       const channels = await withDataSource(options.dataSource, (dataSource) =>
         readStatus(dataSource, options.beforeMigration),
       );

@@ -79,9 +79,11 @@ export class TransactionSettings {
   }
 
   private async within<T>(
-    { manager: given }: InTransactionOptions,
+    options: InTransactionOptions,
     work: (manager: EntityManager, session: QueryRunner) => Promise<T>,
   ): Promise<T> {
+    assertKnown(options);
+    const { manager: given } = options;
     if (given === undefined)
       return this.dataSource.transaction((manager) => work(manager, openSession(manager)));
     const manager = resolveExecutor(given);
@@ -108,6 +110,16 @@ async function setDuring<T>(
     await manager.query(setLocal(setting, previous)).catch(() => undefined);
     throw error;
   }
+}
+
+/** A misspelt `manager` would work in another transaction. */
+function assertKnown(options: InTransactionOptions): void {
+  const unknown = Object.keys(options).find((option) => option !== 'manager');
+  if (unknown === undefined) return;
+  throw new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected no option but "manager" for withContext() and withoutTriggers(), got "${unknown}". Correct its name.`,
+  );
 }
 
 function openSession(manager: EntityManager): QueryRunner {

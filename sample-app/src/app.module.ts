@@ -1,30 +1,19 @@
-import { Module, StandardSchemaValidationPipe } from '@nestjs/common';
-import { APP_PIPE } from '@nestjs/core';
-import { TypeOrmModule } from '@nestjs/typeorm';
+import { Module } from '@nestjs/common';
 import { PgPubSubModule } from 'nestjs-pgpubsub';
-import { AuthorsModule } from './authors/authors.module.js';
-import { dataSource } from './data-source.js';
-import { FeedModule } from './feed/feed.module.js';
-import { HealthModule } from './health/health.module.js';
-import { PageModule } from './page/page.module.js';
-import { PostsModule } from './posts/posts.module.js';
-import { ReadsModule } from './reads/reads.module.js';
+import { PostChanged } from './channels.js';
+import { NewsroomModule } from './newsroom.module.js';
 
 @Module({
   imports: [
-    TypeOrmModule.forRootAsync({
-      useFactory: () => dataSource.options,
-      dataSourceFactory: () => Promise.resolve(dataSource),
-    }),
+    NewsroomModule,
+    // as it is: every listener runs in this process
     PgPubSubModule.forRoot(),
-    AuthorsModule,
-    PostsModule,
-    ReadsModule,
-    FeedModule,
-    HealthModule,
-    PageModule,
   ],
-  // What a request brings is checked by the schema of its parameter; listeners' payloads by that of their channel.
-  providers: [{ provide: APP_PIPE, useClass: StandardSchemaValidationPipe }],
 })
 export class AppModule {}
+
+/** For the web process beside those of `pgpubsub listen`: its cache hears of changes, what is stored is left to them. */
+@Module({
+  imports: [NewsroomModule, PgPubSubModule.forRoot({ listen: [PostChanged] })],
+})
+export class WebModule {}

@@ -2,23 +2,41 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Logger, ShutdownSignal } from '@nestjs/common';
+import { ConsoleLogger, ShutdownSignal, type LogLevel } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { AppModule } from './app.module.js';
+import { AppModule, WebModule } from './app.module.js';
 import { settings } from './settings.js';
 
-// Browsers open spare connections, on which no request comes: closing would wait until they give them up.
-const app = await NestFactory.create(AppModule, { forceCloseConnections: true });
+const logger = new ConsoleLogger('Newsroom');
+const isAlone = settings.role === 'all';
+const options = {
+  // one of several in a terminal is brief
+  logger: (isAlone ? ['log', 'warn', 'error', 'fatal'] : ['warn', 'error', 'fatal']) satisfies LogLevel[],
+  // Browsers open spare connections, on which no request comes: closing would wait until they give them up.
+  forceCloseConnections: true,
+};
+const app = await NestFactory.create(isAlone ? AppModule : WebModule, options);
 app.enableShutdownHooks([ShutdownSignal.SIGINT, ShutdownSignal.SIGTERM], { useProcessExit: true });
-await app.listen(settings.port);
+await app.listen(settings.port, settings.host).catch(refusePort);
 
 const { port } = (app.getHttpServer() as Server).address() as AddressInfo; // of a server that listens on a port
 const program = path.relative(process.cwd(), fileURLToPath(import.meta.url));
-const logger = new Logger('Newsroom');
 logger.log(`Open http://localhost:${port}`);
-logger.log(
-  `A second process on the same database: PORT=${port + 1} DATABASE_URL=${quote(settings.databaseUrl)} node ${quote(program)}`,
-);
+if (isAlone)
+  logger.log(
+    `A second process on the same database: PORT=${port + 1} DATABASE_URL=${quote(settings.databaseUrl)} node ${quote(program)}`,
+  );
+process.send?.('ready'); // to who has started it with others
+
+/** A port that another program has is what happens first to many. */
+async function refusePort(error: NodeJS.ErrnoException): Promise<never> {
+  if (error.code !== 'EADDRINUSE') throw error;
+  logger.fatal(
+    `expected port ${settings.port} to be free, got another program that listens there. Set another one, such as PORT=${settings.port + 1}.`,
+  );
+  await app.close();
+  return process.exit(1);
+}
 
 /** As one word of a shell. */
 function quote(text: string): string {

@@ -3,11 +3,19 @@ import { z } from 'zod';
 
 const MAX_PORT = 65_535;
 
+/** What people call processes. As many as a prime number: those started together have their numbers at even distances. */
+const DESKS = [
+  'Accra', 'Bergen', 'Cairo', 'Dakar', 'Delhi', 'Dublin', 'Geneva', 'Hanoi', 'Havana', 'Jakarta', 'Kyoto',
+  'Lagos', 'Lima', 'Lisbon', 'London', 'Madrid', 'Malta', 'Manila', 'Milan', 'Nairobi', 'Oslo', 'Paris',
+  'Prague', 'Quito', 'Riga', 'Seoul', 'Sofia', 'Sydney', 'Turin', 'Vienna', 'Zagreb',
+]; // prettier-ignore
+
 const Environment = z.object({
   DATABASE_URL: z.string(
     'expected DATABASE_URL to be the address of a PostgreSQL database, such as postgres://user@localhost:5432/newsroom, ' +
       'got none. Set it, or run "npm start", which brings a database of its own.',
   ),
+  HOST: z.string().default('localhost'),
   PORT: z
     .string()
     .refine(
@@ -16,17 +24,48 @@ const Environment = z.object({
     )
     .default('3000')
     .transform(Number),
+  ROLE: z
+    .enum(
+      ['all', 'web', 'listener'],
+      'expected ROLE to be all, web or listener, got another. Leave it out for all.',
+    )
+    .default('all'),
 });
+
+/** What a process does: `web` leaves what is stored to others, `listener` has no page, and `all` is both. */
+export type Role = z.infer<typeof Environment>['ROLE'];
+
+export interface Settings {
+  readonly databaseUrl: string;
+  /** Where pages are served. The page shows the address of the database: by default for this computer only. */
+  readonly host: string;
+  readonly port: number;
+  readonly role: Role;
+  /** Of this process, for people: `Cairo-4711`. */
+  readonly processName: string;
+}
 
 /** What the environment says, read once; without a usable answer the process ends, with a sentence and exit code 1. */
 export const settings = readSettings();
 
-function readSettings(): { databaseUrl: string; port: number } {
-  const { DATABASE_URL, PORT } = process.env;
+function readSettings(): Settings {
+  const { DATABASE_URL, HOST, PORT, ROLE } = process.env;
   // an empty variable is one that is not set
-  const parsed = Environment.safeParse({ DATABASE_URL: DATABASE_URL || undefined, PORT: PORT || undefined });
-  if (parsed.success) return { databaseUrl: parsed.data.DATABASE_URL, port: parsed.data.PORT };
+  const given = Object.entries({ DATABASE_URL, HOST, PORT, ROLE }).filter(([, value]) => value);
+  const { success, data, error } = Environment.safeParse(Object.fromEntries(given));
+  if (success)
+    return {
+      databaseUrl: data.DATABASE_URL,
+      host: data.HOST,
+      port: data.PORT,
+      role: data.ROLE,
+      processName: nameOf(process.pid),
+    };
   const logger = new Logger('Newsroom');
-  for (const { message } of parsed.error.issues) logger.fatal(message);
+  for (const { message } of error.issues) logger.fatal(message);
   return process.exit(1);
+}
+
+function nameOf(pid: number): string {
+  return `${DESKS[pid % DESKS.length]}-${pid}`;
 }

@@ -1,9 +1,15 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { TestDatabase } from '../support/database.js';
 import { eventually } from '../support/mailbox.js';
 import { SampleApp } from '../support/sample-app.js';
+
+const execute = promisify(execFile);
+const TYPEORM = 'node_modules/typeorm/cli.js';
+const DATA_SOURCE = 'sample-app/dist/data-source.js';
 
 describe('the sample application, in two processes on one database', () => {
   it('says when it has started, and on its page, what to try', async () => {
@@ -17,9 +23,14 @@ describe('the sample application, in two processes on one database', () => {
     expect(command).toContain(database.url);
     expect(status).toBe(200);
     expect(headers.get('content-type')).toContain('text/html');
+    expect(headers.get('content-security-policy')).toContain("default-src 'none'");
     expect(text).toContain(`curl -X POST ${first.origin}/authors`);
-    expect(text).toContain("new EventSource('/feed')");
+    expect(text).toContain(`psql '${database.url}' -c`);
     expect(text).not.toMatch(/(?:src|href)="(?:https?:)?\/\//);
+    const files = Array.from(text.matchAll(/(?:src|href)="(\/[^"]+)"/g), ([, path = '']) => path);
+    for (const path of files)
+      await expect(first.request('GET', path)).resolves.toMatchObject({ status: 200 });
+    await expect(first.request('GET', '/page/..%2Fsettings.js')).resolves.toMatchObject({ status: 404 });
   });
 
   it('shows an author created in one process in the feed of the other', async () => {
@@ -225,6 +236,17 @@ describe('the sample application, in two processes on one database', () => {
     await expect(feed.end.next()).resolves.toBe('ended');
     spare.destroy();
     await expect(other.end.next()).resolves.toBe('ended');
+  });
+
+  it('has a migration for everything that its entities declare', async () => {
+    await using database = await TestDatabase.create();
+    await SampleApp.start(database.url).then((app) => app[Symbol.asyncDispose]()); // has run the migrations
+
+    const args = ['migration:generate', 'sample-app/src/migrations/none', '--check', '-d', DATA_SOURCE];
+    const env = { ...process.env, DATABASE_URL: database.url };
+    const { stdout } = await execute(process.execPath, [TYPEORM, ...args], { env });
+
+    expect(stdout).toContain('No changes in database schema were found');
   });
 
   it('says what is missing when it has no DATABASE_URL', async () => {

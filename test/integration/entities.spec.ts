@@ -467,6 +467,8 @@ describe('context', () => {
     await expect(large).rejects.toThrow(/in 4000 bytes, got one of 5011 bytes/);
     const outside = app.pubsub.withContext({}, () => Promise.resolve(), { manager: app.dataSource.manager });
     await expect(outside).rejects.toThrow(/with an open transaction, got one outside/);
+    const misspelt = app.pubsub.withContext({}, () => Promise.resolve(), { manger: 1 } as never);
+    await expect(misspelt).rejects.toThrow('expected no option but "manager"');
   });
 
   it('takes no snapshot, and comes before the begin when it fails', async () => {

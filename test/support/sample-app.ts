@@ -5,7 +5,15 @@ import { fileURLToPath } from 'node:url';
 import { EventStream } from './event-stream.js';
 import { Mailbox } from './mailbox.js';
 
-const PROGRAM = fileURLToPath(new URL('../../sample-app/dist/main.js', import.meta.url));
+const fromHere = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+
+const PROGRAM = [fromHere('../../sample-app/dist/main.js')];
+/** As `npm start`, without building. */
+const ALL = [
+  fromHere('../../tools/with-postgres.js'),
+  process.execPath,
+  fromHere('../../tools/start-newsroom.js'),
+];
 
 export interface Exit {
   readonly code: number | null;
@@ -20,16 +28,17 @@ export interface Answer {
   readonly body: unknown;
 }
 
-/** One process of the built sample application; ended when disposed of. */
+/** The built sample application, one process or all of `npm start`; ended when disposed of. */
 export class SampleApp implements AsyncDisposable {
   /** What it printed, line by line. */
   readonly output = new Mailbox<string>();
   readonly exit = new Mailbox<Exit>();
   private readonly child: ChildProcessByStdio<null, Readable, Readable>;
 
-  private constructor(env: NodeJS.ProcessEnv) {
-    this.child = spawn(process.execPath, [PROGRAM], {
+  private constructor(env: NodeJS.ProcessEnv, program: readonly string[] = PROGRAM) {
+    this.child = spawn(process.execPath, program, {
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: program === ALL, // a group of its own, as in a terminal
       env: { ...env, NO_COLOR: '1' },
     });
     for (const stream of [this.child.stdout, this.child.stderr])
@@ -43,9 +52,22 @@ export class SampleApp implements AsyncDisposable {
     return new SampleApp(env);
   }
 
-  /** On a free port; resolves when it says that it can be opened. */
-  static async start(databaseUrl: string): Promise<SampleApp> {
-    const app = new SampleApp({ PORT: '0', DATABASE_URL: databaseUrl });
+  /** Likewise, all of it. */
+  static runAll(env: NodeJS.ProcessEnv): SampleApp {
+    return new SampleApp(env, ALL);
+  }
+
+  /** On a free port, unless one is given; resolves when it says that it can be opened. */
+  static start(databaseUrl: string, port = 0): Promise<SampleApp> {
+    return SampleApp.opened(new SampleApp({ PORT: `${port}`, DATABASE_URL: databaseUrl }));
+  }
+
+  /** Likewise, with two processes that listen beside it. */
+  static startAll(databaseUrl: string): Promise<SampleApp> {
+    return SampleApp.opened(new SampleApp({ PORT: '0', DATABASE_URL: databaseUrl }, ALL));
+  }
+
+  private static async opened(app: SampleApp): Promise<SampleApp> {
     await Promise.race([app.output.find((line) => line.includes('Open http')), app.exit.find(() => true)]);
     if (app.exit.all.length > 0)
       throw new Error(`the sample application ended:\n${app.output.all.join('\n')}`);
@@ -72,6 +94,25 @@ export class SampleApp implements AsyncDisposable {
 
   kill(signal: NodeJS.Signals): void {
     this.child.kill(signal);
+  }
+
+  /** As Ctrl-C in a terminal: all processes get it. */
+  interrupt(): void {
+    process.kill(-this.groupId, 'SIGINT');
+  }
+
+  /** Is any of its processes still there? */
+  get isRunning(): boolean {
+    try {
+      return process.kill(-this.groupId, 0);
+    } catch {
+      return false;
+    }
+  }
+
+  private get groupId(): number {
+    if (this.child.pid === undefined) throw new Error('the sample application could not be started');
+    return this.child.pid;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

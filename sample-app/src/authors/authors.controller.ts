@@ -5,6 +5,7 @@ import type { Author } from './author.entity.js';
 import { AuthorsService } from './authors.service.js';
 
 const NewAuthor = z.object({ name: text(100) });
+const Crowd = z.object({ count: z.int().min(1).max(10_000) });
 
 @Controller('authors')
 export class AuthorsController {
@@ -13,5 +14,11 @@ export class AuthorsController {
   @Post()
   create(@Body({ schema: NewAuthor }) { name }: z.infer<typeof NewAuthor>): Promise<Author> {
     return this.authors.create(name);
+  }
+
+  /** Many at once. */
+  @Post('crowds')
+  async createMany(@Body({ schema: Crowd }) { count }: z.infer<typeof Crowd>): Promise<{ inserted: number }> {
+    return { inserted: await this.authors.createMany(count) };
   }
 }

@@ -10,4 +10,11 @@ export class AuthorsService {
   create(name: string): Promise<Author> {
     return this.dataSource.manager.save(Author, { name });
   }
+
+  /** In one statement. */
+  async createMany(count: number): Promise<number> {
+    const authors = Array.from({ length: count }, (_, index) => ({ name: `Reporter ${index + 1}` }));
+    await this.dataSource.manager.insert(Author, authors);
+    return count;
+  }
 }

@@ -4,10 +4,14 @@ import { map, type Observable } from 'rxjs';
 import { PostChanged } from '../channels.js';
 import { Post } from '../posts/post.entity.js';
 import { ReadsPerDay } from '../reads/reads-per-day.entity.js';
+import { FrontPageService } from './front-page.service.js';
 
 @Controller('feed')
 export class FeedController {
-  constructor(private readonly pubsub: PubSubService) {}
+  constructor(
+    private readonly pubsub: PubSubService,
+    private readonly frontPage: FrontPageService,
+  ) {}
 
   /** However many browsers look on, they share the one LISTEN connection of the process. */
   @Sse()
@@ -15,5 +19,11 @@ export class FeedController {
     return this.pubsub
       .observe<object>('author_feed', Post, ReadsPerDay, PostChanged)
       .pipe(map(({ channel, payload }) => ({ type: channel, data: payload })));
+  }
+
+  /** What the page shows, whole, as often as it changes. */
+  @Sse('front-page')
+  showFrontPage(): Observable<MessageEvent> {
+    return this.frontPage.state$.pipe(map((data) => ({ data })));
   }
 }

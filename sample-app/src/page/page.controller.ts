@@ -1,15 +1,36 @@
-import type { IncomingMessage } from 'node:http';
-import { Controller, Get, Header, Req } from '@nestjs/common';
-import { PostChanged } from '../channels.js';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Controller, Get, Header, NotFoundException, Param, Req, Res } from '@nestjs/common';
 import { settings } from '../settings.js';
-import { renderPage } from './page.html.js';
+import { ASSETS, TEMPLATE } from './page.assets.js';
+
+/** Nothing comes from another host, and no text of an author becomes a script. */
+const POLICY = [
+  "default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self' data:",
+  "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'",
+].join('; '); // prettier-ignore
 
 @Controller()
 export class PageController {
   @Get()
   @Header('content-type', 'text/html; charset=utf-8')
+  @Header('content-security-policy', POLICY)
   show(@Req() { socket }: IncomingMessage): string {
-    const url = `http://localhost:${socket.localPort}`;
-    return renderPage(url, settings.databaseUrl, ['author_feed', 'post', 'reads_per_day', PostChanged.name]);
+    return render({ url: `http://localhost:${socket.localPort}`, databaseUrl: settings.databaseUrl });
+  }
+
+  @Get('page/:file')
+  load(@Param('file') file: string, @Res({ passthrough: true }) response: ServerResponse): string {
+    const asset = ASSETS.get(file);
+    if (asset === undefined) throw new NotFoundException(`there is no file ${file}`);
+    response.setHeader('content-type', asset.type);
+    response.setHeader('cache-control', 'no-cache'); // by its ETag
+    return asset.content;
   }
 }
+
+const render = (values: Readonly<Record<string, string>>): string =>
+  TEMPLATE.replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => escape(values[name] ?? ''));
+
+const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+
+const escape = (text: string): string => text.replaceAll(/[&<>"]/g, (character) => ENTITIES[character] ?? '');

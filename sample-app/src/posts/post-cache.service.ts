@@ -13,6 +13,10 @@ type Entry = Promise<Post | null>;
 export class PostCache {
   private readonly entries = new Map<number, Entry>();
 
+  get size(): number {
+    return this.entries.size;
+  }
+
   find(id: number): Entry | undefined {
     return this.entries.get(id);
   }

@@ -54,6 +54,11 @@ describe('defineChannel()', () => {
   it.each([
     ['a longer name', () => defineChannel('x'.repeat(64)), '1 to 63 bytes long'],
     ['an unknown option', () => define({ delivry: 'broadcast' }), 'got "delivry"'],
+    [
+      'an interval of polls that never come',
+      () => define({ pollIntervalMs: 5 }),
+      "together with wake: 'poll'",
+    ],
     ['an unknown delivery', () => define({ delivery: 'once' }), '"delivery" of the channel "orders"'],
     ['a schema that is none', () => define({ schema: { parse: () => 1 } }), 'a Standard Schema'],
     ['a schema without validate()', () => define({ schema: { '~standard': {} } }), 'a Standard Schema'],

@@ -5,6 +5,7 @@ import { ChannelRegistry } from '../../../lib/channels/channel.registry.js';
 import { messageOf } from '../../../lib/common/errors.js';
 import { resolveOptions } from '../../../lib/common/options.resolver.js';
 import { resolveGapHandler, resolveListener } from '../../../lib/listeners/listener.definition.js';
+import { resolveLimits } from '../../../lib/observability/health.js';
 import { Publisher } from '../../../lib/publishing/publisher.js';
 import { resolveFilter } from '../../../lib/store/stored-filter.js';
 import { resolveTriggers } from '../../../lib/triggers/trigger.resolver.js';
@@ -97,6 +98,13 @@ const SUBJECTS: readonly Subject[] = [
     misuse: (unknown) => resolveFilter(unknown, 'count', String),
     defaults: () => ({}),
   },
+  {
+    heading: '## status()',
+    declared: [['StatusOptions']],
+    misuse: (unknown) => resolveLimits(unknown),
+    defaults: () => resolveLimits({}),
+  },
+  { heading: '## PgPubSubHealthIndicator.check()', declared: [['PgPubSubHealthOptions']] },
   {
     heading: '## createNotifyTrigger()',
     declared: [['NotifyTriggerLiterals']],

@@ -1,0 +1,110 @@
+// @ts-check
+import pg from 'pg';
+// not public: the statements that the library sends
+import { storeNotification, storeNotifications } from '../../dist/publishing/publish.sql.js';
+import { beginClaim, completeClaim } from '../../dist/store/claim.sql.js';
+import { assert, measure } from '../measure.js';
+import { SEED, payloadOf } from '../queues.js';
+import { startStoredApp } from '../stored-app.js';
+
+const CHANNEL = 'bench_statements';
+const SCHEMA = 'public';
+const PAYLOAD = JSON.stringify(payloadOf(1));
+const SCOPE = {
+  schema: SCHEMA,
+  channel: CHANNEL,
+  ordered: false,
+  listeners: [{ name: 'Receiver.onNotification', filter: undefined }],
+  filter: undefined,
+  context: undefined,
+};
+
+/**
+ * What single statements take, round trip included, on one connection: where the time of a stored notification goes. No
+ * commit waits for the disk here, which would hide all the rest.
+ */
+export default {
+  title:
+    'statements that are sent for stored notifications, microseconds each, without the wait for the disk (lower is better)',
+  /** @param {{ url: string, rounds: number, quick: boolean }} options */
+  async run({ url, rounds, quick }) {
+    const count = quick ? 300 : 2_000;
+    const app = await startStoredApp(url, { channel: CHANNEL }); // creates the tables
+    await app.close();
+    const client = new pg.Client(url);
+    await client.connect();
+    await client.query('set synchronous_commit = off');
+    await client.query(
+      'create table if not exists bench_outbox_row (id bigint generated always as identity primary key, payload json)',
+    );
+
+    /** @param {string} name @param {string} sql @param {unknown[]} values */
+    const statement = (name, sql, values) => ({
+      name,
+      run: async () => {
+        await client.query('truncate pgpubsub_notification, bench_outbox_row');
+        return microsecondsOf(count, () => client.query(sql, values));
+      },
+    });
+    /** @param {string} name @param {number} size @param {'claim' | 'complete'} part */
+    const claim = (name, size, part) => ({
+      name,
+      run: () => claimed(client, Math.ceil(count / size), size, part),
+    });
+    const one = [CHANNEL, PAYLOAD];
+    const rows = await measure(
+      [
+        statement('nothing: select $1', 'select $1::text', [PAYLOAD]),
+        statement(
+          'by hand: a row with an identity and a payload',
+          'insert into bench_outbox_row (payload) values ($1)',
+          [PAYLOAD],
+        ),
+        statement("store one, wake: 'poll'", storeNotification(SCHEMA, [], false), one),
+        statement("store one, wake: 'notify'", storeNotification(SCHEMA, [], true), one),
+        statement('store one by the statement for many', storeNotifications(SCHEMA), [
+          [CHANNEL],
+          `\u0001${PAYLOAD}`,
+          null,
+          null,
+          null,
+          null,
+          [CHANNEL],
+        ]),
+        claim('claim one', 1, 'claim'),
+        claim('complete one', 1, 'complete'),
+        claim('claim 100', 100, 'claim'),
+        claim('complete 100', 100, 'complete'),
+      ],
+      rounds,
+      { lowerIsBetter: true },
+    );
+    await client.query('truncate pgpubsub_notification');
+    await client.end();
+    return rows;
+  },
+};
+
+/** @param {number} count @param {() => Promise<unknown>} operation */
+async function microsecondsOf(count, operation) {
+  const began = performance.now();
+  for (let index = 0; index < count; index++) await operation();
+  return ((performance.now() - began) / count) * 1_000;
+}
+
+/** @param {pg.Client} client @param {number} claims @param {number} size @param {'claim' | 'complete'} part what is measured */
+async function claimed(client, claims, size, part) {
+  await client.query('truncate pgpubsub_notification');
+  let elapsed = 0;
+  for (let index = 0; index < claims; index++) {
+    await client.query(SEED, [CHANNEL, 1, size]);
+    const began = performance.now();
+    const results = /** @type {any} */ (await client.query(beginClaim(SCOPE, size, undefined)));
+    const between = performance.now();
+    const ids = results.flatMap((/** @type {any} */ { rows }) => rows.map((/** @type {any} */ { id }) => id));
+    await client.query(completeClaim(SCHEMA, ids));
+    elapsed += part === 'claim' ? between - began : performance.now() - between;
+    assert(ids.length === size, `${ids.length} of ${size} rows claimed`);
+  }
+  return (elapsed / claims) * 1_000;
+}

@@ -1,0 +1,16 @@
+import { NotifyChanges } from 'nestjs-pgpubsub';
+import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
+
+/** What is printed, or would be if the press were not jammed. */
+@Entity({ name: 'edition' })
+@NotifyChanges()
+export class Edition {
+  @PrimaryGeneratedColumn('identity', { type: 'integer', generatedIdentity: 'ALWAYS' })
+  id!: number;
+
+  @Column({ name: 'is_jammed', type: 'boolean', default: false })
+  isJammed!: boolean;
+
+  @Column({ name: 'printed_at', type: 'timestamptz', nullable: true })
+  printedAt!: Date | null;
+}

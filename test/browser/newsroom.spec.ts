@@ -1,0 +1,181 @@
+import { fileURLToPath } from 'node:url';
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Visitor, findBrowser, launchBrowser } from '../support/browser.js';
+import { TestDatabase } from '../support/database.js';
+import { eventually } from '../support/mailbox.js';
+import { SampleApp } from '../support/sample-app.js';
+
+const PICTURE = fileURLToPath(new URL('../../docs/images/newsroom.png', import.meta.url));
+
+// as `npm start` runs it: a web process, and two that listen
+describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', () => {
+  let browser: Browser;
+  let database: TestDatabase;
+  let app: SampleApp;
+  let ada: Visitor;
+  let grace: Visitor;
+
+  beforeAll(async () => {
+    [browser, database] = await Promise.all([launchBrowser(), TestDatabase.create()]);
+    app = await SampleApp.startAll(database.url);
+    await eventually(async () => (await database.listenSessions()) === 3, 'all three processes listen');
+  });
+  beforeEach(async () => {
+    [ada, grace] = await Promise.all([Visitor.open(browser, app.origin), Visitor.open(browser, app.origin)]);
+  });
+  afterEach(async () => {
+    await Promise.all([ada[Symbol.asyncDispose](), grace[Symbol.asyncDispose]()]);
+    expect([...ada.complaints, ...grace.complaints]).toEqual([]);
+  });
+  afterAll(async () => {
+    await browser.close();
+    await app[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  });
+
+  it('show an author and the first post, wherever the author was created', async () => {
+    await ada.createAuthor('Ada Lovelace');
+
+    for (const visitor of [ada, grace]) {
+      await visitor.sees('#author-list li', 'Ada Lovelace');
+      await visitor.sees('#post-list li', 'This is the first post of Ada Lovelace.');
+    }
+    await ada.sees('#outcome', 'Ada Lovelace is author');
+  });
+
+  it('show what any other program inserts', async () => {
+    await database.query(`insert into author (name) values ('Grace Hopper')`);
+
+    for (const visitor of [ada, grace]) {
+      await visitor.sees('#author-list li', 'Grace Hopper');
+      await visitor.sees('#post-list li', 'This is the first post of Grace Hopper.');
+      await visitor.sees('.wire li', 'insert author {"id"');
+    }
+  });
+
+  it('hand over the command of psql', async () => {
+    await ada.page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+
+    await ada.click('Copy the psql command');
+
+    await ada.sees('#outcome', 'is copied');
+    const copied = await ada.page.evaluate('navigator.clipboard.readText()');
+    expect(copied).toBe(`psql '${database.url}' -c "insert into author (name) values ('Grace')"`);
+  });
+
+  it('count each read once, whoever reads', async () => {
+    await createAuthor('A reader');
+    const before = await ada.figure('reads-count');
+
+    for (const visitor of [ada, grace, ada, grace]) {
+      await visitor.click('Read post');
+      await visitor.sees('#outcome', /is read, from the (cache|database)/);
+    }
+
+    await agree('reads-count', before + 4);
+    await expect(database.query('select sum(reads)::int as reads from reads_per_day')).resolves.toEqual([
+      { reads: before + 4 },
+    ]);
+  });
+
+  it('drop a post that was rewritten from the cache', async () => {
+    await createAuthor('A writer');
+    await ada.click('Read post');
+    await ada.click('Read post');
+    await ada.sees('#outcome', 'from the cache');
+
+    await grace.click('Rewrite post');
+
+    await ada.sees('#post-list li', /A writer.*Rewritten at/);
+    await ada.sees('.wire li', 'post_changed');
+    await ada.click('Read post');
+    await ada.sees('#outcome', 'from the database');
+  });
+
+  it('show how the processes share 1,000 authors, each handled once', async () => {
+    const [authors, posts] = [await ada.figure('authors-count'), await ada.figure('posts-count')];
+
+    await ada.click('Insert 1,000 authors');
+
+    await agree('authors-count', authors + 1_000);
+    await agree('posts-count', posts + 1_000);
+    await agree('waiting-count', 0);
+    const shares = await ada.page.locator('#process-list progress').evaluateAll((bars) => bars.map((bar) => Number(bar.getAttribute('value')))); // prettier-ignore
+    expect(shares).toHaveLength(3);
+    expect(shares.filter((share) => share > 0)).toHaveLength(2); // the web process leaves it to the others
+    const counts = `select count(*)::int as posts, count(distinct author_id)::int as authors from post`;
+    await expect(database.query(counts)).resolves.toEqual([{ posts: posts + 1_000, authors: posts + 1_000 }]);
+    const handled = `select count(*)::int as n, count(distinct notification_id)::int as ids from handling where channel = 'author'`;
+    await expect(database.query(handled)).resolves.toEqual([{ n: posts + 1_000, ids: posts + 1_000 }]);
+  });
+
+  it('show a listener that fails, its dead letter, and how it is retried', async () => {
+    await ada.click('Print on a jammed press');
+
+    await grace.sees('#edition-list li', 'will be tried again: the press is jammed');
+    await grace.sees('#edition-list li', 'dead letter after 3 attempts: the press is jammed');
+    await grace.sees('.wire li', 'attempt 3: it is a dead letter now');
+
+    await grace.click('Clear the jam and retry');
+
+    for (const visitor of [ada, grace]) await visitor.sees('#edition-list li', 'printed at');
+    await ada.sees('#process-list li', '1 edition');
+    await expect(database.query('select from pgpubsub_dead_letter')).resolves.toEqual([]);
+  });
+
+  it('show a gap when LISTEN was cut, with an empty cache and nothing stored lost', async () => {
+    await createAuthor('Somebody');
+    await ada.click('Read post');
+    await ada.sees('#cached', /[1-9]\d* posts?/);
+    const posts = await ada.figure('posts-count');
+
+    await ada.click('Cut the LISTEN connections');
+
+    await ada.sees('#outcome', '3 LISTEN connections are cut, and 10 authors');
+    for (const visitor of [ada, grace]) {
+      await visitor.sees('#gap', 'Nothing was heard for up to');
+      await visitor.sees('.wire li', 'the cache is cleared');
+      await visitor.sees('#cached', '0 posts');
+    }
+    await agree('posts-count', posts + 10);
+    await ada.sees('#connection', 'Listening');
+    await createAuthor('Heard again');
+  });
+
+  it('go on after a reload with all that has happened since', async () => {
+    await createAuthor('Before the reload');
+    await ada.page.goto('about:blank');
+    await database.query(`insert into author (name) values ('While it was away')`);
+
+    await ada.page.goBack();
+
+    await ada.seeLive();
+    await ada.sees('#author-list li', 'While it was away');
+    await ada.sees('#post-list li', 'first post of While it was away');
+    await ada.sees('.wire li', 'Before the reload');
+    await createAuthor('After the reload');
+  });
+
+  it.runIf(process.env['NEWSROOM_PICTURE'])('sit for the picture in the documentation', async () => {
+    await ada.page.setViewportSize({ width: 1280, height: 1000 });
+    for (const name of ['Ida B. Wells', 'Clare Hollingworth', 'Martha Gellhorn', 'Nellie Bly'])
+      await createAuthor(name);
+    await ada.click('Read post');
+    await ada.click('Print on a jammed press');
+    await ada.sees('#edition-list li', 'dead letter');
+    await ada.page.mouse.move(0, 0);
+    await ada.page.screenshot({ path: PICTURE, animations: 'disabled' });
+  });
+
+  /** Resolves when both pages show the first post. */
+  async function createAuthor(name: string): Promise<void> {
+    await grace.createAuthor(name);
+    for (const visitor of [ada, grace]) await visitor.sees('#post-list li', `first post of ${name}.`);
+  }
+
+  async function agree(figure: string, expected: number): Promise<void> {
+    for (const visitor of [ada, grace])
+      await eventually(async () => (await visitor.figure(figure)) === expected, `${figure} is ${expected}`);
+  }
+});
