@@ -76,7 +76,7 @@ export class PubSubService {
   }
 
   /**
-   * The same for `for await`. It receives from the call on; what is not consumed yet waits in a buffer (option
+   * What {@link observe} gives, for `for await`. It receives from the call on; what is not consumed yet waits in a buffer (option
    * `buffer`). Leaving the loop ends it; so does the end of the application. Throws as {@link observe} does; with
    * `buffer: { overflow: 'error' }` the loop ends with `BUFFER_OVERFLOW` when it is too slow.
    */
