@@ -1,20 +1,14 @@
 // @ts-check
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+/**
+ * What stands where in the site. docs/index.md is its map, as it is that of the repository: the sections are its headings, and
+ * what it links below them. Before that come the README, which is the first page, and the map itself.
+ */
+import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 
 export const ROOT = path.join(import.meta.dirname, '..');
-
-/**
- * Where the documents stand in the site, in the order of its navigation. Of a folder all are taken, in the order of
- * their names.
- */
-const SECTIONS = {
-  Start: ['docs/index.md', 'README.md'],
-  Guides: ['docs/stored-notifications.md', 'docs/table-changes.md', 'docs/guides/', 'docs/testing.md'],
-  Reference: ['docs/guarantees.md', 'docs/options.md', 'docs/errors.md', 'docs/events.md', 'docs/cli.md'],
-  Operations: ['docs/operations.md', 'docs/health.md', 'CHANGELOG.md'],
-  Decisions: ['ARCHITECTURE.md', 'docs/decisions/'],
-};
+const README = 'README.md';
+export const MAP = 'docs/index.md';
 
 /**
  * A document of the repository: its file, the page it becomes (both with `.md`), and its first heading.
@@ -22,48 +16,55 @@ const SECTIONS = {
  */
 
 /** @type {readonly { title: string, documents: readonly Document[] }[]} */
-export const sections = Object.entries(SECTIONS).map(([title, places]) => ({
-  title,
-  documents: places.flatMap(filesAt).map((file) => ({ file, page: pageOf(file), title: titleOf(file) })),
-}));
+export const sections = read(MAP)
+  .split(/^## /m)
+  .slice(1)
+  .map((section, index) => {
+    const [title = ''] = section.split('\n');
+    const files = [...(index === 0 ? [README, MAP] : []), ...linkedIn(section)];
+    return { title, documents: files.map((file) => ({ file, page: pageOf(file), title: titleOf(file) })) };
+  });
 
 export const documents = sections.flatMap((section) => section.documents);
 
 assertComplete();
 
-/** @param {string} place a file, which may be missing, or a folder */
-function filesAt(place) {
-  if (!existsSync(path.join(ROOT, place))) return [];
-  return place.endsWith('/') ? markdownIn(place) : [place];
+/** @param {string} file */
+function read(file) {
+  return readFileSync(path.join(ROOT, file), 'utf8');
 }
 
-/** @param {string} folder */
-function markdownIn(folder) {
-  const names = readdirSync(path.join(ROOT, folder)).filter((name) => name.endsWith('.md'));
-  return names.toSorted().map((name) => `${folder}${name}`);
+/** @param {string} section */
+function linkedIn(section) {
+  const targets = Array.from(section.matchAll(/\]\(([^)#:]+\.md)\)/g), ([, target = '']) => target);
+  return targets.map((target) => path.posix.join(path.posix.dirname(MAP), target));
 }
 
-/** The first page is docs/index.md, and the README where there is none. @param {string} file */
+/** @param {string} file */
 function pageOf(file) {
-  if (file.startsWith('docs/')) return file.slice('docs/'.length);
-  return file === 'README.md' && filesAt('docs/index.md').length === 0 ? 'index.md' : file.toLowerCase();
+  if (file === README) return 'index.md';
+  return file === MAP ? 'documentation.md' : file.replace(/^docs\//, '').toLowerCase();
 }
 
 /** @param {string} file */
 function titleOf(file) {
-  const [, heading] = /^# (.*)$/m.exec(readFileSync(path.join(ROOT, file), 'utf8')) ?? [];
+  const [, heading] = /^# (.*)$/m.exec(read(file)) ?? [];
   if (heading === undefined)
     throw new Error(`expected ${file} to begin with a heading, got none. Add "# Title".`);
   return heading.replaceAll('`', '');
 }
 
-/** A document that nobody put into the navigation would be found by nobody. */
+/** A document that the map leaves out would be found by nobody, and one that stands in it twice be built twice. */
 function assertComplete() {
-  const placed = new Set(documents.map(({ file }) => file));
-  const forgotten = markdownIn('docs/').filter((file) => !placed.has(file));
-  if (forgotten.length > 0)
+  const placed = documents.map(({ file }) => file);
+  const names = readdirSync(path.join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' });
+  const all = names
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name.replaceAll('\\', '/')}`);
+  const misplaced = all.filter((file) => placed.filter((other) => other === file).length !== 1);
+  if (misplaced.length > 0)
     throw new Error(
-      `expected every document to stand in the navigation, got ${forgotten.join(', ')} outside of it. ` +
-        'Add it to SECTIONS in website/navigation.js.',
+      `expected ${MAP} to link every document once below its headings, got ${misplaced.join(', ')} otherwise. ` +
+        'Mend the map: the navigation of the site is made of it.',
     );
 }

@@ -9,9 +9,9 @@ export const readText = (path: string): string => readFileSync(locate(path), 'ut
 export const DOCUMENTS: readonly string[] = [
   'README.md',
   'ARCHITECTURE.md',
-  ...readdirSync(locate('docs'))
+  ...readdirSync(locate('docs'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.md'))
-    .map((file) => `docs/${file}`),
+    .map((file) => `docs/${file.replaceAll('\\', '/')}`),
 ];
 
 /** What stands below a heading, up to the next one of its kind or of a higher one. */

@@ -1,10 +1,12 @@
 // @ts-check
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { documents } from '../navigation.js';
+import { MAP, ROOT, documents } from '../navigation.js';
 
 const fileOf = new Map(documents.map(({ file, page }) => [page, file]));
 const pageOf = new Map(documents.map(({ file, page }) => [file, page]));
-const folders = new Set(documents.map(({ file }) => path.dirname(file)));
+/** Folders have no page of their own: the map says what is in them. */
+const folders = new Set(documents.map(({ file }) => path.posix.dirname(file)));
 
 /**
  * Documents are written for the repository, where they are read as they are. On a page, links lead to the page of the
@@ -40,6 +42,7 @@ function dedent(code) {
 function turnLinks(tokens, file, page) {
   let isPlain = false;
   return tokens.filter((token) => {
+    if (token.type === 'image') return turnImage(token, file, page);
     if (token.type === 'link_close' && isPlain) return (isPlain = false);
     if (token.type !== 'link_open') return true;
     const target = turn(token.attrGet('href') ?? '', file, page);
@@ -50,16 +53,31 @@ function turnLinks(tokens, file, page) {
 }
 
 /**
+ * False for an image that is not there: tests make it.
+ * @param {import('markdown-it/index.js').Token} token @param {string} file @param {string} page
+ */
+function turnImage(token, file, page) {
+  const image = path.posix.join(path.posix.dirname(file), token.attrGet('src') ?? '');
+  if (!existsSync(path.join(ROOT, image))) {
+    console.warn(`${file}: without ${image}, which is not there`);
+    return false;
+  }
+  token.attrSet('src', wayTo(image.replace(/^docs\//, ''), page));
+  return true;
+}
+
+/**
  * Where a link leads on the page, or `undefined` when it leads to a file of the repository without a page.
  * @param {string} link @param {string} file @param {string} page
  */
 function turn(link, file, page) {
   if (/^(?:[a-z]+:|#)/i.test(link)) return link;
   const [target = '', anchor] = link.split('#');
-  const named = path.posix.join(path.dirname(file), target).replace(/\/$/, '');
-  const found =
-    pageOf.get(named) ?? (folders.has(named) ? `${named.replace(/^docs\//, '')}/index.md` : undefined);
+  const named = path.posix.join(path.posix.dirname(file), target).replace(/\/$/, '');
+  const found = pageOf.get(named) ?? (folders.has(named) ? pageOf.get(MAP) : undefined);
   if (found === undefined) return named.endsWith('.md') ? link : undefined; // VitePress refuses a page that is not there
-  const way = path.posix.relative(path.dirname(page), found);
-  return anchor === undefined ? `./${way}` : `./${way}#${anchor}`;
+  return anchor === undefined ? wayTo(found, page) : `${wayTo(found, page)}#${anchor}`;
 }
+
+/** @param {string} target @param {string} page */
+const wayTo = (target, page) => `./${path.posix.relative(path.posix.dirname(page), target)}`;

@@ -1,0 +1,46 @@
+import { NotifyChanges, OnInsert, type EntityChange, type Notification } from 'nestjs-pgpubsub';
+import { Column, Entity, PrimaryGeneratedColumn, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { Badge } from './badge.entity.js';
+
+@Entity('member')
+@NotifyChanges({ on: ['insert'], delivery: 'exactly-once' })
+export class Member {
+  @PrimaryGeneratedColumn()
+  id!: number;
+
+  @Column('text', { nullable: true }) // read from what still waits, and written no more
+  name!: string | null;
+
+  @Column('text')
+  firstName!: string;
+
+  @Column('text')
+  lastName!: string;
+}
+
+export class FillNameParts1800000000002 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query(`set local pgpubsub.disabled = 'on'`); // the update is nobody's business
+    await runner.query(`update member set "firstName" = split_part(name, ' ', 1), "lastName" = split_part(name, ' ', 2)
+      where "firstName" is null`);
+    await runner.query(`set local pgpubsub.disabled = 'off'`);
+    await runner.query(`alter table member alter name drop not null,
+      alter "firstName" set not null, alter "lastName" set not null`);
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.query('alter table member alter "firstName" drop not null, alter "lastName" drop not null');
+  }
+}
+
+export class Badges {
+  @OnInsert(Member)
+  async print(
+    { new: member }: EntityChange<Member>,
+    { manager }: Notification<EntityChange<Member>>,
+  ): Promise<void> {
+    if (!member) return;
+    const text = member.firstName ?? member.name?.replace(/ .*/, ''); // as before: it may still wait
+    await manager.insert(Badge, { text });
+  }
+}

@@ -1,0 +1,50 @@
+import { Test } from '@nestjs/testing';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { TestDatabase } from '../../support/database.js';
+import { eventually } from '../../support/mailbox.js';
+import { generate, run } from '../../support/storage.js';
+
+const SILENT = { log() {}, warn() {}, error() {} };
+
+let databases: TestDatabase[] = [];
+beforeAll(async () => {
+  databases = [await TestDatabase.create(), await TestDatabase.create()];
+  vi.stubEnv('SHOP_URL', databases[0]?.url);
+  vi.stubEnv('WAREHOUSE_URL', databases[1]?.url);
+});
+afterAll(async () => {
+  for (const database of databases) await database[Symbol.asyncDispose]();
+  vi.unstubAllEnvs();
+});
+
+it('docs/guides/several-databases.md: what the shop stores has its effect in the warehouse once', async () => {
+  const guide = await import('./databases.app.js'); // late: it reads the environment
+  const { AppModule, StockDisplay, StockLevel, shop, warehouse } = guide;
+  for (const source of [shop, warehouse]) {
+    await source.initialize();
+    await run(source, (await generate(source)).up);
+    await source.destroy();
+  }
+  await databases[1]?.query(`insert into stock_level values ('chair', 3), ('table', 3)`);
+  await databases[1]?.query(`insert into seen_notification values ('shop/2')`); // as after a crash
+  await databases[0]?.query(`select pgpubsub_notify('article_sold', '{"article":"chair"}')`);
+  await databases[0]?.query(`select pgpubsub_notify('article_sold', '{"article":"table"}')`);
+
+  const module = await Test.createTestingModule({ imports: [AppModule] })
+    .setLogger(SILENT)
+    .compile();
+  const app = module.createNestApplication();
+  await app.init();
+  try {
+    const waiting = () => databases[0]?.query('select from pgpubsub_notification');
+    await eventually(async () => (await waiting())?.length === 0, 'all is handled');
+    await eventually(() => app.get(StockDisplay).changed.length > 0, 'the change is shown');
+    expect(app.get(StockDisplay).changed).toEqual(['chair']);
+    await expect(warehouse.manager.find(StockLevel, { order: { article: 'ASC' } })).resolves.toEqual([
+      { article: 'chair', count: 2 },
+      { article: 'table', count: 3 },
+    ]);
+  } finally {
+    await app.close();
+  }
+});

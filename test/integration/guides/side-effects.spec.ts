@@ -1,0 +1,115 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TestApp } from '../../support/app.js';
+import { TestDatabase } from '../../support/database.js';
+import { Mailbox, eventually } from '../../support/mailbox.js';
+import { collector } from '../../support/listeners.js';
+import {
+  Billing,
+  Charge,
+  Charges,
+  Invoice,
+  InvoiceDue,
+  InvoicePaid,
+  Payments,
+  SeenKey,
+} from './side-effects.app.js';
+
+let database: TestDatabase;
+beforeEach(async () => {
+  database = await TestDatabase.create();
+});
+afterEach(() => database[Symbol.asyncDispose]());
+
+/** A payment service over HTTP; `answers` are its next ones, then it charges as the guide's receiver does. */
+class PaymentServer implements AsyncDisposable {
+  readonly keys = new Mailbox<string>();
+  readonly answers: (number | 'hang up')[] = [];
+  charges: Charges | undefined;
+  private readonly server: Server;
+
+  constructor() {
+    this.server = createServer((request, response) => {
+      const key = String(request.headers['idempotency-key']);
+      this.keys.push(key);
+      void this.charges?.make(key, 5).then((chargeId) => {
+        const answer = this.answers.shift() ?? 200;
+        if (answer === 'hang up') response.destroy();
+        else response.writeHead(answer).end(JSON.stringify({ chargeId }));
+      });
+    });
+  }
+
+  async listen(): Promise<this> {
+    this.server.listen(0, '127.0.0.1');
+    await once(this.server, 'listening');
+    return this;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.server.closeAllConnections();
+    this.server.close();
+    await once(this.server, 'close');
+  }
+}
+
+async function start(payments: PaymentServer) {
+  const paid = collector(InvoicePaid);
+  const app = await TestApp.start({
+    url: database.url,
+    dataSource: { entities: [Invoice, SeenKey, Charge], synchronize: true },
+    options: { synchronize: true, retry: { minDelayMs: 20, maxDelayMs: 50 } },
+    providers: [Billing, Charges, paid.provider, { provide: Payments, useValue: payments }],
+  });
+  payments.charges = app.app.get(Charges);
+  await database.query('insert into invoice (id, amount) values (1, 5)');
+  return { app, paid: paid.received };
+}
+
+describe('the billing of docs/guides/side-effects.md', () => {
+  it('charges once, whatever is answered, with one key; what it writes and stores commits with the end', async () => {
+    await using payments = await new PaymentServer().listen();
+    payments.answers.push('hang up', 503);
+    const { app, paid } = await start(payments);
+    await using _app = app;
+    await app.pubsub.notify(InvoiceDue, { invoiceId: 1 });
+
+    expect((await paid.next()).payload).toEqual({ invoiceId: 1 });
+    expect(payments.keys.all).toEqual(Array.from({ length: 3 }, () => 'shop/charge/1'));
+    await expect(database.query('select id, amount from charge')).resolves.toEqual([
+      { id: 'charge-shop/charge/1', amount: 5 },
+    ]);
+    await expect(database.query('select "chargeId" from invoice')).resolves.toEqual([
+      { chargeId: 'charge-shop/charge/1' },
+    ]);
+    expect(paid.all).toHaveLength(1);
+  });
+
+  it('gives up what will never be paid', async () => {
+    await using payments = await new PaymentServer().listen();
+    payments.answers.push(402);
+    const { app } = await start(payments);
+    await using _app = app;
+    await app.pubsub.notify(InvoiceDue, { invoiceId: 1 });
+    await eventually(async () => (await app.pubsub.stored.count()) === 0, 'it is given up');
+    await expect(database.query('select listener from pgpubsub_dead_letter')).resolves.toEqual([
+      { listener: 'charge' },
+    ]);
+    expect(payments.keys.all).toHaveLength(1);
+  });
+
+  it('a receiver that gets one key twice at the same time acts once', async () => {
+    await using payments = await new PaymentServer().listen();
+    const { app } = await start(payments);
+    await using _app = app;
+    const charges = app.app.get(Charges);
+    await Promise.all([charges.make('a', 1), charges.make('a', 1), charges.make('b', 1)]);
+    await expect(database.query('select from charge')).resolves.toHaveLength(2);
+  });
+});

@@ -1,0 +1,106 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Injectable, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
+import {
+  Listener,
+  NotifyChanges,
+  OnInsert,
+  PGPUBSUB_CONTEXT,
+  PgPubSubModule,
+  PubSubService,
+  defineChannel,
+  type EntityChange,
+  type Notification,
+} from 'nestjs-pgpubsub';
+import { Observable } from 'rxjs';
+import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
+
+/** What docs/guides/tenants.md shows. */
+
+@Entity()
+@NotifyChanges({ on: ['insert'], delivery: 'exactly-once' })
+export class Order {
+  @PrimaryGeneratedColumn()
+  id!: number;
+
+  @Column('text')
+  article!: string;
+}
+
+@Entity()
+export class Shipment {
+  @PrimaryGeneratedColumn()
+  id!: number;
+
+  @Column('int')
+  orderId!: number;
+
+  @Column('text', { nullable: true, default: () => `current_setting('app.tenant', true)` })
+  tenant!: string | null;
+}
+
+export const PricesChanged = defineChannel('prices_changed');
+
+/** Whose request or notification this is: set by a middleware of yours, and by {@link TenantInterceptor}. */
+export const currentTenant = new AsyncLocalStorage<string>();
+
+export const pubsubModule = PgPubSubModule.forRoot({
+  context: () => ({ tenant: currentTenant.getStore() ?? null }),
+});
+
+/** Only what belongs to this tenant is handled in this process; what it stores carries the tenant. */
+export const pubsubModuleFor = (tenant: string) =>
+  PgPubSubModule.forRoot({ context: () => ({ tenant }), filter: { context: { tenant } } });
+
+@Injectable()
+export class TenantInterceptor implements NestInterceptor {
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    if (context.getType<string>() !== PGPUBSUB_CONTEXT) return next.handle();
+    const notification = context.switchToRpc().getContext<Notification>();
+    const tenant = String(notification.context['tenant']);
+    return new Observable((subscriber) =>
+      currentTenant.run(tenant, () => next.handle().subscribe(subscriber)),
+    );
+  }
+}
+
+@Injectable()
+export class Shipping {
+  readonly handled: string[] = [];
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly pubsub: PubSubService,
+  ) {}
+
+  @OnInsert(Order)
+  async ship(
+    { new: order }: EntityChange<Order>,
+    { manager }: Notification<EntityChange<Order>>,
+  ): Promise<void> {
+    if (!order) return;
+    this.handled.push(`${order.article} for ${currentTenant.getStore()}`);
+    await manager.query(`select set_config('app.tenant', $1, true)`, [currentTenant.getStore()]);
+    await manager.insert(Shipment, { orderId: order.id });
+  }
+
+  @Listener(PricesChanged, { filter: { context: { tenant: 'acme' } } })
+  reprice(): void {
+    this.handled.push(`prices for ${currentTenant.getStore()}`);
+  }
+
+  /** A job of no tenant's request, for one of them. */
+  async importOrders(tenant: string, articles: string[]): Promise<void> {
+    await this.pubsub.withContext({ tenant }, async (manager) => {
+      await manager.insert(
+        Order,
+        articles.map((article) => ({ article })),
+      );
+      await this.pubsub.notify(PricesChanged, undefined, { manager });
+    });
+  }
+
+  /** Within a request of a tenant: nothing to do, the module adds its context. */
+  async order(article: string): Promise<void> {
+    await this.dataSource.manager.insert(Order, { article });
+  }
+}

@@ -1,0 +1,75 @@
+import { APP_INTERCEPTOR } from '@nestjs/core';
+import { withPgPubSub } from 'nestjs-pgpubsub';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TestApp, type TestAppOptions } from '../../support/app.js';
+import { TestDatabase } from '../../support/database.js';
+import { eventually } from '../../support/mailbox.js';
+import {
+  Order,
+  Shipment,
+  Shipping,
+  TenantInterceptor,
+  currentTenant,
+  pubsubModule,
+  pubsubModuleFor,
+} from './tenants.app.js';
+
+let database: TestDatabase;
+beforeEach(async () => {
+  database = await TestDatabase.create();
+});
+afterEach(() => database[Symbol.asyncDispose]());
+
+const start = (module: TestAppOptions['module']): Promise<TestApp> =>
+  TestApp.start({
+    url: database.url,
+    dataSource: { entities: [Order, Shipment], synchronize: true },
+    patch: withPgPubSub,
+    ...(module && { module }),
+    providers: [Shipping, { provide: APP_INTERCEPTOR, useClass: TenantInterceptor }],
+  });
+
+const shipped = async (count: number): Promise<boolean> =>
+  (await database.query('select from shipment')).length === count;
+
+describe('the tenants of docs/guides/tenants.md', () => {
+  it('come along with what is written and notified, and are there again in listeners', async () => {
+    await using app = await start(pubsubModule);
+    const shipping = app.app.get(Shipping);
+    await Promise.all(
+      ['acme', 'bolt'].map((tenant) => currentTenant.run(tenant, () => shipping.order('chair'))),
+    );
+    await shipping.importOrders('acme', ['table']);
+    await shipping.importOrders('bolt', ['desk']);
+    await eventually(() => shipped(4), 'all are shipped');
+    await eventually(() => shipping.handled.length === 5, 'the prices are heard of');
+
+    expect(shipping.handled.toSorted()).toEqual([
+      'chair for acme',
+      'chair for bolt',
+      'desk for bolt',
+      'prices for acme',
+      'table for acme',
+    ]);
+    const rows = await database.query<{ both: string }>(
+      `select article || ' for ' || tenant as both from "order" o join shipment s on s."orderId" = o.id order by 1`,
+    );
+    expect(rows.map(({ both }) => both)).toEqual([
+      'chair for acme',
+      'chair for bolt',
+      'desk for bolt',
+      'table for acme',
+    ]);
+  });
+
+  it('are handled by the process that is theirs', async () => {
+    await using acme = await start(pubsubModuleFor('acme'));
+    await acme.app.get(Shipping).importOrders('bolt', ['desk']);
+    await acme.app.get(Shipping).importOrders('acme', ['table']);
+    await eventually(() => shipped(1), 'one is shipped');
+    await expect(acme.pubsub.stored.count({ context: { tenant: 'bolt' } })).resolves.toBe(1);
+
+    await using _bolt = await start(pubsubModuleFor('bolt'));
+    await eventually(() => shipped(2), 'the other is shipped');
+  });
+});

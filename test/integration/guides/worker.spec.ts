@@ -1,0 +1,39 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TestApp } from '../../support/app.js';
+import { TestDatabase } from '../../support/database.js';
+import { eventually } from '../../support/mailbox.js';
+import { Report, ReportWriter, Reports } from './worker.app.js';
+
+let database: TestDatabase;
+beforeEach(async () => {
+  database = await TestDatabase.create();
+});
+afterEach(() => database[Symbol.asyncDispose]());
+
+const start = (): Promise<TestApp> =>
+  TestApp.start({
+    url: database.url,
+    dataSource: { entities: [Report], synchronize: true },
+    providers: [Reports, ReportWriter],
+  });
+
+const written = async (count: number): Promise<boolean> =>
+  (await database.query('select from report where text is not null')).length === count;
+
+describe('the worker of docs/guides/waking-a-worker.md', () => {
+  it('writes what is ordered, with whoever else works', async () => {
+    await using one = await start();
+    await using _two = await start();
+    const months = Array.from({ length: 20 }, (_, index) => `month ${index}`);
+    await Promise.all(months.map((month) => one.app.get(Reports).order(month)));
+    await eventually(() => written(20), 'all are written');
+  });
+
+  it('looks again after a gap', async () => {
+    await using _app = await start();
+    await database.query(`insert into report (month) values ('May')`); // told by nobody
+    await expect(written(0)).resolves.toBe(true);
+    await database.terminateListeners();
+    await eventually(() => written(1), 'it has looked');
+  });
+});
