@@ -1,3 +1,9 @@
+/**
+ * Everything an application imports: the module, channels, decorators, the service that sends and receives, and what migrations
+ * need.
+ *
+ * @module nestjs-pgpubsub
+ */
 export { ChannelDefinition, DELIVERIES, defineChannel } from './channels/channel.definition.js';
 export type { ChannelOptions, Delivery, PayloadCodec } from './channels/channel.definition.js';
 export type { ChannelLike, PayloadOf } from './channels/channel.registry.js';

@@ -72,9 +72,8 @@ function addInstance(
     },
     { provide: PARTS, useFactory: provideParts, inject: [RESOLVED_OPTIONS, DATA_SOURCE] },
     PubSubLifecycle,
-    PubSubService,
+    { provide: token, useClass: PubSubService }, // under this one only: `app.get(PubSubService)` takes the last there is
   ];
-  if (token !== PubSubService) providers.push({ provide: token, useExisting: PubSubService });
   return { ...definition, global: isGlobal ?? true, providers, exports: [token] };
 }
 

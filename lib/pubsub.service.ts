@@ -23,6 +23,7 @@ export type NotificationStream<T> = AsyncIterableIterator<Notification<T>, undef
  */
 @Injectable()
 export class PubSubService {
+  /** @internal By Nest. */
   constructor(@Inject(PARTS) private readonly parts: PubSubParts) {}
 
   /**
@@ -33,7 +34,8 @@ export class PubSubService {
    * the transaction: `INVALID_CHANNEL`, `INVALID_PAYLOAD` (what JSON cannot carry, NUL characters),
    * `PAYLOAD_REJECTED` (by the channel's schema), `PAYLOAD_TOO_LARGE` (over 7,999 bytes), `INVALID_ARGUMENT`.
    *
-   * PostgreSQL delivers equal notifications of one transaction once: add an id when every one counts.
+   * PostgreSQL delivers equal broadcasts of one transaction once: add an id when every one counts. Stored ones are all
+   * handled.
    */
   notify<T>(channel: ChannelDefinition<T>, payload: T, options?: NotifyOptions): Promise<void>;
   notify(channel: string, payload?: unknown, options?: NotifyOptions): Promise<void>;
@@ -43,7 +45,7 @@ export class PubSubService {
 
   /**
    * Sends many in one statement: all or none, in order. Outside of a transaction that statement is one, in which
-   * PostgreSQL delivers equal notifications once.
+   * PostgreSQL delivers equal broadcasts once. Checks, and rejects, as {@link notify} does.
    */
   notifyMany<T>(channel: ChannelDefinition<T>, payloads: Iterable<T>, options?: NotifyOptions): Promise<void>;
   notifyMany(channel: string, payloads: Iterable<unknown>, options?: NotifyOptions): Promise<void>;
@@ -59,6 +61,9 @@ export class PubSubService {
    * The broadcasts of these channels from now on, hot: LISTEN with the first subscriber, UNLISTEN with the last,
    * whoever they are; all share the one LISTEN connection of the process. Completes when the application closes.
    * `pubsub.gaps$` tells when some may have been missed.
+   *
+   * Throws `INVALID_ARGUMENT` without a channel, `INVALID_CHANNEL` and `CHANNEL_CONFLICT` for what is none,
+   * `DELIVERY_UNSUPPORTED` for one that is exactly-once. What cannot be decoded is logged, and does not end it.
    */
   observe<T = unknown>(...channels: string[]): Observable<Notification<T>>;
   observe<const C extends readonly ChannelLike[]>(
@@ -71,8 +76,9 @@ export class PubSubService {
   }
 
   /**
-   * The same for `for await`. It receives from the call on; what is not consumed yet waits in a buffer (option
-   * `buffer`). Leaving the loop ends it; so does the end of the application.
+   * What {@link observe} gives, for `for await`. It receives from the call on; what is not consumed yet waits in a buffer (option
+   * `buffer`). Leaving the loop ends it; so does the end of the application. Throws as {@link observe} does; with
+   * `buffer: { overflow: 'error' }` the loop ends with `BUFFER_OVERFLOW` when it is too slow.
    */
   listen<T = unknown>(...channels: string[]): NotificationStream<T>;
   listen<const C extends readonly ChannelLike[]>(...channels: C): NotificationStream<PayloadOf<C[number]>>;
@@ -84,7 +90,9 @@ export class PubSubService {
 
   /**
    * Runs the work in a transaction, in which everything notified, by `notify()` or by triggers, carries the context.
-   * With `manager` in that transaction, which is open already, for the time of the work.
+   * With `manager` in that transaction, which is open already, for the time of the work. Resolves with what the work
+   * returns. Rejects with `INVALID_ARGUMENT` for a context that JSON cannot carry in 4,000 bytes, and for a `manager` outside
+   * of a transaction; and with what the work throws, which undoes a transaction that was opened here.
    */
   withContext<T>(
     context: object,
@@ -94,7 +102,10 @@ export class PubSubService {
     return this.parts.settings.withContext(context, work, options);
   }
 
-  /** Runs the work in a transaction whose table changes notify nobody. */
+  /**
+   * Runs the work in a transaction whose table changes notify nobody; `notify()` does as ever. With `manager` for the time of
+   * the work. Rejects as {@link withContext} does.
+   */
   withoutTriggers<T>(work: TransactionalWork<T>, options: InTransactionOptions = {}): Promise<T> {
     return this.parts.settings.withoutTriggers(work, options);
   }
@@ -107,18 +118,22 @@ export class PubSubService {
   /**
    * Handles what is stored and claimable now, and resolves when nothing is left, with the number of notifications that were
    * handled meanwhile, and of those that failed. Without channels: all that have a listener in this process. It happens
-   * by itself at start and after every reconnect.
+   * by itself at start and after every reconnect. Rejects with `INVALID_ARGUMENT` for a channel that no listener of this
+   * process handles.
    */
   recover(channels?: readonly ChannelLike[]): Promise<{ handled: number; failed: number }> {
     return this.parts.store.recover(this.resolved(channels));
   }
 
-  /** This process claims nothing more of these channels (or of all), once running handlers have ended. */
+  /**
+   * This process claims nothing more of these exactly-once channels (or of all), once running handlers have ended. Others do,
+   * and broadcasts go on. Throws as {@link recover} does.
+   */
   pause(channels?: readonly ChannelLike[]): void {
     this.parts.store.pause(this.resolved(channels));
   }
 
-  /** Undoes {@link pause}. */
+  /** Undoes {@link pause}, for these channels or for all. Throws as {@link recover} does. */
   resume(channels?: readonly ChannelLike[]): void {
     this.parts.store.resume(this.resolved(channels));
   }
@@ -127,6 +142,7 @@ export class PubSubService {
    * How this instance is doing: its LISTEN connection, what is stored, the server's queue of notifications, and what is
    * not well about it. A plain object, for a page or a probe. It does not reject because the database is away, that is
    * `'down'`; and it takes no longer than `heartbeat.timeoutMs`. `nestjs-pgpubsub/terminus` has it as an indicator.
+   * Rejects with `INVALID_ARGUMENT` for options that are unknown or cannot be meant.
    */
   status(options?: StatusOptions): Promise<PubSubStatus> {
     return this.parts.status.read(options);

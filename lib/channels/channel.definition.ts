@@ -7,6 +7,7 @@ import { PgPubSubError } from '../common/errors.js';
 import { assertChannelName } from './channel-name.js';
 import type { StandardSchema } from './standard-schema.js';
 
+/** Every {@link Delivery}. */
 export const DELIVERIES = ['broadcast', 'exactly-once'] as const;
 
 /** `broadcast`: every process that listens now. `exactly-once`: stored, and handled by one process. */
@@ -17,10 +18,13 @@ export type Delivery = (typeof DELIVERIES)[number];
  * `{ encode: superjson.serialize, decode: superjson.deserialize }`.
  */
 export interface PayloadCodec<T> {
+  /** The JSON value that stands for the payload. What it throws, `notify()` rejects with as the cause of `INVALID_PAYLOAD`. */
   encode(this: void, payload: T): unknown;
+  /** The payload that a JSON value stands for; what anybody may have sent. */
   decode(this: void, json: never): T;
 }
 
+/** Options of {@link defineChannel}; all are optional. */
 export interface ChannelOptions<T = unknown> {
   /**
    * Who gets a notification, and what it survives.
@@ -51,12 +55,17 @@ export interface ChannelOptions<T = unknown> {
   pollIntervalMs?: number;
 }
 
+/** A {@link PayloadCodec} of whatever payload. */
+interface CheckedCodec {
+  encode(payload: unknown): unknown;
+  decode(json: JsonValue | undefined): unknown;
+}
+
 /** {@link ChannelOptions}, with their defaults. */
 export interface CheckedChannelOptions {
   readonly delivery: Delivery;
   readonly schema?: StandardSchema | undefined;
-  readonly codec?:
-    { encode(payload: unknown): unknown; decode(json: JsonValue | undefined): unknown } | undefined;
+  readonly codec?: CheckedCodec | undefined;
   readonly ordered: boolean;
   readonly retry?: Partial<RetryOptions> | undefined;
   readonly wake: 'notify' | 'poll';
@@ -70,16 +79,16 @@ export interface CheckedChannelOptions {
 export class ChannelDefinition<T = unknown> {
   /** Carries the payload's type only; there is no such property at run time. */
   declare readonly payload?: T;
+  /** This and the rest as given to {@link defineChannel}, or its default. */
   readonly delivery: Delivery;
   readonly schema: StandardSchema | undefined;
-  readonly codec:
-    { encode(payload: unknown): unknown; decode(json: JsonValue | undefined): unknown } | undefined;
+  readonly codec: CheckedCodec | undefined;
   readonly ordered: boolean;
   readonly retry: Partial<RetryOptions> | undefined;
   readonly wake: 'notify' | 'poll';
   readonly pollIntervalMs: number | undefined;
 
-  /** Both checked already: applications call {@link defineChannel}. */
+  /** @internal Both checked already: applications call {@link defineChannel}. */
   constructor(
     readonly name: string,
     options: CheckedChannelOptions,

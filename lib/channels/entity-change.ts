@@ -1,6 +1,7 @@
 /** What can happen to a table. */
 export const OPERATIONS = ['insert', 'update', 'delete', 'truncate'] as const;
 
+/** What has happened to a table: `'insert'`, `'update'`, `'delete'` or `'truncate'`. */
 export type Operation = (typeof OPERATIONS)[number];
 
 /** A class of entities. */
@@ -17,6 +18,7 @@ export interface EntityChange<T = Record<string, unknown>> {
   readonly entity: T | null;
   /** The properties that an update changed, by value; empty for the rest, and when `truncated`. */
   readonly changed: readonly Extract<keyof T, string>[];
+  /** The names are those of the database. */
   readonly table: string;
   readonly schema: string;
   /**

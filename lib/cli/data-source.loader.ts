@@ -49,6 +49,10 @@ async function load(file: string): Promise<DataSource> {
   try {
     return await CommandUtils.loadDataSource(path.resolve(file));
   } catch (cause) {
-    throw wrongUsage(`expected ${file} to export one DataSource, got: ${messageOf(cause)}`, { cause });
+    throw wrongUsage(
+      `expected ${file} to export one DataSource, got: ${messageOf(cause).trim().replace(/\.$/, '')}. ` +
+        'Build the application, and name the file as in "-d dist/data-source.js".',
+      { cause },
+    );
   }
 }

@@ -19,7 +19,7 @@ interface ListenOptions {
 export function listenCommand(program: Command, end: (code: ExitCode) => void): void {
   program
     .command('listen')
-    .description('Runs the listeners of a Nest application, without HTTP.')
+    .description('runs the listeners of a Nest application, without HTTP')
     .argument(
       '<module>',
       'built file that exports the Nest module; <file>#ExportName when it exports several',

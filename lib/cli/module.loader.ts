@@ -76,9 +76,9 @@ function isNestModule(value: unknown): value is NestModule {
 }
 
 function refuse(given: string, names: readonly string[], got: string): never {
-  const modules =
-    names.length === 0 ? '' : ` It exports these: ${names.join(', ')}; name one: <file>#${names[0]}.`;
-  throw wrongUsage(
-    `expected ${given} to export a Nest module (a class with @Module()), got ${got}.${modules}`,
-  );
+  const way =
+    names.length === 0
+      ? 'Name the file of what main.ts gives to NestFactory.create(), as in "pgpubsub listen dist/app.module.js".'
+      : `It exports these: ${names.join(', ')}; name one: <file>#${names[0]}.`;
+  throw wrongUsage(`expected ${given} to export a Nest module (a class with @Module()), got ${got}. ${way}`);
 }

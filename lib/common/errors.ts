@@ -19,6 +19,7 @@ export const ERROR_CODES = [
   'TIMED_OUT',
 ] as const;
 
+/** One of {@link ERROR_CODES}. When each is thrown, and what to do, stands in `docs/errors.md`. */
 export type PgPubSubErrorCode = (typeof ERROR_CODES)[number];
 
 /**

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 export type JsonValue =
   null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
+/** An object that JSON has made, or can carry. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export const isJsonObject = (value: unknown): value is JsonObject =>

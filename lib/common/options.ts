@@ -24,6 +24,7 @@ export const OPTION_DEFAULTS = {
   traceContext: true,
 } as const;
 
+/** How the LISTEN connection proves that it is alive: the option `heartbeat`. */
 export interface HeartbeatOptions {
   /**
    * How often the LISTEN connection proves that it is alive, in milliseconds. It bounds how long a link that died
@@ -41,6 +42,7 @@ export interface HeartbeatOptions {
   readonly timeoutMs: number;
 }
 
+/** How the LISTEN connection comes back: the option `reconnect`. */
 export interface ReconnectOptions {
   /**
    * The longest pause before the second attempt to reopen the LISTEN connection, in milliseconds. Pauses double
@@ -58,6 +60,7 @@ export interface ReconnectOptions {
   readonly maxDelayMs: number;
 }
 
+/** How often stored channels look for work by themselves: the option `poll`. Channels with `wake: 'poll'` have `pollIntervalMs`. */
 export interface PollOptions {
   /**
    * How often stored channels look for work by themselves while hints arrive, in milliseconds.
@@ -73,6 +76,7 @@ export interface PollOptions {
   readonly deafIntervalMs: number;
 }
 
+/** How much one claim of stored notifications takes: the option `batch`. */
 export interface BatchOptions {
   /**
    * How many stored notifications one claim takes at most. Larger claims commit less often: more throughput, more
@@ -89,6 +93,7 @@ export interface BatchOptions {
   readonly maxTimeMs: number;
 }
 
+/** How stored notifications are tried again: the option `retry`, of the module, of a channel or of a listener. */
 export interface RetryOptions extends BackoffOptions {
   /**
    * How often a stored notification is tried before it becomes a dead letter.
@@ -110,6 +115,7 @@ export interface RetryOptions extends BackoffOptions {
   readonly maxDelayMs: number;
 }
 
+/** How many broadcasts may wait for a slow receiver: the option `buffer`. */
 export interface BufferOptions extends BufferLimits {
   /**
    * How many broadcasts may wait for one slow listener or iterator. The socket is always read, so that a slow

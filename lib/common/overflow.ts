@@ -1,6 +1,7 @@
 /** What happens to a broadcast for which a receiver's buffer has no room. */
 export const OVERFLOW_POLICIES = ['drop-oldest', 'drop-newest', 'error'] as const;
 
+/** `'drop-oldest'`, `'drop-newest'` or `'error'`: see `overflow` of {@link BufferOptions}. */
 export type OverflowPolicy = (typeof OVERFLOW_POLICIES)[number];
 
 export interface BufferLimits {

@@ -3,6 +3,7 @@
  * one over means: in its transaction, where it is in one.
  */
 export interface SqlExecutor {
-  // TypeORM declares `Promise<any>`, which is assignable to this; parameters are values for $1, $2, …
+  /** Runs one statement; parameters are values for $1, $2, … */
+  // TypeORM declares `Promise<any>`, which is assignable to this
   query(sql: string, parameters?: unknown[]): Promise<unknown>;
 }

@@ -7,6 +7,7 @@ import type { RetryOptions } from '../common/options.js';
 const LISTENERS = Symbol.for('nestjs-pgpubsub:listeners');
 const GAP_HANDLERS = Symbol.for('nestjs-pgpubsub:gap-handlers');
 
+/** Options of {@link Listener}, and of {@link OnInsert} and the like; all are optional. */
 export interface ListenerOptions {
   /**
    * Stable identity of this listener: what stored notifications remember, and what log lines say.
@@ -20,7 +21,7 @@ export interface ListenerOptions {
    * @defaultValue `1`
    */
   concurrency?: number;
-  /** Only notifications whose context contains all of this. */
+  /** Only notifications whose context contains all of this. Others are left: stored ones for other processes. */
   filter?: { context: Record<string, unknown> };
   /**
    * Exactly-once: the whole claim at once.
@@ -30,9 +31,9 @@ export interface ListenerOptions {
   batch?: boolean;
   /** Exactly-once: overrides the channel's `retry`. */
   retry?: Partial<RetryOptions>;
-  /** Entity channels: which operations. */
+  /** Entity channels: which operations. Without it all that the trigger sends. */
   on?: Operation | readonly Operation[];
-  /** Name of the instance that listens, for applications with several. */
+  /** Name of the instance that listens, for applications with several. Without it the default one. */
   pubsub?: string;
 }
 
@@ -41,8 +42,9 @@ export interface ListenerDeclaration {
   readonly options: ListenerOptions;
 }
 
+/** Options of {@link OnGap}. */
 export interface GapHandlerOptions {
-  /** Name of the instance whose gaps are meant, for applications with several. */
+  /** Name of the instance whose gaps are meant, for applications with several. Without it the default one. */
   pubsub?: string;
 }
 
@@ -66,15 +68,22 @@ const listenerOn =
   (entity: EntityClass, options: Omit<ListenerOptions, 'on'> = {}): MethodDecorator =>
     Listener(entity, on === undefined ? options : { ...options, on });
 
-/** Calls the method with an {@link EntityChange} for every row inserted: `@Listener(entity, { on: 'insert' })`. */
+/**
+ * Calls the method with an {@link EntityChange} for every row inserted: `@Listener(entity, { on: 'insert' })`.
+ *
+ * ```ts
+ * @OnInsert(Author)
+ * async welcome({ new: author }: EntityChange<Author>) {}
+ * ```
+ */
 export const OnInsert = listenerOn('insert');
-/** Likewise for rows updated, when the update changed something. */
+/** As {@link OnInsert}, for rows updated, when the update changed something; `changed` says what. */
 export const OnUpdate = listenerOn('update');
-/** Likewise for rows deleted. */
+/** As {@link OnInsert}, for rows deleted: `old` is what they were. */
 export const OnDelete = listenerOn('delete');
-/** Likewise when the table is truncated; its trigger must say so in `on`. */
+/** As {@link OnInsert}, when the table is truncated; its trigger must say so in `on`. There are no rows with it. */
 export const OnTruncate = listenerOn('truncate');
-/** Likewise for every operation that the entity's trigger sends. */
+/** As {@link OnInsert}, for every operation that the entity's trigger sends. */
 export const OnChange = listenerOn(undefined);
 
 /**

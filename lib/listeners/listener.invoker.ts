@@ -10,7 +10,7 @@ import {
   ROUTE_ARGUMENTS,
 } from './parameters.decorator.js';
 
-/** What `ExecutionContext.getType()` says while a listener runs. */
+/** What `ExecutionContext.getType()` says while a listener runs: for guards, pipes, interceptors and filters that have to know. */
 export const PGPUBSUB_CONTEXT = 'pgpubsub';
 
 /** What a listener is called with: with `batch`, all of a claim, whose `payload` is the list of theirs. */

@@ -20,15 +20,22 @@ export const NOTIFICATION_PARAMETER = 6;
 
 type Pipe = Type<PipeTransform> | PipeTransform;
 
-/** Injects the payload, or one of its properties, after the pipes given here. */
+/**
+ * Injects the payload after the pipes given here: `create(@Payload(ValidationPipe) order: Order, @Ctx() notification: Notification)`.
+ * A listener without `@Payload()` and `@Ctx()` gets `(payload, notification)`. Throws `INVALID_LISTENER` on a parameter of a constructor.
+ */
 export function Payload(...pipes: Pipe[]): ParameterDecorator;
+/** Injects one property of the payload after the pipes given here: `@Payload('id', ParseIntPipe) id: number`. */
 export function Payload(property: string, ...pipes: Pipe[]): ParameterDecorator;
 export function Payload(first?: string | Pipe, ...rest: Pipe[]): ParameterDecorator {
   if (typeof first === 'string') return parameter(PAYLOAD_PARAMETER, first, rest);
   return parameter(PAYLOAD_PARAMETER, undefined, first === undefined ? rest : [first, ...rest]);
 }
 
-/** Injects the {@link Notification}: channel, context, manager, signal and the rest. */
+/**
+ * Injects the {@link Notification}: channel, context, manager, signal and the rest. Throws `INVALID_LISTENER` on a parameter of a
+ * constructor.
+ */
 export function Ctx(): ParameterDecorator {
   return parameter(NOTIFICATION_PARAMETER, undefined, []);
 }

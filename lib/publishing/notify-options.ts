@@ -2,17 +2,18 @@ import type { ChannelDefinition } from '../channels/channel.definition.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 
+/** Options of `pubsub.notify()` and `notifyMany()`; all are optional. */
 export interface NotifyOptions {
   /**
    * The transaction to join: sent if and only if it commits. Whatever has `query`: EntityManager, QueryRunner,
-   * Repository, DataSource.
+   * Repository, DataSource. Without it the module's `executor`, else none: sent at once.
    */
   manager?: SqlExecutor | undefined;
-  /** Exactly-once: notifications with the same key are handled in order, on channels that are `ordered`. */
+  /** Exactly-once: notifications with the same key are handled in order, on channels that are `ordered`. At most 1,000 bytes. */
   key?: string | undefined;
-  /** Exactly-once: not before this time. */
+  /** Exactly-once: not before this time. Without it at once. */
   availableAt?: Date | undefined;
-  /** Exactly-once: not before so many milliseconds have passed. */
+  /** Exactly-once: not before so many milliseconds have passed, by the clock of the server. Not together with `availableAt`. */
   delayMs?: number | undefined;
   /** Travels beside the payload, over the module's `context`. */
   context?: object | undefined;

@@ -8,8 +8,10 @@ import { setLocal } from './publish.sql.js';
 
 const DISABLED = 'pgpubsub.disabled';
 
+/** What `withContext()` and `withoutTriggers()` run; `manager` is that of the transaction. */
 export type TransactionalWork<T> = (manager: EntityManager) => Promise<T>;
 
+/** Options of `withContext()` and `withoutTriggers()`. */
 export interface InTransactionOptions {
   /** A transaction that is already open; without it one is opened around the work. */
   manager?: SqlExecutor;

@@ -5,9 +5,11 @@ import { anyObject, group, nonEmptyString, parseShape } from '../common/parse.js
 
 /** Which stored notifications are meant: those for which everything given holds. */
 export interface StoredFilter {
+  /** On one of these channels. */
   channel?: ChannelLike | readonly ChannelLike[];
   /** Of dead letters: theirs. Of what waits: those that this listener has not handled yet. */
   listener?: string;
+  /** Of the notifications. */
   id?: string | readonly string[];
   /** Stored before this time. */
   before?: Date;

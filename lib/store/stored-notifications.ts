@@ -44,10 +44,15 @@ const PAGE_SIZE = 200;
 /** One row of `stored.sql.ts`. */
 type Row = Readonly<Record<string, string | null>> & { readonly is_large?: boolean };
 
-/** What is stored, to look at and to repair: `pubsub.stored`. Reads page by page; holds no connection in between. */
+/**
+ * What is stored, to look at and to repair: `pubsub.stored`. Reads page by page; holds no connection in between. Every method
+ * rejects with `INVALID_ARGUMENT` for a filter that it does not understand; to change something one has to be given, and `{}`
+ * means all.
+ */
 export class StoredNotifications {
   private readonly conditions: StoredConditions;
 
+  /** @internal Applications have it from the service. */
   constructor(private readonly options: StoredConditionsOptions) {
     this.conditions = new StoredConditions(options);
   }

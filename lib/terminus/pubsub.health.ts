@@ -1,3 +1,8 @@
+/**
+ * `pubsub.status()` as a health indicator, for applications with `@nestjs/terminus`.
+ *
+ * @module nestjs-pgpubsub/terminus
+ */
 import { Inject, Injectable, Optional } from '@nestjs/common';
 import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
 import { PgPubSubError, describeValue } from '../common/errors.js';
@@ -31,11 +36,17 @@ const FAIL_ON = ['down', 'degraded'] as const;
  */
 @Injectable()
 export class PgPubSubHealthIndicator {
+  /** @internal By Nest. */
   constructor(
     @Inject(HealthIndicatorService) private readonly indicators: HealthIndicatorService,
     @Optional() @Inject(PubSubService) private readonly pubsub: PubSubService | undefined,
   ) {}
 
+  /**
+   * The status of the instance under this key, for `HealthCheckService.check()`. What is not well is an answer, and no error.
+   * Throws `UNKNOWN_INSTANCE` when there is no default instance and none is given, and `INVALID_ARGUMENT` for options that are
+   * unknown or cannot be meant.
+   */
   async check<const Key extends string>(
     key: Key,
     options: PgPubSubHealthOptions = {},

@@ -11,6 +11,7 @@ import type { PendingNotification } from '../store/stored-notifications.js';
 import { storageOf } from '../triggers/with-pg-pubsub.js';
 import { makeDue } from './drain.sql.js';
 
+/** Options of {@link drain}; all are optional. */
 export interface DrainOptions {
   /** Only these; without it all that have a listener in this process. */
   readonly channels?: readonly ChannelLike[];

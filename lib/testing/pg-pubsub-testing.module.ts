@@ -10,6 +10,7 @@ import { createDisconnectedDataSource } from './disconnected-data-source.js';
 import { PubSubTester } from './pubsub.tester.js';
 import { createTestingParts, type TestingParts } from './testing.parts.js';
 
+/** What the DataSource that is never connected knows. */
 export interface TestingEntities {
   /** Those with `@NotifyChanges()` whose changes are listened to, and those they are related to. */
   readonly entities?: readonly EntityClass[];

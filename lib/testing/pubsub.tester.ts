@@ -17,6 +17,7 @@ import { TEST_PROCESS } from './loopback.js';
 import { noDatabase } from './no-database.js';
 import { isTesting, type TestingParts } from './testing.parts.js';
 
+/** Options of `tester.publish()`. */
 export interface PublishOptions {
   /** Travels beside the payload. */
   readonly context?: object | undefined;
@@ -32,6 +33,7 @@ const NOWHERE = { query: () => Promise.reject(noDatabase('a query')) };
 export class PubSubTester {
   private readonly publisher: Publisher;
 
+  /** @internal Inject it, or call {@link of}. */
   constructor(
     private readonly parts: TestingParts,
     private readonly lifecycle: PubSubLifecycle,

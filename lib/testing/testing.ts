@@ -1,4 +1,8 @@
-/** What users need in their own tests. */
+/**
+ * For tests of applications: listeners without a database, and stored notifications that are handled when the test says so.
+ *
+ * @module nestjs-pgpubsub/testing
+ */
 export type { SentNotification } from './delivery-record.js';
 export { drain, pending } from './drain.js';
 export type { DrainOptions } from './drain.js';

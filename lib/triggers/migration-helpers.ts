@@ -26,6 +26,7 @@ import { executeStep, ownerOf, storageOf } from './with-pg-pubsub.js';
 export interface NotifyTriggerLiterals {
   /** @defaultValue `'public'` */
   schema?: string;
+  /** The table whose changes are notified. */
   table: string;
   /** Without it the name of the table. */
   channel?: string;
@@ -35,8 +36,11 @@ export interface NotifyTriggerLiterals {
   level?: 'row' | 'statement';
   /** The columns that are carried; without it all but `exclude`: what an entity does not select is carried, too. */
   columns?: readonly string[];
+  /** Columns that are not carried. */
   exclude?: readonly string[];
+  /** Updates count only when one of these columns changed, by value. */
   of?: readonly string[];
+  /** An SQL condition over OLD and NEW, as of {@link NotifyChanges}. */
   when?: string;
   /** What is left of a row that is too large for a notification; without it the primary key of the table. */
   primaryKey?: readonly string[];

@@ -2,6 +2,7 @@ import type { QueryRunner } from 'typeorm';
 import { createStorageSteps, dropStorageStatements } from '../schema/storage.diff.js';
 import { ownerOf, storageOf } from './with-pg-pubsub.js';
 
+/** Where {@link createNotificationStorage} creates; both are optional. */
 export interface NotificationStorageLiterals {
   /** An existing schema; without it, the one of the DataSource that the migration runs on. */
   schema?: string;

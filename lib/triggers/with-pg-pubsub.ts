@@ -20,8 +20,9 @@ import {
   type TriggerDeclaration,
 } from './trigger.resolver.js';
 
+/** Options of {@link withPgPubSub}; all are optional. */
 export interface WithPgPubSubOptions {
-  /** Definitions that are used without an entity. */
+  /** Definitions that are used without an entity: for one that is exactly-once there have to be tables. */
   readonly channels?: readonly ChannelDefinition[];
   /** Triggers of EntitySchema entities, and of tables without an entity class, such as join tables. */
   readonly triggers?: readonly TriggerDeclaration[];

@@ -25,7 +25,7 @@ describe.each(COMMANDS)('$name', ({ command }) => {
     const missing = await pgpubsub([...command, '-d', 'no-such-file.js']);
     expect(missing).toMatchObject({ code: 2, stdout: '' });
     expect(missing.stderr).toMatch(
-      /^pgpubsub: expected no-such-file\.js to export one DataSource, got: .+\n$/,
+      /^pgpubsub: expected no-such-file\.js to export one DataSource, got: .+[^.]\. Build the application, .+\n$/,
     );
 
     const unnamed = await pgpubsub(command);

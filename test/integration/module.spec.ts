@@ -172,6 +172,7 @@ it('keeps two instances with two databases apart, in one application', async () 
   });
   const sender = app.app.get(Sender);
   expect(app.app.get(getPubSubToken('reporting'))).toBe(sender.reporting);
+  expect(app.app.get(PubSubService)).toBe(sender.first);
   expect(sender.first).not.toBe(sender.reporting);
   await sender.first.notify('orders', 'a');
   await sender.reporting.notify('orders', 'b');

@@ -15,6 +15,7 @@ import {
   PgPubSubModule,
   PubSubService,
   defineChannel,
+  getPubSubToken,
   type Notification,
   type PgPubSubExtras,
   type PgPubSubOptions,
@@ -48,7 +49,11 @@ async function start(
     .setLogger(SILENT)
     .compile();
   await app.init();
-  return { app, pubsub: app.get(PubSubService), tester: PubSubTester.of(app, options.name) };
+  return {
+    app,
+    pubsub: app.get<PubSubService>(getPubSubToken(options.name)),
+    tester: PubSubTester.of(app, options.name),
+  };
 }
 
 describe('publish()', () => {

@@ -1,0 +1,70 @@
+// @ts-check
+/** What a reader does, in a browser. Skipped where there is none: name one in CHROMIUM_PATH. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { chromium } from 'playwright-core'; // the library's
+import { serve } from 'vitepress';
+import { sections } from '../navigation.js';
+
+const WEBsite = path.join(import.meta.dirname, '..');
+const USUAL = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+const executablePath = [process.env['CHROMIUM_PATH'], ...USUAL].find((file) => file && existsSync(file));
+const skip = executablePath === undefined && 'no Chromium found: give its path in CHROMIUM_PATH';
+
+describe('a browser', { skip }, () => {
+  /** @type {Awaited<ReturnType<typeof serve>>} */
+  let server;
+  /** @type {import('playwright-core').Browser} */
+  let browser;
+  /** @type {import('playwright-core').Page} */
+  let page;
+  let site = '';
+  /** @type {string[]} */
+  const requests = [];
+
+  before(async () => {
+    server = await serve({ root: WEBsite, port: 0 });
+    if (!server.server.listening) await once(server.server, 'listening');
+    const { port } = /** @type {import('node:net').AddressInfo} */ (server.server.address());
+    site = `http://localhost:${port}`;
+    browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+    page = await browser.newPage();
+    page.on('request', (request) => requests.push(request.url()));
+  });
+
+  after(async () => {
+    await browser?.close();
+    server?.server.close();
+  });
+
+  it('shows pages of every section without a request to another host', async () => {
+    const shown = sections.flatMap(({ documents }) => documents.slice(0, 2));
+    for (const { page: name, title } of shown) {
+      await page.goto(`${site}/${name.replace(/\.md$/, '.html')}`);
+      assert.equal(await page.title(), name === 'index.md' ? title : `${title} | nestjs-pgpubsub`);
+    }
+    assert(requests.length > shown.length);
+    const foreign = requests.filter((url) => !url.startsWith(`${site}/`) && !url.startsWith('data:'));
+    assert.deepEqual(foreign, []);
+  });
+
+  it('finds an option by the search of the site', async () => {
+    await page.goto(site);
+    await page.getByRole('button', { name: 'Search' }).click();
+    await page.getByRole('searchbox').fill('shutdownTimeoutMs');
+    await page.locator('.VPLocalSearchBox .result', { hasText: 'forRoot' }).first().click();
+    await page.waitForURL(/options\.html#pgpubsubmoduleforroot/);
+  });
+
+  it('is dark where the reader prefers it', async () => {
+    const background = async (/** @type {'dark' | 'light'} */ colorScheme) => {
+      await page.emulateMedia({ colorScheme });
+      await page.reload();
+      return page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    };
+    assert.notEqual(await background('dark'), await background('light'));
+  });
+});

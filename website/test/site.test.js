@@ -1,0 +1,88 @@
+// @ts-check
+/** What a reader may rely on, looked up in the pages that were built. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { parse } from 'node-html-parser';
+import { documents } from '../navigation.js';
+
+const DIST = path.join(import.meta.dirname, '..', 'dist');
+const files = readdirSync(DIST, { recursive: true, encoding: 'utf8' });
+const pages = new Map(
+  files
+    .filter((file) => file.endsWith('.html'))
+    .map((file) => [file, parse(readFileSync(path.join(DIST, file), 'utf8'))]),
+);
+const linkTo = (/** @type {{ page: string }} */ { page }) =>
+  `/${page.replace(/\.md$/, '.html').replace(/(?<=^|\/)index\.html$/, '')}`;
+
+/** What is loaded with a page, and not only when somebody clicks. */
+const LOADING = 'link[href], [src], [srcset], [poster], object[data], form[action]';
+
+describe('the site', () => {
+  it('has a page for every document, and every page leads to all of them', () => {
+    assert(documents.length > 20);
+    for (const [name, page] of pages) {
+      if (name === '404.html') continue;
+      const links = new Set(page.querySelectorAll('.VPSidebar a').map((link) => link.getAttribute('href')));
+      const missing = documents.map(linkTo).filter((link) => !links.has(link));
+      assert.deepEqual(missing, [], name);
+    }
+  });
+
+  it('has links that lead to headings that are there', () => {
+    const broken = [...pages].flatMap(([name, page]) =>
+      page.querySelectorAll('a[href*="#"]').flatMap((link) => {
+        const href = link.getAttribute('href') ?? '';
+        return isBroken(href, name) ? [`${name}: ${href}`] : [];
+      }),
+    );
+    assert.deepEqual(broken, []);
+  });
+
+  it('loads nothing from another host', () => {
+    const loaded = [...pages].flatMap(([name, page]) =>
+      page
+        .querySelectorAll(LOADING)
+        .flatMap(({ attributes }) => [
+          attributes['href'],
+          attributes['src'],
+          attributes['srcset'],
+          attributes['poster'],
+          attributes['data'],
+          attributes['action'],
+        ])
+        .filter((target) => target !== undefined && /^(?:[a-z]+:)?\/\//i.test(target))
+        .map((target) => `${name}: ${target}`),
+    );
+    assert.deepEqual(loaded, []);
+  });
+
+  it('has style sheets that load nothing from another host', () => {
+    const sheets = files.filter((file) => file.endsWith('.css'));
+    assert(sheets.length > 0);
+    for (const sheet of sheets)
+      assert.doesNotMatch(
+        readFileSync(path.join(DIST, sheet), 'utf8'),
+        /(?:url\(|@import)\s*["']?(?:[a-z]+:)?\/\//i,
+      );
+  });
+
+  it('shows above a block of code the file it comes from', () => {
+    const sources = pages.get('stored-notifications.html')?.querySelectorAll('p.source') ?? [];
+    assert(sources.length > 5);
+    for (const { text } of sources) assert(existsSync(path.join(DIST, '..', '..', text)), text);
+  });
+});
+
+/** @param {string} href @param {string} from */
+function isBroken(href, from) {
+  if (/^[a-z]+:/i.test(href)) return false;
+  const { pathname, hash } = new URL(href, `http://site/${from}`);
+  const file = decodeURI(pathname)
+    .slice(1)
+    .replace(/(^|\/)$/, '$1index.html');
+  if (hash === '' || hash === '#') return !pages.has(file);
+  return !pages.get(file)?.getElementById(decodeURIComponent(hash.slice(1)));
+}
