@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { STORED_DATA_SOURCE, pgpubsub } from '../support/command.js';
+import { PROGRAM, STORED_DATA_SOURCE, pgpubsub } from '../support/command.js';
 import { TestDatabase } from '../support/database.js';
 
 /** Each command that looks into a database, and what it needs beside. */
@@ -38,6 +41,14 @@ describe.each(COMMANDS)('$name', ({ command }) => {
     expect(ended).toMatchObject({ code: 0, stderr: '' });
     expect(ended.stdout).toContain('-d, --data-source <file>');
   });
+});
+
+it('ends as usual when nobody reads what it writes any more', async () => {
+  const child = spawn(process.execPath, [PROGRAM, 'doctor', '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  const [code, errors] = await Promise.all([once(child, 'close'), text(child.stderr)]);
+  expect(code).toEqual([0, null]);
+  expect(errors).toBe('');
 });
 
 describe('without the tables of stored notifications', () => {
