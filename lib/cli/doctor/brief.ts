@@ -17,7 +17,7 @@ export async function briefly<T>(
     await runner.commitTransaction();
     return result;
   } finally {
-    if (runner.isTransactionActive) await runner.rollbackTransaction();
+    if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined); // why it failed is known
     await runner.release();
   }
 }
