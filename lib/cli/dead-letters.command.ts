@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import type { DataSource } from 'typeorm';
 import { DeadLetterPortions } from '../store/dead-letter-portions.js';
-import type { StoredFilter } from '../store/stored-filter.js';
+import { isId, type StoredFilter } from '../store/stored-filter.js';
 import { StoredNotifications, type DeadLetter } from '../store/stored-notifications.js';
 import { renderAge } from './age.js';
 import { CommandFailure, EXIT, wrongUsage, type ExitCode } from './command-failure.js';
@@ -67,7 +67,7 @@ const addChoice = (command: Command): Command =>
     .option('--id <id...>', 'only those of these notifications', collectId);
 
 function collectId(text: string, ids: readonly string[] = []): string[] {
-  if (!/^\d{1,19}$/.test(text)) throw new InvalidArgumentError('An id is a number.');
+  if (!isId(text)) throw new InvalidArgumentError('An id is a number, as "dead-letters list" shows it.');
   return [...ids, text];
 }
 

@@ -92,7 +92,8 @@ describe.each(['retry', 'discard'])('%s', (action) => {
   });
 
   it('refuses ids that are none, and says when nothing has this one', async () => {
-    expect(await deadLetters(action, '--id', 'x')).toMatchObject({ code: 2, stdout: '' });
+    for (const id of ['x', '9223372036854775808'])
+      expect(await deadLetters(action, '--id', id), id).toMatchObject({ code: 2, stdout: '' });
     const ended = await deadLetters(action, '--id', '77');
     expect(ended).toMatchObject({ code: 1, stdout: '' });
     expect(ended.stderr).toMatch(/^pgpubsub: expected dead letters of the notifications 77, got none/);
