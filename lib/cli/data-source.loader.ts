@@ -26,17 +26,32 @@ export async function withDataSource<T>(
     await dataSource.initialize();
   } catch (cause) {
     throw new CommandFailure(
-      `expected to connect with the DataSource of ${file}, got: ${messageOf(cause)}`,
+      `expected to connect with the DataSource of ${file}, got: ${messageOf(cause)}. ` +
+        'Check the address and the credentials, and that the server runs.',
       EXIT.failed,
       { cause },
     );
   }
   try {
     return await work(dataSource);
+  } catch (error) {
+    throw isForbidden(error) ? forbidden(file, error) : error;
   } finally {
     await dataSource.destroy();
   }
 }
+
+/** SQLSTATE 42501. */
+const isForbidden = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === '42501';
+
+const forbidden = (file: string, cause: unknown) =>
+  new CommandFailure(
+    `expected the role of the DataSource of ${file} to be allowed to do this, got: ${messageOf(cause)}. ` +
+      'Give it the right, or name a DataSource of a role that has it, such as the owner of the tables.',
+    EXIT.failed,
+    { cause },
+  );
 
 async function loadDataSource(file: string): Promise<DataSource> {
   const dataSource = await load(file);
@@ -49,6 +64,16 @@ async function load(file: string): Promise<DataSource> {
   try {
     return await CommandUtils.loadDataSource(path.resolve(file));
   } catch (cause) {
-    throw wrongUsage(`expected ${file} to export one DataSource, got: ${messageOf(cause)}`, { cause });
+    throw wrongUsage(
+      `expected ${file} to export one DataSource, got: ${reasonOf(cause)}. ` +
+        'Name the built file that TypeORM\'s commands take, as in "-d dist/data-source.js".',
+      { cause },
+    );
   }
 }
+
+/** The message, without which file of TypeORM has tried to import it. */
+const reasonOf = (error: unknown): string =>
+  messageOf(error)
+    .replace(/ imported from \S+ImportUtils\.js/, '')
+    .replace(/\.$/, '');
