@@ -41,6 +41,14 @@ describe('list', () => {
     ]);
   });
 
+  it('lets no error of a handler draw on the terminal', async () => {
+    await bury('tasks', 1, 1, 'A.a');
+    await database.query(String.raw`update pgpubsub_dead_letter set last_error = E'\x1b[2Jgone\r\x07 here'`);
+    const { stdout } = await deadLetters('list');
+    expect(stdout).toContain('\ufffd[2Jgone\ufffd\ufffd here');
+    expect(stdout).not.toMatch(/[^\P{Cc}\n]/u);
+  });
+
   it('gives machines everything, up to the limit', async () => {
     await bury('tasks', 1, 5, 'A.a');
     const all = JSON.parse((await deadLetters('list', '--json', '--limit', '5')).stdout) as object;
