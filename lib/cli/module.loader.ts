@@ -77,7 +77,9 @@ function isNestModule(value: unknown): value is NestModule {
 
 function refuse(given: string, names: readonly string[], got: string): never {
   const modules =
-    names.length === 0 ? '' : ` It exports these: ${names.join(', ')}; name one: <file>#${names[0]}.`;
+    names.length === 0
+      ? ' Name the file of the module that main.js gives to NestFactory.create(), as in "dist/app.module.js".'
+      : ` It exports these: ${names.join(', ')}; name one: <file>#${names[0]}.`;
   throw wrongUsage(
     `expected ${given} to export a Nest module (a class with @Module()), got ${got}.${modules}`,
   );

@@ -28,7 +28,11 @@ describe('wrong usage ends with exit code 2 and a sentence', () => {
   it.each([
     ['a file that is not there', [MISSING], `got: Cannot find module '${MISSING}'. Build the application`],
     ['a file that throws', [listenApp('throwing.js')], 'got: it does not load (file://'],
-    ['a file without a Nest module', [listenApp('../stored/messages.js')], 'got none.'],
+    [
+      'a file without a Nest module',
+      [listenApp('../stored/messages.js')],
+      'got none. Name the file of the module',
+    ],
     ['a name that is no Nest module', [`${APP}#Tasks`], 'It exports these: AppModule, '],
     ['several Nest modules', [listenApp('several.js')], 'It exports these: FirstModule, SecondModule'],
     ['an application without a listener', [`${APP}#SilentModule`], 'to have a listener, got none.'],
