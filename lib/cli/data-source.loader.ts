@@ -35,23 +35,34 @@ export async function withDataSource<T>(
   try {
     return await work(dataSource);
   } catch (error) {
-    throw isForbidden(error) ? forbidden(file, error) : error;
+    throw refusalOf(file, error) ?? error;
   } finally {
     await dataSource.destroy();
   }
 }
 
-/** SQLSTATE 42501. */
-const isForbidden = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === '42501';
-
-const forbidden = (file: string, cause: unknown) =>
-  new CommandFailure(
-    `expected the role of the DataSource of ${file} to be allowed to do this, got: ${messageOf(cause)}. ` +
+/** What else the server may refuse is an error of ours, or of the database: its own words say more. */
+function refusalOf(file: string, error: unknown): CommandFailure | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const refused = (expected: string, way: string) =>
+    new CommandFailure(`expected ${expected}, got: ${messageOf(error)}. ${way}`, EXIT.failed, {
+      cause: error,
+    });
+  if (code === INSUFFICIENT_PRIVILEGE)
+    return refused(
+      `the role of the DataSource of ${file} to be allowed to do this`,
       'Give it the right, or name a DataSource of a role that has it, such as the owner of the tables.',
-    EXIT.failed,
-    { cause },
-  );
+    );
+  if (code === LOCK_NOT_AVAILABLE)
+    return refused(
+      'to get a lock within two seconds',
+      'A migration or another long transaction holds it: let it end, or find it with "pgpubsub doctor".',
+    );
+  return undefined;
+}
+
+const INSUFFICIENT_PRIVILEGE = '42501';
+const LOCK_NOT_AVAILABLE = '55P03';
 
 async function loadDataSource(file: string): Promise<DataSource> {
   const dataSource = await load(file);

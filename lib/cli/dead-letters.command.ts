@@ -87,17 +87,17 @@ const filterOf = ({ channel, id, listener }: Chosen): StoredFilter => ({
 
 async function list(dataSource: DataSource, options: ListOptions): Promise<void> {
   await assertStorage(dataSource);
+  const filter = filterOf(options);
   const letters: DeadLetter[] = [];
   let isCut = false;
-  for await (const letter of new StoredNotifications(storedOptions(dataSource)).deadLetters(
-    filterOf(options),
-  )) {
+  for await (const letter of new StoredNotifications(storedOptions(dataSource)).deadLetters(filter)) {
     isCut = !options.all && letters.length === options.limit;
     if (isCut) break;
     letters.push(letter);
   }
   if (options.json) return printJson({ deadLetters: letters, isCut });
-  if (letters.length === 0) return printLine('There are no dead letters.');
+  const isChosen = Object.keys(filter).length > 0;
+  if (letters.length === 0) return printLine(`There are no dead letters${isChosen ? ' of those' : ''}.`);
   printTable(['id', 'channel', 'listener', 'died', 'attempts', 'error'], letters.map(rowOf));
   if (isCut) printLine(`These are the first ${options.limit}; --limit shows more, --all all of them.`);
 }

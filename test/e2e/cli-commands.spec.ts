@@ -68,6 +68,18 @@ it('says which right its role lacks, and the way out', async () => {
   );
 });
 
+it.each([
+  ['status', 'pgpubsub_notification'],
+  ['check', 'pg_trigger'],
+])('%s says that a lock keeps it from looking, and waits no longer than a moment', async (command, table) => {
+  await using database = await StoredDatabase.create();
+  const client = await database.client();
+  await client.query(`begin; lock table ${table}`);
+  const ended = await pgpubsub([command, '-d', STORED_DATA_SOURCE], { DATABASE_URL: database.url });
+  expect(ended).toMatchObject({ code: 1, stdout: '' });
+  expect(ended.stderr).toMatch(/^pgpubsub: expected to get a lock .+ lock timeout\. A migration .+\n$/);
+});
+
 describe('without the tables of stored notifications', () => {
   let database: TestDatabase;
   beforeAll(async () => {

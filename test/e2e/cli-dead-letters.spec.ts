@@ -90,6 +90,16 @@ describe('list', () => {
   });
 });
 
+it('lists none of those that are meant, which does not say that there are none', async () => {
+  await bury('tasks', 1, 1, 'A.a');
+  expect((await deadLetters('list', '--channel', 'task')).stdout).toBe(
+    'There are no dead letters of those.\n',
+  );
+  expect(await deadLetters('discard', '--id', '1')).toMatchObject({ code: 0 });
+  expect((await deadLetters('list')).stdout).toBe('There are no dead letters.\n');
+  expect(await deadLetters('list', '--channel', '')).toMatchObject({ code: 2, stdout: '' });
+});
+
 describe.each(['retry', 'discard'])('%s', (action) => {
   it('does nothing without a word on which', async () => {
     await bury('tasks', 1, 1, 'A.a');

@@ -3,7 +3,7 @@ import { limitLockWait } from './brief.sql.js';
 
 /**
  * For what needs a lock for a moment: of our tables, of what the catalog says of them, or to commit a NOTIFY. Rejects when
- * it is not to be had: a migration or a commit that is stuck is what the doctor is called for, not what it waits for.
+ * it is not to be had: a migration or a commit that is stuck is what commands are to tell of, not what they wait for.
  */
 export async function briefly<T>(
   dataSource: DataSource,
