@@ -68,5 +68,5 @@ export function renderTotals({
 }): string {
   if (handled + failed === 0) return 'No stored notification had to be handled';
   const failures = failed === 0 ? '' : `, ${failed} failed: they are tried again, or dead letters`;
-  return `Handled ${handled} stored notifications${failures}`;
+  return `Handled ${handled} stored notification${handled === 1 ? '' : 's'}${failures}`;
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { DataSource } from 'typeorm';
 import { diffTriggers, isWrapped } from '../triggers/with-pg-pubsub.js';
+import { briefly } from './brief.js';
 import { EXIT, type ExitCode } from './command-failure.js';
 import { addDataSourceOption, withDataSource } from './data-source.loader.js';
 import { printJson, printLine, printTable } from './terminal.js';
@@ -21,7 +22,7 @@ export function checkCommand(program: Command, end: (code: ExitCode) => void): v
 }
 
 async function check(dataSource: DataSource, asJson: boolean): Promise<ExitCode> {
-  const { differences } = await diffTriggers(dataSource);
+  const { differences } = await briefly(dataSource, (runner) => diffTriggers(dataSource, {}, runner));
   if (asJson) printJson({ differences });
   else if (differences.length === 0) printLine('The database is as the DataSource declares it.');
   else {

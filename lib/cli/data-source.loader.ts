@@ -26,17 +26,43 @@ export async function withDataSource<T>(
     await dataSource.initialize();
   } catch (cause) {
     throw new CommandFailure(
-      `expected to connect with the DataSource of ${file}, got: ${messageOf(cause)}`,
+      `expected to connect with the DataSource of ${file}, got: ${messageOf(cause)}. ` +
+        'Check the address and the credentials, and that the server runs.',
       EXIT.failed,
       { cause },
     );
   }
   try {
     return await work(dataSource);
+  } catch (error) {
+    throw refusalOf(file, error) ?? error;
   } finally {
     await dataSource.destroy();
   }
 }
+
+/** What else the server may refuse is an error of ours, or of the database: its own words say more. */
+function refusalOf(file: string, error: unknown): CommandFailure | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const refused = (expected: string, way: string) =>
+    new CommandFailure(`expected ${expected}, got: ${messageOf(error)}. ${way}`, EXIT.failed, {
+      cause: error,
+    });
+  if (code === INSUFFICIENT_PRIVILEGE)
+    return refused(
+      `the role of the DataSource of ${file} to be allowed to do this`,
+      'Give it the right, or name a DataSource of a role that has it, such as the owner of the tables.',
+    );
+  if (code === LOCK_NOT_AVAILABLE)
+    return refused(
+      'to get a lock within two seconds',
+      'A migration or another long transaction holds it: let it end, or find it with "pgpubsub doctor".',
+    );
+  return undefined;
+}
+
+const INSUFFICIENT_PRIVILEGE = '42501';
+const LOCK_NOT_AVAILABLE = '55P03';
 
 async function loadDataSource(file: string): Promise<DataSource> {
   const dataSource = await load(file);
@@ -50,9 +76,16 @@ async function load(file: string): Promise<DataSource> {
     return await CommandUtils.loadDataSource(path.resolve(file));
   } catch (cause) {
     throw wrongUsage(
-      `expected ${file} to export one DataSource, got: ${messageOf(cause).trim().replace(/\.$/, '')}. ` +
-        'Build the application, and name the file as in "-d dist/data-source.js".',
+      `expected ${file} to export one DataSource, got: ${reasonOf(cause)}. ` +
+        'Name the built file that TypeORM\'s commands take, as in "-d dist/data-source.js".',
       { cause },
     );
   }
 }
+
+/** The message, without which file of TypeORM has tried to import it. */
+const reasonOf = (error: unknown): string =>
+  messageOf(error)
+    .trim()
+    .replace(/ imported from \S+ImportUtils\.js/, '')
+    .replace(/\.$/, '');

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import type { DataSource } from 'typeorm';
 import { DeadLetterPortions } from '../store/dead-letter-portions.js';
-import type { StoredFilter } from '../store/stored-filter.js';
+import { isId, type StoredFilter } from '../store/stored-filter.js';
 import { StoredNotifications, type DeadLetter } from '../store/stored-notifications.js';
 import { renderAge } from './age.js';
 import { CommandFailure, EXIT, wrongUsage, type ExitCode } from './command-failure.js';
@@ -67,7 +67,7 @@ const addChoice = (command: Command): Command =>
     .option('--id <id...>', 'only those of these notifications', collectId);
 
 function collectId(text: string, ids: readonly string[] = []): string[] {
-  if (!/^\d{1,19}$/.test(text)) throw new InvalidArgumentError('An id is a number.');
+  if (!isId(text)) throw new InvalidArgumentError('An id is a number, as "dead-letters list" shows it.');
   return [...ids, text];
 }
 
@@ -87,17 +87,17 @@ const filterOf = ({ channel, id, listener }: Chosen): StoredFilter => ({
 
 async function list(dataSource: DataSource, options: ListOptions): Promise<void> {
   await assertStorage(dataSource);
+  const filter = filterOf(options);
   const letters: DeadLetter[] = [];
   let isCut = false;
-  for await (const letter of new StoredNotifications(storedOptions(dataSource)).deadLetters(
-    filterOf(options),
-  )) {
+  for await (const letter of new StoredNotifications(storedOptions(dataSource)).deadLetters(filter)) {
     isCut = !options.all && letters.length === options.limit;
     if (isCut) break;
     letters.push(letter);
   }
   if (options.json) return printJson({ deadLetters: letters, isCut });
-  if (letters.length === 0) return printLine('There are no dead letters.');
+  const isChosen = Object.keys(filter).length > 0;
+  if (letters.length === 0) return printLine(`There are no dead letters${isChosen ? ' of those' : ''}.`);
   printTable(['id', 'channel', 'listener', 'died', 'attempts', 'error'], letters.map(rowOf));
   if (isCut) printLine(`These are the first ${options.limit}; --limit shows more, --all all of them.`);
 }

@@ -55,18 +55,25 @@ function print(findings: readonly Finding[]): void {
   if (worstOf(findings) === 'good') printLine('All is good.');
 }
 
-/** What means the same, and is mended the same way, is explained once. */
+/** What a check has found that means the same, and is mended the same way, is explained once. */
 function printAll(findings: readonly Finding[]): void {
-  const found = new Map<string, string[]>();
+  const alike = new Map<string, Finding[]>();
   for (const finding of findings) {
-    const lines = found.get(explanationOf(finding)) ?? [`\n${finding.severity}: ${finding.check}`];
-    found.set(explanationOf(finding), [...lines, `  ${finding.found}`]);
+    const kind = JSON.stringify([finding.check, finding.means, finding.remedy]);
+    alike.set(kind, [...(alike.get(kind) ?? []), finding]);
   }
-  for (const [explanation, lines] of found) printLine([...lines, explanation].join('\n'));
+  for (const same of alike.values()) printLine(explain(same));
 }
 
-const explanationOf = ({ means, remedy }: Finding): string =>
-  `  What it means: ${means}\n  What to do:    ${remedy}`;
+const explain = ([first, ...others]: readonly Finding[]): string =>
+  first === undefined
+    ? ''
+    : [
+        `\n${first.severity}: ${first.check}`,
+        ...[first, ...others].map(({ found }) => `  ${found}`),
+        `  What it means: ${first.means}`,
+        `  What to do:    ${first.remedy}`,
+      ].join('\n');
 
 const MAX_WIDTH = 90;
 

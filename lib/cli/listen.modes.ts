@@ -20,16 +20,24 @@ const PROGRAM = fileURLToPath(new URL('main.js', import.meta.url));
 export async function runAlone(settings: ListenSettings, log: ListenLoggerOptions): Promise<ExitCode> {
   const { logger, report } = createReport(log, 1);
   const ending = new AbortController();
+  let isUnread = false;
   handleStopSignals({
     finish: (signal) => {
       logger.say('log', `${signal}: finishing what runs`);
       ending.abort();
     },
     endAtOnce: () => process.exit(EXIT.failed),
+    finishUnread: () => {
+      isUnread = true;
+      ending.abort();
+    },
   });
   const host = { logger, watcher: report, ending: ending.signal, ready: () => undefined };
-  const work = new ListeningProcess(settings, host);
-  return untilTheEnd(() => work.run(), { logger, report, format: log.format });
+  const work = async () => {
+    const code = await new ListeningProcess(settings, host).run();
+    return isUnread ? EXIT.failed : code;
+  };
+  return untilTheEnd(work, { logger, report, format: log.format });
 }
 
 /** The listeners run in so many processes, which this one looks after. */
@@ -46,6 +54,7 @@ export async function runSupervisor(
     spawn: (backlog) => spawnProcess({ ...settings, backlog }, log, report),
     log: (level, line) => logger.say(level, line),
   });
+  let isUnread = false;
   handleStopSignals({
     finish: (signal) => {
       logger.say('log', `${signal}: the processes finish what runs`);
@@ -55,11 +64,15 @@ export async function runSupervisor(
       supervisor.kill();
       process.exit(EXIT.failed);
     },
+    finishUnread: () => {
+      isUnread = true;
+      supervisor.finish();
+    },
   });
   const work = async () => {
     await supervisor.run();
     const isDrainBad = settings.backlog === 'drain' && report.hasFailures;
-    return supervisor.hasFailed || isDrainBad ? EXIT.failed : EXIT.good;
+    return supervisor.hasFailed || isDrainBad || isUnread ? EXIT.failed : EXIT.good;
   };
   return untilTheEnd(work, { logger, report, format: log.format });
 }
@@ -68,7 +81,7 @@ export async function runSupervisor(
 export async function runSupervised(settings: ListenSettings, log: ListenLoggerOptions): Promise<ExitCode> {
   const ending = new AbortController();
   const finish = () => ending.abort();
-  handleStopSignals({ finish, endAtOnce: finish });
+  handleStopSignals({ finish, endAtOnce: finish, finishUnread: finish });
   process.on('message', (message) => message === FINISH && finish());
   process.on('disconnect', finish); // the supervisor is gone
   const host = {

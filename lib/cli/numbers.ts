@@ -8,10 +8,13 @@ export function parseCount(text: string): number {
   return count;
 }
 
-/** A number of seconds, zero or more. */
+/** A hundred years: PostgreSQL's intervals have an end. */
+const MAX_SECONDS = 3_155_760_000;
+
+/** A number of seconds, from zero to a hundred years. */
 export function parseSeconds(text: string): number {
   const seconds = Number(text);
-  if (text.trim() === '' || !Number.isFinite(seconds) || seconds < 0)
-    throw new InvalidArgumentError('Expected a number of seconds, 0 or more.');
+  if (text.trim() === '' || !Number.isFinite(seconds) || seconds < 0 || seconds > MAX_SECONDS)
+    throw new InvalidArgumentError(`Expected a number of seconds, from 0 to ${MAX_SECONDS}.`);
   return seconds;
 }

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { PgPubSubError, messageOf } from '../common/errors.js';
+import { PgPubSubError, messageOf, type PgPubSubErrorCode } from '../common/errors.js';
 import { checkCommand } from './check.command.js';
 import { CommandFailure, EXIT, type ExitCode } from './command-failure.js';
 import { deadLettersCommand } from './dead-letters.command.js';
@@ -34,6 +34,9 @@ export function createProgram(end: (code: ExitCode) => void): Command {
 function explain(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.good : EXIT.usage;
   process.stderr.write(`pgpubsub: ${messageOf(error)}\n`);
-  if (error instanceof PgPubSubError && error.code === 'INVALID_ARGUMENT') return EXIT.usage; // an option's value
+  if (error instanceof PgPubSubError && OF_OPTIONS.has(error.code)) return EXIT.usage;
   return error instanceof CommandFailure ? error.exitCode : EXIT.failed;
 }
+
+/** What is wrong with the value of an option. */
+const OF_OPTIONS: ReadonlySet<PgPubSubErrorCode> = new Set(['INVALID_ARGUMENT', 'INVALID_CHANNEL']);

@@ -4,6 +4,7 @@ import { findBacklog, type ChannelBacklog } from '../observability/backlog.js';
 import { StoredConditions } from '../store/stored-conditions.js';
 import { storageOf } from '../triggers/with-pg-pubsub.js';
 import { renderAge } from './age.js';
+import { briefly } from './brief.js';
 import type { ExitCode } from './command-failure.js';
 import { addDataSourceOption, withDataSource } from './data-source.loader.js';
 import { assertStorage, declaredStoredChannels, storedOptions } from './storage.js';
@@ -39,7 +40,8 @@ async function readStatus(
   const filter = beforeMigration === undefined ? {} : { beforeMigration };
   const condition = await new StoredConditions(storedOptions(dataSource)).ofPending(filter, 'status', 2);
   const { schema } = storageOf(dataSource);
-  const stored = await findBacklog(dataSource, { schema, countUpTo: null, condition });
+  const question = { schema, countUpTo: null, condition };
+  const stored = await briefly(dataSource, (runner) => findBacklog(runner, question));
   const names = new Set(stored.map(({ channel }) => channel));
   const idle = [...new Set(declaredStoredChannels(dataSource))].filter((channel) => !names.has(channel));
   return [...stored, ...idle.map(nothingOf)].toSorted((a, b) => (a.channel < b.channel ? -1 : 1));

@@ -9,13 +9,17 @@ export interface StopHandlers {
   readonly finish: (reason: string) => void;
   /** Another one: end at once. */
   readonly endAtOnce: () => void;
+  /** Who read the log has gone, as after `| head`: finish what runs, and end, before all that is logged is lost. */
+  readonly finishUnread: () => void;
 }
 
-/** From now on SIGINT and SIGTERM do not end the process by themselves. `source` is who emits them. */
+/** From now on neither SIGINT nor SIGTERM nor a closed pipe ends the process by itself. `source` and `log` emit them. */
 export function handleStopSignals(
-  { finish, endAtOnce }: StopHandlers,
+  { finish, endAtOnce, finishUnread }: StopHandlers,
   source: Pick<NodeJS.EventEmitter, 'on'> = process,
+  log: Pick<NodeJS.EventEmitter, 'once'> = process.stdout,
 ): void {
+  log.once('error', finishUnread);
   let last: { readonly signal: NodeJS.Signals; readonly at: number } | undefined;
   const receive = (signal: NodeJS.Signals): void => {
     const previous = last;

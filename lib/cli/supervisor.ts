@@ -31,7 +31,7 @@ export class Supervisor {
 
   constructor(private readonly options: SupervisorOptions) {}
 
-  /** Has a process failed for which there was no other? */
+  /** Has a process failed for which there was no other, or that was to finish? */
   get hasFailed(): boolean {
     return this.failed;
   }
@@ -71,7 +71,8 @@ export class Supervisor {
     let process = first;
     for (let attempt = 1; ; attempt++) {
       const end = await process.ended;
-      if (this.isFinishing || this.isOver(process, end)) return;
+      if (this.isFinishing) return this.assess(process, end);
+      if (this.isOver(process, end)) return;
       if (end.ranMs > STABLE_MS) attempt = 1;
       const delayMs = backoffDelayMs(attempt, REPLACE);
       this.options.log('warn', `${describeEnd(process, end)}; replacing it in ${delayMs} ms`);
@@ -79,6 +80,16 @@ export class Supervisor {
       if (this.isFinishing) return;
       process = this.start(process.hasDoneBacklog ? undefined : backlog);
     }
+  }
+
+  /** It was to finish what ran: has it? One that was told so by a signal before it could hear any had nothing to finish. */
+  private assess(process: SupervisedProcess, end: ProcessEnd): void {
+    const { backlog, log } = this.options;
+    const isTold = end.signal === 'SIGINT' || end.signal === 'SIGTERM';
+    const hasDrained = backlog === 'drain' && end.code === EXIT.failed; // of its handlers the report knows
+    if (end.failure === undefined && (end.code === EXIT.good || isTold || hasDrained)) return;
+    log('warn', `${describeEnd(process, end)}; it has not finished what ran`);
+    this.failed = true;
   }
 
   /** Does nobody follow it? */

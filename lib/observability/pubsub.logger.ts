@@ -43,7 +43,7 @@ export class PubSubLogger {
   }
 }
 
-/** `undefined`: nothing to say. */
+/** `undefined`: nothing to say. Longer than functions should be: a list, in which one looks up a fact. */
 function wordFact(fact: Fact): Line | undefined {
   switch (fact.type) {
     case 'listening':

@@ -27,7 +27,16 @@ export interface ResolvedFilter extends Omit<StoredFilter, 'channel' | 'id' | 'b
   readonly versions?: readonly string[];
 }
 
-const id = v.pipe(v.string('an id: a string of digits'), v.regex(/^\d{1,19}$/, 'an id: a string of digits'));
+const MAX_ID = '9223372036854775807';
+
+/** Is it the text of a bigint? Another one would be an error of the server, and end the caller's transaction. */
+export const isId = (text: string): boolean =>
+  /^\d{1,19}$/.test(text) && text.padStart(MAX_ID.length, '0') <= MAX_ID;
+
+const id = v.pipe(
+  v.string('an id: a string of digits'),
+  v.check(isId, `an id: a string of digits, at most ${MAX_ID}`),
+);
 
 const filterShape = group({
   channel: v.optional(v.unknown()),

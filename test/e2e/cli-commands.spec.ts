@@ -1,6 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { STORED_DATA_SOURCE, pgpubsub } from '../support/command.js';
+import { PROGRAM, STORED_DATA_SOURCE, pgpubsub } from '../support/command.js';
 import { TestDatabase } from '../support/database.js';
+import { StoredDatabase } from '../support/stored-worker.js';
 
 /** Each command that looks into a database, and what it needs beside. */
 const COMMANDS = [
@@ -18,14 +22,16 @@ describe.each(COMMANDS)('$name', ({ command }) => {
       DATABASE_URL: 'postgres://postgres@127.0.0.1:1/none',
     });
     expect(ended).toMatchObject({ code: 1, stdout: '' });
-    expect(ended.stderr).toMatch(/^pgpubsub: expected to connect .+ ECONNREFUSED 127\.0\.0\.1:1\n$/);
+    expect(ended.stderr).toMatch(
+      /^pgpubsub: expected to connect .+ ECONNREFUSED 127\.0\.0\.1:1\. Check the address .+\n$/,
+    );
   });
 
   it('says that the file of the DataSource is not there, and that it needs one', async () => {
     const missing = await pgpubsub([...command, '-d', 'no-such-file.js']);
     expect(missing).toMatchObject({ code: 2, stdout: '' });
     expect(missing.stderr).toMatch(
-      /^pgpubsub: expected no-such-file\.js to export one DataSource, got: .+[^.]\. Build the application, .+\n$/,
+      /^pgpubsub: expected no-such-file\.js to export one DataSource, got: .+ module '\S+\/no-such-file\.js'\. Name the built file .+\n$/,
     );
 
     const unnamed = await pgpubsub(command);
@@ -38,6 +44,40 @@ describe.each(COMMANDS)('$name', ({ command }) => {
     expect(ended).toMatchObject({ code: 0, stderr: '' });
     expect(ended.stdout).toContain('-d, --data-source <file>');
   });
+});
+
+it('ends as usual when nobody reads what it writes any more', async () => {
+  const child = spawn(process.execPath, [PROGRAM, 'doctor', '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  const [code, errors] = await Promise.all([once(child, 'close'), text(child.stderr)]);
+  expect(code).toEqual([0, null]);
+  expect(errors).toBe('');
+});
+
+it('says which right its role lacks, and the way out', async () => {
+  await using database = await StoredDatabase.create();
+  await database.query(
+    `do $$ begin create role reader login; exception when duplicate_object then null; end $$`,
+  );
+  const url = new URL(database.url);
+  url.username = 'reader';
+  const ended = await pgpubsub(['status', '-d', STORED_DATA_SOURCE], { DATABASE_URL: url.href });
+  expect(ended).toMatchObject({ code: 1, stdout: '' });
+  expect(ended.stderr).toMatch(
+    /^pgpubsub: expected the role of .+ got: permission denied for table \w+\. Give it the right.+\n$/,
+  );
+});
+
+it.each([
+  ['status', 'pgpubsub_notification'],
+  ['check', 'pg_trigger'],
+])('%s says that a lock keeps it from looking, and waits no longer than a moment', async (command, table) => {
+  await using database = await StoredDatabase.create();
+  const client = await database.client();
+  await client.query(`begin; lock table ${table}`);
+  const ended = await pgpubsub([command, '-d', STORED_DATA_SOURCE], { DATABASE_URL: database.url });
+  expect(ended).toMatchObject({ code: 1, stdout: '' });
+  expect(ended.stderr).toMatch(/^pgpubsub: expected to get a lock .+ lock timeout\. A migration .+\n$/);
 });
 
 describe('without the tables of stored notifications', () => {

@@ -41,6 +41,14 @@ describe('list', () => {
     ]);
   });
 
+  it('lets no error of a handler draw on the terminal', async () => {
+    await bury('tasks', 1, 1, 'A.a');
+    await database.query(String.raw`update pgpubsub_dead_letter set last_error = E'\x1b[2Jgone\r\x07 here'`);
+    const { stdout } = await deadLetters('list');
+    expect(stdout).toContain('\ufffd[2Jgone\ufffd\ufffd here');
+    expect(stdout).not.toMatch(/[^\P{Cc}\n]/u);
+  });
+
   it('gives machines everything, up to the limit', async () => {
     await bury('tasks', 1, 5, 'A.a');
     const all = JSON.parse((await deadLetters('list', '--json', '--limit', '5')).stdout) as object;
@@ -82,6 +90,16 @@ describe('list', () => {
   });
 });
 
+it('lists none of those that are meant, which does not say that there are none', async () => {
+  await bury('tasks', 1, 1, 'A.a');
+  expect((await deadLetters('list', '--channel', 'task')).stdout).toBe(
+    'There are no dead letters of those.\n',
+  );
+  expect(await deadLetters('discard', '--id', '1')).toMatchObject({ code: 0 });
+  expect((await deadLetters('list')).stdout).toBe('There are no dead letters.\n');
+  expect(await deadLetters('list', '--channel', '')).toMatchObject({ code: 2, stdout: '' });
+});
+
 describe.each(['retry', 'discard'])('%s', (action) => {
   it('does nothing without a word on which', async () => {
     await bury('tasks', 1, 1, 'A.a');
@@ -92,7 +110,8 @@ describe.each(['retry', 'discard'])('%s', (action) => {
   });
 
   it('refuses ids that are none, and says when nothing has this one', async () => {
-    expect(await deadLetters(action, '--id', 'x')).toMatchObject({ code: 2, stdout: '' });
+    for (const id of ['x', '9223372036854775808'])
+      expect(await deadLetters(action, '--id', id), id).toMatchObject({ code: 2, stdout: '' });
     const ended = await deadLetters(action, '--id', '77');
     expect(ended).toMatchObject({ code: 1, stdout: '' });
     expect(ended.stderr).toMatch(/^pgpubsub: expected dead letters of the notifications 77, got none/);

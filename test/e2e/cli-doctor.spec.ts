@@ -91,6 +91,15 @@ describe('transactions', () => {
     expect(diagnosis.complaints[0]?.found).toContain(`pid ${pid} `);
   });
 
+  it('finds the one that stops vacuum among older ones that do not', async () => {
+    for (let n = 0; n < 5; n++) await open('begin');
+    const pid = await open(HOLDING);
+    const limit = ['--max-transaction-age', '0.05'];
+    const diagnosis = await Diagnosis.until(({ code }) => code === 1, database.url, ...limit);
+    expect(diagnosis.complaints[0]).toMatchObject({ check: 'transactions', severity: 'bad' });
+    expect(diagnosis.complaints[0]?.found).toContain(`pid ${pid} `);
+  });
+
   it('lets young ones be', async () => {
     await open(HOLDING);
     expect((await diagnose()).complaints).toEqual([]);
@@ -173,12 +182,15 @@ describe('what is stored', () => {
     const client = await database.client();
     await client.query('begin; lock table pgpubsub_notification');
     const { complaints, findings } = await diagnose();
+    const { stdout } = await pgpubsub(['doctor', '-d', STORED_DATA_SOURCE], { DATABASE_URL: database.url });
     const late = 'could not be examined: canceling statement due to lock timeout';
     // PostgreSQL 17 and newer lock a table to tell its defaults, too
     const others = complaints.filter(({ check }) => check !== 'triggers');
     expect(others.map(({ check }) => check)).toEqual(['backlog', 'dead letters']);
     expect(complaints.every(({ found }) => found === late)).toBe(true);
     expect(findings.at(-1)).toMatchObject({ check: 'privileges', severity: 'good' });
+    for (const check of ['backlog', 'dead letters'])
+      expect(stdout).toContain(`\nwarning: ${check}\n  ${late}\n  What it means:`);
   });
 });
 

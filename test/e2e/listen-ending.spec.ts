@@ -38,6 +38,18 @@ describe.each([
     expect(command.processes.filter(isRunning)).toEqual([]);
   });
 
+  it('finishes what runs when nobody reads its output any more, and exits with 1', async () => {
+    await using command = await start(processes, ...args);
+    await work(command, { n: 1, ms: 500 });
+    command.closeOutput();
+    await database.store('tasks', [{ n: 2 }]); // whose line of the log finds nobody
+
+    expect(await command.exited()).toEqual({ code: 1, signal: null });
+    await eventually(() => !command.processes.some(isRunning), 'all have ended');
+    expect(new Set(await handled())).toEqual(new Set([1, 2]));
+    expect(command.errors.all).toEqual([]);
+  });
+
   it('ends at once after a second signal', async () => {
     await using command = await start(processes, ...args);
     await work(command, { n: 1, ms: LONG_MS });

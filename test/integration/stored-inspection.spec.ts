@@ -203,6 +203,7 @@ it.each([
   ['without a filter', undefined, /expected stored\.purge\(\) to get a filter/],
   ['with a misspelt one', { chanel: 'orders' }, /got "chanel"/],
   ['with an id that is none', { id: 'x' }, /a string of digits/],
+  ['with an id that no bigint can be', { id: '9223372036854775808' }, /a string of digits/],
 ])('refuses to delete %s', async (_, filter, message) => {
   await expect(app.pubsub.stored.purge(filter as never)).rejects.toThrow(message);
 });

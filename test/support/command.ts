@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 
 const fromHere = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
-const PROGRAM = fromHere('../../dist/cli/main.js');
+export const PROGRAM = fromHere('../../dist/cli/main.js');
 
 /** The DataSource of `test/e2e/apps/stored`. */
 export const STORED_DATA_SOURCE = fromHere('../e2e/apps/.build/stored/data-source.js');

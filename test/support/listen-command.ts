@@ -59,6 +59,11 @@ export class ListenCommand implements AsyncDisposable {
     this.child.kill(signal);
   }
 
+  /** As `| head` does when it has read enough. */
+  closeOutput(): void {
+    this.child.stdout.destroy();
+  }
+
   /** Resolves when so many lines of the output have this text. */
   async says(text: string, times = 1): Promise<void> {
     const count = () => this.output.all.filter((line) => line.includes(text)).length;

@@ -3,7 +3,7 @@ import { findBacklog, type ChannelBacklog } from '../../observability/backlog.js
 import { storageOf } from '../../triggers/with-pg-pubsub.js';
 import { renderAge } from '../age.js';
 import { hasStorage } from '../storage.js';
-import { briefly } from './brief.js';
+import { briefly } from '../brief.js';
 import { bad, good, warning, type Check } from './finding.js';
 
 /** Counting more would take long where much has piled up, and tell nothing new. */

@@ -6,7 +6,7 @@ import { assertUsable, resolveListenConfig } from '../../connection/listen-confi
 import { ListenSession } from '../../connection/listen-session.js';
 import { changeListens } from '../../connection/listen.sql.js';
 import { SelfTest } from '../../connection/self-test.js';
-import { briefly } from './brief.js';
+import { briefly } from '../brief.js';
 import { bad, good, type Check, type Found, type Subject } from './finding.js';
 
 const { timeoutMs } = HEARTBEAT_DEFAULTS;

@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import type { Difference } from '../../schema/step.js';
 import { diffTriggers } from '../../triggers/with-pg-pubsub.js';
 import { wayOut } from '../check.command.js';
-import { briefly } from './brief.js';
+import { briefly } from '../brief.js';
 import { bad, good, warning, type Check, type Found } from './finding.js';
 import { readOne } from './query.js';
 import { readSilencers } from './schema.sql.js';

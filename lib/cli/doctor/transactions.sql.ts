@@ -1,5 +1,5 @@
 /**
- * Transactions that have been open for at least $1 seconds, oldest first, and whether they keep vacuum from removing dead
+ * Transactions that have been open for at least $1 seconds, the harmful and the oldest first, and whether they keep vacuum from removing dead
  * rows of this database: they have a snapshot or have written. Vacuum's own do not. Of others' sessions a role without
  * pg_monitor learns only the pid. Reads shared memory, locks nothing.
  */
@@ -13,7 +13,7 @@ export const readOldTransactions = `
     and a.xact_start <= clock_timestamp() - $1::float8 * interval '1 second'
     and a.pid not in (select pid from pg_stat_progress_vacuum)
     and (a.datname = current_database() or a.datname is null)
-  order by a.xact_start limit 5
+  order by holds_back_vacuum desc, a.xact_start limit 5
 `;
 
 /** Transactions of this database that were prepared (two-phase commit) at least $1 seconds ago, and never ended. */

@@ -3,7 +3,7 @@ import { limitLockWait } from './brief.sql.js';
 
 /**
  * For what needs a lock for a moment: of our tables, of what the catalog says of them, or to commit a NOTIFY. Rejects when
- * it is not to be had: a migration or a commit that is stuck is what the doctor is called for, not what it waits for.
+ * it is not to be had: a migration or a commit that is stuck is what commands are to tell of, not what they wait for.
  */
 export async function briefly<T>(
   dataSource: DataSource,
@@ -17,7 +17,7 @@ export async function briefly<T>(
     await runner.commitTransaction();
     return result;
   } finally {
-    if (runner.isTransactionActive) await runner.rollbackTransaction();
+    if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined); // why it failed is known
     await runner.release();
   }
 }
