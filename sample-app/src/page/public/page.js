@@ -101,7 +101,9 @@ Alpine.data('newsroom', () => ({
     const { id, content } = /** @type {WithPost} */ (this).post;
     const original = content.replace(/ \(Rewritten at .*\)$/, '');
     const time = new Date().toLocaleTimeString('en', { hour12: false });
-    const changed = await this.send('PATCH', `/posts/${id}`, { content: `${original} (Rewritten at ${time}.)` });
+    const changed = await this.send('PATCH', `/posts/${id}`, {
+      content: `${original} (Rewritten at ${time}.)`,
+    });
     if (changed) this.outcome = `Post ${id} is rewritten: every process has dropped it from its cache.`;
   },
 
