@@ -70,7 +70,7 @@ async function deliver(url, count, observers, observe) {
 async function observeShared(url, observers, received) {
   const { pubsub, close } = await startApp(url, undefined, { listen: false });
   for (let index = 0; index < observers; index++)
-    pubsub.observe(CHANNEL).subscribe(({ payload }) => received(/** @type {any} */ (payload).id));
+    pubsub.observe(CHANNEL).subscribe((/** @type {{ payload: any }} */ { payload }) => received(payload.id));
   const inForce = new Promise((resolve) => {
     pubsub.connection$.subscribe((state) => state === 'listening' && resolve(undefined));
   });
