@@ -5,6 +5,9 @@ import { startApp } from '../app.js';
 import { assert, measure } from '../measure.js';
 import { withClient } from '../queues.js';
 
+/** @param {any} payload */
+const idOf = (payload) => payload.id;
+
 const CHANNEL = 'bench_observed';
 
 /**
@@ -70,7 +73,7 @@ async function deliver(url, count, observers, observe) {
 async function observeShared(url, observers, received) {
   const { pubsub, close } = await startApp(url, undefined, { listen: false });
   for (let index = 0; index < observers; index++)
-    pubsub.observe(CHANNEL).subscribe(({ payload }) => received(/** @type {any} */ (payload).id));
+    pubsub.observe(CHANNEL).subscribe(({ payload }) => received(idOf(payload)));
   const inForce = new Promise((resolve) => {
     pubsub.connection$.subscribe((state) => state === 'listening' && resolve(undefined));
   });
