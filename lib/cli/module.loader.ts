@@ -10,6 +10,9 @@ export type NestModule = Type | DynamicModule;
 /** What `@Module()` leaves on a class, by the properties it was given. */
 const MODULE_METADATA = ['imports', 'providers', 'controllers', 'exports'];
 
+/** What is meant when no name is given. */
+const PREFERRED = ['default', 'AppModule'];
+
 const HERE = fileURLToPath(import.meta.url);
 
 /**
@@ -18,12 +21,13 @@ const HERE = fileURLToPath(import.meta.url);
  */
 export async function loadModule(given: string): Promise<NestModule> {
   const { file, name } = parseReference(given);
-  const found = await modulesOf(await load(file));
+  const found = await modulesOf(await load(file), name);
   const names = [...found.keys()];
   if (name !== undefined)
     return found.get(name) ?? refuse(given, names, `no Nest module of the name ${name}`);
   const [only, ...more] = found.values();
-  const chosen = found.get('default') ?? found.get('AppModule') ?? (more.length === 0 ? only : undefined);
+  const [preferred] = PREFERRED.flatMap((export_) => found.get(export_) ?? []);
+  const chosen = preferred ?? (more.length === 0 ? only : undefined);
   return chosen ?? refuse(given, names, names.length === 0 ? 'none' : 'several');
 }
 
@@ -55,15 +59,22 @@ function reasonOf(error: unknown): string {
   return place === undefined ? message : `${message} (${place})`;
 }
 
-/** Exports that are Nest modules, by their names; a CommonJS file may have them all in its default export. */
-async function modulesOf(namespace: Record<string, unknown>): Promise<Map<string, NestModule>> {
+/**
+ * Exports that are Nest modules, by their names; a CommonJS file may have them all in its default export. Of promises,
+ * since a dynamic module may be one, only those that may be meant are waited for: others may never settle.
+ */
+async function modulesOf(
+  namespace: Record<string, unknown>,
+  wanted: string | undefined,
+): Promise<Map<string, NestModule>> {
   const { default: byDefault } = namespace;
   const isCommonJs = typeof byDefault === 'object' && byDefault !== null && !isNestModule(byDefault);
   const all = { ...namespace, ...(isCommonJs && (byDefault as Record<string, unknown>)) };
   const found = new Map<string, NestModule>();
   for (const [name, value] of Object.entries(all)) {
     if (name === 'module.exports') continue; // Node's own name for the default export of CommonJS
-    const settled: unknown = await value; // a dynamic module may be a promise
+    const isMeant = wanted === undefined ? PREFERRED.includes(name) : name === wanted;
+    const settled: unknown = isMeant ? await value : value;
     if (isNestModule(settled)) found.set(name, settled);
   }
   return found;

@@ -35,6 +35,7 @@ describe('wrong usage ends with exit code 2 and a sentence', () => {
     ],
     ['a name that is no Nest module', [`${APP}#Tasks`], 'It exports these: AppModule, '],
     ['several Nest modules', [listenApp('several.js')], 'It exports these: FirstModule, SecondModule'],
+    ['a promise of a module', [`${listenApp('several.js')}#PromisedModule`], 'to have a listener, got none.'],
     ['an application without a listener', [`${APP}#SilentModule`], 'to have a listener, got none.'],
     ['a CommonJS application without a listener', [listenApp('common.cjs')], 'to have a listener, got none.'],
     ['an application without the library', [`${APP}#BareModule`], 'Import PgPubSubModule'],
