@@ -4,7 +4,7 @@ import path from 'node:path';
 import { slug } from 'github-slugger';
 import { defineConfig } from 'vitepress';
 import { ROOT, sections } from '../navigation.js';
-import { showDocuments } from './documents.js';
+import { missing, showDocuments } from './documents.js';
 
 const site = path.join(import.meta.dirname, '..');
 const { name, description } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
@@ -34,6 +34,9 @@ export default defineConfig({
   markdown: {
     anchor: { slugify: slug }, // links to headings are written for the repository's host as well
     config: showDocuments,
+  },
+  buildEnd: () => {
+    if (missing.size > 0) console.warn(`without images that are not there: ${[...missing].join(', ')}`);
   },
   themeConfig: {
     search: { provider: 'local' },

@@ -8,6 +8,9 @@ const pageOf = new Map(documents.map(({ file, page }) => [file, page]));
 /** Folders have no page of their own: the map says what is in them. */
 const folders = new Set(documents.map(({ file }) => path.posix.dirname(file)));
 
+/** Images that documents show, and that are not there. */
+export const missing = new Set();
+
 /**
  * Documents are written for the repository, where they are read as they are. On a page, links lead to the page of the
  * document they name; those to files that have no page are shown as text; and the comment above a block of code,
@@ -53,13 +56,13 @@ function turnLinks(tokens, file, page) {
 }
 
 /**
- * False for an image that is not there: tests make it.
+ * False for an image that is not there: the benchmark makes those of its tables.
  * @param {import('markdown-it/index.js').Token} token @param {string} file @param {string} page
  */
 function turnImage(token, file, page) {
   const image = path.posix.join(path.posix.dirname(file), token.attrGet('src') ?? '');
   if (!existsSync(path.join(ROOT, image))) {
-    console.warn(`${file}: without ${image}, which is not there`);
+    missing.add(image);
     return false;
   }
   token.attrSet('src', wayTo(image.replace(/^docs\//, ''), page));
