@@ -6,8 +6,11 @@ export const PARTS = Symbol('nestjs-pgpubsub:parts');
 export const DATA_SOURCE = Symbol('nestjs-pgpubsub:data-source');
 export const RESOLVED_OPTIONS = Symbol('nestjs-pgpubsub:options');
 
-/** Internal: the `ListenerSelection` of whoever runs the application in place of its own main program. */
-export const LISTENER_SELECTION = Symbol('nestjs-pgpubsub:listener-selection');
+/**
+ * Internal: the `ListenerSelection` of whoever runs the application in place of its own main program. Shared by all
+ * installed copies: the command line's need not be the application's.
+ */
+export const LISTENER_SELECTION = Symbol.for('nestjs-pgpubsub:listener-selection');
 
 /** The names @nestjs/typeorm gives to DataSources, so that it need not be installed. */
 export const namedDataSourceToken = (name: string): string => `${name}DataSource`;
