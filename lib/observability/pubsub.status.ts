@@ -54,8 +54,14 @@ const COUNT_UP_TO = 10_000;
 
 type Stored = Pick<Findings, 'channels' | 'queueUsage' | 'silence'>;
 
-/** Answers `pubsub.status()`: asks the database, in a bounded time, and adds what the parts know. Holds nothing. */
+/** A question that hangs outlives who asked it, and holds a connection of the pool: the next ones wait for it, too. */
+const MAX_PENDING = 2;
+
+/** Answers `pubsub.status()`: asks the database, in a bounded time, and adds what the parts know. */
 export class StatusReader {
+  /** Questions that have no answer yet. */
+  private readonly pending = new Set<Promise<Stored>>();
+
   constructor(private readonly options: StatusReaderOptions) {}
 
   /** Rejects for options that cannot be meant only: a database that is away is an answer. */
@@ -82,8 +88,7 @@ export class StatusReader {
   private async ask(): Promise<Stored> {
     const { timeoutMs } = this.options;
     const answered = new AbortController();
-    const answer = this.look();
-    answer.catch(() => undefined); // when it comes too late
+    const answer = this.pending.size < MAX_PENDING ? this.begin() : Promise.race(this.pending);
     const late = delay(timeoutMs, undefined, { signal: answered.signal }).then(() => tooLate(timeoutMs));
     late.catch(() => undefined);
     try {
@@ -93,6 +98,14 @@ export class StatusReader {
     } finally {
       answered.abort();
     }
+  }
+
+  private begin(): Promise<Stored> {
+    const answer = this.look();
+    this.pending.add(answer);
+    const forget = () => this.pending.delete(answer);
+    answer.then(forget, forget); // also when it comes too late
+    return answer;
   }
 
   /**

@@ -100,6 +100,17 @@ describe('transactions', () => {
     expect(diagnosis.complaints[0]?.found).toContain(`pid ${pid} `);
   });
 
+  it('shows no password', async () => {
+    const pid = await open("begin; select 'password of nobody: geheim'");
+    const diagnosis = await Diagnosis.until(
+      ({ complaints }) => complaints.length > 0,
+      database.url,
+      '--max-transaction-age',
+      '0.1',
+    );
+    expect(diagnosis.complaints[0]?.found).toMatch(new RegExp(`pid ${pid} .+\\(about a password\\)$`));
+  });
+
   it('lets young ones be', async () => {
     await open(HOLDING);
     expect((await diagnose()).complaints).toEqual([]);

@@ -1,4 +1,6 @@
 import { defineChannel } from 'nestjs-pgpubsub';
+import type { Pool } from 'pg';
+import type { DataSource } from 'typeorm';
 import { describe, expect, it } from 'vitest';
 import { TestApp } from '../support/app.js';
 import { TestDatabase } from '../support/database.js';
@@ -14,6 +16,8 @@ const QUICK = { heartbeat: { intervalMs: 60_000, timeoutMs: 300 } } as const;
 
 const listening = (app: TestApp) =>
   eventually(async () => (await app.pubsub.status()).connection.state === 'listening', 'it listens');
+
+const poolOf = ({ driver }: DataSource) => (driver as unknown as { readonly master: Pool }).master; // of pg
 
 describe('status()', () => {
   it('is up, in JSON as it is, where all is well', async () => {
@@ -176,6 +180,18 @@ describe('status()', () => {
     expect(health).toBe('down');
     expect(reasons).toEqual([expect.stringContaining('it did not within 300 ms')]);
     await proxy[Symbol.asyncDispose](); // what waits for it ends
+  });
+
+  it('is down when the pool is exhausted, and makes that no worse', async () => {
+    await using app = await start({ options: QUICK, dataSource: { poolSize: 1 } });
+    const runner = app.dataSource.createQueryRunner();
+    await runner.connect();
+
+    for (let probe = 0; probe < 4; probe++) expect((await app.pubsub.status()).health).toBe('down');
+    expect(poolOf(app.dataSource).waitingCount).toBeLessThanOrEqual(2);
+
+    await runner.release();
+    await eventually(async () => (await app.pubsub.status()).health === 'up', 'it is up again');
   });
 
   it('gives its connection back when a table is locked', async () => {

@@ -2,15 +2,7 @@ import 'reflect-metadata';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, Logger, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import {
-  Listener,
-  OnInsert,
-  PgPubSubModule,
-  defineChannel,
-  type Notification,
-  type PgPubSubExtras,
-  type PgPubSubOptions,
-} from 'nestjs-pgpubsub';
+import { Listener, OnInsert, PgPubSubModule, defineChannel, type Notification } from 'nestjs-pgpubsub';
 import { Author, entities } from '../stored/storage.js';
 
 /** What `pgpubsub listen` is given by its tests: an application whose handlers take time, fail, or take down the process. */
@@ -70,7 +62,7 @@ const url = process.env['DATABASE_URL'] ?? '';
 const database = TypeOrmModule.forRoot({ type: 'postgres', url, entities, retryAttempts: 1 });
 const second = TypeOrmModule.forRoot({ type: 'postgres', url, name: 'second', retryAttempts: 1 });
 
-const pubsub = (options: PgPubSubOptions & PgPubSubExtras = {}) =>
+const pubsub = (options: Parameters<typeof PgPubSubModule.forRoot>[0] = {}) =>
   PgPubSubModule.forRoot({ retry: { minDelayMs: 600_000, maxDelayMs: 600_000 }, ...options });
 
 @Module({ imports: [database, pubsub()], providers: [TaskListeners] })
