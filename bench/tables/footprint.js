@@ -17,7 +17,7 @@ export const idle = {
   title: 'memory of an idle process in MB, and CPU in milliseconds per minute (lower is better)',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   run: ({ url, rounds, quick }) => {
-    const forMs = quick ? 5_000 : 10_000;
+    const forMs = quick ? 3_000 : 6_000;
     /** @type {Record<string, Kind>} */
     const kinds = {
       'Nest and TypeORM alone': 'nest',

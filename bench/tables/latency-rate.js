@@ -16,7 +16,7 @@ export default (perSecond) => ({
     measure(
       broadcasters.map(([name, start]) => ({
         name,
-        run: () => latency(url, start, perSecond, perSecond * (quick ? 2 : 5)),
+        run: () => latency(url, start, perSecond, perSecond * (quick ? 2 : 3)),
       })),
       rounds,
       { lowerIsBetter: true },

@@ -17,7 +17,7 @@ export default {
   title: `latency at ${PER_SECOND} stored notifications a second, notify() → handler, p50 in milliseconds (lower is better)`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   async run({ url, rounds, quick }) {
-    const count = quick ? 400 : 2_000;
+    const count = quick ? 400 : 1_500;
     /** @param {(received: (id: number) => void) => Promise<System>} start */
     const p50 = async (start) => {
       const sent = new Float64Array(count);
