@@ -81,7 +81,7 @@ it('handles only the channels that are named, and nothing when one of them is un
 
   expect(await run('--channels', 'reads', 'Author')).toMatchObject({
     code: 2,
-    errors: [expect.stringContaining('(author = Author, post_changed, post_reads), got "reads".')],
+    errors: [expect.stringMatching(/\(author = Author, .*post_reads.*\), got "reads"\./)],
   });
   expect(await database.query(waiting)).toEqual([{ channel: 'author' }, { channel: 'post_reads' }]);
   expect(await run('--channels', 'post_reads')).toMatchObject({ code: 0 });
