@@ -1,6 +1,7 @@
 // @ts-check
 import fs from 'node:fs';
 import os from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { withClient } from './queues.js';
 
 /** What a reader must know of the place where figures were measured. @param {string} url */
@@ -21,8 +22,21 @@ export async function describeMachine(url) {
   ];
 }
 
-/** Somebody else works here as well. */
-export const isBusy = () => (os.loadavg()[0] ?? 0) > os.availableParallelism() / 2;
+const REST_MS = 500;
+
+/** Does somebody else work here? Looked at while the benchmark rests: its own load says nothing. */
+export async function isBusy() {
+  const before = cpuTimes();
+  await delay(REST_MS);
+  const after = cpuTimes();
+  return (after.used - before.used) / (after.all - before.all) > 0.2;
+}
+
+function cpuTimes() {
+  const times = os.cpus().map((cpu) => cpu.times);
+  const all = times.flatMap((of) => Object.values(of)).reduce((sum, ms) => sum + ms, 0);
+  return { all, used: all - times.reduce((sum, { idle }) => sum + idle, 0) };
+}
 
 function packages() {
   const { dependencies } = JSON.parse(fs.readFileSync(new URL('package.json', import.meta.url), 'utf8'));

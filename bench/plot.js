@@ -29,7 +29,7 @@ export function renderPlot({ title, rows }) {
   chart.setOption({
     animation: false,
     title: { text: title, textStyle: { ...text, fontSize: 14 }, left: 8, top: 8 },
-    grid: { left: 8, right: 90, top: 44, bottom: 16, containLabel: true },
+    grid: { left: 40, right: 110, top: 44, bottom: 16, containLabel: true },
     xAxis: { type: 'value', axisLabel: text, splitLine: { lineStyle: { color: LINE } } },
     yAxis: {
       type: 'category',
@@ -43,21 +43,14 @@ export function renderPlot({ title, rows }) {
       {
         type: 'bar',
         barMaxWidth: 20,
-        data: rows.map(({ name, median, ratio }) => ({
+        data: rows.map(({ name, median }) => ({
           value: median,
           itemStyle: { color: name.startsWith('nestjs-pgpubsub') ? OURS : OTHERS },
-          label: {
-            show: true,
-            position: 'right',
-            distance: 10,
-            ...text,
-            formatter: `${short(median)}  (${ratio.toFixed(2)})`,
-          },
         })),
       },
       {
         type: 'custom',
-        renderItem: whisker,
+        renderItem: (/** @type {any} */ of, /** @type {any} */ api) => whisker(api, rows[of.dataIndex]),
         encode: { x: [1, 2], y: 0 },
         data: rows.map(({ min, max }, index) => [index, min, max]),
       },
@@ -68,8 +61,8 @@ export function renderPlot({ title, rows }) {
   return `${svg.replace('>', `>${STYLE}`)}\n`;
 }
 
-/** @param {any} _parameters @param {any} api */
-function whisker(_parameters, api) {
+/** From the least to the most, and the figures behind it. @param {any} api @param {import('./measure.js').Row | undefined} row */
+function whisker(api, row) {
   const [from, to] = [1, 2].map((dimension) => api.coord([api.value(dimension), api.value(0)]));
   const style = { stroke: TEXT, lineWidth: 1, fill: 'none' };
   const line = (
@@ -85,6 +78,17 @@ function whisker(_parameters, api) {
   return {
     type: 'group',
     children: [
+      {
+        type: 'text',
+        style: {
+          text: row && `${short(row.median)}  (${row.ratio.toFixed(2)})`,
+          x: to[0] + 10,
+          y: to[1],
+          fill: TEXT,
+          fontSize: 12,
+          verticalAlign: 'middle',
+        },
+      },
       line(from[0], from[1], to[0], to[1]),
       line(from[0], from[1] - 4, from[0], from[1] + 4),
       line(to[0], to[1] - 4, to[0], to[1] + 4),

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { format, resolveConfig } from 'prettier';
 import { judge } from './budgets.js';
 import { renderPlot } from './plot.js';
+import { tables as order } from './tables.js';
 
 /** @typedef {{ name: string, title: string, busy: boolean, seconds: number, rows: import('./measure.js').Row[] }} TableResult */
 /** @typedef {{ machine: readonly string[], rounds: number, tables: readonly TableResult[] }} Results */
@@ -38,18 +39,27 @@ const wantedOf = ({ than, column, atLeast, atMost }) =>
     .filter(Boolean)
     .join(' ');
 
-/** What the documentation shows: the figures, for people and for programs, and a plot for each table. @param {Results} results */
-export async function writeResults(results) {
-  const json = new URL('results.json', import.meta.url);
-  fs.writeFileSync(
-    json,
-    JSON.stringify({ ...results, tables: results.tables.map(roundedTable) }, undefined, 2),
-  );
+const RESULTS = new URL('results.json', import.meta.url);
+
+/**
+ * What the documentation shows: the figures, for people and for programs, and a plot for each table. Tables that were not
+ * run stay as they were.
+ * @param {Results} results
+ */
+export async function writeResults({ machine, rounds, tables }) {
+  const known = fs.existsSync(RESULTS)
+    ? /** @type {Results} */ (JSON.parse(fs.readFileSync(RESULTS, 'utf8'))).tables
+    : [];
+  const all = Object.keys(order).flatMap((name) => {
+    const table = tables.find((of) => of.name === name) ?? known.find((of) => of.name === name);
+    return table === undefined ? [] : [roundedTable(table)];
+  });
+  const results = { machine, rounds, tables: all };
+  fs.writeFileSync(RESULTS, `${JSON.stringify(results, undefined, 2)}\n`);
   await writeMarkdown(new URL('results.md', import.meta.url), renderMarkdown(results));
   const plots = new URL('../docs/plots/', import.meta.url);
   fs.mkdirSync(plots, { recursive: true });
-  for (const table of results.tables)
-    fs.writeFileSync(new URL(`${table.name}.svg`, plots), renderPlot(table));
+  for (const table of all) fs.writeFileSync(new URL(`${table.name}.svg`, plots), renderPlot(table));
 }
 
 /** @param {URL} file @param {string} text */

@@ -50,7 +50,6 @@ async function deliver(url, count, observers, observe) {
     if (received++ === 0) began = performance.now();
     if (received === expected) done();
   });
-  const before = process.memoryUsage().rss;
   await withClient(url, (client) =>
     client.query(
       `select count(pg_notify('${CHANNEL}', json_build_object('id', i)::text)) from generate_series(1, $1) as i`,
@@ -63,7 +62,7 @@ async function deliver(url, count, observers, observe) {
   const after = received;
   await close();
   assert(after === expected, `${after} of ${expected} deliveries`);
-  return { value: rate, 'node MB': Math.max(0, process.memoryUsage().rss - before) / 1e6 };
+  return rate;
 }
 
 /** @type {Observe} */

@@ -2,9 +2,6 @@ import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DOCUMENTS, locate, readText } from '../../support/documents.js';
 
-/** Made by `npm run bench`, and not there before it has run. */
-const PRODUCED = /^docs\/plots\/[\w-]+\.svg$/;
-
 const proseOf = (document: string): string =>
   readText(document)
     .replaceAll(/^```[\s\S]*?^```/gm, '')
@@ -41,7 +38,7 @@ describe.each(DOCUMENTS)('the links of %s', (document) => {
   const links = linksOf(document).map((target) => ({ target, ...resolve(document, target) }));
 
   it('lead to files that are there', () => {
-    const broken = links.filter(({ path }) => !PRODUCED.test(path) && !existsSync(locate(path)));
+    const broken = links.filter(({ path }) => !existsSync(locate(path)));
     expect(broken.map(({ target }) => target)).toEqual([]);
   });
 
