@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import {
   Injectable,
   UseGuards,
@@ -25,6 +26,11 @@ import superjson from 'superjson';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { collector, payloadsOf } from '../../support/listeners.js';
+
+/** Of somebody who is asked: it comes some turns of the event loop later. */
+async function answer(): Promise<void> {
+  for (let turns = 0; turns < 5; turns++) await turn();
+}
 
 const Orders = defineChannel('orders', { schema: z.object({ id: z.number() }) });
 
@@ -181,13 +187,13 @@ describe('flush()', () => {
 
       @Listener('first')
       async pass(n: number) {
-        await new Promise((resolve) => setTimeout(resolve, 5)); // as a request to somebody else
+        await answer(); // as a request to somebody else
         await this.pubsub.notify('second', n);
       }
 
       @Listener('second')
       async end(n: number) {
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        await answer();
         steps.push(`handled ${n}`);
       }
     }
@@ -200,7 +206,7 @@ describe('flush()', () => {
   });
 
   it('waits for schemas that take their time, also those of a service that does not wait for its notify()', async () => {
-    const slow = z.number().refine(() => new Promise<boolean>((resolve) => setTimeout(resolve, 5, true)));
+    const slow = z.number().refine(() => answer().then(() => true));
     const Slow = defineChannel('slow', { schema: slow });
     const { provider, received } = collector(Slow);
     const { tester, pubsub } = await start([provider]);
@@ -324,7 +330,7 @@ describe('interrupt()', () => {
 
       @OnGap()
       async clear(gap: object) {
-        await new Promise((resolve) => setTimeout(resolve, 5)); // as a request to somebody else
+        await answer(); // as a request to somebody else
         gaps.push(gap);
       }
     }
