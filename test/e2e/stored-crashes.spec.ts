@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { MOMENTS, type Death, type Moment } from './apps/stored/death.js';
+import { eventually } from '../support/mailbox.js';
 import { StoredDatabase, StoredWorker, type Exit } from '../support/stored-worker.js';
 
 let database: StoredDatabase;
@@ -10,16 +11,17 @@ afterEach(() => database[Symbol.asyncDispose]());
 
 const DEATHS = 50;
 const LOAD = 200;
+const DEADLINE_MS = 240_000;
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 
 /** Keeps so many notifications waiting until it is stopped; resolves with how many authors there are. */
 async function feed(isOver: () => boolean): Promise<number> {
   let count = 0;
+  const hasRoom = async () => (await database.count('pgpubsub_notification')) < LOAD;
   while (!isOver()) {
-    if ((await database.count('pgpubsub_notification')) < LOAD) {
-      await database.insertAuthors(LOAD);
-      count += LOAD;
-    } else await new Promise((resolve) => setTimeout(resolve, 20));
+    await eventually(async () => isOver() || (await hasRoom()), 'there is room for more', DEADLINE_MS);
+    await database.insertAuthors(LOAD);
+    count += LOAD;
   }
   return count;
 }
@@ -36,27 +38,33 @@ async function dieOneByOne(name: string, deaths: readonly Death[]): Promise<(Mom
   return ends;
 }
 
-it('loses nothing and does nothing twice, with 50 processes killed in the midst of it', async () => {
-  const deaths = upTo(DEATHS).map((n): Death => {
-    const moment = MOMENTS[n % MOMENTS.length] ?? 'after the claim';
-    return { moment, time: 1 + Math.floor(Math.random() * (moment === 'after a write' ? 40 : 4)) };
-  });
-  let areDead = false;
-  const feeding = feed(() => areDead);
-  const half = DEATHS / 2;
-  const dying = [dieOneByOne('one', deaths.slice(0, half)), dieOneByOne('two', deaths.slice(half))];
-  const ends = await Promise.all(dying).finally(() => (areDead = true));
-  const authors = await feeding;
-  await using _survivor = await StoredWorker.start(database.url, { name: 'survivor' });
-  await database.drained();
+it(
+  'loses nothing and does nothing twice, with 50 processes killed in the midst of it',
+  async () => {
+    const deaths = upTo(DEATHS).map((n): Death => {
+      const moment = MOMENTS[n % MOMENTS.length] ?? 'after the claim';
+      return { moment, time: 1 + Math.floor(Math.random() * (moment === 'after a write' ? 40 : 4)) };
+    });
+    let areDead = false;
+    const feeding = feed(() => areDead);
+    const half = DEATHS / 2;
+    const dying = [dieOneByOne('one', deaths.slice(0, half)), dieOneByOne('two', deaths.slice(half))];
+    const ends = await Promise.all(dying).finally(() => (areDead = true));
+    const authors = await feeding;
+    await using _survivor = await StoredWorker.start(database.url, { name: 'survivor' });
+    await database.drained();
 
-  expect(ends.flat()).toEqual(deaths.map(({ moment }) => moment));
-  const posts = await database.query<{ author: number }>('select "authorId" as author from post order by 1');
-  expect(posts.map(({ author }) => author)).toEqual(upTo(authors));
-  const greeted = await database.effects<{ id: number }>('greet');
-  expect(greeted.map(({ id }) => id).toSorted((a, b) => a - b)).toEqual(upTo(authors));
-  expect(await database.deadLetters()).toEqual([]);
-}, 240_000);
+    expect(ends.flat()).toEqual(deaths.map(({ moment }) => moment));
+    const posts = await database.query<{ author: number }>(
+      'select "authorId" as author from post order by 1',
+    );
+    expect(posts.map(({ author }) => author)).toEqual(upTo(authors));
+    const greeted = await database.effects<{ id: number }>('greet');
+    expect(greeted.map(({ id }) => id).toSorted((a, b) => a - b)).toEqual(upTo(authors));
+    expect(await database.deadLetters()).toEqual([]);
+  },
+  DEADLINE_MS,
+);
 
 it.each([
   ['exit', { code: 1, signal: null }],

@@ -5,10 +5,10 @@ import { z } from 'zod';
 import { METRICS } from '../../lib/observability/metrics.definitions.js';
 import { collector } from '../support/listeners.js';
 import { eventually, Mailbox } from '../support/mailbox.js';
-import { range, useStored } from '../support/stored.js';
+import { range, terminate, useStored } from '../support/stored.js';
 import { Telemetry, type Recorded } from '../support/telemetry.js';
 
-const { start, settled, query, database } = useStored();
+const { start, settled, database } = useStored();
 
 const Orders = defineChannel<number>('orders', { schema: z.number() });
 const Mails = defineChannel<string>('mails', { delivery: 'exactly-once' });
@@ -154,8 +154,7 @@ it('counts reconnects, gaps, and claims that have died', async () => {
     async receive(_mail: string, { manager }: Notification) {
       if (!isFirst) return;
       isFirst = false;
-      const [row] = await manager.query<{ pid: number }[]>('select pg_backend_pid() as pid');
-      await query('select pg_terminate_backend($1)', [row?.pid]);
+      await terminate(manager);
     }
   }
   await using app = await start({ providers: [Handler] });

@@ -3,7 +3,7 @@ import { Listener, defineChannel, type Notification } from 'nestjs-pgpubsub';
 import type { EntityManager } from 'typeorm';
 import { afterEach, expect, it } from 'vitest';
 import { Mailbox } from '../support/mailbox.js';
-import { range, useStored } from '../support/stored.js';
+import { range, terminate, useStored } from '../support/stored.js';
 
 const { start, query, deadLetters, settled, effects, waiting } = useStored();
 afterEach(() => query('truncate pgpubsub_notification, pgpubsub_dead_letter, effect'));
@@ -13,12 +13,6 @@ const Keyed = defineChannel<number>('keyed', { delivery: 'exactly-once', ordered
 
 const write = (manager: EntityManager, what: string) =>
   manager.query('insert into effect (what) values ($1)', [what]);
-
-/** Ends the claim's connection as a server that goes down does. */
-async function terminate(manager: EntityManager): Promise<void> {
-  const [row] = await manager.query<{ pid: number }[]>('select pg_backend_pid() as pid');
-  await query('select pg_terminate_backend($1)', [row?.pid]);
-}
 
 it('is claimed again when its connection is lost: what it wrote has never happened', async () => {
   const attempts = new Mailbox<string>();

@@ -55,10 +55,14 @@ export class Mailbox<T> {
 }
 
 /** Resolves when `check` is true, looking again every 20 ms: for what only the database knows. */
-export async function eventually(check: () => Promise<boolean> | boolean, what: string): Promise<void> {
-  const deadline = Date.now() + DEADLINE_MS;
+export async function eventually(
+  check: () => Promise<boolean> | boolean,
+  what: string,
+  withinMs = DEADLINE_MS,
+): Promise<void> {
+  const deadline = Date.now() + withinMs;
   while (!(await check())) {
-    if (Date.now() > deadline) throw new Error(`waited ${DEADLINE_MS} ms until ${what}`);
+    if (Date.now() > deadline) throw new Error(`waited ${withinMs} ms until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

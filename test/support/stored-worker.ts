@@ -5,7 +5,7 @@ import { DataSource } from 'typeorm';
 import type { Command, Report, Settings } from '../e2e/apps/stored/messages.js';
 import { channels, entities } from '../e2e/apps/stored/storage.js';
 import { TestDatabase } from './database.js';
-import { Mailbox } from './mailbox.js';
+import { Mailbox, eventually } from './mailbox.js';
 
 const ENTRY = fileURLToPath(new URL('../e2e/apps/.build/stored/worker.js', import.meta.url));
 
@@ -61,9 +61,6 @@ export class StoredWorker implements AsyncDisposable {
     await this.exited;
   }
 }
-
-/** So long may pass without anything being handled before a test gives up. */
-const STANDSTILL_MS = 15_000;
 
 /** What the tests ask of a database with the tables of the worker application. */
 export class StoredDatabase implements AsyncDisposable {
@@ -136,19 +133,11 @@ export class StoredDatabase implements AsyncDisposable {
 
   /** Resolves when nothing waits any more; fails when it stays as it is for long. */
   async drained(): Promise<void> {
-    const client = await this.client();
-    let left = Infinity;
-    let deadline = 0;
     for (;;) {
-      const { rows } = await client.query<{ n: number }>(
-        'select count(*)::int as n from pgpubsub_notification',
-      );
-      const now = rows[0]?.n ?? 0;
-      if (now === 0) return client.end();
-      if (now !== left) deadline = Date.now() + STANDSTILL_MS;
-      left = now;
-      if (Date.now() > deadline) throw new Error(`for ${STANDSTILL_MS} ms ${left} notifications have waited`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      const left = await this.count('pgpubsub_notification');
+      if (left === 0) return;
+      const hasChanged = async () => (await this.count('pgpubsub_notification')) !== left;
+      await eventually(hasChanged, `other than ${left} notifications were waiting`);
     }
   }
 

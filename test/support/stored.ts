@@ -1,7 +1,7 @@
 import type { Provider } from '@nestjs/common';
 import { PgPubSubModule, withPgPubSub, type ChannelDefinition, type PgPubSubOptions } from 'nestjs-pgpubsub';
 import pg from 'pg';
-import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
+import { Column, DataSource, Entity, PrimaryGeneratedColumn, type EntityManager } from 'typeorm';
 import { afterAll, beforeAll, vi } from 'vitest';
 import { TestApp, type TestAppOptions } from './app.js';
 import { TestDatabase } from './database.js';
@@ -94,6 +94,15 @@ export function useStored() {
       return (await database.query<{ what: string }>(sql, [prefix])).map(({ what }) => what);
     },
   };
+}
+
+/** Ends the connection of a claim as a server that goes down does; resolves when the claim's process knows. */
+export async function terminate(manager: EntityManager): Promise<void> {
+  const client = (await manager.queryRunner?.connect()) as pg.Client;
+  const ended = new Promise<void>((resolve) => client.once('end', resolve));
+  const [row] = await manager.query<{ pid: number }[]>('select pg_backend_pid() as pid');
+  await manager.connection.query('select pg_terminate_backend($1)', [row?.pid]);
+  await ended;
 }
 
 export interface SentStatement {
