@@ -1,4 +1,6 @@
 import { Test } from '@nestjs/testing';
+import { getPubSubToken, type PubSubService } from 'nestjs-pgpubsub';
+import { filter, firstValueFrom } from 'rxjs';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { TestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/mailbox.js';
@@ -27,8 +29,6 @@ it('docs/guides/several-databases.md: what the shop stores has its effect in the
   }
   await databases[1]?.query(`insert into stock_level values ('chair', 3), ('table', 3)`);
   await databases[1]?.query(`insert into seen_notification values ('shop/2')`); // as after a crash
-  await databases[0]?.query(`select pgpubsub_notify('article_sold', '{"article":"chair"}')`);
-  await databases[0]?.query(`select pgpubsub_notify('article_sold', '{"article":"table"}')`);
 
   const module = await Test.createTestingModule({ imports: [AppModule] })
     .setLogger(SILENT)
@@ -36,6 +36,10 @@ it('docs/guides/several-databases.md: what the shop stores has its effect in the
   const app = module.createNestApplication();
   await app.init();
   try {
+    const { connection$ } = app.get<PubSubService>(getPubSubToken('warehouse'));
+    await firstValueFrom(connection$.pipe(filter((state) => state === 'listening'))); // what is broadcast before is not shown
+    for (const article of ['chair', 'table'])
+      await databases[0]?.query(`select pgpubsub_notify('article_sold', $1)`, [JSON.stringify({ article })]);
     const waiting = () => databases[0]?.query('select from pgpubsub_notification');
     await eventually(async () => (await waiting())?.length === 0, 'all is handled');
     await eventually(() => app.get(StockDisplay).changed.length > 0, 'the change is shown');
