@@ -24,7 +24,8 @@ if (unknown !== undefined)
 const chosen = Object.entries(tables).filter(([name]) => values.only?.includes(name) ?? true);
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
 
-const server = await startPostgres({ durable: true });
+// Of the defaults only one is too small: the table of observers opens 1,000 connections.
+const server = await startPostgres({ durable: true, settings: ['max_connections=1100'] });
 try {
   const machine = await describeMachine(server.url);
   console.log(machine.join('\n'));

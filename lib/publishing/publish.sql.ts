@@ -1,8 +1,11 @@
 import { quoteLiteral } from '../common/sql-identifier.js';
 import { HINT_CHANNEL, notificationTable, schemaVersion } from '../schema/storage.sql.js';
 
-/** Sends one broadcast: $1 channel, $2 text. Takes no lock before commit, where the queue of the cluster has one. */
-export const sendBroadcast = 'select pg_notify($1, $2)';
+/**
+ * Sends one broadcast: $1 channel, $2 text. Takes no lock before commit, where the queue of the cluster has one. It
+ * returns no columns and no row: pg would spend as long on them as on all else that a result takes.
+ */
+export const sendBroadcast = 'select where pg_notify($1, $2) is null';
 
 /**
  * Between the texts of one statement: JSON escapes control characters, so that none of them contains it.

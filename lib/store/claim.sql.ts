@@ -84,17 +84,14 @@ export const beginClaimOf = (scope: ClaimScope, id: string): string => claim(sco
  * What the planner must not do, for the one statement: a table that is empty at one moment and full at the next has no
  * statistics to go by, and with wrong ones it reads and sorts all rows for each claim, instead of the index's first.
  */
-const PLANNER_SETTINGS = [
-  'enable_seqscan',
-  'enable_bitmapscan',
-  'enable_sort',
-  'enable_hashjoin',
-  'enable_mergejoin',
-];
+const PLANNER_SETTINGS = ['enable_seqscan', 'enable_bitmapscan', 'enable_sort'];
+/** For ordered channels, whose claims join. */
+const JOIN_SETTINGS = ['enable_hashjoin', 'enable_mergejoin'];
 
 function claim(scope: ClaimScope, size: number, more: readonly string[]): string {
   const rows = scope.ordered ? claimHeads(scope, size, more) : claimRows(scope, size, more);
-  const set = (value: string) => PLANNER_SETTINGS.map((name) => `set local ${name} = ${value}`).join('; ');
+  const settings = scope.ordered ? [...PLANNER_SETTINGS, ...JOIN_SETTINGS] : PLANNER_SETTINGS;
+  const set = (value: string) => settings.map((name) => `set local ${name} = ${value}`).join('; ');
   return `${begin(scope)}; ${set('off')}; ${rows}; ${set('default')}`;
 }
 
