@@ -9,6 +9,7 @@ interface Wire {
 /** pg's query: sends itself, and is told what comes back. */
 interface PgQuery {
   text: string;
+  name?: string | undefined;
   requiresPreparation(): boolean;
   submit(wire: Wire): Error | null;
   handleRowDescription(message: unknown): void;
@@ -19,8 +20,10 @@ interface PgQuery {
 
 type Settle = (error: Error | null, result: unknown) => void;
 
+type PgQueryClass = new (text: string, values: unknown, settle: Settle) => PgQuery;
+
 export interface PgClient {
-  readonly constructor: { readonly Query: new (text: string, values: unknown, settle: Settle) => PgQuery };
+  readonly constructor: { readonly Query: PgQueryClass };
   query(...args: readonly unknown[]): unknown;
 }
 
@@ -32,6 +35,20 @@ export const isPgClient = (client: unknown): client is PgClient =>
   typeof (client.connection as Partial<Wire> | null)?.parse === 'function' &&
   'Query' in client.constructor;
 
+/** As pg takes it; `name`: it is parsed once under this name. */
+export interface Statement {
+  readonly text: string;
+  readonly values: unknown;
+  readonly name?: string | undefined;
+}
+
+/** One without values; `isParsed`: the server knows it by its name. */
+export interface Command {
+  readonly text: string;
+  readonly name?: string | undefined;
+  readonly isParsed?: boolean;
+}
+
 /**
  * Commands and a statement in one round trip, of which only the statement's result is seen. Outside of a transaction they
  * are one: PostgreSQL begins it with the first message and ends it where the client waits. An explicit one would take two
@@ -39,60 +56,78 @@ export const isPgClient = (client: unknown): client is PgClient =>
  */
 export function queryBehind(
   client: PgClient,
-  commands: readonly string[],
-  text: string,
-  values: unknown,
+  commands: readonly Command[],
+  { text, values, name }: Statement,
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const settle: Settle = (error, result) => (error ? reject(error) : resolve(result));
-    const query = new client.constructor.Query(text, values, settle);
-    if (query.requiresPreparation()) sendBefore(query, commands);
-    else writeBefore(query, commands);
-    skipResults(query, commands.length);
+    const QueryBehind = queryBehindClass(client.constructor.Query);
+    const query = new QueryBehind(text, values, settle);
+    query.name = name;
+    query.follow(commands);
     client.query(query);
   });
 }
 
-/** In the extended protocol, for statements with parameters: without a Sync, which would end the transaction. */
-function sendBefore(query: PgQuery, commands: readonly string[]): void {
-  const submit = query.submit.bind(query);
-  query.submit = (wire) => {
-    wire.stream.cork?.();
-    try {
-      for (const text of commands) {
-        wire.parse({ text });
-        wire.bind({});
-        wire.execute({});
-      }
-      return submit(wire);
-    } finally {
-      wire.stream.uncork?.();
+type QueryBehindClass = new (...args: ConstructorParameters<PgQueryClass>) => PgQuery & {
+  follow(commands: readonly Command[]): void;
+};
+const classes = new WeakMap<PgQueryClass, QueryBehindClass>();
+
+function queryBehindClass(Query: PgQueryClass): QueryBehindClass {
+  const known = classes.get(Query);
+  if (known !== undefined) return known;
+  class QueryBehind extends Query {
+    private commands: readonly Command[] = [];
+    /** What comes back for the commands is nobody's. */
+    private left = 0;
+    /** Of the text, what is not the caller's. */
+    private before = '';
+
+    follow(commands: readonly Command[]): void {
+      this.commands = commands;
+      this.left = commands.length;
+      if (this.requiresPreparation()) return;
+      this.before = commands.map(({ text }) => `${text};`).join('');
+      this.text = this.before + this.text; // the simple protocol takes several statements in one text
     }
-  };
-}
 
-/** In the simple protocol, for texts, which may hold several statements. */
-function writeBefore(query: PgQuery, commands: readonly string[]): void {
-  const before = commands.map((command) => `${command};`).join('');
-  query.text = before + query.text;
-  const handleError = query.handleError.bind(query);
-  query.handleError = (error, wire) => {
-    const length = Array.from(before).length; // positions count characters, not UTF-16 units
-    if (error.position !== undefined) error.position = String(Number(error.position) - length);
-    handleError(error, wire);
-  };
-}
+    /** In the extended protocol, for statements with values: without a Sync, which would end the transaction. */
+    override submit(wire: Wire): Error | null {
+      if (!this.requiresPreparation()) return super.submit(wire);
+      wire.stream.cork?.();
+      try {
+        for (const { text, name, isParsed } of this.commands) {
+          if (!isParsed) wire.parse({ text, name });
+          wire.bind({ statement: name });
+          wire.execute({});
+        }
+        return super.submit(wire);
+      } finally {
+        wire.stream.uncork?.();
+      }
+    }
 
-/** What comes back for the commands is nobody's. */
-function skipResults(query: PgQuery, count: number): void {
-  let left = count;
-  const handleRowDescription = query.handleRowDescription.bind(query);
-  const handleDataRow = query.handleDataRow.bind(query);
-  const handleCommandComplete = query.handleCommandComplete.bind(query);
-  query.handleRowDescription = (message) => left === 0 && handleRowDescription(message);
-  query.handleDataRow = (message) => left === 0 && handleDataRow(message);
-  query.handleCommandComplete = (message, wire) => {
-    if (left === 0) handleCommandComplete(message, wire);
-    else left--;
-  };
+    override handleRowDescription(message: unknown): void {
+      if (this.left === 0) super.handleRowDescription(message);
+    }
+
+    override handleDataRow(message: unknown): void {
+      if (this.left === 0) super.handleDataRow(message);
+    }
+
+    override handleCommandComplete(message: unknown, wire: Wire): void {
+      if (this.left === 0) super.handleCommandComplete(message, wire);
+      else this.left--;
+    }
+
+    override handleError(error: { position?: string | undefined }, wire: Wire): void {
+      const length = Array.from(this.before).length; // positions count characters, not UTF-16 units
+      if (length > 0 && error.position !== undefined)
+        error.position = String(Number(error.position) - length);
+      super.handleError(error, wire);
+    }
+  }
+  classes.set(Query, QueryBehind);
+  return QueryBehind;
 }

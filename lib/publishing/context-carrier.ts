@@ -44,7 +44,7 @@ function carryInStatements(runner: QueryRunner, resolve: () => string): void {
         return client.query(...args);
       const carried = resolve();
       if (carried === NOTHING) return client.query(...args);
-      return queryBehind(client, [contextUnlessSet(CONTEXT, carried)], text, values);
+      return queryBehind(client, [{ text: contextUnlessSet(CONTEXT, carried) }], { text, values });
     };
     return new Proxy(client, {
       get: (target, property) => (property === 'query' ? query : Reflect.get(target, property, target)),

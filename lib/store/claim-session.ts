@@ -1,7 +1,9 @@
 import type { Writable } from 'node:stream';
 import type { ClientBase, QueryResult } from 'pg';
 import type { DataSource, QueryRunner } from 'typeorm';
+import { isPgClient } from '../common/query-behind.js';
 import { completeClaim, findAborted } from './claim.sql.js';
+import { RepeatedStatements } from './repeated-statements.js';
 import { isHeldElsewhere, parseRow, type StoredRow } from './stored-row.js';
 
 /** Whatever stands in a row, as text: the application's type parsers are its own. */
@@ -25,6 +27,8 @@ export class ClaimSession {
   /** The last claim has found rows whose keys another process handles at the moment. */
   hasSkippedKeys = false;
   private readonly couldPipeline: boolean;
+  /** Only of pg's own client. */
+  readonly repeated: RepeatedStatements | undefined;
   private readonly noteFailure = (error: unknown): void => {
     this.failure ??= error ?? new Error('the connection ended');
   };
@@ -34,6 +38,7 @@ export class ClaimSession {
     readonly client: PipeliningClient,
     private readonly schema: string,
   ) {
+    this.repeated = isPgClient(client) ? new RepeatedStatements(client) : undefined;
     client.on('error', this.noteFailure);
     client.once('end', this.noteFailure);
     this.couldPipeline = client.native === undefined && client.pipeline === false;
@@ -79,6 +84,7 @@ export class ClaimSession {
 
   /** Runs the statements of `beginClaim()`, and returns the rows of the one that has some. */
   async claim(sql: string, ordered: boolean): Promise<StoredRow[]> {
+    this.repeated?.end();
     const results = await this.execute(sql);
     const claimed = results.find(({ command }) => command === 'SELECT');
     const found = (claimed?.rows ?? []) as Values[];
@@ -89,6 +95,7 @@ export class ClaimSession {
 
   /** `ending` goes ahead of it. */
   async complete(handled: readonly string[], ending = ''): Promise<void> {
+    this.repeated?.end();
     await this.execute(ending + completeClaim(this.schema, handled));
   }
 

@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { PgPubSubError } from '../common/errors.js';
 import type { JsonObject } from '../common/json.js';
-import { isPgClient, queryBehind } from '../common/query-behind.js';
+import { isPgClient } from '../common/query-behind.js';
 import type { ClaimSession } from './claim-session.js';
 import { carry } from './claim.sql.js';
 
@@ -128,19 +128,18 @@ export class HandlerSession {
   }
 
   /**
-   * For TypeORM: the claim's client, whose first statement takes the savepoint along. One message more to the server, and
-   * one answer more, would cost as much as a short statement.
+   * For TypeORM: the claim's client, whose first statement takes the savepoint along, where it is the handler's alone.
+   * One message more to the server, and one answer more, would cost as much as a short statement.
    */
   private get connection(): unknown {
-    const client: unknown = this.savepoint.session.client;
-    if (this.shared || !isPgClient(client)) return client;
+    const { client, repeated } = this.savepoint.session;
+    if (repeated === undefined || !isPgClient(client)) return client;
     const query = (...args: readonly unknown[]): unknown => {
       const [text, values] = args;
-      const commands = this.opened ? [] : this.savepoint.take();
-      this.opened ??= Promise.resolve();
-      return commands.length === 0
-        ? client.query(...args)
-        : queryBehind(client, commands, String(text), values);
+      if (typeof text !== 'string') return client.query(...args); // a cursor
+      const commands = this.opened || this.shared ? [] : this.savepoint.take();
+      if (!this.shared) this.opened ??= Promise.resolve();
+      return repeated.send(commands, text, values);
     };
     return Object.create(client, { query: { value: query } });
   }

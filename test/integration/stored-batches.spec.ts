@@ -124,7 +124,7 @@ describe('a listener with { concurrency }', () => {
     await using _app = await startWith(range(9), { providers: [Interleaved] });
     await settled(Orders);
     expect(most).toBe(3);
-    expect((await effects()).slice(0, 4)).toEqual(['a 1', 'a 2', 'a 3', 'b 1']);
+    expect((await effects()).slice(0, 4)).toEqual(['a 1', 'a 2', 'a 3', expect.stringMatching(/^b/)]);
     expect((await effects()).toSorted()).toEqual([...range(9).map((id) => `a ${id}`), ...range(9).map((id) => `b ${id}`)]); // prettier-ignore
   });
 

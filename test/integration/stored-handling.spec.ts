@@ -102,11 +102,9 @@ describe('the manager', () => {
     ).toEqual([
       'savepoint pgpubsub_handler',
       'insert',
-      'insert',
+      'insert', // from now on it has a name, and is not parsed again
       'release savepoint pgpubsub_handler',
       'savepoint pgpubsub_handler',
-      'insert',
-      'insert',
     ]);
     expect(texts[end]).toMatch(
       /^release savepoint pgpubsub_handler; delete from "public"\."pgpubsub_notification" where .*; commit$/,
