@@ -3,7 +3,11 @@ import { defineConfig } from 'vitest/config';
 
 const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-const database = { globalSetup: ['test/support/global-setup.ts'], testTimeout: 30_000, hookTimeout: 60_000 };
+const database = {
+  globalSetup: ['test/support/global-setup.ts'],
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+};
 
 export default defineConfig({
   resolve: {
@@ -23,7 +27,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'e2e', include: ['test/e2e/**/*.spec.ts'], ...database, testTimeout: 120_000 },
+        test: { name: 'e2e', include: ['test/e2e/**/*.spec.ts'], ...database },
       },
       {
         extends: true,
@@ -32,7 +36,6 @@ export default defineConfig({
           include: ['test/browser/**/*.spec.ts'],
           ...database,
           globalSetup: [...database.globalSetup, 'test/support/browser-setup.ts'],
-          testTimeout: 60_000,
         },
       },
     ],

@@ -82,6 +82,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
   it('drop a post that was rewritten from the cache', async () => {
     await createAuthor('A writer');
     await ada.click('Read post');
+    await ada.sees('#outcome', 'from the database');
     await ada.click('Read post');
     await ada.sees('#outcome', 'from the cache');
 
@@ -113,7 +114,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
   it('show a listener that fails, its dead letter, and how it is retried', async () => {
     await ada.click('Print on a jammed press');
 
-    await grace.sees('#edition-list li', 'will be tried again: the press is jammed');
+    await grace.sees('.wire li', /failed with printing, attempt 1: again in \d+ ms/);
     await grace.sees('#edition-list li', 'dead letter after 3 attempts: the press is jammed');
     await grace.sees('.wire li', 'attempt 3: it is a dead letter now');
 
@@ -127,6 +128,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
   it('show a gap when LISTEN was cut, with an empty cache and nothing stored lost', async () => {
     await createAuthor('Somebody');
     await ada.click('Read post');
+    await ada.sees('#outcome', 'is read');
     await ada.sees('#cached', /[1-9]\d* posts?/);
     const posts = await ada.figure('posts-count');
 

@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 
 /** How long an application may take for what it should do soon, including its end. */
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 60_000;
 
 /** @typedef {import('./src/greeting.js').Greeting} Greeting */
 /** @typedef {import('./src/greeting.js').Report} Report */

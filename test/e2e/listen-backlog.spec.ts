@@ -28,9 +28,11 @@ describe.each([
   ['in two processes', ['--processes', '2']],
 ] as const)('--drain %s', (_, args) => {
   it('exits with 0 when there is nothing to do', async () => {
+    const began = performance.now();
     await using command = run('--drain', ...args);
 
     expect(await command.exited()).toEqual(GOOD);
+    expect(performance.now() - began).toBeLessThan(20_000); // the slow poll would have thirty seconds
     await command.says('No stored notification had to be handled');
     expect(command.errors.all).toEqual([]);
   });

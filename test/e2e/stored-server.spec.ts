@@ -16,8 +16,9 @@ const upTo = (count: number) => Array.from({ length: count }, (_, index) => inde
 
 /** Two processes, and a feed of authors whose commit is certain, until the work is done. */
 async function underLoad(database: StoredDatabase, work: () => Promise<void>): Promise<void> {
-  await using _one = await StoredWorker.start(database.url, { name: 'one', delayMs: 2 });
-  await using _two = await StoredWorker.start(database.url, { name: 'two', delayMs: 2 });
+  const options = { retry: { maxAttempts: 1_000 } }; // the oldest may be claimed whenever a claim is terminated
+  await using _one = await StoredWorker.start(database.url, { name: 'one', delayMs: 2, options });
+  await using _two = await StoredWorker.start(database.url, { name: 'two', delayMs: 2, options });
   await database.insertAuthors(LOAD);
   await work();
   await database.drained();

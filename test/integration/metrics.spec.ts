@@ -68,6 +68,7 @@ it('counts what is sent, received, handled and failed', async () => {
 
 it('counts what is stored, claimed, retried and given up, and how long it took', async () => {
   await using telemetry = new Telemetry();
+  const began = performance.now();
   let attempts = 0;
   @Injectable()
   class Handler {
@@ -80,12 +81,27 @@ it('counts what is stored, claimed, retried and given up, and how long it took',
   await using app = await start({ providers: [Handler] });
   app.pubsub.pause();
   await app.pubsub.notifyMany(Mails, ['good', 'late', 'bad']);
+  await database().query(`update pgpubsub_notification set created_at = created_at - interval '1 hour'`);
   app.pubsub.resume();
   await settled(Mails);
   await reaches(telemetry, 'pgpubsub.notifications.handled', 2);
 
-  const recorded = worded(await telemetry.recorded());
-  expect(recorded).toEqual([
+  const recorded = await telemetry.recorded();
+  const elapsed = (performance.now() - began) / 1_000;
+  const sumOf = (name: string) =>
+    recorded.filter((each) => each.name === name).reduce((total, { sum }) => total + sum, 0);
+  expect(sumOf('pgpubsub.claim.size')).toBe(4);
+  expect(sumOf('pgpubsub.notification.age')).toBeGreaterThan(2 * 3_600);
+  expect(sumOf('pgpubsub.notification.age')).toBeLessThan(2 * (3_600 + elapsed));
+  for (const name of [
+    'pgpubsub.claim.duration',
+    'messaging.process.duration',
+    'messaging.client.operation.duration',
+  ]) {
+    expect(sumOf(name)).toBeGreaterThan(0);
+    expect(sumOf(name)).toBeLessThan(elapsed);
+  }
+  expect(worded(recorded)).toEqual([
     'messaging.client.consumed.messages {mails, claim}: 4',
     'messaging.client.operation.duration {mails, send, exactly-once}: 1',
     'messaging.client.sent.messages {mails, send, exactly-once}: 3',

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
 
 /** How long a visitor waits for something to be shown. */
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 60_000;
 
 const USUAL_PLACES = [
   '/usr/bin/chromium',
@@ -54,6 +54,7 @@ export class Visitor implements AsyncDisposable {
     const visitor = new Visitor(await context.newPage(), origin);
     await visitor.page.goto(origin);
     await visitor.seeLive();
+    await visitor.page.locator('.dateline b').filter({ hasText: /-\d+/ }).waitFor(); // the first state is shown
     return visitor;
   }
 

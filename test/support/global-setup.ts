@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startPostgres } from '../../tools/embedded-postgres.js';
+import { PgBouncer } from './pg-bouncer.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -12,10 +13,19 @@ declare module 'vitest' {
 
 /** One server for all files; each file has a database of its own there. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  if (project.name === 'integration') sayWhatIsSkipped();
   const server = await startPostgres();
   project.provide('serverUrl', server.url);
   project.provide('serverVersion', await versionOf(server.url));
   return server.stop;
+}
+
+/** Once for all projects. */
+function sayWhatIsSkipped(): void {
+  if (!PgBouncer.isInstalled)
+    console.warn('No PgBouncer: tests with a pooler are skipped. Install one (Debian: pgbouncer).');
+  if (process.env['DATABASE_URL'] !== undefined)
+    console.warn('DATABASE_URL is set: tests that stop the server, or copy it to a standby, are skipped.');
 }
 
 async function versionOf(url: string): Promise<number> {

@@ -3,7 +3,8 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { EventStream } from './event-stream.js';
-import { Mailbox } from './mailbox.js';
+import type { TestDatabase } from './database.js';
+import { Mailbox, eventually } from './mailbox.js';
 
 const fromHere = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 
@@ -88,8 +89,18 @@ export class SampleApp implements AsyncDisposable {
     return { status, headers, text, body: isJson ? JSON.parse(text) : undefined };
   }
 
-  feed(): Promise<EventStream> {
-    return EventStream.open(`${this.origin}/feed`);
+  /** With the database of a single process: resolves when everything that the feed shows is listened to. */
+  async feed(database?: TestDatabase): Promise<EventStream> {
+    const [{ now } = {}] =
+      (await database?.query<{ now: string }>('select clock_timestamp()::text as now')) ?? [];
+    const stream = await EventStream.open(`${this.origin}/feed`);
+    // LISTEN was sent before the answer, and the statements of a session run one after the other
+    const idle = `select from pg_stat_activity where datname = current_database()
+      and application_name like $1 and state = 'idle' and query_start > $2::timestamptz`;
+    const isListening = async () =>
+      (await database?.query(idle, [`%-${this.child.pid}:listen`, now]))?.length === 1;
+    if (database) await eventually(isListening, 'what the feed shows is listened to');
+    return stream;
   }
 
   kill(signal: NodeJS.Signals): void {

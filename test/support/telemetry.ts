@@ -23,7 +23,10 @@ const NEVER_MS = 2 ** 31 - 1;
 export interface Recorded {
   readonly name: string;
   readonly unit: string;
+  /** Of a histogram: how many times something was measured. */
   readonly value: number;
+  /** Of a histogram: all of it together. */
+  readonly sum: number;
   readonly attributes: Record<string, unknown>;
 }
 
@@ -87,6 +90,7 @@ export class Telemetry implements AsyncDisposable {
           name: descriptor.name,
           unit: descriptor.unit,
           value: typeof value === 'number' ? value : value.count,
+          sum: typeof value === 'number' ? value : (value.sum ?? 0),
           attributes,
         })),
       ),

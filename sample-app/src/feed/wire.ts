@@ -10,7 +10,7 @@ export interface WireLine {
   readonly text: string;
 }
 
-const KEPT = 30;
+const KEPT = 60;
 
 /** The newest lines of what this process has heard, whoever looks on. */
 export class Wire {

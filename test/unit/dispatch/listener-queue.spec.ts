@@ -75,10 +75,10 @@ describe('ListenerQueue', () => {
       await Promise.resolve();
       handled.push(payload);
     };
-    const { push } = createQueue({ invoke, buffer: { maxSize: 5_000, overflow: 'error' } });
+    const { push, queue } = createQueue({ invoke, buffer: { maxSize: 5_000, overflow: 'error' } });
     const payloads = Array.from({ length: 5_000 }, (_, index) => index);
     push(...payloads);
-    await settled();
+    while (queue.isRunning) await settled();
 
     expect(handled).toEqual(payloads);
   });

@@ -62,8 +62,11 @@ const url = process.env['DATABASE_URL'] ?? '';
 const database = TypeOrmModule.forRoot({ type: 'postgres', url, entities, retryAttempts: 1 });
 const second = TypeOrmModule.forRoot({ type: 'postgres', url, name: 'second', retryAttempts: 1 });
 
+/** Pauses are random up to this: the longest there are. */
+const NEVER_MS = 2_147_483_647;
+
 const pubsub = (options: Parameters<typeof PgPubSubModule.forRoot>[0] = {}) =>
-  PgPubSubModule.forRoot({ retry: { minDelayMs: 600_000, maxDelayMs: 600_000 }, ...options });
+  PgPubSubModule.forRoot({ retry: { minDelayMs: NEVER_MS, maxDelayMs: NEVER_MS }, ...options });
 
 @Module({ imports: [database, pubsub()], providers: [TaskListeners] })
 export class AppModule {}
