@@ -125,6 +125,7 @@ export class ListenSet {
     added: readonly string[],
     removed: readonly string[],
   ): Promise<void> {
+    for (const channel of removed) this.active.delete(channel); // who asks for it meanwhile has to wait
     try {
       await this.execute(session, added, removed);
     } catch (error) {
@@ -134,6 +135,5 @@ export class ListenSet {
     }
     if (this.session !== session) return;
     for (const channel of added) this.active.add(channel);
-    for (const channel of removed) this.active.delete(channel);
   }
 }

@@ -66,7 +66,11 @@ it('loses nothing of a burst that its handler can follow', async () => {
       if (id === COUNT) all.push(id);
     }
   }
-  await using _app = await TestApp.start({ url: database.url, providers: [Fast] });
+  await using _app = await TestApp.start({
+    url: database.url,
+    providers: [Fast],
+    options: { buffer: { maxSize: COUNT } }, // for a machine that is busy
+  });
   const client = await database.client();
   await client.query(SEND);
   expect(await all.next()).toBe(COUNT);

@@ -33,13 +33,13 @@ describe('a broadcast', () => {
   it('that was sent while the LISTEN connection was down does not come later; the gap says when that was', async () => {
     await using proxy = await TcpProxy.start(database().url);
     const { provider, received } = collector(News);
-    const heartbeat = { intervalMs: 50, timeoutMs: 200 };
+    const heartbeat = { intervalMs: 50, timeoutMs: 3_000 };
     await using app = await start({ providers: [provider], options: { connection: proxy.url, heartbeat } });
     const gaps = new Mailbox<Gap>();
     app.pubsub.gaps$.subscribe(gaps.push);
     proxy.silence();
-    const sentAt = Date.now();
     await app.pubsub.notify(News, 'meanwhile');
+    const sentAt = Date.now(); // what was on its way before the silence has been heard by now
     const { channels, from, to } = await gaps.next();
     await app.pubsub.notify(News, 'after');
 

@@ -78,7 +78,7 @@ it('counts what is stored, claimed, retried and given up, and how long it took',
       if (mail === 'bad') throw new NonRetryableError('no such address');
     }
   }
-  await using app = await start({ providers: [Handler] });
+  await using app = await start({ providers: [Handler], options: { batch: { maxTimeMs: 60_000 } } });
   app.pubsub.pause();
   await app.pubsub.notifyMany(Mails, ['good', 'late', 'bad']);
   await database().query(`update pgpubsub_notification set created_at = created_at - interval '1 hour'`);

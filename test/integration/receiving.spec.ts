@@ -1,5 +1,5 @@
 import { defineChannel, type ConnectionState, type Notification } from 'nestjs-pgpubsub';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { TestApp } from '../support/app.js';
 import { TestDatabase } from '../support/database.js';
 import { collector } from '../support/listeners.js';
@@ -10,10 +10,14 @@ beforeAll(async () => {
   database = await TestDatabase.create();
 });
 afterAll(() => database[Symbol.asyncDispose]());
+// notify() waits for LISTEN, as long as it takes
+beforeEach(() => void vi.spyOn(performance, 'now').mockReturnValue(performance.now()));
+afterEach(() => void vi.restoreAllMocks());
 
 /** Statements of the LISTEN sessions, as the server last saw them. */
 async function lastListenStatement(): Promise<string> {
-  const sql = "select query from pg_stat_activity where datname = $1 and application_name like '%:listen'";
+  const sql =
+    "select query from pg_stat_activity where datname = $1 and application_name like '%:listen' and state = 'idle'";
   return (await database.query<{ query: string }>(sql, [database.name]))[0]?.query ?? '';
 }
 

@@ -54,7 +54,10 @@ describe('a listener with { batch: true }', () => {
         if (payloads.includes(2)) throw new Error('not 2');
       }
     }
-    await using _app = await startWith([1, 2, 3], { providers: [Batches] });
+    await using _app = await startWith([1, 2, 3], {
+      providers: [Batches],
+      options: { batch: { maxTimeMs: 60_000 } },
+    });
     await settled(Orders);
     expect(calls).toEqual(['1,2,3', '1', '2', '3', '2']);
     expect(await effects()).toEqual(['1', '3']);
@@ -252,7 +255,7 @@ describe('a claim', () => {
         received.push(payload.length);
       }
     }
-    await using app = await start({ providers: [Large] });
+    await using app = await start({ providers: [Large], options: { concurrency: 1 } });
     const random = Array.from({ length: 20_000 }, () => Math.random().toString(36).slice(2)).join('');
     const texts = ['small', random, 'x'.repeat(20_000_000), 'small again'];
     await app.pubsub.notifyMany(Texts, texts);

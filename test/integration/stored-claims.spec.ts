@@ -83,7 +83,7 @@ describe('is handled', () => {
     expect(late).toHaveLength(4);
     for (const lateness of late) {
       expect(lateness).toBeGreaterThanOrEqual(-2);
-      expect(lateness).toBeLessThan(400); // the machine may be busy
+      expect(lateness).toBeLessThan(5_000); // the machine may be busy; the poll comes after 600 s
     }
     expect(claims(sent).length).toBeLessThan(25);
   });
@@ -102,11 +102,7 @@ describe('is handled', () => {
     const { provider, received } = collector(Orders);
     await using app = await start({
       providers: [provider],
-      options: {
-        connection: proxy.url,
-        heartbeat: { intervalMs: 50, timeoutMs: 100 },
-        poll: { intervalMs: 600_000, deafIntervalMs: 30 },
-      },
+      options: { connection: proxy.url, poll: { intervalMs: 600_000, deafIntervalMs: 30 } },
     });
     const states = new Mailbox<string>();
     app.pubsub.connection$.subscribe(states.push);
@@ -147,7 +143,7 @@ describe('a handler that hangs', () => {
     await held.started.find((payload) => payload === 'hold 2');
     await app.pubsub.notify(Orders, 'behind both');
     await held.started.find((payload) => payload === 'behind both');
-    expect(await waiting(Orders)).toHaveLength(2);
+    await eventually(async () => (await waiting(Orders)).length === 2, 'only what hangs is left');
     await app.pubsub.notify(Orders, 'late', { delayMs: 300 });
     await held.started.find((payload) => payload === 'late');
     held.release();
@@ -170,8 +166,9 @@ describe('a handler that hangs', () => {
 describe('claims', () => {
   it('begin once for all hints that arrive during one', async () => {
     const held = holding();
+    const mark = collector('mark');
     await using app = await start({
-      providers: [held.provider],
+      providers: [held.provider, mark.provider],
       options: { batch: { maxTimeMs: 60_000 } },
     });
     await app.pubsub.recover();
@@ -180,10 +177,8 @@ describe('claims', () => {
     await held.started.next();
     const before = claims(sent).length;
     for (const id of range(50)) await query(`select pgpubsub_notify('orders', '${id}')`);
-    const { provider, received } = collector('mark');
-    await using marker = await start({ providers: [provider] });
-    await marker.pubsub.notify('mark');
-    await received.next(); // hints were before it
+    await app.pubsub.notify('mark');
+    await mark.received.next(); // hints were before it, on the same connection
     held.release();
     await held.started.take(50);
     await settled(Orders);
@@ -241,8 +236,7 @@ describe('claims', () => {
       await new Promise((resolve) => setTimeout(resolve, ms)); // it is time that this is about
       return sent.length === before;
     };
-    await eventually(() => quiet(400), 'nothing is sent any more');
-    expect(await quiet(1_500)).toBe(true);
+    await eventually(() => quiet(1_500), 'nothing is sent for a while');
     await app.pubsub.notify(Orders, 'near');
     await received.next();
   });

@@ -30,7 +30,7 @@ async function handle(given: readonly unknown[], handler: Handle): Promise<TestA
   }
   await using sender = await start({ channels: [Orders], options: { listen: false } });
   await sender.pubsub.notifyMany(Orders, given);
-  return start({ providers: [Handler] });
+  return start({ providers: [Handler], options: { concurrency: 1, batch: { maxTimeMs: 60_000 } } });
 }
 
 const errors = async () => (await deadLetters(Orders)).map(({ last_error: text }) => String(text));

@@ -31,7 +31,8 @@ it('is claimed again when its connection is lost: what it wrote has never happen
   }
   await using sender = await start({ channels: [Orders], options: { listen: false } });
   await sender.pubsub.notifyMany(Orders, [1, 2, 3]);
-  await using app = await start({ providers: [Handler], options: { concurrency: 1 } });
+  const options = { concurrency: 1, batch: { maxTimeMs: 60_000 } };
+  await using app = await start({ providers: [Handler], options });
   await settled(Orders);
   expect((await effects()).toSorted()).toEqual(['1', '2', '3']);
   expect(attempts.all.slice(0, 2)).toEqual(['1 attempt 1', '2 attempt 1']);

@@ -26,6 +26,7 @@ afterAll(() => app.close());
 afterEach(async () => {
   vi.restoreAllMocks();
   await query('truncate pgpubsub_notification');
+  await hints(); // of this test
   heard.all.length = 0;
 });
 

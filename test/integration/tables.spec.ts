@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { withPgPubSub, type EntityChange, type TriggerDeclaration } from 'nestjs-pgpubsub';
 import { TestApp } from '../support/app.js';
 import { TestDatabase } from '../support/database.js';
-import { Mailbox } from '../support/mailbox.js';
+import { Mailbox, eventually } from '../support/mailbox.js';
 import { NOTHING, errorOf, generate } from '../support/migrations.js';
 import { createNotifyTrigger } from '../../lib/triggers/migration-helpers.js';
 
@@ -44,8 +44,11 @@ async function changesBy(
   const received = new Mailbox<EntityChange | string>();
   app.pubsub.observe<EntityChange>(channel).subscribe(({ payload }) => received.push(payload));
   app.pubsub.observe<string>('marks').subscribe(({ payload }) => received.push(payload));
-  await app.pubsub.notify('marks', 'begin'); // both are listened to by now
-  await received.find((payload) => payload === 'begin');
+  const areHeard = async () => {
+    await app.pubsub.notify('marks', 'begin');
+    return received.all.includes('begin');
+  };
+  await eventually(areHeard, 'both channels are listened to');
   await act();
   await app.pubsub.notify('marks', 'end');
   await received.find((payload) => payload === 'end');

@@ -20,6 +20,7 @@ const Mails = stored('drain_mails');
 async function startPaused(options: StartStored) {
   const app = await start(options);
   app.pubsub.pause();
+  await app.pubsub.recover(); // the claim of the start has ended
   return app;
 }
 

@@ -123,6 +123,7 @@ describe('with an SDK', () => {
     const { provider } = collector(Mails, { batch: true });
     await using app = await start({ providers: [provider] });
     app.pubsub.pause();
+    await app.pubsub.recover(); // the claim of the start has ended
     await app.pubsub.notify(Mails, 1);
     await app.pubsub.notifyMany(Mails, [2, 3]);
     app.pubsub.resume();
