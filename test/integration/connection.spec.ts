@@ -231,7 +231,9 @@ it('pauses longer and longer while each new session is lost at once', async () =
   const { app, states } = await startListening({ reconnect: { minDelayMs: 40, maxDelayMs: 1_000 } });
   await using _app = app;
   const lost = new Mailbox<unknown>();
-  app.pubsub.events$.subscribe((event) => event.type === 'disconnected' && lost.push(event));
+  app.pubsub.events$.subscribe(
+    (event) => /^(disconnected|reconnecting)$/.test(event.type) && lost.push(event),
+  );
   for (let round = 0; round < 6; round++) {
     await eventually(async () => (await database.terminateListeners()) > 0, 'there is a session to end');
     await lost.next();
