@@ -27,7 +27,7 @@ export function listenCommand(program: Command, end: (code: ExitCode) => void): 
     .option('--channels <names...>', 'only these channels, by their names or those of entity classes')
     .option('--processes <number>', 'so many processes; one that dies is replaced', parseProcesses)
     .addOption(new Option('--worker', 'exactly one process, this one (the default)').conflicts('processes'))
-    .option('--recover', 'handle the backlog first, and say what it was')
+    .option('--recover', 'say how far the backlog is, and what it was; then go on')
     .addOption(
       new Option('--drain', 'handle the backlog, then exit: 1 when handlers failed').conflicts('recover'),
     )

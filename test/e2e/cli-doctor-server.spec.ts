@@ -80,6 +80,21 @@ describe.skipIf(isForeign)('on a server of its own', () => {
     await idle.end();
   });
 
+  it('finds that nothing is vacuumed', async () => {
+    await setting('autovacuum = off');
+    try {
+      const diagnosis = await Diagnosis.until(({ code }) => code === 1, database.url);
+      expect(new Set(diagnosis.complaints.map(({ check }) => check))).toEqual(new Set(['vacuum']));
+      expect(diagnosis.complaints[0]).toMatchObject({
+        severity: 'bad',
+        found: expect.stringContaining('autovacuum does not run on this server') as unknown,
+        remedy: expect.stringContaining('autovacuum = on') as unknown,
+      });
+    } finally {
+      await setting('autovacuum = on');
+    }
+  });
+
   async function setting(assignment: string): Promise<void> {
     const client = new pg.Client(server.url);
     await client.connect();

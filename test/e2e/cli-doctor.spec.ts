@@ -158,15 +158,38 @@ describe('triggers', () => {
     ]);
   });
 
-  it('names a setting that silences them', async () => {
-    const [row] = await database.query<{ name: string }>('select current_database() as name');
-    await database.query(`alter database ${row?.name} set pgpubsub.disabled = 'on'`);
+  it('names one whose function was changed by hand', async () => {
+    const [row] = await database.query<{ name: string }>(
+      "select tgfoid::regproc::text as name from pg_trigger where tgrelid = 'author'::regclass and not tgisinternal limit 1",
+    );
+    const body = 'begin return null; end';
+    await database.query(
+      `create or replace function ${row?.name}() returns trigger language plpgsql as '${body}'`,
+    );
     const { code, complaints } = await diagnose();
     expect(code).toBe(1);
     expect(complaints).toMatchObject([
-      { check: 'triggers', found: expect.stringContaining('pgpubsub.disabled') as unknown },
+      {
+        check: 'triggers',
+        severity: 'bad',
+        found: expect.stringMatching(/^drifted: .*pgpubsub_author/) as unknown,
+        means: expect.stringContaining('changed by hand') as unknown,
+      },
     ]);
   });
+
+  it.each(['pgpubsub.disabled = on', 'session_replication_role = replica'])(
+    'names a setting that silences them: %s',
+    async (setting) => {
+      const [row] = await database.query<{ name: string }>('select current_database() as name');
+      await database.query(`alter database ${row?.name} set ${setting}`);
+      const { code, complaints } = await diagnose();
+      expect(code).toBe(1);
+      expect(complaints).toMatchObject([
+        { check: 'triggers', severity: 'bad', found: expect.stringContaining(setting) as unknown },
+      ]);
+    },
+  );
 });
 
 describe('what is stored', () => {

@@ -61,6 +61,23 @@ describe.each([
   });
 });
 
+it.each([[[]], [['--processes', '2']]])(
+  '--drain leaves what it has not claimed when told to end: %j',
+  async (args) => {
+    const tasks = upTo(500).map((n) => ({ n, ms: 20 }));
+    await database.store('tasks', tasks);
+    await using command = run('--drain', ...args);
+    await command.says('Working on ');
+    command.signal('SIGTERM');
+
+    expect(await command.exited()).toEqual(GOOD);
+    const done = await handled();
+    expect(done).not.toEqual([]);
+    expect(await waiting()).toBe(500 - done.length);
+    expect(done.length).toBeLessThan(500);
+  },
+);
+
 it('--drain gives up with 1 when it cannot claim what waits', async () => {
   await store('tasks', 2);
   await database.query('alter table pgpubsub_notification rename column deaths to ends');

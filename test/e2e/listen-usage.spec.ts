@@ -100,6 +100,20 @@ describe('an application that does not start ends with exit code 1', () => {
     expect(code).toBe(1);
   });
 
+  it.each([
+    ['a server without TLS', () => `${database.url}?ssl=true`, 'The server does not support SSL connections'],
+    ['a URL that is none', () => UNREACHABLE.replace(':1/', ':one/'), 'Invalid URL'],
+    ['a password that is not encoded', () => UNREACHABLE.replace('@', ':50%@'), 'URI malformed'],
+  ])('a sentence for %s', async (_, url, reason) => {
+    const { code, errors, output } = await run(url(), APP);
+
+    expect(errors).toEqual([
+      `pgpubsub: expected ${APP} to start, got: ${reason}. Check the address and the credentials, and that the server runs.`,
+    ]);
+    expect(code).toBe(1);
+    expect(output.filter((line) => /^\s+at /.test(line))).toEqual([]);
+  });
+
   it("a sentence of the library's own", async () => {
     await using empty = await StoredDatabase.create();
     await empty.query('drop table pgpubsub_notification');

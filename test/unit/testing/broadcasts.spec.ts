@@ -1,11 +1,17 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import {
+  Catch,
   Injectable,
+  UseFilters,
   UseGuards,
+  UseInterceptors,
   UsePipes,
+  type CallHandler,
   type CanActivate,
+  type ExceptionFilter,
   type ExecutionContext,
   type ModuleMetadata,
+  type NestInterceptor,
   type PipeTransform,
   type Provider,
 } from '@nestjs/common';
@@ -22,6 +28,7 @@ import {
   type PgPubSubOptions,
 } from 'nestjs-pgpubsub';
 import { PgPubSubTestingModule, PubSubTester } from 'nestjs-pgpubsub/testing';
+import { of, tap } from 'rxjs';
 import superjson from 'superjson';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -83,7 +90,7 @@ describe('publish()', () => {
     expect(theirs?.processId).not.toBe(ours?.processId);
   });
 
-  it('goes through guards and pipes', async () => {
+  it('goes through guards, pipes, interceptors and filters', async () => {
     @Injectable()
     class NotTooLarge implements CanActivate {
       canActivate(context: ExecutionContext) {
@@ -96,12 +103,28 @@ describe('publish()', () => {
       }
     }
     const seen: unknown[] = [];
+    class Around implements NestInterceptor {
+      intercept(_: ExecutionContext, next: CallHandler) {
+        seen.push('before');
+        return next.handle().pipe(tap(() => seen.push('after')));
+      }
+    }
+    @Catch(RangeError)
+    class Handles implements ExceptionFilter {
+      catch({ message }: RangeError) {
+        seen.push(message);
+        return of('handled');
+      }
+    }
     @Injectable()
     class Listeners {
       @Listener(Orders)
       @UseGuards(NotTooLarge)
       @UsePipes(Doubled)
-      on(order: object) {
+      @UseInterceptors(Around)
+      @UseFilters(Handles)
+      on(order: { id: number }) {
+        if (order.id === 0) throw new RangeError('no order 0');
         seen.push(order);
       }
     }
@@ -109,10 +132,14 @@ describe('publish()', () => {
 
     await tester.publish(Orders, { id: 5 });
     await tester.flush();
+    expect(seen.splice(0)).toEqual(['before', { id: 10 }, 'after']);
+    await tester.publish(Orders, { id: 0 });
+    await tester.flush();
+    expect(seen.splice(0)).toEqual(['before', 'no order 0']);
     await tester.publish(Orders, { id: 500 });
 
     await expect(tester.flush()).rejects.toThrow('Forbidden');
-    expect(seen).toEqual([{ id: 10 }]);
+    expect(seen).toEqual([]);
   });
 
   it.each([
@@ -162,6 +189,24 @@ describe('publish()', () => {
     const { tester } = await start([], {}, [PgPubSubModule.forFeature([Orders])]);
 
     await expect(tester.publish('orders', {})).rejects.toMatchObject({ code: 'PAYLOAD_REJECTED' });
+  });
+
+  it('overflows the buffer of a listener that is too slow', async () => {
+    const handled: number[] = [];
+    @Injectable()
+    class Slow {
+      @Listener(Orders)
+      async on({ id }: { id: number }) {
+        await answer();
+        handled.push(id);
+      }
+    }
+    const { tester } = await start([Slow], { buffer: { maxSize: 1, overflow: 'error' } });
+
+    for (const id of [1, 2, 3]) await tester.publish(Orders, { id });
+
+    await expect(tester.flush()).rejects.toMatchObject({ code: 'BUFFER_OVERFLOW' });
+    expect(handled).toEqual([1, 2]);
   });
 
   it('reaches those who observe, and those who iterate', async () => {

@@ -1,0 +1,91 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { pgpubsub } from '../support/command.js';
+import { TestDatabase } from '../support/database.js';
+
+/** Here "typeorm" resolves. */
+const folder = fs.mkdtempSync(fileURLToPath(new URL('apps/.build/data-source-', import.meta.url)));
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await TestDatabase.create();
+});
+afterAll(async () => {
+  fs.rmSync(folder, { recursive: true });
+  await database[Symbol.asyncDispose]();
+});
+
+function command(name: string, file: string, source: string) {
+  const written = path.join(folder, file);
+  fs.writeFileSync(written, source);
+  return pgpubsub([name, '-d', written], { DATABASE_URL: database.url });
+}
+
+const IMPORT = 'import { DataSource } from "typeorm";';
+const POSTGRES = 'new DataSource({ type: "postgres", url: process.env.DATABASE_URL })';
+
+it.each([
+  ['CommonJS', 'common.cjs', `exports.AppDataSource = new (require("typeorm").DataSource)({ type: "postgres", url: process.env.DATABASE_URL });`], // prettier-ignore
+  ['a default export', 'default.mjs', `${IMPORT} export default ${POSTGRES};`],
+  [
+    'a named export',
+    'named.mjs',
+    `${IMPORT} export const AppDataSource = ${POSTGRES}; export const other = 1;`,
+  ],
+  ['a promise', 'promise.mjs', `${IMPORT} export const AppDataSource = Promise.resolve(${POSTGRES});`],
+])('takes what the command line of TypeORM takes: %s', async (_, file, source) => {
+  expect(await command('check', file, source)).toEqual({
+    code: 0,
+    stdout: 'The database is as the DataSource declares it.\n',
+    stderr: '',
+  });
+});
+
+it.each([
+  [
+    'two',
+    'two.mjs',
+    `${IMPORT} export const a = ${POSTGRES}, b = ${POSTGRES};`,
+    /to export one DataSource, got: .+ only one export of DataSource instance\. Name the built file/,
+  ],
+  [
+    'none',
+    'none.mjs',
+    'export const AppDataSource = 1;',
+    /to export one DataSource, got: .+ must contain export of a DataSource instance\. Name/,
+  ],
+  [
+    'one of another database',
+    'cockroach.mjs',
+    `${IMPORT} export default new DataSource({ type: "cockroachdb" });`,
+    /expected a DataSource of type "postgres" in \S+cockroach\.mjs, got "cockroachdb"/,
+  ],
+] as const)('refuses %s in one sentence', async (_, file, source, sentence) => {
+  // prettier-ignore
+  const ended = await command('check', file, source);
+  expect(ended).toMatchObject({ code: 2, stdout: '' });
+  expect(ended.stderr).toMatch(/^pgpubsub: expected .+\n$/);
+  expect(ended.stderr).toMatch(sentence);
+});
+
+it('creates, drops and migrates nothing, whatever the options say', async () => {
+  await database.query('create table kept as select 1 as n');
+  const tables = () =>
+    database.query("select relname from pg_class where relnamespace = 'public'::regnamespace");
+  const before = await tables();
+  const ended = await command(
+    'check',
+    'eager.mjs',
+    `import { DataSource, EntitySchema } from "typeorm";
+    class Create1700000000000 { async up(runner) { await runner.query("create table migrated ()"); } async down() {} }
+    const Declared = new EntitySchema({ name: "declared", columns: { id: { type: Number, primary: true } } });
+    export default new DataSource({
+      type: "postgres", url: process.env.DATABASE_URL, entities: [Declared], migrations: [Create1700000000000],
+      synchronize: true, dropSchema: true, migrationsRun: true,
+    });`,
+  );
+  expect(ended).toMatchObject({ code: 0, stderr: '' });
+  expect(await tables()).toEqual(before);
+  expect(await database.query('select n from kept')).toEqual([{ n: 1 }]);
+});
