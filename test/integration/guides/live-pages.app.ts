@@ -1,6 +1,13 @@
 import { Controller, Sse, type MessageEvent } from '@nestjs/common';
 import { MessageBody, SubscribeMessage, WebSocketGateway, type WsResponse } from '@nestjs/websockets';
-import { NotifyChanges, PubSubService, defineChannel, type EntityChange } from 'nestjs-pgpubsub';
+import {
+  Listener,
+  NotifyChanges,
+  OnChange,
+  PubSubService,
+  defineChannel,
+  type EntityChange,
+} from 'nestjs-pgpubsub';
 import { filter, map, merge, type Observable } from 'rxjs';
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
@@ -35,6 +42,10 @@ export class AuctionsController {
       this.pubsub.gaps$.pipe(map(() => ({ type: 'gap', data: {} }))), // the page loads anew what it shows
     );
   }
+
+  @OnChange(Auction)
+  @Listener(BidMade)
+  listen(): void {} // the process listens from its start, and not from its first page on
 }
 
 @WebSocketGateway()

@@ -1,15 +1,16 @@
-import type { INestApplication } from '@nestjs/common';
+import type { INestApplication, ModuleMetadata } from '@nestjs/common';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { Test } from '@nestjs/testing';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { PgPubSubModule, PubSubService, withPgPubSub } from 'nestjs-pgpubsub';
 import { DataSource } from 'typeorm';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { TestDatabase } from '../../support/database.js';
-import { EventStream } from '../../support/event-stream.js';
+import { EventStream, type ServerSentEvent } from '../../support/event-stream.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
 import { Auction, AuctionsController, BidMade, BidsGateway } from './live-pages.app.js';
+import { follow } from './live-pages.client.js';
 
 const SILENT = { log() {}, warn() {}, error() {} };
 
@@ -19,6 +20,11 @@ let origin: string;
 
 beforeAll(async () => {
   database = await TestDatabase.create();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+afterEach(() => app.close());
+
+async function start(parts: Pick<ModuleMetadata, 'controllers' | 'providers'>): Promise<void> {
   const source = new DataSource({
     type: 'postgres',
     url: database.url,
@@ -33,8 +39,7 @@ beforeAll(async () => {
       }),
       PgPubSubModule.forRoot(),
     ],
-    controllers: [AuctionsController],
-    providers: [BidsGateway],
+    ...parts,
   })
     .setLogger(SILENT)
     .compile();
@@ -42,11 +47,9 @@ beforeAll(async () => {
   app.useWebSocketAdapter(new WsAdapter(app));
   await app.listen(0, '127.0.0.1');
   origin = await app.getUrl();
-});
-afterAll(async () => {
-  await app.close();
-  await database[Symbol.asyncDispose]();
-});
+}
+
+const startAll = () => start({ controllers: [AuctionsController], providers: [BidsGateway] });
 
 /** A page that watches the bids of one auction. */
 class Watcher implements AsyncDisposable {
@@ -85,8 +88,60 @@ async function bidUntilHeard(watcher: Watcher, auctionId: number): Promise<void>
   }, 'the watcher hears');
 }
 
+/** A browser's EventSource, which hears what it is given. */
+class Source {
+  static last: Source | undefined;
+  onopen: (() => void) | null = null;
+  private readonly listeners = new Map<string, (event: { data: string }) => void>();
+
+  constructor(readonly url: string) {
+    Source.last = this;
+  }
+
+  addEventListener(type: string, listener: (event: { data: string }) => void): void {
+    this.listeners.set(type, listener);
+  }
+
+  hear({ type, data }: ServerSentEvent): void {
+    this.listeners.get(type)?.({ data: JSON.stringify(data) });
+  }
+}
+
 describe('the pages of docs/guides/live-pages.md', () => {
+  it('miss nothing: their process listens before the first one is opened', async () => {
+    await startAll();
+    const { connection } = await app.get(PubSubService).status();
+    expect(connection).toMatchObject({ state: 'listening', channels: ['auction', 'bid_made'] });
+  });
+
+  it('show in the browser what they are told', async () => {
+    await startAll();
+    const seen: unknown[] = [];
+    follow(Source, {
+      load: () => seen.push('load'),
+      show: (auction) => seen.push(auction),
+      raise: (bid) => seen.push(bid),
+    });
+    const source = Source.last;
+    await using stream = await EventStream.open(`${origin}${source?.url}`);
+    source?.onopen?.();
+    await database.query(`insert into auction (item) values ('a table')`);
+    source?.hear(await stream.events.next());
+    await app.get(PubSubService).notify(BidMade, { auctionId: 1, amount: 5 });
+    source?.hear(await stream.events.next());
+    await database.terminateListeners();
+    source?.hear(await stream.events.next());
+
+    expect(seen).toEqual([
+      'load',
+      { id: expect.any(Number) as unknown, item: 'a table' },
+      { auctionId: 1, amount: 5 },
+      'load',
+    ]);
+  });
+
   it('hear of changes by SQL, and of what is notified', async () => {
+    await startAll();
     await using stream = await EventStream.open(`${origin}/auctions/live`);
     await database.query(`insert into auction (item) values ('a chair')`);
     await expect(stream.events.next()).resolves.toMatchObject({
@@ -101,12 +156,14 @@ describe('the pages of docs/guides/live-pages.md', () => {
   });
 
   it('are told of a gap', async () => {
+    await startAll();
     await using stream = await EventStream.open(`${origin}/auctions/live`);
     await database.terminateListeners();
     await stream.events.find(({ type }) => type === 'gap');
   });
 
   it('watch one auction each by a WebSocket, and are let go when they close', async () => {
+    await start({ providers: [BidsGateway] }); // nothing else listens
     {
       await using watcher = await Watcher.open(7);
       await bidUntilHeard(watcher, 7);
@@ -122,6 +179,7 @@ describe('the pages of docs/guides/live-pages.md', () => {
   });
 
   it('share one LISTEN connection', async () => {
+    await startAll();
     const streams = await Promise.all(
       Array.from({ length: 20 }, () => EventStream.open(`${origin}/auctions/live`)),
     );

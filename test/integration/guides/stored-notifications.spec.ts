@@ -99,6 +99,35 @@ describe('the shop of the guide', () => {
     await expect(database.query('select balance from account')).resolves.toEqual([{ balance: 5 }]);
   });
 
+  it('is looked after: what has failed, and what waits', async () => {
+    await using app = await startShop();
+    const { pubsub } = app;
+    await pubsub.notify(AccountMoves, { account: 'Ada', amount: 5 });
+    await pubsub.recover();
+    await database.query(`insert into account (name) values ('Ada')`);
+    await database.query(
+      `insert into pgpubsub_dead_letter (id, channel, listener, created_at) values (42, 'mails', 'x', now())`,
+    );
+    await database.query(
+      `insert into pgpubsub_notification (channel, payload, created_at) values ('abandoned', '1', now() - interval '2 hours')`,
+    );
+    const oneHourAgo = new Date(Date.now() - 3_600_000);
+    const lines: string[] = [];
+
+    const letters = pubsub.stored.deadLetters({ channel: AccountMoves });
+    for await (const { listener, lastError } of letters) lines.push(`${listener}: ${lastError}`);
+    const retried = await pubsub.stored.retry({ channel: AccountMoves }); // by that listener alone, with all attempts before it
+    const discarded = await pubsub.stored.discard({ id: '42' }); // away
+    const late = await pubsub.stored.count({ before: oneHourAgo }); // have waited for so long: worth an alert
+    const deleted = await pubsub.stored.purge({ channel: 'abandoned' }); // what waits and is not being handled
+
+    expect(lines).toEqual([expect.stringMatching(/^ShopListeners\.book: .*no account "Ada"/)]);
+    expect({ retried, discarded, late, deleted }).toEqual({ retried: 1, discarded: 1, late: 1, deleted: 1 });
+    await expectEmpty(app);
+    await expect(database.query('select balance from account')).resolves.toEqual([{ balance: 5 }]);
+    await expect(database.query('select from pgpubsub_dead_letter')).resolves.toEqual([]);
+  });
+
   it('waits until it is time', async () => {
     await using app = await startShop();
     await app.app.get(Shop).remind(1);
