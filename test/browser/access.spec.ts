@@ -17,6 +17,9 @@ describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
     app = await SampleApp.start(database.url);
     await app.request('POST', '/authors/crowds', { count: 20 });
     await app.request('POST', '/editions', { isJammed: true });
+    await database.query(
+      `insert into handling (process, channel, notification_id, attempt) values ('Atlantis-1', 'author', 1, 1)`,
+    );
     await using visitor = await Visitor.open(browser, app.origin);
     await visitor.sees('#post-list li', 'first post');
     await visitor.click('Read post');
@@ -48,6 +51,19 @@ describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
     const posts = reached.filter((name) => /^(Read|Rewrite) post \d+$/.test(name));
     expect(new Set(posts).size).toBe(12);
     expect(reached).toContainEqual(expect.stringMatching(/^Clear the jam and retry edition \d+$/));
+  });
+
+  it('keeps the focus where a button was that has done its work', async () => {
+    await using visitor = await Visitor.open(browser, app.origin);
+    const { body } = await app.request('POST', '/editions', { isJammed: true });
+    const { id } = body as { id: number };
+    await visitor.sees('#edition-list li', `Edition ${id} dead letter`);
+
+    await visitor.page.getByLabel(`Clear the jam and retry edition ${id}`).press('Enter');
+
+    await visitor.sees('#edition-list li', `Edition ${id} printed at`);
+    const focused = await visitor.page.evaluate('document.activeElement.innerText');
+    expect(focused).toMatch(new RegExp(`^Edition ${id} printed at`));
   });
 
   it('shows where the focus is', async () => {
@@ -88,6 +104,7 @@ describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
   it.each(['light', 'dark'] as const)('has the contrast of WCAG AA in %s', async (colorScheme) => {
     await using visitor = await Visitor.open(browser, app.origin, { colorScheme, reducedMotion: 'reduce' });
     await visitor.sees('#post-list li', 'first post');
+    await visitor.sees('#process-list li', 'Atlantis 1 does not listen any more');
 
     const background = await visitor.page.evaluate(
       'getComputedStyle(document.documentElement).backgroundColor',
@@ -97,6 +114,9 @@ describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
     expect(background).toBe(colorScheme === 'light' ? 'rgb(251, 250, 246)' : 'rgb(23, 22, 20)');
     expect(contrasts.length).toBeGreaterThan(50);
     expect(contrasts.filter(({ ratio }) => ratio < 4.5)).toEqual([]);
+    await visitor.page.evaluate(ALL_FRESH);
+    const ofFresh = await contrastsOf(visitor.page);
+    expect(ofFresh.filter(({ ratio }) => ratio < 4.5)).toEqual([]);
   });
 
   it('does not move for who wants it still', async () => {
@@ -172,5 +192,8 @@ async function tabStops({ page }: Visitor, count: number): Promise<string[]> {
 }
 
 const INLINE_SCRIPT = `document.head.append(Object.assign(document.createElement('script'), { textContent: 'document.title = 1' }))`;
+
+/** As what has just arrived begins. */
+const ALL_FRESH = `for (const { style } of document.querySelectorAll('.list li')) style.background = 'var(--fresh)'`;
 
 const NAME_OF_FOCUSED = `document.activeElement.ariaLabel ?? document.activeElement.textContent.trim()`;

@@ -68,9 +68,10 @@ export class FrontPageService {
   private async read(): Promise<FrontPage> {
     const { manager } = this.dataSource;
     const order = { id: 'DESC' } as const;
-    const [authors, posts, reads, editions, waiting, processes] = await Promise.all([
+    const [authors, posts, readsInAll, reads, editions, waiting, processes] = await Promise.all([
       manager.findAndCount(Author, { order, take: AUTHORS_SHOWN }),
       manager.findAndCount(Post, { order, take: SHOWN }),
+      manager.sum(ReadsPerDay, 'reads'),
       manager.find(ReadsPerDay, { order: { date: 'DESC' }, take: SHOWN }),
       this.printing.latest(SHOWN),
       this.pubsub.stored.count(),
@@ -81,7 +82,7 @@ export class FrontPageService {
       connection: this.connection,
       authors: { latest: authors[0], count: authors[1] },
       posts: { latest: posts[0], count: posts[1], cached: this.cache.size },
-      reads,
+      reads: { latest: reads, count: readsInAll ?? 0 },
       editions,
       waiting,
       processes,

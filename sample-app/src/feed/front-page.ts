@@ -13,7 +13,8 @@ export interface FrontPage {
   readonly connection: ConnectionState;
   readonly authors: { readonly count: number; readonly latest: readonly Author[] };
   readonly posts: { readonly count: number; readonly latest: readonly Post[]; readonly cached: number };
-  readonly reads: readonly ReadsPerDay[];
+  /** `count`: of all days. */
+  readonly reads: { readonly count: number; readonly latest: readonly ReadsPerDay[] };
   readonly editions: readonly EditionState[];
   /** How many stored notifications are to be handled. */
   readonly waiting: number;

@@ -3,6 +3,7 @@ export const findSessions = `
   select application_name as name
   from pg_stat_activity
   where datname = current_database() and application_name like 'newsroom %:listen'
+  order by name
 `;
 
 /** Ends them, as a restart of the server or of a firewall would. */

@@ -14,6 +14,7 @@ export interface NewsroomProcess {
   readonly handled: Readonly<Record<string, number>>;
 }
 
+const SHOWN = 10;
 /** How many authors come in while nobody listens. */
 const UNHEARD = 10;
 
@@ -21,11 +22,11 @@ const UNHEARD = 10;
 export class ProcessesService {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Those that listen, and those that have handled something. */
+  /** Those that listen, and the last that have handled something. */
   async all(): Promise<NewsroomProcess[]> {
     const [sessions, counts] = await Promise.all([this.sessions(), this.counts()]);
     const names = new Set([...sessions.keys(), ...counts.map(({ process }) => process)]);
-    return Array.from([...names].toSorted(), (name) => ({
+    return Array.from([...names].slice(0, SHOWN).toSorted(), (name) => ({
       name,
       role: sessions.get(name) ?? null,
       handled: Object.fromEntries(
@@ -52,7 +53,7 @@ export class ProcessesService {
       .createQueryBuilder(Handling, 'handling')
       .select(['process', 'channel', 'count(*)::int as count'])
       .groupBy('process, channel')
-      .orderBy('process')
+      .orderBy('max(id)', 'DESC')
       .getRawMany();
   }
 }

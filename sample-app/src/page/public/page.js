@@ -80,9 +80,11 @@ Alpine.data('newsroom', () => ({
     this.outcome = `${ended} LISTEN connections are cut, and ${inserted} authors came in meanwhile. Each of them gets its first post.`;
   },
 
-  /** @this {any} */
-  async repair() {
+  /** @this {any} @param {MouseEvent} event */
+  async repair(event) {
     const { id } = /** @type {WithEdition} */ (this).edition;
+    const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
+    button.closest('li')?.focus(); // the button is hidden when it has worked, and would take the focus along
     const answer = await this.send('POST', `/editions/${id}/repairs`);
     if (answer !== undefined) this.outcome = `The jam is cleared, and edition ${id} is back at work.`;
   },
