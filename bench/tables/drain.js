@@ -19,7 +19,7 @@ export default {
       [
         { ...variant('graphile-worker', graphileWorker(url)), isPeer: true },
         { ...variant('pg-boss', pgBoss(url)), isPeer: true },
-        variant('TypeORM transaction each', typeormTransactions(url), 0.1),
+        variant('TypeORM transaction each, a tenth of the rows', typeormTransactions(url), 0.1),
         variant('nestjs-pgpubsub', pgpubsub(url)),
         variant('nestjs-pgpubsub, tuned', pgpubsub(url, { module: ours.tuned })),
       ],

@@ -2,8 +2,9 @@
 import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { startApp } from '../app.js';
-import { broadcasters } from '../broadcasters.js';
-import { assert, measure, rateOf } from '../measure.js';
+import { broadcasters, pgpubsub } from '../broadcasters.js';
+import { measure, rateOf } from '../measure.js';
+import { assertEachOnce } from './latency-rate.js';
 
 /** @typedef {{ url: string, rounds: number, quick: boolean }} Options */
 
@@ -19,10 +20,10 @@ export const publish = (callers, count) => ({
   /** @param {Options} options */
   async run({ url, rounds, quick }) {
     const counter = await countReceived(url);
-    /** @param {string} name @param {import('../broadcasters.js').Broadcaster['notify']} notify */
-    const variant = (name, notify) => ({
+    /** @param {string} name @param {import('../broadcasters.js').Broadcaster['notify']} notify @param {boolean} [isPeer] */
+    const variant = (name, notify, isPeer = false) => ({
       name,
-      isPeer: name === 'pg-listen', // the reference: the best known of them
+      isPeer,
       run: async () => {
         const total = quick ? count / 5 : count;
         counter.reset();
@@ -32,13 +33,14 @@ export const publish = (callers, count) => ({
       },
     });
     const systems = [];
-    for (const [name, start] of broadcasters) systems.push({ name, system: await start(url, CHANNEL) });
+    for (const [name, start] of broadcasters)
+      systems.push({ name, isPeer: start !== pgpubsub, system: await start(url, CHANNEL) });
     const client = new pg.Client(url);
     await client.connect();
     const byHand = createBatcher(client);
     const rows = await measure(
       [
-        ...systems.map(({ name, system }) => variant(name, system.notify)),
+        ...systems.map(({ name, isPeer, system }) => variant(name, system.notify, isPeer)),
         variant('by hand: batches, unnested', (payload) => byHand(CHANNEL, JSON.stringify(payload))),
       ],
       rounds,
@@ -135,29 +137,36 @@ function createBatcher(client) {
     });
 }
 
-/** A bare client that counts, so that every variant proves that it has sent everything. @param {string} url */
+/**
+ * A bare client that hears everything, so that every variant proves that it has sent each notification, and none twice.
+ * What they say is looked at when the time has been taken.
+ * @param {string} url
+ */
 async function countReceived(url) {
   const client = new pg.Client(url);
   await client.connect();
   await client.query('listen bench');
-  let received = 0;
+  /** @type {string[]} */
+  let received = [];
   let check = () => {};
-  client.on('notification', () => {
-    received++;
+  client.on('notification', ({ payload = '' }) => {
+    received.push(payload);
     check();
   });
   return {
     reset: () => {
-      received = 0;
+      received = [];
     },
     /** @param {number} count */
     reached: async (count) => {
       await new Promise((resolve) => {
-        check = () => received >= count && resolve(undefined);
+        check = () => received.length >= count && resolve(undefined);
         check();
       });
       check = () => {};
-      assert(received === count, `${received} of ${count} notifications received`);
+      const counts = new Uint8Array(count);
+      for (const text of received) counts[JSON.parse(text).id]++;
+      assertEachOnce(counts, received.length);
     },
     close: () => client.end(),
   };

@@ -1,7 +1,14 @@
 // @ts-check
-import pg from 'pg';
+import { setTimeout as delay } from 'node:timers/promises';
 import { startApp } from '../app.js';
-import { assert, measure } from '../measure.js';
+import { broadcasters, pgpubsub } from '../broadcasters.js';
+import { measure } from '../measure.js';
+import { withClient } from '../queues.js';
+import { assertEachOnce } from './latency-rate.js';
+
+const BARE = 'bare pg';
+
+/** @typedef {import('../broadcasters.js').Start} Start */
 
 /** One process receives what another session sends in one transaction, as fast as it can. */
 export default {
@@ -9,72 +16,68 @@ export default {
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   async run({ url, rounds, quick }) {
     const count = quick ? 20_000 : 100_000;
-    const sender = new pg.Client(url);
-    await sender.connect();
-    const bare = new pg.Client(url);
-    await bare.connect();
-
-    /** @param {string} channel @param {Counter} counter */
-    const send = async (channel, counter) => {
-      const rate = counter.expect(count);
-      await sender.query(SEND, [channel, count]);
-      return rate;
-    };
-    const bareCounter = new Counter();
-    bare.on('notification', ({ payload }) => bareCounter.add(JSON.parse(payload ?? '')));
-    await bare.query('listen bench_bare');
-
-    const listenerCounter = new Counter();
-    const app = await startApp(url, (payload) => listenerCounter.add(payload));
-
-    const observerCounter = new Counter();
-    app.pubsub.observe('bench_observed').subscribe(({ payload }) => observerCounter.add(payload));
-    const inForce = observerCounter.expect(1);
-    await app.pubsub.notify('bench_observed', { id: 1 });
-    await inForce;
-
-    const rows = await measure(
-      [
-        { name: 'bare pg client, JSON.parse', run: () => send('bench_bare', bareCounter) },
-        { name: 'nestjs-pgpubsub @Listener()', run: () => send('bench', listenerCounter) },
-        { name: 'nestjs-pgpubsub observe()', run: () => send('bench_observed', observerCounter) },
-      ],
-      rounds,
-    );
-    await Promise.all([sender.end(), bare.end(), app.close()]);
+    const receivers = [];
+    for (const [name, start] of [
+      ...broadcasters,
+      /** @type {const} */ (['nestjs-pgpubsub observe()', observe]),
+    ]) {
+      const receiver = await startReceiver(url, `bench_received_${receivers.length}`, start);
+      receivers.push({
+        name: start === pgpubsub ? `${name} @Listener()` : name,
+        isPeer: start !== pgpubsub && start !== observe,
+        than: BARE, // which all of them are to be held against, and most are built on
+        run: () => receiver.receive(count),
+        close: receiver.close,
+      });
+    }
+    const rows = await measure(receivers, rounds);
+    await Promise.all(receivers.map(({ close }) => close()));
     return rows;
   },
 };
 
+/** @type {Start} */
+async function observe(url, channel, received) {
+  const { pubsub, close } = await startApp(url, undefined, { listen: false });
+  pubsub.observe(channel).subscribe(({ payload }) => received?.(payload));
+  return { notify: (payload) => pubsub.notify(channel, payload), close };
+}
+
 const SEND = `select count(pg_notify($1, '{"id":' || i || ',"status":"shipped","customer":"c-1234567"}'))
-  from generate_series(1, $2::int) as i`;
+  from generate_series(0, $2::int - 1) as i`;
 
-class Counter {
-  received = 0;
-  sum = 0;
-  expected = 0;
-  began = 0;
-  /** @type {(rate: number) => void} */
-  done = () => {};
-
-  /** @param {number} count @returns {Promise<number>} rate from the first to the last, per second */
-  expect(count) {
-    this.received = 0;
-    this.sum = 0;
-    this.expected = count;
-    return new Promise((resolve) => {
-      this.done = resolve;
+/**
+ * A system that listens for all rounds, as in a process that lives long: started anew for each of them, ours take up to
+ * twice the CPU from the second one on. All are connected then, and PostgreSQL wakes whoever listens:
+ * this takes the same from each.
+ * @param {string} url @param {string} channel @param {Start} start
+ */
+async function startReceiver(url, channel, start) {
+  let calls = new Uint8Array();
+  let received = 0;
+  const times = { first: 0, last: 0 };
+  /** @type {() => void} */
+  let done = () => {};
+  const system = await start(url, channel, ({ id }) => {
+    if (received === 0) times.first = performance.now();
+    calls[id]++;
+    if (++received !== calls.length) return;
+    times.last = performance.now();
+    done();
+  });
+  /** The rate from the first to the last. @param {number} count */
+  const receive = async (count) => {
+    calls = new Uint8Array(count);
+    received = 0;
+    const all = new Promise((resolve) => {
+      done = () => resolve(undefined);
     });
-  }
-
-  /** @param {any} payload */
-  add(payload) {
-    if (this.received === 0) this.began = performance.now();
-    this.received++;
-    this.sum += payload.id;
-    if (this.received !== this.expected) return;
-    const rate = (this.expected / (performance.now() - this.began)) * 1_000;
-    assert(this.sum === (this.expected * (this.expected + 1)) / 2, 'the sum of the ids');
-    this.done(rate);
-  }
+    await withClient(url, (client) => client.query(SEND, [channel, count]));
+    await all;
+    assertEachOnce(calls, received);
+    return (count / (times.last - times.first)) * 1_000;
+  };
+  await delay(100); // not all of them say when they listen
+  await receive(1);
+  return { receive, close: system.close };
 }

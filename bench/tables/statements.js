@@ -38,12 +38,16 @@ export default {
       'create table if not exists bench_outbox_row (id bigint generated always as identity primary key, payload json)',
     );
 
-    /** @param {string} name @param {string} sql @param {unknown[]} values */
-    const statement = (name, sql, values) => ({
+    /** @param {string} name @param {string} sql @param {unknown[]} values @param {number} [rows] stored by each */
+    const statement = (name, sql, values, rows = 1) => ({
       name,
       run: async () => {
         await client.query('truncate pgpubsub_notification, bench_outbox_row');
-        return microsecondsOf(count, () => client.query(sql, values));
+        const microseconds = await microsecondsOf(count, () => client.query(sql, values));
+        const result = await client.query(COUNT_STORED);
+        const { stored } = result.rows[0];
+        assert(stored === count * rows, `${stored} of ${count * rows} rows stored`);
+        return microseconds;
       },
     });
     /** @param {string} name @param {number} size @param {'claim' | 'complete'} part */
@@ -54,7 +58,7 @@ export default {
     const one = [CHANNEL, PAYLOAD];
     const rows = await measure(
       [
-        statement('nothing: select $1', 'select $1::text', [PAYLOAD]),
+        statement('nothing: select $1', 'select $1::text', [PAYLOAD], 0),
         statement(
           'by hand: a row with an identity and a payload',
           'insert into bench_outbox_row (payload) values ($1)',
@@ -84,6 +88,9 @@ export default {
     return rows;
   },
 };
+
+const COUNT_STORED = `select (select count(*) from pgpubsub_notification)::int
+  + (select count(*) from bench_outbox_row)::int as stored`;
 
 /** @param {number} count @param {() => Promise<unknown>} operation */
 async function microsecondsOf(count, operation) {

@@ -1,7 +1,9 @@
 // @ts-check
 import { createNotifyTrigger } from 'nestjs-pgpubsub';
+import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { assert, measure, rateOf } from '../measure.js';
+import { assertEachOnce } from './latency-rate.js';
 
 const TABLES = ['minimal', 'bare', 'ours_row', 'ours_statement'];
 
@@ -44,15 +46,20 @@ export const triggerSingle = {
 async function compare(url, rounds, count, options, insert) {
   const dataSource = await new DataSource({ type: 'postgres', url, poolSize: 1 }).initialize();
   await createTables(dataSource);
-  /** @param {string} name @param {string} table */
-  const variant = (name, table) => ({
+  const hearing = await startHearing(url, TABLES.map(inDatabase));
+  /** @param {string} name @param {string} table @param {boolean} [notifies] */
+  const variant = (name, table, notifies = true) => ({
     name,
     run: async () => {
       await dataSource.query('checkpoint');
+      await hearing.defer();
       const measured = await insert(dataSource, table);
+      const heard = await hearing.heard();
       const [{ rows }] = await dataSource.query(`select count(*)::int as rows from ${table}`);
-      await dataSource.query(`truncate ${table}`);
+      await dataSource.query(`truncate ${table} restart identity`);
       assert(rows === count, `${rows} of ${count} rows`);
+      if (notifies) assertIds(heard, count);
+      else assert(heard.length === 0, `${heard.length} notifications without a trigger`);
       return measured;
     },
   });
@@ -61,14 +68,52 @@ async function compare(url, rounds, count, options, insert) {
       variant('minimal trigger by hand: pg_notify(row_to_json(NEW))', 'bench_minimal'),
       variant("nestjs-pgpubsub, level 'row'", 'bench_ours_row'),
       variant("nestjs-pgpubsub, level 'statement'", 'bench_ours_statement'),
-      variant('no trigger', 'bench_bare'),
+      variant('no trigger', 'bench_bare', false),
     ],
     rounds,
     options,
   );
-  for (const table of TABLES) await dataSource.query(`drop table bench_${table} cascade`);
+  for (const table of TABLES) await dataSource.query(`drop table ${inDatabase(table)} cascade`);
   await dataSource.destroy();
+  await hearing.close();
   return result;
+}
+
+/** @param {string} table */
+const inDatabase = (table) => `bench_${table}`;
+
+/** @param {{ new?: { id: number }, id: number }[]} heard rows, by hand or from a trigger of ours @param {number} count */
+function assertIds(heard, count) {
+  const calls = new Uint8Array(count);
+  for (const row of heard) calls[(row.new ?? row).id - 1]++;
+  assertEachOnce(calls, heard.length);
+}
+
+/**
+ * A client that hears what is sent, but only when the time has been taken: PostgreSQL keeps back what it has for a session
+ * in a transaction, so that nothing is read, written and parsed in the measured time.
+ * @param {string} url
+ * @param {readonly string[]} channels
+ */
+export async function startHearing(url, channels) {
+  const client = new pg.Client(url);
+  await client.connect();
+  /** @type {string[]} */
+  let texts = [];
+  client.on('notification', ({ payload = '' }) => void texts.push(payload));
+  for (const channel of channels) await client.query(`listen ${channel}`);
+  return {
+    defer: async () => {
+      texts = [];
+      await client.query('begin');
+    },
+    /** Everything that was committed since then: it comes before the answer. @returns {Promise<any[]>} */
+    heard: async () => {
+      await client.query('commit');
+      return texts.map((text) => JSON.parse(text));
+    },
+    close: () => client.end(),
+  };
 }
 
 /** @param {DataSource} dataSource */

@@ -3,12 +3,18 @@ import { defineChannel } from 'nestjs-pgpubsub';
 import { assert, measure, rateOf } from '../measure.js';
 import { withClient } from '../queues.js';
 import { startStoredApp } from '../stored-app.js';
+import { assertEachOnce } from './latency-rate.js';
+import { startHearing } from './trigger.js';
 
 const WRITERS = 32;
 
+/** Wherever they went: each variant has one place. */
+const STORED = `select (payload ->> 'id')::int as id from bench_outbox
+  union all select (payload ->> 'id')::int from pgpubsub_notification`;
+
 /**
  * Transactions of concurrent writers, each with one row and one notification: PostgreSQL lets transactions that notify
- * commit one after the other. Nobody listens, so that only the writers are measured.
+ * commit one after the other. Who listens is told afterwards, so that only the writers are measured.
  */
 export default {
   title: `${WRITERS} concurrent writers, transactions with one insert and one notification, per second`,
@@ -23,34 +29,39 @@ export default {
     await dataSource.query(
       'create table bench_outbox (id bigint generated always as identity primary key, payload json)',
     );
+    const hearing = await startHearing(url, ['bench_writers']);
     /**
      * @param {string} name
-     * @param {(manager: import('typeorm').EntityManager, payload: { id: number }) => Promise<unknown> | void} notify
+     * @param {(manager: import('typeorm').EntityManager, payload: { id: number }) => Promise<unknown>} [notify]
      */
     const variant = (name, notify) => ({
       name,
       run: async () => {
         await dataSource.query('truncate bench_written, bench_outbox, pgpubsub_notification');
         await dataSource.query('checkpoint');
+        await hearing.defer();
         const rate = await rateOf(count, WRITERS, (id) =>
           dataSource.transaction(async (manager) => {
             await manager.query('insert into bench_written (id, note) values ($1, $2)', [
               id,
               'ordinary text',
             ]);
-            await notify(manager, { id });
+            await notify?.(manager, { id });
           }),
         );
         const [{ rows }] = await dataSource.query(
           'select count(distinct id)::int as rows from bench_written',
         );
         assert(rows === count, `${rows} of ${count} written`);
+        const sent = [...(await hearing.heard()), ...(await dataSource.query(STORED))];
+        if (notify !== undefined) assertIds(sent, count);
+        else assert(sent.length === 0, `${sent.length} notifications of nobody`);
         return rate;
       },
     });
     const rows = await measure(
       [
-        variant('no notification', () => {}),
+        variant('no notification'),
         variant('by hand: an outbox row, no NOTIFY', (manager, payload) =>
           manager.query('insert into bench_outbox (payload) values ($1)', [payload]),
         ),
@@ -71,6 +82,14 @@ export default {
     );
     await dataSource.query('truncate pgpubsub_notification');
     await hinting.close();
+    await hearing.close();
     return rows;
   },
 };
+
+/** @param {{ id: number }[]} sent @param {number} count */
+function assertIds(sent, count) {
+  const calls = new Uint8Array(count);
+  for (const { id } of sent) calls[id]++;
+  assertEachOnce(calls, sent.length);
+}
