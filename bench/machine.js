@@ -1,46 +1,107 @@
 // @ts-check
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
+import { nodeCpu, postgresCpu } from './cpu.js';
 import { withClient } from './queues.js';
+
+const SETTINGS = ['fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'max_connections'];
 
 /** What a reader must know of the place where figures were measured. @param {string} url */
 export async function describeMachine(url) {
-  const { rows } = await withClient(url, (client) =>
-    client.query(`select current_setting('server_version') as version, current_setting('fsync') as fsync,
-      current_setting('synchronous_commit') as synchronous_commit, current_setting('full_page_writes') as full_page_writes,
-      current_setting('shared_buffers') as shared_buffers`),
-  );
-  const { version, ...settings } = rows[0];
+  const { version, address, settings } = await withClient(url, async (client) => {
+    const { rows } = await client.query(
+      `select current_setting('server_version') as version, host(inet_server_addr()) as address,
+         (select string_agg(name || ' = ' || current_setting(name), ', ' order by at)
+          from unnest($1::text[]) with ordinality as setting (name, at)) as settings`,
+      [SETTINGS],
+    );
+    return rows[0];
+  });
+  const place = ['127.0.0.1', '::1', null].includes(address) ? 'on the same machine' : 'elsewhere';
   return [
-    `node ${process.version}, PostgreSQL ${version.split(' ')[0]}, on the same machine`,
+    `node ${process.version}, PostgreSQL ${version.split(' ')[0]} ${place}`,
     `${os.availableParallelism()} cores (${os.cpus()[0]?.model ?? 'unknown'}), ${Math.round(os.totalmem() / 2 ** 30)} GB, ${os.type()}`,
-    Object.entries(settings)
-      .map(([name, value]) => `${name} = ${value}`)
-      .join(', '),
-    packages().join(', '),
+    settings,
+    [ownVersion(), ...versionsOf(['typeorm', '@nestjs/core'])].join(', '),
+    versionsOf(peers()).join(', '),
   ];
 }
 
 const REST_MS = 500;
+const BUSY_SHARE = 0.2;
 
-/** Does somebody else work here? Looked at while the benchmark rests: its own load says nothing. */
-export async function isBusy() {
-  const before = cpuTimes();
+/** Does somebody else work here while the benchmark rests? @param {string} url */
+export async function isBusy(url) {
+  const others = await watchOthers(url);
   await delay(REST_MS);
-  const after = cpuTimes();
-  return (after.used - before.used) / (after.all - before.all) > 0.2;
+  return others.areBusy();
 }
 
-function cpuTimes() {
-  const times = os.cpus().map((cpu) => cpu.times);
-  const all = times.flatMap((of) => Object.values(of)).reduce((sum, ms) => sum + ms, 0);
-  return { all, used: all - times.reduce((sum, { idle }) => sum + idle, 0) };
+/**
+ * Whether others have worked here since: what the machine has done, without this process, its children and the server.
+ * `isKnown`: without the server's share, its work for the benchmark would pass for that of others.
+ * @param {string} url
+ */
+export async function watchOthers(url) {
+  const postgres = await postgresCpu(url);
+  const othersSeconds = () => usedSeconds() - nodeCpu() - endedChildrenSeconds() - (postgres?.() ?? 0);
+  const [began, before] = [performance.now(), othersSeconds()];
+  return {
+    isKnown: postgres !== undefined,
+    areBusy: () => {
+      const seconds = ((performance.now() - began) / 1_000) * os.cpus().length;
+      return (othersSeconds() - before) / seconds > BUSY_SHARE;
+    },
+  };
 }
 
-function packages() {
-  const { dependencies } = JSON.parse(fs.readFileSync(new URL('package.json', import.meta.url), 'utf8'));
-  return Object.entries(dependencies)
-    .filter(([, version]) => /^\d/.test(String(version)))
-    .map(([name, version]) => `${name} ${version}`);
+/** Of all processors since the machine's start. */
+const usedSeconds = () =>
+  os.cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0) / 1_000;
+
+/** The table of processes starts some; `process.cpuUsage()` is without them. */
+function endedChildrenSeconds() {
+  if (process.platform !== 'linux') return 0;
+  const text = fs.readFileSync('/proc/self/stat', 'utf8');
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[13]) + Number(fields[14])) / 100;
+}
+
+/** With the commit, where there is one. */
+function ownVersion() {
+  const { name, version } = packageIn(new URL('../', import.meta.url)) ?? {};
+  const commit = git('rev-parse', '--short', 'HEAD');
+  const results = [':!results.json', ':!results.md']; // of the run before
+  const changes = git('status', '--porcelain', '--untracked-files=no', '--', '../lib', '.', ...results);
+  return `${name} ${version}${commit && ` (${commit}${changes && '+changes'})`}`;
+}
+
+/** @param {string[]} command @returns {string} empty without git, or outside of a clone */
+const git = (...command) =>
+  (spawnSync('git', command, { cwd: import.meta.dirname, encoding: 'utf8' }).stdout ?? '').trim();
+
+/** What `package.json` names with a version; what draws the plots is none of them. */
+function peers() {
+  const { dependencies, optionalDependencies } = packageIn(new URL('./', import.meta.url));
+  return Object.entries({ ...dependencies, ...optionalDependencies })
+    .filter(([name, version]) => /^\d/.test(String(version)) && name !== 'echarts')
+    .map(([name]) => name)
+    .toSorted();
+}
+
+/** Those that are installed. @param {readonly string[]} names */
+const versionsOf = (names) =>
+  names.flatMap((name) => {
+    const found = ['node_modules/', '../node_modules/']
+      .map((folder) => packageIn(new URL(`${folder}${name}/`, import.meta.url)))
+      .find((manifest) => manifest !== undefined);
+    return found === undefined ? [] : [`${name} ${found.version}`];
+  });
+
+/** @param {URL} folder */
+function packageIn(folder) {
+  const file = new URL('package.json', folder);
+  return fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')) : undefined;
 }

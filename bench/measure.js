@@ -1,9 +1,18 @@
 // @ts-check
+import { setTimeout as delay } from 'node:timers/promises';
+
 /** What a run has measured: a rate or milliseconds, and whatever else is to be shown beside it. */
 /** @typedef {number | { value: number } & Record<string, number>} Measurement */
-/** One variant of a table. `isPeer`: it can be the reference. */
-/** @typedef {{ name: string, isPeer?: boolean, run: () => Promise<Measurement> }} Variant */
-/** @typedef {{ name: string, median: number, min: number, max: number, ratio: number } & Record<string, any>} Row */
+/**
+ * One variant of a table. `isPeer`: it can be the reference of the table. `than`: the row that this one is compared with
+ * instead, where that has been measured, too.
+ * @typedef {{ name: string, isPeer?: boolean, than?: string, run: () => Promise<Measurement> }} Variant
+ */
+/** `than`: the name of the row that its ratio refers to. */
+/** @typedef {{ name: string, median: number, min: number, max: number, ratio: number, than: string } & Record<string, any>} Row */
+
+/** A run that takes longer has lost something that it waits for; the longest takes a quarter of it. */
+const DEADLINE_MS = 180_000;
 
 /** @param {readonly number[]} values */
 export const median = (values) => {
@@ -20,48 +29,84 @@ export const quantile = (values, share) =>
 
 /**
  * Runs the variants in turn (A B C A B C …), so that a busy moment of the machine hits all of them, after one round
- * that does not count. The reference of the ratios is the better of the variants marked `isPeer`, else the first one;
- * what stands beside it (CPU time, p99) is compared with the least of them.
+ * that does not count (without `warmsUp`: none). The reference of the ratios is the better of the variants marked
+ * `isPeer`, else the first one; what stands beside it (CPU time, p99) is compared with the least of them.
  * `BENCH_VARIANTS`, a regular expression, leaves only those whose name it matches: for profiling one of them.
  * @param {readonly Variant[]} all
  * @param {number} rounds
- * @param {{ lowerIsBetter?: boolean }} [options]
+ * @param {{ lowerIsBetter?: boolean, warmsUp?: boolean }} [options]
  * @returns {Promise<Row[]>}
  */
-export async function measure(all, rounds, { lowerIsBetter = false } = {}) {
+export async function measure(all, rounds, { lowerIsBetter = false, warmsUp = true } = {}) {
   const chosen = new RegExp(process.env.BENCH_VARIANTS ?? '');
   const variants = all.filter(({ name }) => chosen.test(name));
   /** @type {Record<string, number>[][]} */
   const results = variants.map(() => []);
-  for (let round = -1; round < rounds; round++) {
+  for (let round = warmsUp ? -1 : 0; round < rounds; round++) {
     for (const [index, variant] of variants.entries()) {
-      const measured = await variant.run();
+      const measured = await runInTime(variant);
       if (round >= 0) results[index]?.push(typeof measured === 'number' ? { value: measured } : measured);
     }
   }
-  const rows = variants.map(({ name, isPeer }, index) => {
-    const keys = Object.keys(results[index]?.[0] ?? {}).filter((key) => key !== 'value');
-    /** @param {string} key */
-    const valuesOf = (key) => (results[index] ?? []).map((result) => result[key] ?? Number.NaN);
-    const values = valuesOf('value');
-    return {
-      name,
-      isPeer,
-      median: median(values),
-      min: Math.min(...values),
-      max: Math.max(...values),
-      more: Object.fromEntries(keys.map((key) => [key, median(valuesOf(key))])),
-    };
-  });
+  return compare(
+    variants.map((variant, index) => ({ ...variant, ...summaryOf(results[index] ?? []) })),
+    lowerIsBetter,
+  );
+}
+
+/** A lost message fails the run instead of hanging it. @param {Variant} variant */
+async function runInTime({ name, run }) {
+  const measured = new AbortController();
+  const late = delay(DEADLINE_MS, undefined, { signal: measured.signal }).then(
+    () => Promise.reject(new Error(`expected "${name}" to end within ${DEADLINE_MS / 1_000} s`)),
+    () => Number.NaN, // aborted: nobody waits for it
+  );
+  try {
+    return await Promise.race([run(), late]);
+  } finally {
+    measured.abort();
+  }
+}
+
+/** @param {readonly Record<string, number>[]} results of one variant */
+function summaryOf(results) {
+  /** @param {string} key */
+  const valuesOf = (key) => results.map((result) => result[key] ?? Number.NaN);
+  const keys = Object.keys(results[0] ?? {}).filter((key) => key !== 'value');
+  const values = valuesOf('value');
+  return {
+    median: median(values),
+    min: Math.min(...values),
+    max: Math.max(...values),
+    more: Object.fromEntries(keys.map((key) => [key, median(valuesOf(key))])),
+  };
+}
+
+/**
+ * @param {readonly (Variant & ReturnType<typeof summaryOf>)[]} rows
+ * @param {boolean} lowerIsBetter
+ * @returns {Row[]}
+ */
+function compare(rows, lowerIsBetter) {
   const peers = rows.filter(({ isPeer }) => isPeer).toSorted((a, b) => b.median - a.median);
-  const reference = (lowerIsBetter ? peers.at(-1) : peers[0]) ?? rows[0];
+  const best = (lowerIsBetter ? peers.at(-1) : peers[0]) ?? rows[0];
   const compared = peers.length > 0 ? peers : rows.slice(0, 1);
-  return rows.map(({ name, median: middle, min, max, more }) => {
+  return rows.map(({ name, median: middle, min, max, more, than }) => {
+    const own = rows.find((row) => row.name === than);
+    const reference = own ?? best;
     /** @type {Row} */
-    const shown = { name, median: middle, min, max, ratio: middle / Number(reference?.median) };
+    const shown = {
+      name,
+      median: middle,
+      min,
+      max,
+      ratio: middle / Number(reference?.median),
+      than: String(reference?.name),
+    };
     for (const [key, measured] of Object.entries(more)) {
       shown[key] = measured;
-      shown[`${key} ratio`] = measured / Math.min(...compared.map((peer) => Number(peer.more[key])));
+      shown[`${key} ratio`] =
+        measured / Math.min(...(own ? [own] : compared).map((row) => Number(row.more[key])));
     }
     return shown;
   });

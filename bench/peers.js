@@ -16,8 +16,10 @@ export const graphileWorker = {
   latency: {
     concurrentJobs: 24,
     maxPoolSize: 25,
-    // no local queue and no delayed completion: both trade latency for throughput; jobs are found by LISTEN
+    // No local queue: jobs locked in it may wait (says its `index.d.ts`), and found by LISTEN there is little to fetch
+    // ahead. No delayed completion: it takes load off the database, not time off the way to the task.
   },
+  idle: {}, // its defaults, as ours: one job at a time, LISTEN and a poll every 2 s
   enqueue: { maxPoolSize: 10 }, // its default, as many connections as the others have
 };
 
@@ -28,7 +30,7 @@ export const pgBoss = {
     supervise: false, // no monitoring and maintenance beside the measured work
     schedule: false, // no cron
   },
-  queue: { deleteAfterSeconds: 0 }, // completed jobs need not be kept
+  queue: { deleteAfterSeconds: 0 }, // completed jobs stay (0: for ever), as by default for 7 days
   drain: {
     batchSize: 500, // jobs per fetch and per completion, its bulk setting
     localConcurrency: 2, // one worker's fetch overlaps the other's handler; more brought nothing on two cores
@@ -45,6 +47,10 @@ export const pgBoss = {
       pollingIntervalSeconds: 0.5, // for what is missed when the notification arrives during a fetch
       notifyPollingIntervalSeconds: 0.5,
     },
+  },
+  idle: {
+    instance: { useListenNotify: true }, // then its polls are as rare as ours; maintenance and cron stay on, as by default
+    queue: { notify: true },
   },
 };
 
@@ -74,5 +80,9 @@ export const ours = {
   tuned: {
     batch: { maxSize: 500, maxTimeMs: 250 }, // rows per claim, the batch size of the peers above
     concurrency: 2, // claims at once: on two cores more only compete for them
+  },
+  resident: {
+    synchronize: true, // creates its tables
+    buffer: { maxSize: 100_000 }, // of the burst of 50,000 none may be dropped, as by default more than 10,000 are
   },
 };

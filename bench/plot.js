@@ -19,18 +19,44 @@ const STYLE = `<style>
 
 const WIDTH = 760;
 const ROW = 34;
+const TITLE_LINE = 18;
+const TITLE_CHARACTERS = 90; // that fit beside each other
 
-/** A bar for each median, a whisker from the least to the most. @param {import('./results.js').TableResult} table */
+/** Peers, and what is done without a library, by their names in the tables; everything else is ours. */
+const IS_OTHER =
+  /^(bare pg|postgres\.js|pg-listen|@imqueue|nestjs-pg-notify|graphile-worker|pg-boss|TypeORM|Nest and|manager\.query|JSON\.parse|no |nothing|a constant)|by hand|a connection each$/;
+
+/**
+ * A bar for each median, lighter on to p99 where that is known, and a whisker from the least to the most.
+ * @param {import('./results.js').TableResult} table
+ */
 export function renderPlot({ title, rows }) {
   const names = rows.map(({ name }) => name);
-  const height = 90 + rows.length * ROW;
+  const lines = linesOf(title);
+  const top = 26 + lines.length * TITLE_LINE;
+  const height = top + 46 + rows.length * ROW;
   const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
   const text = { color: TEXT, fontSize: 12 };
   chart.setOption({
     animation: false,
-    title: { text: title, textStyle: { ...text, fontSize: 14 }, left: 8, top: 8 },
-    grid: { left: 40, right: 110, top: 44, bottom: 16, containLabel: true },
-    xAxis: { type: 'value', axisLabel: text, splitLine: { lineStyle: { color: LINE } } },
+    title: {
+      text: lines.join('\n'),
+      textStyle: { ...text, fontSize: 14, lineHeight: TITLE_LINE },
+      left: 8,
+      top: 8,
+    },
+    grid: {
+      left: 40,
+      right: rows.some(({ p99 }) => p99 !== undefined) ? 170 : 110,
+      top,
+      bottom: 16,
+      containLabel: true,
+    },
+    xAxis: {
+      type: 'value',
+      axisLabel: { ...text, formatter: short },
+      splitLine: { lineStyle: { color: LINE } },
+    },
     yAxis: {
       type: 'category',
       inverse: true,
@@ -45,14 +71,14 @@ export function renderPlot({ title, rows }) {
         barMaxWidth: 20,
         data: rows.map(({ name, median }) => ({
           value: median,
-          itemStyle: { color: name.startsWith('nestjs-pgpubsub') ? OURS : OTHERS },
+          itemStyle: { color: colourOf(name) },
         })),
       },
       {
         type: 'custom',
         renderItem: (/** @type {any} */ of, /** @type {any} */ api) => whisker(api, rows[of.dataIndex]),
-        encode: { x: [1, 2], y: 0 },
-        data: rows.map(({ min, max }, index) => [index, min, max]),
+        encode: { x: [1, 2, 3, 4], y: 0 },
+        data: rows.map(({ min, max, median, p99 = median }, index) => [index, min, max, median, p99]),
       },
     ],
   });
@@ -61,9 +87,25 @@ export function renderPlot({ title, rows }) {
   return `${svg.replace('>', `>${STYLE}`)}\n`;
 }
 
-/** From the least to the most, and the figures behind it. @param {any} api @param {import('./measure.js').Row | undefined} row */
+/** @param {string} name */
+const colourOf = (name) => (IS_OTHER.test(name) ? OTHERS : OURS);
+
+/** Broken between words. @param {string} text */
+function linesOf(text) {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const longer = `${lines.at(-1)} ${word}`.trim();
+    if (longer.length <= TITLE_CHARACTERS) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+/** From the least to the most and on to p99, and the figures behind it. @param {any} api @param {import('./measure.js').Row | undefined} row */
 function whisker(api, row) {
-  const [from, to] = [1, 2].map((dimension) => api.coord([api.value(dimension), api.value(0)]));
+  const [from, to, middle, p99] = [1, 2, 3, 4].map((dimension) =>
+    api.coord([api.value(dimension), api.value(0)]),
+  );
   const style = { stroke: TEXT, lineWidth: 1, fill: 'none' };
   const line = (
     /** @type {number} */ x1,
@@ -79,10 +121,15 @@ function whisker(api, row) {
     type: 'group',
     children: [
       {
+        type: 'rect',
+        shape: { x: middle[0], y: middle[1] - 5, width: p99[0] - middle[0], height: 10 },
+        style: { fill: colourOf(row?.name ?? ''), opacity: 0.35 },
+      },
+      {
         type: 'text',
         style: {
-          text: row && `${short(row.median)}  (${row.ratio.toFixed(2)})`,
-          x: to[0] + 10,
+          text: row && labelOf(row),
+          x: Math.max(to[0], p99[0]) + 10,
           y: to[1],
           fill: TEXT,
           fontSize: 12,
@@ -96,6 +143,14 @@ function whisker(api, row) {
   };
 }
 
+/** @param {import('./measure.js').Row} row */
+const labelOf = ({ median, ratio, p99 }) =>
+  `${short(median)}  (${ratio.toFixed(2)})${p99 === undefined ? '' : `  p99 ${short(p99)}`}`;
+
 /** @param {number} value */
-const short = (value) =>
-  value >= 10_000 ? `${Math.round(value / 1_000)}k` : Number(value.toPrecision(3)).toLocaleString('en');
+function short(value) {
+  if (value >= 1_000_000) return `${Number((value / 1e6).toPrecision(3))}M`;
+  return value >= 10_000
+    ? `${Math.round(value / 1_000)}k`
+    : Number(value.toPrecision(3)).toLocaleString('en');
+}

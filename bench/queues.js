@@ -89,11 +89,12 @@ export function graphileWorker(url) {
 
 /**
  * @param {string} url
- * @param {{ transactional?: boolean, concurrent?: number }} [options] `transactional`: the handler writes in the
- *   transaction that completes the batch, as ours do; else on a pool, `concurrent` jobs of the batch at once
+ * @param {{ transactional?: boolean, concurrent?: number, batch?: boolean }} [options] `transactional`: the handler
+ *   writes in the transaction that completes the batch, as ours do; else on a pool, `concurrent` jobs of the batch at
+ *   once. `batch`: it is called with all of the batch instead
  * @returns {Queue}
  */
-export function pgBoss(url, { transactional = false, concurrent = 1 } = {}) {
+export function pgBoss(url, { transactional = false, concurrent = 1, batch = false } = {}) {
   const startBoss = async () => {
     const boss = new PgBoss({ connectionString: url, ...settings.pgBoss.instance });
     boss.on('error', (error) => console.error(error));
@@ -103,10 +104,10 @@ export function pgBoss(url, { transactional = false, concurrent = 1 } = {}) {
   };
   return {
     pending: `select exists (select from pgboss.job where name = '${CHANNEL}' and state < 'completed') as pending`,
-    reset: async () => {
-      const boss = await startBoss();
-      await boss.deleteAllJobs(CHANNEL);
+    reset: async (client) => {
+      const boss = await startBoss(); // creates the tables
       await boss.stop();
+      await client.query('truncate pgboss.job'); // its deleteAllJobs() leaves dead rows to the next round
     },
     seed: async (count, first = 1) => {
       const boss = await startBoss();
@@ -124,7 +125,12 @@ export function pgBoss(url, { transactional = false, concurrent = 1 } = {}) {
       const boss = await startBoss();
       const pool = new pg.Pool({ connectionString: url, max: settings.pgBoss.instance.max });
       /** @param {any[]} jobs @param {(sql: string, parameters: unknown[]) => Promise<unknown>} query */
-      const each = async (jobs, query) => {
+      const all = async (jobs, query) => {
+        if (batch)
+          return handle(
+            jobs.map(({ data }) => data.id),
+            query,
+          );
         let next = 0;
         const worker = async () => {
           while (next < jobs.length) await handle([jobs[next++].data.id], query);
@@ -133,7 +139,7 @@ export function pgBoss(url, { transactional = false, concurrent = 1 } = {}) {
       };
       const work = { ...settings.pgBoss.drain, ...(transactional && { transactional }) };
       await boss.work(CHANNEL, work, (/** @type {any[]} */ jobs, /** @type {any} */ transaction) =>
-        each(jobs, (sql, parameters) =>
+        all(jobs, (sql, parameters) =>
           transactional ? transaction.executeSql(sql, parameters) : pool.query(sql, parameters),
         ),
       );

@@ -5,17 +5,19 @@ import { judge } from './budgets.js';
 import { renderPlot } from './plot.js';
 import { tables as order } from './tables.js';
 
-/** @typedef {{ name: string, title: string, busy: boolean, seconds: number, rows: import('./measure.js').Row[] }} TableResult */
-/** @typedef {{ machine: readonly string[], rounds: number, tables: readonly TableResult[] }} Results */
+/** @typedef {{ date: string, rounds: number, machine: readonly string[] }} Circumstances */
+/** @typedef {{ name: string, title: string, busy: boolean, seconds: number, measured: Circumstances, rows: import('./measure.js').Row[] }} TableResult */
 
 /** @param {import('./measure.js').Row[]} rows */
 export function printRows(rows) {
-  console.table(rows.map(({ name, ...numbers }) => ({ name, ...rounded(numbers) })));
+  const columns = columnsOf(rows);
+  console.table(rows.map(rounded), columns);
+  if (!columns.includes('than')) console.log(`ratio to ${rows[0]?.than}`);
 }
 
-/** @param {readonly TableResult[]} tables */
-export function printBudgets(tables) {
-  const verdicts = judge(tables);
+/** @param {readonly TableResult[]} tables @param {{ isPart: boolean }} options */
+export function printBudgets(tables, options) {
+  const verdicts = judge(tables, options);
   if (verdicts.length === 0) return;
   console.log('\nbudgets');
   console.table(
@@ -44,19 +46,18 @@ const RESULTS = new URL('results.json', import.meta.url);
 /**
  * What the documentation shows: the figures, for people and for programs, and a plot for each table. Tables that were not
  * run stay as they were.
- * @param {Results} results
+ * @param {readonly TableResult[]} tables
  */
-export async function writeResults({ machine, rounds, tables }) {
+export async function writeResults(tables) {
   const known = fs.existsSync(RESULTS)
-    ? /** @type {Results} */ (JSON.parse(fs.readFileSync(RESULTS, 'utf8'))).tables
+    ? /** @type {{ tables: TableResult[] }} */ (JSON.parse(fs.readFileSync(RESULTS, 'utf8'))).tables
     : [];
   const all = Object.keys(order).flatMap((name) => {
     const table = tables.find((of) => of.name === name) ?? known.find((of) => of.name === name);
-    return table === undefined ? [] : [roundedTable(table)];
+    return table === undefined ? [] : [{ ...table, rows: table.rows.map(rounded) }];
   });
-  const results = { machine, rounds, tables: all };
-  fs.writeFileSync(RESULTS, `${JSON.stringify(results, undefined, 2)}\n`);
-  await writeMarkdown(new URL('results.md', import.meta.url), renderMarkdown(results));
+  fs.writeFileSync(RESULTS, `${JSON.stringify({ tables: all }, undefined, 2)}\n`);
+  await writeMarkdown(new URL('results.md', import.meta.url), renderMarkdown(all));
   const plots = new URL('../docs/plots/', import.meta.url);
   fs.mkdirSync(plots, { recursive: true });
   for (const table of all) fs.writeFileSync(new URL(`${table.name}.svg`, plots), renderPlot(table));
@@ -68,15 +69,17 @@ async function writeMarkdown(file, text) {
   fs.writeFileSync(file, await format(text, { ...style, parser: 'markdown' }));
 }
 
-/** @param {Results} results */
-function renderMarkdown({ machine, rounds, tables }) {
+/** @param {readonly TableResult[]} tables */
+function renderMarkdown(tables) {
+  const usual = usualOf(tables);
   return [
     '# Results',
     '',
-    `Written by \`npm run bench\`: medians of ${rounds} rounds, in which the variants take turns. The ratio is to the best of the`,
-    'peers, or to the first row where there is none.',
+    `Written by \`npm run bench\` on ${usual.date}: medians of ${usual.rounds} rounds, in which the variants take turns.`,
+    'The ratio is to the best of the peers, or to the first row where there is none; that of CPU times and p99 is to the',
+    'least of the peers. Where a table was measured in another way, it says so.',
     '',
-    ...machine.map((line) => `- ${line}`),
+    ...usual.machine.map((line) => `- ${line}`),
     '',
     '## Budgets',
     '',
@@ -84,27 +87,57 @@ function renderMarkdown({ machine, rounds, tables }) {
     '',
     '| table | row | wanted | measured |  |',
     '| --- | --- | --- | --- | --- |',
-    ...judge(tables).map(
+    ...judge(tables, { isPart: true }).map(
       ({ table, row, measured, isMet, ...budget }) =>
         `| [${table}](#${table}) | ${row} | ${wantedOf(budget)} | ${textOf(measured)} | ${isMet ? 'met' : '**not met**'} |`,
     ),
-    ...tables.flatMap(renderTable),
+    ...tables.flatMap((table) => renderTable(table, usual)),
     '',
   ].join('\n');
 }
 
-/** @param {TableResult} table */
-function renderTable({ name, title, busy, rows }) {
-  const columns = Object.keys(rows[0] ?? {});
+/** How most of the tables were measured. @param {readonly TableResult[]} tables @returns {Circumstances} */
+function usualOf(tables) {
+  const all = tables.map(({ measured }) => JSON.stringify(measured));
+  const countOf = (/** @type {string} */ one) => all.filter((other) => other === one).length;
+  return JSON.parse(all.toSorted((a, b) => countOf(b) - countOf(a))[0] ?? '');
+}
+
+/** @param {TableResult} table @param {Circumstances} usual */
+function renderTable({ name, title, busy, measured, rows }, usual) {
+  const columns = columnsOf(rows);
   const cells = rows.map((row) => columns.map((column) => textOf(row[column])));
+  const heads = columns.map((column) => (column === 'than' ? 'ratio to' : column));
+  const notes = [
+    !columns.includes('than') && `The ratio is to ${rows[0]?.than}.`,
+    ...differencesOf(measured, usual),
+  ].filter(Boolean);
   return [
     '',
     `## ${name}`,
     '',
     `${title[0]?.toUpperCase()}${title.slice(1)}.${busy ? ' The machine was busy.' : ''}`,
     '',
-    ...[columns, columns.map(() => '---'), ...cells].map((line) => `| ${line.join(' | ')} |`),
+    ...[heads, heads.map(() => '---'), ...cells].map((line) => `| ${line.join(' | ')} |`),
+    '',
+    notes.join(' '),
   ];
+}
+
+/** @param {Circumstances} measured @param {Circumstances} usual */
+function differencesOf({ date, rounds, machine }, usual) {
+  const differences = [
+    date !== usual.date && `on ${date}`,
+    rounds !== usual.rounds && `${rounds} rounds`,
+    ...machine.filter((line) => !usual.machine.includes(line)),
+  ].filter(Boolean);
+  return differences.length === 0 ? [] : [`Measured otherwise: ${differences.join('; ')}.`];
+}
+
+/** A reference that all rows have in common is named below them. @param {readonly import('./measure.js').Row[]} rows */
+function columnsOf(rows) {
+  const isCommon = rows.every(({ than }) => than === rows[0]?.than);
+  return Object.keys(rows[0] ?? {}).filter((column) => !isCommon || column !== 'than');
 }
 
 /** @param {unknown} value */
@@ -113,12 +146,13 @@ const textOf = (value) =>
     ? Number(value.toPrecision(4)).toLocaleString('en', { maximumSignificantDigits: 4 })
     : String(value);
 
-/** @param {TableResult} table */
-const roundedTable = (table) => ({
-  ...table,
-  rows: table.rows.map(({ name, ...numbers }) => ({ name, ...rounded(numbers) })),
-});
-
-/** @param {Record<string, number>} numbers */
-const rounded = (numbers) =>
-  Object.fromEntries(Object.entries(numbers).map(([key, value]) => [key, Number(value.toPrecision(4))]));
+/** @param {import('./measure.js').Row} row @returns {import('./measure.js').Row} */
+const rounded = (row) =>
+  /** @type {any} */ (
+    Object.fromEntries(
+      Object.entries(row).map(([key, value]) => [
+        key,
+        typeof value === 'number' ? Number(value.toPrecision(4)) : value,
+      ]),
+    )
+  );

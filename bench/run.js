@@ -2,11 +2,11 @@
 /**
  * `npm run bench [-- --only drain --quick --rounds 5]`: runs the tables side by side with the peers, prints median,
  * extremes and the ratio to the reference of each, and writes them to `results.json`, `results.md` and the plots, unless it
- * is a quick one.
+ * is a quick one or has fewer than 3 rounds.
  */
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../tools/embedded-postgres.js';
-import { describeMachine, isBusy } from './machine.js';
+import { describeMachine, isBusy, watchOthers } from './machine.js';
 import { withClient } from './queues.js';
 import { printBudgets, printRows, writeResults } from './results.js';
 import { tables } from './tables.js';
@@ -24,35 +24,67 @@ if (unknown !== undefined)
 const chosen = Object.entries(tables).filter(([name]) => values.only?.includes(name) ?? true);
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
 
+// Figures of fewer rounds, or of some of the variants, are for whoever works on them.
+const isPart = values.quick || Boolean(process.env.BENCH_VARIANTS);
+const isWritten = !isPart && rounds >= 3;
+
+const DATABASE = 'pgpubsub_bench';
+
 // Of the defaults only one is too small: the table of observers opens 1,000 connections.
 const server = await startPostgres({ durable: true, settings: ['max_connections=1100'] });
 try {
-  const machine = await describeMachine(server.url);
-  console.log(machine.join('\n'));
-  const results = [];
-  for (const [name, { title, run }] of chosen) {
-    console.log(`\n${name}: ${title}`);
-    const busy = await isBusy();
-    if (busy) console.log('warning: the machine is busy, look at ratios only');
-    const began = performance.now();
-    const rows = await run({ url: await emptyDatabase(), rounds, quick: values.quick });
-    printRows(rows);
-    results.push({ name, title, busy, seconds: Math.round((performance.now() - began) / 1_000), rows });
-    if (!values.quick) await writeResults({ machine, rounds, tables: results });
-  }
-  printBudgets(results);
+  await runTables();
+} catch (error) {
+  console.error(error);
+  process.exitCode = 1;
+  process.on('uncaughtException', () => {}); // of the connections that the failed run leaves to the server's end
+}
+try {
+  await query(`drop database if exists ${DATABASE} with (force)`);
 } finally {
   await server.stop();
+}
+process.exit(); // whatever a failed run still waits for
+
+async function runTables() {
+  const machine = await describeMachine(server.url);
+  console.log(machine.join('\n'));
+  if (!isWritten)
+    console.log('the results are not written: they want all variants, three rounds and no --quick');
+  const measured = { date: new Date().toISOString().slice(0, 10), rounds, machine };
+  const results = [];
+  for (const [name, table] of chosen) {
+    results.push({ name, title: table.title, ...(await runTable(name, table)), measured });
+    if (isWritten) await writeResults(results);
+  }
+  printBudgets(results, { isPart });
+}
+
+/** @param {string} name @param {import('./tables.js').Table} table */
+async function runTable(name, { title, run }) {
+  console.log(`\n${name}: ${title}`);
+  const wasBusy = await isBusy(server.url);
+  const others = await watchOthers(server.url);
+  const began = performance.now();
+  const rows = await run({ url: await emptyDatabase(), rounds, quick: values.quick });
+  const seconds = Math.round((performance.now() - began) / 1_000);
+  const busy = wasBusy || (others.isKnown ? others.areBusy() : await isBusy(server.url));
+  printRows(rows);
+  if (busy) console.log('warning: the machine was busy, look at ratios only');
+  return { busy, seconds, rows };
 }
 
 /** What a table leaves behind must not be in the way of the next. */
 async function emptyDatabase() {
-  await withClient(server.url, async (client) => {
-    await client.query('drop database if exists bench with (force)');
-    await client.query('create database bench');
-    await client.query('checkpoint');
-  });
+  await query(`drop database if exists ${DATABASE} with (force)`);
+  await query(`create database ${DATABASE}`);
+  await query('checkpoint');
   const url = new URL(server.url);
-  url.pathname = 'bench';
+  url.pathname = DATABASE;
   return url.href;
+}
+
+/** @param {string} sql */
+function query(sql) {
+  return withClient(server.url, (client) => client.query(sql));
 }

@@ -3,7 +3,12 @@ import { drain } from '../drain.js';
 import { measure } from '../measure.js';
 import { graphileWorker, pgBoss, pgpubsub, typeormTransactions } from '../queues.js';
 
-/** What is stored already, one process, a listener that inserts a row for each. */
+/**
+ * What is stored already, one process, a listener that inserts a row for each: with a statement each, or, where the
+ * listener gets many at once, with one for all of them. The reference is the best peer with a statement each.
+ * graphile-worker has no row of the second kind: its batch jobs are one stored row with an array, filled by whoever
+ * stores it, and several rows are never handed to one task.
+ */
 export default {
   title: 'drain of stored notifications, a listener that inserts a row for each, per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
@@ -25,6 +30,11 @@ export default {
         { ...variant('graphile-worker', graphileWorker(url)), isPeer: true },
         { ...variant('pg-boss, on a pool', pgBoss(url, { concurrent: 5 })), isPeer: true },
         { ...variant('pg-boss, transactional', pgBoss(url, { transactional: true })), isPeer: true },
+        variant(
+          'pg-boss, transactional, one insert for all',
+          pgBoss(url, { transactional: true, batch: true }),
+          { kind: 'rows' },
+        ),
         variant('TypeORM transaction each', typeormTransactions(url), { share: 0.1 }),
         variant('nestjs-pgpubsub', pgpubsub(url)),
         variant('nestjs-pgpubsub, concurrency: 50', withListener({ concurrency: 50 })),
