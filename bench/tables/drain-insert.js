@@ -35,7 +35,7 @@ export default {
           pgBoss(url, { transactional: true, batch: true }),
           { kind: 'rows' },
         ),
-        variant('TypeORM transaction each', typeormTransactions(url), { share: 0.1 }),
+        variant('TypeORM transaction each, a tenth of the rows', typeormTransactions(url), { share: 0.1 }),
         variant('nestjs-pgpubsub', pgpubsub(url)),
         variant('nestjs-pgpubsub, concurrency: 50', withListener({ concurrency: 50 })),
         variant('nestjs-pgpubsub, batch: true', withListener({ batch: true }), { kind: 'rows' }),
