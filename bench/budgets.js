@@ -31,7 +31,12 @@ export const budgets = [
   ]),
   { table: 'drain', row: 'nestjs-pgpubsub', atLeast: 1.2 },
   { table: 'drain', row: 'nestjs-pgpubsub, tuned', atLeast: 2 },
-  { table: 'drain', row: 'nestjs-pgpubsub, tuned', than: 'TypeORM transaction each, a tenth of the rows', atLeast: 40 },
+  {
+    table: 'drain',
+    row: 'nestjs-pgpubsub, tuned',
+    than: 'TypeORM transaction each, a tenth of the rows',
+    atLeast: 40,
+  },
   { table: 'drain', row: 'nestjs-pgpubsub', column: SERVER, atMost: 0.5 },
   { table: 'drain', row: 'nestjs-pgpubsub, tuned', column: SERVER, atMost: 0.5 },
   { table: 'drain-insert', row: AT_A_TIME, atLeast: 1.5 },

@@ -73,6 +73,7 @@ async function child(url) {
     }
   };
   process.on('message', (order) => void obey(order));
+  process.on('disconnect', () => process.exit()); // the run has failed
   process.send?.('ready');
 }
 
