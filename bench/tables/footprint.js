@@ -17,13 +17,12 @@ const IDLE_MS = 33_000;
 
 /**
  * Nothing happens: what a process takes, and what it has the server do. The time has heartbeats (every 10 s) and a poll
- * (every 30 s) in it. That is long, and the processes cannot share it, as the server's CPU time is not known by client:
- * hence one round only, of whatever number is asked for.
+ * (every 30 s) in it. The processes cannot share it, as the server's CPU time is not known by client.
  */
 export const idle = {
-  title: `memory of an idle process in MB, and CPU in milliseconds per minute, one round of ${IDLE_MS / 1_000} s (lower is better)`,
-  /** @param {{ url: string, quick: boolean }} options */
-  run: ({ url, quick }) => {
+  title: 'memory of an idle process in MB, and CPU in milliseconds per minute (lower is better)',
+  /** @param {{ url: string, rounds: number, quick: boolean }} options */
+  run: ({ url, rounds, quick }) => {
     const forMs = quick ? 3_000 : IDLE_MS;
     /** @type {Record<string, Kind>} */
     const kinds = {
@@ -34,7 +33,7 @@ export const idle = {
     };
     return measure(
       Object.entries(kinds).map(([name, kind]) => ({ name, run: () => measureIdle(url, kind, forMs) })),
-      1,
+      rounds,
       { lowerIsBetter: true, warmsUp: false },
     );
   },
