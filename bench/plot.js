@@ -84,7 +84,16 @@ export function renderPlot({ title, rows }) {
   });
   const svg = chart.renderToSVGString();
   chart.dispose();
-  return `${svg.replace('>', `>${STYLE}`)}\n`;
+  return `${withSteadyClasses(svg).replace('>', `>${STYLE}`)}\n`;
+}
+
+/** Their numbers count all charts of the process: the same figures are to be the same file. @param {string} svg */
+function withSteadyClasses(svg) {
+  const known = new Map();
+  return svg.replaceAll(/zr\d+-cls-\d+/g, (name) => {
+    if (!known.has(name)) known.set(name, `c${known.size}`);
+    return known.get(name);
+  });
 }
 
 /** @param {string} name */
