@@ -211,8 +211,8 @@ function executable(file) {
   return file;
 }
 
-/** @returns {Promise<number>} */
-function freePort() {
+/** A port of this computer on which nobody listens. @returns {Promise<number>} */
+export function freePort() {
   return new Promise((resolve, reject) => {
     const server = net.createServer().once('error', reject);
     server.listen(0, '127.0.0.1', () => {

@@ -3,6 +3,7 @@
  * `npm run test:consumers`: installs the packed library into small applications of every supported kind, compiles
  * them against its declarations, and runs them together on one database, where each must receive what every other
  * one sends. Those with TypeORM 0.3 then generate, run and revert migrations; with TypeORM 1 the e2e tests do.
+ * Meanwhile docs/getting-started.md is followed word by word.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -13,7 +14,10 @@ import { startPostgres } from '../../tools/embedded-postgres.js';
 import { Checks } from './checks.js';
 import { run } from './command.js';
 import { Consumer } from './consumer.js';
+import { stepsOf } from './getting-started.js';
 import { listen } from './listen.js';
+import { Newsroom } from './newsroom.js';
+import { Reader } from './reader.js';
 import { RunningApp } from './running-app.js';
 import { TypeOrmCli } from './typeorm-cli.js';
 
@@ -39,7 +43,7 @@ try {
   for (const consumer of usable)
     await checks.check(`${consumer.name} listens by command`, () => listen(consumer, server.url));
   const old = usable.filter(({ dependencies }) => dependencies['typeorm']?.startsWith('0.3.'));
-  await Promise.all(old.map((consumer) => migrate(consumer, server.url)));
+  await Promise.all([...old.map((consumer) => migrate(consumer, server.url)), getStarted(server.url)]);
 } finally {
   await server.stop();
 }
@@ -80,26 +84,49 @@ async function runTogether(consumers, databaseUrl) {
 /** @param {Consumer} consumer @param {string} serverUrl */
 async function migrate(consumer, serverUrl) {
   const { name, dependencies } = consumer;
-  const database = new URL(serverUrl);
-  database.pathname = `/${name.replaceAll('-', '_')}`;
-  await createDatabase(serverUrl, database.pathname.slice(1));
+  const databaseUrl = await createDatabase(serverUrl, name.replaceAll('-', '_'));
   const { steps } = new TypeOrmCli({
-    ...consumer.typeOrmProject(database.href),
+    ...consumer.typeOrmProject(databaseUrl),
     ...(consumer === floor && { first: 'plain' }),
   });
-  for (const [step, act] of steps) {
-    const isDone = await checks.check(`${name}, TypeORM ${dependencies['typeorm']}: ${step}`, act);
-    if (!isDone) return; // the next builds on it
+  await checkInOrder(`${name}, TypeORM ${dependencies['typeorm']}`, steps);
+}
+
+/** @param {string} serverUrl */
+async function getStarted(serverUrl) {
+  const page = fs.readFileSync(path.join(root, 'docs', 'getting-started.md'), 'utf8');
+  const empty = fs.mkdtempSync(path.join(directory, 'getting-started-'));
+  const databaseUrl = await createDatabase(serverUrl, 'getting_started');
+  const reader = new Reader(empty, tarball, databaseUrl);
+  const newsroom = new Newsroom(reader);
+  /** @type {ReturnType<stepsOf>} */
+  let steps = [];
+  try {
+    await checks.check('getting started: all that the page says is known', () => {
+      steps = stepsOf(page, reader, newsroom);
+    });
+    await checkInOrder('getting started', steps);
+  } finally {
+    newsroom.close();
   }
 }
 
-/** @param {string} serverUrl @param {string} name */
+/** Stops at the first that fails: the next builds on it. @param {string} subject @param {ReturnType<stepsOf>} steps */
+async function checkInOrder(subject, steps) {
+  for (const [step, act] of steps) {
+    const isDone = await checks.check(`${subject}: ${step}`, act);
+    if (!isDone) return;
+  }
+}
+
+/** Resolves with its address. @param {string} serverUrl @param {string} name */
 async function createDatabase(serverUrl, name) {
   const client = new pg.Client(serverUrl);
   await client.connect();
   await client.query(`drop database if exists ${name}`);
   await client.query(`create database ${name}`);
   await client.end();
+  return Object.assign(new URL(serverUrl), { pathname: `/${name}` }).href;
 }
 
 /**

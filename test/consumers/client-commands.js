@@ -1,0 +1,40 @@
+// @ts-check
+import { execFile } from 'node:child_process';
+import { parseArgs, promisify } from 'node:util';
+
+/** What a command with psql would send. @param {string} command @param {NodeJS.ProcessEnv} env */
+export async function parsePsql(command, env) {
+  const { values, positionals } = parseArgs({
+    args: await argumentsOf(command, env),
+    options: { command: { type: 'string', short: 'c', default: '' } },
+    allowPositionals: true,
+  });
+  return { sql: values.command, databaseUrl: positionals.join(' ') };
+}
+
+/** What a command with curl would request, as `fetch()` takes it. @param {string} command @param {NodeJS.ProcessEnv} env */
+export async function parseCurl(command, env) {
+  const { values, positionals } = parseArgs({
+    args: await argumentsOf(command, env),
+    options: {
+      request: { type: 'string', short: 'X', default: 'GET' },
+      header: { type: 'string', short: 'H', multiple: true, default: [] },
+      data: { type: 'string', short: 'd', default: '' },
+    },
+    allowPositionals: true,
+  });
+  const headers = Object.fromEntries(values.header.map((header) => header.split(': ', 2)));
+  const url = new URL(`http://${positionals.join(' ')}`); // what curl makes of an address without scheme
+  return { url, request: { method: values.request, headers, body: values.data } };
+}
+
+/**
+ * As the program would get them from a shell, which knows how to quote: there, its name stands for one that prints them.
+ * @param {string} command @param {NodeJS.ProcessEnv} env
+ */
+async function argumentsOf(command, env) {
+  const [program] = command.split(' ');
+  const script = `${program}() { printf '%s\\0' "$@"; }\n${command}`;
+  const { stdout } = await promisify(execFile)('sh', ['-c', script], { env });
+  return stdout.split('\0').slice(0, -1);
+}

@@ -1,0 +1,34 @@
+import { expect, it } from 'vitest';
+import { stepsOf } from '../../consumers/getting-started.js';
+import { Newsroom } from '../../consumers/newsroom.js';
+import { Reader } from '../../consumers/reader.js';
+import { readText } from '../../support/documents.js';
+
+const page = readText('docs/getting-started.md');
+const reader = new Reader('', '', '');
+const namesOf = (text: string) => stepsOf(text, reader, new Newsroom(reader)).map(([name]) => name);
+
+/** `npm run test:consumers` follows them. */
+it('docs/getting-started.md has the steps that its test knows, in its order', () => {
+  const files = page.match(/(?<=^`)src\/[^`]+/gm) ?? [];
+  expect(files.length).toBeGreaterThan(5);
+  expect(namesOf(page).filter((name) => name.startsWith('src/'))).toEqual(files);
+});
+
+it.each([
+  ['a command that its test does not know', 'cd newsroom\n', 'cd newsroom\ngit add .\n', 'git add .'],
+  [
+    'a paragraph with code that its test does not know',
+    '## Migrate\n',
+    '## Migrate\n\nSee `x`.\n',
+    'See `x`',
+  ],
+  ['other words for what is to be done', 'Stop both', 'Restart both', 'Restart both'],
+  ['a block without the name of its file', '`src/posts.ts`\n', 'Posts:\n', 'name of its file'],
+  ['a block in another language', '```sh\nnpm run', '```bash\nnpm run', '"bash"'],
+  ['no request any more', /^curl .*\n/m, '', 'curl'],
+])('would not be followed with %s', (_, from, to, complaint) => {
+  const changed = page.replace(from, to);
+  expect(changed).not.toBe(page);
+  expect(() => namesOf(changed)).toThrow(complaint);
+});
