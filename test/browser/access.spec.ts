@@ -4,7 +4,7 @@ import { Visitor, findBrowser, launchBrowser } from '../support/browser.js';
 import { contrastsOf } from '../support/contrast.js';
 import { TestDatabase } from '../support/database.js';
 import { SampleApp } from '../support/sample-app.js';
-import { freePort } from '../support/free-port.js';
+import { freePort } from '../../tools/embedded-postgres.js';
 
 describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
   let browser: Browser;
