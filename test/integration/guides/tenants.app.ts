@@ -56,7 +56,8 @@ export class TenantInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     if (context.getType<string>() !== PGPUBSUB_CONTEXT) return next.handle();
     const notification = context.switchToRpc().getContext<Notification>();
-    const tenant = String(notification.context['tenant']);
+    const { tenant } = notification.context;
+    if (typeof tenant !== 'string') return next.handle(); // nobody's
     return new Observable((subscriber) =>
       currentTenant.run(tenant, () => next.handle().subscribe(subscriber)),
     );

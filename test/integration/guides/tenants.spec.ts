@@ -62,6 +62,21 @@ describe('the tenants of docs/guides/tenants.md', () => {
     ]);
   });
 
+  it('are none for what is stored without one, whatever was handled before it', async () => {
+    await using app = await start(pubsubModule);
+    const shipping = app.app.get(Shipping);
+    await shipping.importOrders('acme', ['table']);
+    await shipping.order('lamp');
+    await eventually(() => shipped(2), 'both are shipped');
+
+    expect(shipping.handled).toContain('lamp for undefined');
+    await expect(
+      database.query(
+        `select tenant from "order" o join shipment s on s."orderId" = o.id where article = 'lamp'`,
+      ),
+    ).resolves.toEqual([{ tenant: '' }]);
+  });
+
   it('are handled by the process that is theirs', async () => {
     await using acme = await start(pubsubModuleFor('acme'));
     await acme.app.get(Shipping).importOrders('bolt', ['desk']);
