@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { Subject } from 'rxjs';
 import type { DataSource } from 'typeorm';
 import { ChannelRegistry } from './channels/channel.registry.js';
+import { warnOf } from './common/errors.js';
 import type { Fact, Report } from './common/facts.js';
 import { HEARTBEAT_DEFAULTS, type ResolvedOptions } from './common/options.js';
 import { assertUsable, resolveListenConfig } from './connection/listen-config.js';
@@ -64,7 +65,7 @@ export function createParts(
       telemetry.record(fact);
       logger.write(fact);
     } catch (error) {
-      process.emitWarning(error instanceof Error ? error : String(error)); // the application's logger must not stop a queue
+      warnOf(error); // what is told of the work must not stop it
     }
     facts.next(fact); // what a subscriber throws, RxJS throws elsewhere
   };

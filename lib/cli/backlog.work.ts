@@ -36,16 +36,21 @@ export class BacklogWork {
     for (const { facts } of this.instances.keys()) facts.subscribe((fact) => this.notice(fact));
   }
 
-  /** Resolves when nothing that can be claimed is left. A process that ends meanwhile leaves the rest. */
-  async run(ending: AbortSignal): Promise<void> {
+  /** Resolves when nothing that can be claimed is left: `false` if the process ends meanwhile, and leaves the rest. */
+  async run(ending: AbortSignal): Promise<boolean> {
     for (let round = 1; ; round++) {
       this.claimError = undefined;
       await Promise.all(Array.from(this.instances.keys(), ({ store }) => store.recover(undefined)));
-      if (ending.aborted) return;
-      if (this.claimError === undefined) return this.watcher.done();
+      if (ending.aborted) return false;
+      if (this.claimError === undefined) return true;
       if (round === ROUNDS) throw cannotClaim(this.claimError);
       await delay(backoffDelayMs(round, PAUSE), undefined, { signal: ending }).catch(() => undefined);
     }
+  }
+
+  /** Writes the lines of the log that are held back. */
+  flushLog(): void {
+    for (const { logger } of this.instances.keys()) logger.flush();
   }
 
   private notice(fact: Fact): void {

@@ -120,9 +120,11 @@ export class ListeningProcess {
   }
 
   private async handleBacklog(): Promise<void> {
-    const { ending, logger } = this.host;
+    const { ending, logger, watcher } = this.host;
     try {
-      await this.backlog.run(ending);
+      if (!(await this.backlog.run(ending))) return;
+      if (this.settings.backlog === 'drain') this.backlog.flushLog(); // the sum comes last
+      watcher.done();
     } catch (error) {
       if (this.settings.backlog === 'drain') throw error;
       logger.say('warn', messageOf(error)); // who goes on listening goes on trying

@@ -46,6 +46,10 @@ export class NonRetryableError extends Error {
   override readonly name = 'NonRetryableError';
 }
 
+/** Tells of an error where it must neither be thrown nor logged, as a warning of the process. */
+export const warnOf = (error: unknown): void =>
+  process.emitWarning(error instanceof Error ? error : String(error));
+
 /** What a value looks like in an error message: short, and never more than a line. */
 export function describeValue(value: unknown): string {
   if (typeof value === 'string')

@@ -1,6 +1,6 @@
-import { messageOf } from '../common/errors.js';
+import { messageOf, warnOf } from '../common/errors.js';
 import type { Fact } from '../common/facts.js';
-import { RateLimiter } from './rate-limiter.js';
+import { RateLimiter, type Delay } from './rate-limiter.js';
 
 /** The part of Nest's logger that is used here. */
 export interface LineLogger {
@@ -28,20 +28,34 @@ export class PubSubLogger {
   write(fact: Fact): void {
     const line = wordFact(fact);
     if (line === undefined) return;
-    if (line.kind === undefined) return this.writeLine(line, 0);
-    this.limiter.limit(line.kind, (suppressed) => this.writeLine(line, suppressed));
+    if (line.kind === undefined) return this.writeLine(line);
+    this.limiter.limit(line.kind, (delay) => this.writeLine(line, delay));
+  }
+
+  /** Writes what is held back: a sum follows, or the end. */
+  flush(): void {
+    this.limiter.flush();
   }
 
   close(): void {
     this.limiter.close();
   }
 
-  private writeLine({ level, text, stack }: Line, suppressed: number): void {
-    const message = suppressed > 0 ? `${text} (and ${suppressed} more like this)` : text;
-    if (level === 'error' && stack !== undefined) this.logger.error(message, stack);
-    else this.logger[level](message);
+  /** Never throws: the application's logger must not stop a queue, and what a timer throws ends the process. */
+  private writeLine({ level, text, stack }: Line, delay?: Delay): void {
+    const message = delay === undefined ? text : `${text} (${wordDelay(delay)})`;
+    try {
+      if (level === 'error' && stack !== undefined) this.logger.error(message, stack);
+      else this.logger[level](message);
+    } catch (error) {
+      warnOf(error);
+    }
   }
 }
+
+/** It may be over by now, or mended: its time is not that of the log. */
+const wordDelay = ({ ageMs, suppressed }: Delay): string =>
+  `${seconds(ageMs)} s ago${suppressed === 0 ? '' : `, and ${suppressed} more like this`}`;
 
 /** `undefined`: nothing to say. Longer than functions should be: a list, in which one looks up a fact. */
 function wordFact(fact: Fact): Line | undefined {
@@ -128,7 +142,7 @@ function wordFact(fact: Fact): Line | undefined {
       const fate =
         fact.delayMs === undefined
           ? 'it is a dead letter now'
-          : `it is tried again in ${(fact.delayMs / 1_000).toFixed(1)} s`;
+          : `it is tried again in ${seconds(fact.delayMs)} s`;
       const text = `Listener ${fact.listener} failed with notification ${fact.id} of channel "${fact.channel}" (attempt ${fact.attempt}), ${fate}: ${messageOf(fact.error)}`;
       const kind = `stored ${fact.listener} ${fact.channel} ${fact.delayMs === undefined}`;
       return { level: fact.delayMs === undefined ? 'error' : 'warn', kind, text, stack: stackOf(fact.error) };
@@ -152,8 +166,9 @@ function wordFact(fact: Fact): Line | undefined {
 
 const stackOf = (error: unknown): string | undefined => (error instanceof Error ? error.stack : undefined);
 
-const gapSeconds = ({ from, to }: { from: Date; to: Date }): string =>
-  ((to.getTime() - from.getTime()) / 1_000).toFixed(1);
+const gapSeconds = ({ from, to }: { from: Date; to: Date }): string => seconds(to.getTime() - from.getTime());
+
+const seconds = (ms: number): string => (ms / 1_000).toFixed(1);
 
 const listChannels = (channels: readonly string[]): string =>
   channels.length === 0

@@ -1,5 +1,13 @@
+import { EventEmitter, once } from 'node:events';
 import { Injectable } from '@nestjs/common';
-import { Listener, type ConnectionState, type Notification } from 'nestjs-pgpubsub';
+import {
+  Listener,
+  PgPubSubModule,
+  getPubSubToken,
+  type ConnectionState,
+  type Notification,
+  type PubSubService,
+} from 'nestjs-pgpubsub';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { TestApp } from '../support/app.js';
 import { TestDatabase } from '../support/database.js';
@@ -89,4 +97,46 @@ it('closes while it is reconnecting, without waiting for the server', async () =
   await states.find((state) => state === 'reconnecting');
   await app.close();
   expect(states.all.at(-1)).toBe('closed');
+});
+
+it('writes what the log holds back, of every instance, and of handlers that fail while it closes', async () => {
+  const started = new Mailbox<number>();
+  const release = new EventEmitter();
+  @Injectable()
+  class Failing {
+    @Listener('orders')
+    first(id: number) {
+      return this.fail(id);
+    }
+    @Listener('payments', { pubsub: 'second' })
+    second(id: number) {
+      return this.fail(id);
+    }
+    private async fail(id: number): Promise<void> {
+      started.push(id);
+      if (id === 3) await once(release, 'now');
+      throw new Error(`broken ${id}`);
+    }
+  }
+  const app = await TestApp.start({
+    url: database.url,
+    providers: [Failing],
+    imports: [PgPubSubModule.forRoot({ name: 'second' })],
+  });
+  await app.pubsub.notifyMany('orders', [1, 2, 3]);
+  await app.app.get<PubSubService>(getPubSubToken('second')).notifyMany('payments', [1, 2, 3]);
+  await started.take(6);
+  const closing = app.close();
+  release.emit('now');
+  await closing;
+
+  const line = (listener: string, channel: string) =>
+    `Listener ${listener} failed on channel "${channel}": broken`;
+  const errors = app.log.all.filter(({ level }) => level === 'error').map(({ text }) => text);
+  expect(errors.map((text) => text.replace(/\d\.\d s/, 'N s')).toSorted()).toEqual([
+    `${line('Failing.first', 'orders')} 1`,
+    `${line('Failing.first', 'orders')} 3 (N s ago, and 1 more like this)`,
+    `${line('Failing.second', 'payments')} 1`,
+    `${line('Failing.second', 'payments')} 3 (N s ago, and 1 more like this)`,
+  ]);
 });

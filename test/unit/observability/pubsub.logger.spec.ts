@@ -11,11 +11,13 @@ function createLogger() {
   return { logger, written };
 }
 
+/** What becomes of them at once. */
 const write = (...facts: Fact[]): string[] => {
   const { logger, written } = createLogger();
   for (const fact of facts) logger.write(fact);
+  const atOnce = [...written];
   logger.close();
-  return written;
+  return atOnce;
 };
 
 describe('PubSubLogger', () => {
@@ -80,8 +82,42 @@ describe('PubSubLogger in a loop of errors', () => {
     vi.advanceTimersByTime(10_000);
     expect(written).toEqual([
       'warn: Dropped a notification of channel "orders": listen() is too slow (1 so far)',
-      'warn: Dropped a notification of channel "orders": listen() is too slow (1000 so far) (and 998 more like this)',
+      'warn: Dropped a notification of channel "orders": listen() is too slow (1000 so far) (10.0 s ago, and 998 more like this)',
     ]);
+  });
+
+  it('says how old a line is that is written late, though it is the only one', () => {
+    const { logger, written } = createLogger();
+    for (const total of [1, 2]) logger.write(dropped(total));
+    vi.advanceTimersByTime(3_240);
+    logger.flush();
+
+    expect(written.slice(1)).toEqual([
+      'warn: Dropped a notification of channel "orders": listen() is too slow (2 so far) (3.2 s ago)',
+    ]);
+  });
+
+  it('writes what is held back when it is closed', () => {
+    const { logger, written } = createLogger();
+    for (const total of [1, 2, 3]) logger.write(dropped(total));
+    logger.close();
+
+    expect(written.slice(1)).toEqual([
+      'warn: Dropped a notification of channel "orders": listen() is too slow (3 so far) (0.0 s ago, and 1 more like this)',
+    ]);
+  });
+
+  it('throws nothing of a logger that throws, neither from a timer nor when it is closed', () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockReturnValue();
+    const full = () => { throw new Error('disk full'); }; // prettier-ignore
+    const logger = new PubSubLogger({ log: full, warn: full, error: full });
+    for (const total of [1, 2]) logger.write(dropped(total));
+    vi.advanceTimersByTime(10_000);
+    logger.write(dropped(3));
+    logger.close();
+
+    expect(warn.mock.calls).toEqual(Array.from({ length: 3 }, () => [new Error('disk full')]));
+    warn.mockRestore();
   });
 
   it.each([

@@ -5,12 +5,14 @@ describe('RateLimiter', () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
 
-  /** What is written, as `line (held back)`. */
+  /** What is written: the line, and its delay if it has one. */
   const createLimiter = () => {
     const limiter = new RateLimiter();
     const written: string[] = [];
     const limit = (kind: string, line: string) =>
-      limiter.limit(kind, (suppressed) => written.push(`${line} (${suppressed})`));
+      limiter.limit(kind, (delay) =>
+        written.push(delay ? `${line}, ${delay.ageMs} ms ago, and ${delay.suppressed} more` : line),
+      );
     return { limiter, written, limit };
   };
 
@@ -18,17 +20,17 @@ describe('RateLimiter', () => {
     const { written, limit } = createLimiter();
     for (const line of ['first', 'second', 'third']) limit('failed', line);
 
-    expect(written).toEqual(['first (0)']);
+    expect(written).toEqual(['first']);
   });
 
   it('writes the newest line when ten seconds are over, and how many more there were', () => {
     const { written, limit } = createLimiter();
     for (const line of ['first', 'second', 'third', 'fourth']) limit('failed', line);
     vi.advanceTimersByTime(9_999);
-    expect(written).toEqual(['first (0)']);
+    expect(written).toEqual(['first']);
 
     vi.advanceTimersByTime(1);
-    expect(written).toEqual(['first (0)', 'fourth (2)']);
+    expect(written).toEqual(['first', 'fourth, 10000 ms ago, and 2 more']);
   });
 
   it('writes nothing more when there was no repetition', () => {
@@ -36,8 +38,50 @@ describe('RateLimiter', () => {
     limit('failed', 'first');
     vi.advanceTimersByTime(60_000);
 
-    expect(written).toEqual(['first (0)']);
+    expect(written).toEqual(['first']);
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('never writes twice within ten seconds, however long it goes on', () => {
+    const { limiter } = createLimiter();
+    const times: number[] = [];
+    for (let second = 0; second < 60; second++) {
+      limiter.limit('failed', () => times.push(performance.now()));
+      vi.advanceTimersByTime(1_000);
+    }
+
+    const [began = 0] = times;
+    expect(times.map((time) => time - began)).toEqual([0, 10_000, 20_000, 30_000, 40_000, 50_000, 60_000]);
+  });
+
+  it('counts anew after what it has written, and says how old the newest is', () => {
+    const { written, limit } = createLimiter();
+    for (const line of ['first', 'second']) limit('failed', line);
+    vi.advanceTimersByTime(10_000);
+    for (const line of ['third', 'fourth']) limit('failed', line);
+    vi.advanceTimersByTime(3_000);
+    limit('failed', 'fifth');
+    vi.advanceTimersByTime(60_000);
+
+    expect(written).toEqual(['first', 'second, 10000 ms ago, and 0 more', 'fifth, 7000 ms ago, and 2 more']);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('writes at once what is held back when it is asked to, and still no more than that', () => {
+    const { limiter, written, limit } = createLimiter();
+    for (const line of ['first', 'second', 'third']) limit('failed', line);
+    limit('dropped', 'other');
+    vi.advanceTimersByTime(2_000);
+    limiter.flush();
+    limiter.flush();
+    expect(written).toEqual(['first', 'other', 'third, 2000 ms ago, and 1 more']);
+
+    limit('failed', 'fourth');
+    limit('dropped', 'another');
+    vi.advanceTimersByTime(8_000);
+    expect(written.slice(3)).toEqual(['another, 8000 ms ago, and 0 more']);
+    vi.advanceTimersByTime(2_000);
+    expect(written.slice(4)).toEqual(['fourth, 10000 ms ago, and 0 more']);
   });
 
   it('writes at once again when the ten seconds are over', () => {
@@ -46,7 +90,7 @@ describe('RateLimiter', () => {
     vi.advanceTimersByTime(10_000);
     limit('failed', 'second');
 
-    expect(written).toEqual(['first (0)', 'second (0)']);
+    expect(written).toEqual(['first', 'second']);
   });
 
   it('counts each kind by itself', () => {
@@ -56,7 +100,7 @@ describe('RateLimiter', () => {
     limit('failed', 'three');
     vi.advanceTimersByTime(10_000);
 
-    expect(written).toEqual(['one (0)', 'two (0)', 'three (0)']);
+    expect(written).toEqual(['one', 'two', 'three, 10000 ms ago, and 0 more']);
   });
 
   it('tells a hundred kinds apart, and counts the rest together', () => {
@@ -66,29 +110,34 @@ describe('RateLimiter', () => {
 
     limit('rejected room-1', 'room 1 again');
     vi.advanceTimersByTime(10_000);
-    expect(written.slice(101)).toEqual(['room 1 again (0)', 'room 1000 (898)']);
-    expect(vi.getTimerCount()).toBe(0);
+    expect(written.slice(101)).toEqual([
+      'room 1 again, 10000 ms ago, and 0 more',
+      'room 1000, 10000 ms ago, and 898 more',
+    ]);
   });
 
   it('keeps the process alive for nobody', () => {
     vi.useRealTimers();
     const unref = vi.spyOn(Object.getPrototypeOf(setTimeout(() => undefined, 0)) as NodeJS.Timeout, 'unref');
     const { limiter, limit } = createLimiter();
-    limit('failed', 'first');
+    for (const line of ['first', 'second']) limit('failed', line);
+    expect(unref).toHaveBeenCalledTimes(1);
 
-    expect(unref).toHaveBeenCalledOnce();
+    limiter.flush(); // the next window
+    expect(unref).toHaveBeenCalledTimes(2);
     limiter.close();
     unref.mockRestore();
   });
 
-  it('leaves no timer when it is closed', () => {
+  it('writes what is held back when it is closed, leaves no timer, and holds nothing back any more', () => {
     const { limiter, written, limit } = createLimiter();
-    for (const kind of ['failed', 'failed', 'dropped']) limit(kind, kind);
+    for (const line of ['first', 'second', 'third']) limit('failed', line);
+    limit('dropped', 'other');
     limiter.close();
-    expect(vi.getTimerCount()).toBe(0);
+    expect(written).toEqual(['first', 'other', 'third, 0 ms ago, and 1 more']);
 
-    const atTheEnd = [...written];
-    vi.advanceTimersByTime(60_000);
-    expect(written).toEqual(atTheEnd);
+    for (const line of ['late', 'later']) limit('failed', line);
+    expect(written.slice(3)).toEqual(['late', 'later']);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });
