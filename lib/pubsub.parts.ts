@@ -75,6 +75,7 @@ export function createParts(
   const preparation = backend.createPreparation({ options, dataSource, registry, report });
   const connection: Connection = backend.createConnection({
     config: () => resolveListenConfig(assertUsable(dataSource), options.connection),
+    isDirected: options.connection !== undefined,
     heartbeat: options.heartbeat,
     reconnect: options.reconnect,
     pool: manager,

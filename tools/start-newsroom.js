@@ -39,8 +39,8 @@ function end(signal, ended) {
   for (const child of running) if (child !== ended) child.kill(signal);
 }
 
-// SIGTERM comes to this process alone. A terminal's Ctrl-C has reached the others, but one that was being started: they
-// take a second SIGINT, so soon after the first, for the same.
+// SIGTERM may come to this process alone. A terminal's Ctrl-C has reached the others, but one that was being started: they
+// take a signal that comes again, so soon after the first, for the same.
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.on(signal, () => end(signal));
 
 const web = start('../sample-app/dist/main.js', 'web');

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { EXIT, type ExitCode } from './command-failure.js';
+import { CONNECTION_URL, describeNoUrl } from '../common/connection-url.js';
+import { EXIT, wrongUsage, type ExitCode } from './command-failure.js';
 import { addDataSourceOption, withDataSource } from './data-source.loader.js';
 import { examine } from './doctor/doctor.js';
 import { SEVERITIES, type Finding } from './doctor/finding.js';
@@ -26,6 +27,7 @@ export function doctorCommand(program: Command, end: (code: ExitCode) => void): 
     .option('--max-backlog-age <seconds>', 'how long a notification may be due', parseSeconds, 300)
     .option('--json', 'print JSON, for machines')
     .action(async (options: DoctorOptions) => {
+      assertUrl(options.listenUrl);
       const findings = await withDataSource(options.dataSource, (dataSource) =>
         examine({
           dataSource,
@@ -39,6 +41,12 @@ export function doctorCommand(program: Command, end: (code: ExitCode) => void): 
       else print(findings);
       end(worst === 'bad' ? EXIT.failed : EXIT.good);
     });
+}
+
+/** Not by commander, whose error would show what was given. */
+function assertUrl(listenUrl: string | undefined): void {
+  const got = listenUrl === undefined ? undefined : describeNoUrl(listenUrl);
+  if (got !== undefined) throw wrongUsage(`expected --listen-url to be ${CONNECTION_URL}, got ${got}.`);
 }
 
 const worstOf = (findings: readonly Finding[]) =>

@@ -1,5 +1,8 @@
-/** npm passes the terminal's Ctrl-C on to who has had it already: together they are one. */
-const SAME_INTERRUPT_MS = 200;
+/**
+ * `timeout`, npm and service managers send a signal to a process and to its group, or pass on one that has come to all,
+ * milliseconds apart: what follows the first so soon is no second one. A person waits for longer before losing patience.
+ */
+const SAME_SIGNAL_MS = 1_000;
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
@@ -7,7 +10,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 export interface StopHandlers {
   /** The first: finish what runs, and end. */
   readonly finish: (reason: string) => void;
-  /** Another one: end at once. */
+  /** Another one, later than a repetition of the first: end at once. */
   readonly endAtOnce: () => void;
   /** Who read the log has gone, as after `| head`: finish what runs, and end, before all that is logged is lost. */
   readonly finishUnread: () => void;
@@ -20,14 +23,12 @@ export function handleStopSignals(
   log: Pick<NodeJS.EventEmitter, 'once'> = process.stdout,
 ): void {
   log.once('error', finishUnread);
-  let last: { readonly signal: NodeJS.Signals; readonly at: number } | undefined;
+  let firstAt: number | undefined;
   const receive = (signal: NodeJS.Signals): void => {
-    const previous = last;
-    last = { signal, at: performance.now() };
-    if (previous === undefined) return finish(signal);
-    const isSame =
-      signal === 'SIGINT' && previous.signal === signal && last.at - previous.at < SAME_INTERRUPT_MS;
-    if (!isSame) endAtOnce();
+    if (firstAt === undefined) {
+      firstAt = performance.now();
+      finish(signal);
+    } else if (performance.now() - firstAt > SAME_SIGNAL_MS) endAtOnce();
   };
   for (const signal of SIGNALS) source.on(signal, receive);
 }

@@ -1,5 +1,6 @@
 import type { ClientConfig } from 'pg';
 import * as v from 'valibot';
+import { CONNECTION_URL, describeNoUrl } from './connection-url.js';
 import { PgPubSubError } from './errors.js';
 import {
   BATCH_DEFAULTS,
@@ -126,6 +127,7 @@ export function resolveOptions(options: PgPubSubOptions, extras: PgPubSubExtras)
       ? { ...options, ...extras }
       : options;
   const parsed = parseShape(optionsShape, given, { code: 'INVALID_OPTIONS', what });
+  assertConnectionUrl(parsed.connection, what);
   const { dataSource: _dataSource, isGlobal: _isGlobal, ...rest } = parsed;
   return Object.freeze({
     ...rest,
@@ -136,4 +138,15 @@ export function resolveOptions(options: PgPubSubOptions, extras: PgPubSubExtras)
     executor: parsed.executor,
     filter: parsed.filter,
   });
+}
+
+/** Not a part of the shape, whose error would show what was given. */
+function assertConnectionUrl(connection: ResolvedOptions['connection'], what: string): void {
+  const got = typeof connection === 'string' ? describeNoUrl(connection) : undefined;
+  if (got === undefined) return;
+  throw new PgPubSubError(
+    'INVALID_OPTIONS',
+    `expected the option "connection" of ${what} to be ${CONNECTION_URL}, got ${got}. ` +
+      'Correct it, or leave it out.',
+  );
 }

@@ -158,8 +158,9 @@ export interface PgPubSubExtras {
 export interface PgPubSubOptions {
   /**
    * Where the LISTEN connection goes, when that must differ from the DataSource: a direct URL beside a transaction
-   * pooler, another role. An URL replaces everything; an object replaces what it names. Without it everything is
-   * derived from the DataSource, and `application_name` is the application's and `:listen`.
+   * pooler, another role. A URL (`postgres://…`, or the path of a socket) replaces everything; an object replaces what
+   * it names. Without it everything is derived from the DataSource, and `application_name` is the application's and
+   * `:listen`.
    */
   connection?: string | ClientConfig;
   /**

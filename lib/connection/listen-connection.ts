@@ -14,6 +14,8 @@ import { SelfTest } from './self-test.js';
 
 export interface ListenConnectionOptions {
   readonly config: () => ClientConfig;
+  /** Does the option `connection` say something about it? */
+  readonly isDirected: boolean;
   readonly heartbeat: HeartbeatOptions | false;
   readonly reconnect: ReconnectOptions;
   /** Where the self-test sends from: what the application itself sends through. */
@@ -79,7 +81,7 @@ export class ListenConnection {
       this.states.enter('connecting');
       const session = await this.connect().catch((cause: unknown) => {
         this.states.enter('closed', messageOf(cause));
-        throw connectFailed(cause);
+        throw connectFailed(cause, this.options.isDirected);
       });
       const tested = this.test(session);
       this.running = this.run(session);
@@ -277,10 +279,12 @@ export class ListenConnection {
   }
 }
 
-const connectFailed = (cause: unknown) =>
+const connectFailed = (cause: unknown, isDirected: boolean) =>
   new PgPubSubError(
     'CONNECT_FAILED',
     `expected the LISTEN connection to open, got: ${messageOf(cause)}. ` +
-      'It uses the settings of the DataSource unless the option "connection" says otherwise.',
+      (isDirected
+        ? 'It goes where the option "connection" says: correct it, or leave it out to use the settings of the DataSource.'
+        : 'It uses the settings of the DataSource; where it must differ, give the option "connection".'),
     { cause },
   );

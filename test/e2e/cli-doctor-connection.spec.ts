@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { STORED_DATA_SOURCE, pgpubsub } from '../support/command.js';
 import { Diagnosis } from '../support/doctor.js';
 import { PgBouncer } from '../support/pg-bouncer.js';
 import { StoredDatabase } from '../support/stored-worker.js';
@@ -57,5 +58,21 @@ it('says that the LISTEN connection is in another database', async () => {
     code: 1,
     severity: 'bad',
     found: expect.stringContaining('in the database "postgres"') as unknown,
+  });
+});
+
+it.each([
+  ['', '""'],
+  ['user:secret@db/news', 'something else (not shown, as it may hold a password)'],
+  ['mysql://user:secret@db/news', 'one with mysql://'],
+])('refuses "%s" for the LISTEN connection before it connects to anything', async (url, got) => {
+  const unreachable = { DATABASE_URL: 'postgres://127.0.0.1:1/none' };
+  const args = ['doctor', '-d', STORED_DATA_SOURCE, '--listen-url', url];
+  const expected = 'a URL with postgres:// or postgresql://, or the path of a socket';
+
+  expect(await pgpubsub(args, unreachable)).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: `pgpubsub: expected --listen-url to be ${expected}, got ${got}.\n`,
   });
 });

@@ -52,16 +52,30 @@ describe.each([
     expect(command.errors.all).toEqual([]);
   });
 
-  it('ends at once after a second signal', async () => {
+  it('finishes what runs after a signal that comes to it, and again to its group', async () => {
     await using command = await start(processes, ...args);
-    await work(command, { n: 1, ms: LONG_MS });
+    await work(command, { n: 1, ms: 2_000 });
     command.signal('SIGTERM');
     await command.says('SIGTERM:');
-    const began = performance.now();
-    command.signal('SIGTERM');
+    const group = [command.pid, ...command.processes.filter(isRunning)];
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) for (const pid of group) process.kill(pid, signal);
 
+    expect(await command.exited()).toEqual({ code: 0, signal: null });
+    expect(await handled()).toEqual([1]);
+  });
+
+  it('ends at once when it is told again after more than a second', async () => {
+    await using command = await start(processes, ...args);
+    await work(command, { n: 1, ms: LONG_MS });
+    const began = performance.now();
+    const insist = () => {
+      command.signal('SIGTERM');
+      return !isRunning(command.pid);
+    };
+    await eventually(insist, 'it has ended', 8_000); // handlers would have ten seconds
+
+    expect(performance.now() - began).toBeGreaterThan(1_000);
     expect(await command.exited()).toEqual({ code: 1, signal: null });
-    expect(performance.now() - began).toBeLessThan(8_000); // handlers would have ten seconds
     await eventually(() => !command.processes.some(isRunning), 'all have ended');
     expect(await handled()).toEqual([]);
   });

@@ -63,6 +63,18 @@ describe('npm start', () => {
     expect(app.isRunning).toBe(false);
   });
 
+  it('ends all of it cleanly on signals to it and to its group that come together', async () => {
+    await using database = await TestDatabase.create();
+    await using app = await SampleApp.startAll(database.url);
+    await eventually(async () => (await database.listenSessions()) === 3, 'all three processes listen');
+
+    app.kill('SIGTERM');
+    app.interrupt();
+
+    await expect(app.exit.next()).resolves.toEqual({ code: 0, signal: null });
+    expect(app.isRunning).toBe(false);
+  });
+
   it('ends all of it when the page cannot be served, and says why', async () => {
     await using database = await TestDatabase.create();
     await using first = await SampleApp.start(database.url);

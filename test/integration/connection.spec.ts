@@ -3,6 +3,7 @@ import net from 'node:net';
 import { Injectable } from '@nestjs/common';
 import { Listener, OnGap, type ConnectionState, type Gap, type PgPubSubOptions } from 'nestjs-pgpubsub';
 import { filter, firstValueFrom } from 'rxjs';
+import { DataSource } from 'typeorm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { TestApp } from '../support/app.js';
 import { TestDatabase } from '../support/database.js';
@@ -159,7 +160,22 @@ it('stops the application, with the reason, when the first connection fails', as
   url.port = '1';
   const refused = startListening({ connection: url.href });
   await expect(refused).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
-  await expect(refused).rejects.toThrow(/expected the LISTEN connection to open, got: .*ECONNREFUSED/);
+  await expect(refused).rejects.toThrow(
+    /expected the LISTEN connection to open, got: .*ECONNREFUSED.* It goes where the option "connection" says/,
+  );
+});
+
+it('says that it uses the settings of the DataSource when no option says otherwise', async () => {
+  const url = new URL(database.url);
+  url.port = '1';
+  const misled = {
+    // once its pool is open
+    provide: 'misled',
+    inject: [DataSource],
+    useFactory: (dataSource: DataSource) => void dataSource.setOptions({ url: url.href }),
+  };
+  const refused = TestApp.start({ url: database.url, providers: [misled] });
+  await expect(refused).rejects.toThrow(/It uses the settings of the DataSource;/);
 });
 
 it('derives its connection from the DataSource, named after the application', async () => {

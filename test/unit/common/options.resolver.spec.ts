@@ -82,6 +82,17 @@ describe('resolveOptions()', () => {
     expect(resolveOptions({ heartbeat: false }, {}).heartbeat).toBe(false);
   });
 
+  it.each([
+    'postgres://user:secret@db:5432/news?sslmode=require',
+    'postgresql:///news?host=/var/run/postgresql',
+    'POSTGRES://db',
+    'pg://db/news',
+    'socket:/var/run/postgresql?db=news',
+    '/var/run/postgresql news',
+  ])('takes "%s" for a connection, as pg does', (connection) => {
+    expect(resolve({ connection }).connection).toBe(connection);
+  });
+
   it('returns a frozen object, of frozen groups', () => {
     const resolved = resolveOptions({}, {});
     const groups = Object.values(resolved).filter((value) => typeof value === 'object');
@@ -152,6 +163,22 @@ describe('resolveOptions() refuses', () => {
     expect(error.message).toContain(`"${option}"`);
     expect(error.message).toContain(expected);
     expect(error.message).toContain(`got ${got}.`);
+  });
+
+  it.each([
+    ['secret', 'something else (not shown, as it may hold a password)'],
+    ['user:secret@db:5432/news', 'something else (not shown, as it may hold a password)'],
+    ['host=db password=secret', 'something else (not shown, as it may hold a password)'],
+    ['mysql://user:secret@db/news', 'one with mysql://'],
+  ])('"%s" as a connection, without showing what may be a password', (connection, got) => {
+    const error = thrownBy(() => resolve({ connection }));
+
+    expect(error).toMatchObject({
+      code: 'INVALID_OPTIONS',
+      message:
+        'expected the option "connection" of PgPubSubModule.forRoot() to be a URL with postgres:// or postgresql://, ' +
+        `or the path of a socket, got ${got}. Correct it, or leave it out.`,
+    });
   });
 
   it.each([
