@@ -1,8 +1,8 @@
 /**
  * `timeout`, npm and service managers send a signal to a process and to its group, or pass on one that has come to all,
- * milliseconds apart: what follows the first so soon is no second one. A person waits for longer before losing patience.
+ * milliseconds apart: what follows the first so soon is no second one. Who has lost patience takes longer.
  */
-const SAME_SIGNAL_MS = 1_000;
+const SAME_SIGNAL_MS = 200;
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
