@@ -1,3 +1,4 @@
+import { quoteIdentifier } from '../../common/sql-identifier.js';
 import { good, warning, type Check } from './finding.js';
 import { countHiddenSessions } from './privileges.sql.js';
 import { readOne } from './query.js';
@@ -12,7 +13,7 @@ export const privilegesCheck: Check = {
       warning(
         `The role "${role}" may not see what ${hidden} sessions do.`,
         'An old transaction of theirs, which holds back vacuum, is not found by this command.',
-        `grant pg_monitor to "${role.replaceAll('"', '""')}", or give --data-source a role that has it.`,
+        `Give --data-source a role that has pg_monitor, or let this one have it: grant pg_monitor to ${quoteIdentifier(role)};`,
       ),
     ];
   },
