@@ -147,6 +147,6 @@ async function assertNames(dataSource: DataSource, options: RepairOptions): Prom
 
 const noneOf = (ids: readonly string[]) =>
   new CommandFailure(
-    `expected dead letters of the ${ids.length === 1 ? 'notification' : 'notifications'} ${ids.join(', ')}, got none. "pgpubsub dead-letters list" shows those there are.`,
+    `expected dead letters of the notification${ids.length === 1 ? '' : 's'} ${ids.join(', ')}, got none. "pgpubsub dead-letters list" shows those there are.`,
     EXIT.failed,
   );

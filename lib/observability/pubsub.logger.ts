@@ -1,5 +1,6 @@
 import { messageOf } from '../common/errors.js';
 import type { Fact } from '../common/facts.js';
+import { renderDelay } from '../common/wording.js';
 import { RateLimiter } from './rate-limiter.js';
 
 /** The part of Nest's logger that is used here. */
@@ -65,7 +66,7 @@ function wordFact(fact: Fact): Line | undefined {
         text: `Lost the LISTEN connection, reconnecting: ${messageOf(fact.error)}`,
       };
     case 'reconnecting': {
-      const text = `The LISTEN connection is not open, attempt ${fact.attempt} in ${fact.delayMs} ms: ${messageOf(fact.error)}`;
+      const text = `The LISTEN connection is not open, attempt ${fact.attempt} in ${renderDelay(fact.delayMs)}: ${messageOf(fact.error)}`;
       return { level: 'warn', kind: fact.type, text };
     }
     case 'gap':
@@ -128,7 +129,7 @@ function wordFact(fact: Fact): Line | undefined {
       const fate =
         fact.delayMs === undefined
           ? 'it is a dead letter now'
-          : `it is tried again in ${(fact.delayMs / 1_000).toFixed(1)} s`;
+          : `it is tried again in ${renderDelay(fact.delayMs)}`;
       const text = `Listener ${fact.listener} failed with notification ${fact.id} of channel "${fact.channel}" (attempt ${fact.attempt}), ${fate}: ${messageOf(fact.error)}`;
       const kind = `stored ${fact.listener} ${fact.channel} ${fact.delayMs === undefined}`;
       return { level: fact.delayMs === undefined ? 'error' : 'warn', kind, text, stack: stackOf(fact.error) };

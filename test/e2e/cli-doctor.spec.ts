@@ -219,7 +219,7 @@ describe('what is stored', () => {
     const { code, complaints } = await diagnose('--max-backlog-age', '0');
     expect(code).toBe(1);
     expect(complaints).toMatchObject([{ check: 'backlog', severity: 'bad' }]);
-    expect(complaints[0]?.found).toContain('Channel "tasks": 1 are due');
+    expect(complaints[0]?.found).toContain('Channel "tasks": 1 notification due, the first for ');
   });
 
   it('is worth a warning when it is dead', async () => {
@@ -229,7 +229,7 @@ describe('what is stored', () => {
     const { code, complaints } = await diagnose();
     expect(code).toBe(0);
     expect(complaints).toMatchObject([{ check: 'dead letters', severity: 'warning' }]);
-    expect(complaints[0]?.found).toContain('"tasks" has 1 dead');
+    expect(complaints[0]?.found).toContain('"tasks" has 1 dead letter.');
   });
 
   it('cannot be examined while somebody locks its tables; the rest is', async () => {

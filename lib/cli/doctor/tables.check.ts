@@ -1,3 +1,4 @@
+import { counted } from '../../common/wording.js';
 import { deadLetterTable, notificationTable } from '../../schema/storage.sql.js';
 import { storageOf } from '../../triggers/with-pg-pubsub.js';
 import { renderAge } from '../age.js';
@@ -36,7 +37,7 @@ export const tablesCheck: Check = {
 function examineTable(table: TableStatistics): Found {
   const { name, live, dead, vacuumed_seconds_ago: seconds } = table;
   const last = seconds === null ? 'never vacuumed' : `vacuumed ${renderAge(Number(seconds) * 1_000)} ago`;
-  const found = `${name} has ${dead} dead rows, ${live} live ones; ${last}`;
+  const found = `${name} has ${counted(Number(dead), 'dead row')}, ${counted(Number(live), 'live row')}; ${last}`;
   if (!table.server_vacuums)
     return bad(
       `${found}; autovacuum does not run on this server.`,
