@@ -6,6 +6,7 @@ import { StoredNotifications, type DeadLetter } from '../store/stored-notificati
 import { renderAge } from './age.js';
 import { CommandFailure, EXIT, wrongUsage, type ExitCode } from './command-failure.js';
 import { addDataSourceOption, withDataSource } from './data-source.loader.js';
+import { findStrangeName } from './dead-letters.names.js';
 import { parseCount } from './numbers.js';
 import { Progress } from './progress.js';
 import { assertStorage, storedOptions } from './storage.js';
@@ -95,11 +96,12 @@ async function list(dataSource: DataSource, options: ListOptions): Promise<void>
     if (isCut) break;
     letters.push(letter);
   }
+  if (letters.length === 0) await tellStrangeName(dataSource, options);
   if (options.json) return printJson({ deadLetters: letters, isCut });
   const isChosen = Object.keys(filter).length > 0;
   if (letters.length === 0) return printLine(`There are no dead letters${isChosen ? ' of those' : ''}.`);
   printTable(['id', 'channel', 'listener', 'died', 'attempts', 'error'], letters.map(rowOf));
-  if (isCut) printLine(`These are the first ${options.limit}; --limit shows more, --all all of them.`);
+  if (isCut) printLine(`The list is cut after ${options.limit}; --limit shows more, --all all of them.`);
 }
 
 const rowOf = ({ id, channel, listener, diedAt, attempts, lastError }: DeadLetter) => [
@@ -116,6 +118,7 @@ const shortened = (line: string): string => (line.length > 80 ? `${line.slice(0,
 async function run(dataSource: DataSource, repair: Repair, options: RepairOptions): Promise<void> {
   await assertStorage(dataSource);
   const portions = await DeadLetterPortions.begin(storedOptions(dataSource), filterOf(options));
+  if (portions.total === 0) await tellStrangeName(dataSource, options);
   if (portions.total === 0 && options.id) throw noneOf(options.id);
   const { done } = REPAIRS[repair];
   using progress = new Progress({
@@ -134,8 +137,14 @@ async function run(dataSource: DataSource, repair: Repair, options: RepairOption
   else printLine(`${done}: ${count}`);
 }
 
+/** Nothing was found, maybe because a name is misspelt. No failure: a script may name a channel that happens to have none. */
+async function tellStrangeName(dataSource: DataSource, options: Chosen): Promise<void> {
+  const strange = await findStrangeName(dataSource, options);
+  if (strange !== undefined) process.stderr.write(`pgpubsub: ${strange}\n`);
+}
+
 const noneOf = (ids: readonly string[]) =>
   new CommandFailure(
-    `expected dead letters of the notifications ${ids.join(', ')}, got none. "pgpubsub dead-letters list" shows those there are.`,
+    `expected dead letters of the notification${ids.length === 1 ? '' : 's'} ${ids.join(', ')}, got none. "pgpubsub dead-letters list" shows those there are.`,
     EXIT.failed,
   );

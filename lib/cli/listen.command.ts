@@ -52,5 +52,5 @@ function listen(module: string, options: ListenOptions): Promise<ExitCode> {
 
 function parseProcesses(given: string): number {
   if (/^[1-9]\d{0,3}$/.test(given)) return Number(given);
-  throw new InvalidArgumentError('expected a whole number from 1 on.');
+  throw new InvalidArgumentError('Expected a whole number from 1 to 9999.');
 }

@@ -4,7 +4,7 @@ import { InvalidArgumentError } from 'commander';
 export function parseCount(text: string): number {
   const count = Number(text);
   if (!Number.isSafeInteger(count) || count < 1)
-    throw new InvalidArgumentError('Expected a whole number, 1 or more.');
+    throw new InvalidArgumentError('Expected a whole number from 1 on.');
   return count;
 }
 

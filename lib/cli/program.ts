@@ -1,14 +1,12 @@
-import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { PgPubSubError, messageOf, type PgPubSubErrorCode } from '../common/errors.js';
+import { VERSION } from '../common/version.js';
 import { checkCommand } from './check.command.js';
 import { CommandFailure, EXIT, type ExitCode } from './command-failure.js';
 import { deadLettersCommand } from './dead-letters.command.js';
 import { doctorCommand } from './doctor.command.js';
 import { listenCommand } from './listen.command.js';
 import { statusCommand } from './status.command.js';
-
-const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }; // npm demands it
 
 /** Runs one command to its end; never rejects. What a command returns is the exit code. */
 export async function runProgram(args: readonly string[]): Promise<number> {
@@ -26,7 +24,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
 export function createProgram(end: (code: ExitCode) => void): Command {
   const program = new Command('pgpubsub')
     .description('Runs and looks after the listeners of nestjs-pgpubsub.')
-    .version(version, '--version')
+    .version(VERSION, '--version')
     .exitOverride() // instead of ending the process with 1 for wrong usage
     .showHelpAfterError('(add --help for what is possible)');
   for (const add of [listenCommand, checkCommand, statusCommand, deadLettersCommand, doctorCommand])

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { backoffDelayMs } from '../common/backoff.js';
+import { renderDelay } from '../common/wording.js';
 import { CommandFailure, EXIT } from './command-failure.js';
 import type { ListenSettings } from './listening.process.js';
 import type { ProcessEnd, SupervisedProcess } from './supervised.process.js';
@@ -75,7 +76,7 @@ export class Supervisor {
       if (this.isOver(process, end)) return;
       if (end.ranMs > STABLE_MS) attempt = 1;
       const delayMs = backoffDelayMs(attempt, REPLACE);
-      this.options.log('warn', `${describeEnd(process, end)}; replacing it in ${delayMs} ms`);
+      this.options.log('warn', `${describeEnd(process, end)}; replacing it in ${renderDelay(delayMs)}`);
       await delay(delayMs, undefined, { signal: this.finishing.signal }).catch(() => undefined);
       if (this.isFinishing) return;
       process = this.start(process.hasDoneBacklog ? undefined : backlog);

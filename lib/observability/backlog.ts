@@ -10,9 +10,9 @@ export interface ChannelBacklog {
   readonly due: number;
   /** Of these: have been tried, and failed. */
   readonly retrying: number;
-  /** How long ago the oldest of these was stored, in milliseconds; `null` when nothing waits. */
+  /** How long ago the oldest of these was stored, in whole milliseconds; `null` when nothing waits. */
   readonly oldestAgeMs: number | null;
-  /** For how long one has been due that nobody has claimed, in milliseconds; 0 when none is. */
+  /** For how long one has been due that nobody has claimed, in whole milliseconds; 0 when none is. */
   readonly overdueMs: number;
   /** How many dead letters there are. */
   readonly dead: number;
@@ -41,12 +41,18 @@ export async function findBacklog(
 type Row = Readonly<Record<'channel' | 'waiting' | 'due' | 'retrying' | 'dead', string>> &
   Readonly<Record<'oldest_age_ms' | 'overdue_ms', string | null>>;
 
-const backlogOf = (row: Row): ChannelBacklog => ({
-  channel: row.channel,
-  waiting: Number(row.waiting),
-  due: Number(row.due),
-  retrying: Number(row.retrying),
-  oldestAgeMs: row.oldest_age_ms === null ? null : Number(row.oldest_age_ms),
-  overdueMs: Math.max(0, Number(row.overdue_ms ?? 0)),
-  dead: Number(row.dead),
-});
+function backlogOf(row: Row): ChannelBacklog {
+  const oldestAgeMs = row.oldest_age_ms === null ? null : wholeOf(row.oldest_age_ms);
+  return {
+    channel: row.channel,
+    waiting: Number(row.waiting),
+    due: Number(row.due),
+    retrying: Number(row.retrying),
+    oldestAgeMs,
+    // it may have been sent for a time in the past, and nobody could claim it before it was stored
+    overdueMs: Math.min(wholeOf(row.overdue_ms ?? '0'), oldestAgeMs ?? 0),
+    dead: Number(row.dead),
+  };
+}
+
+const wholeOf = (ms: string): number => Math.max(0, Math.round(Number(ms)));

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { group, milliseconds, parseShape } from '../common/parse.js';
+import { counted } from '../common/wording.js';
 import type { ConnectionSnapshot } from '../connection/connection-states.js';
 import type { ChannelBacklog } from './backlog.js';
 
@@ -136,16 +137,16 @@ function ofChannels(
   const dead = channels.reduce((sum, channel) => sum + channel.dead, 0);
   const complaints = overdue.map(
     ({ channel, overdueMs, due }) =>
-      `"${channel}": ${due} stored notifications are due, the first for ${inSeconds(overdueMs)}, and nobody claims them`,
+      `"${channel}": ${counted(due, 'stored notification')} due, the first for ${inSeconds(overdueMs)}, and nobody claims ${due === 1 ? 'it' : 'them'}`,
   );
-  if (dead > maxDeadLetters) complaints.push(`${dead} dead letters: ${lettersOf(channels)}`);
+  if (dead > maxDeadLetters) complaints.push(`${counted(dead, 'dead letter')}: ${lettersOf(channels)}`);
   return complaints.map((reason) => ({ health: 'degraded', reason }));
 }
 
 const lettersOf = (channels: readonly ChannelBacklog[]): string =>
   channels
     .filter(({ dead }) => dead > 0)
-    .map(({ channel, dead }) => `"${channel}" ${dead}`)
+    .map(({ channel, dead }) => `${dead} of "${channel}"`)
     .join(', ');
 
 function ofQueue(queueUsage: number | null, { maxQueueUsage }: Limits): Complaint[] {

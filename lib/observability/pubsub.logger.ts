@@ -1,5 +1,6 @@
 import { messageOf, warnOf } from '../common/errors.js';
 import type { Fact } from '../common/facts.js';
+import { renderDelay } from '../common/wording.js';
 import { RateLimiter, type Delay } from './rate-limiter.js';
 
 /** The part of Nest's logger that is used here. */
@@ -55,7 +56,7 @@ export class PubSubLogger {
 
 /** It may be over by now, or mended: its time is not that of the log. */
 const wordDelay = ({ ageMs, suppressed }: Delay): string =>
-  `${seconds(ageMs)} s ago${suppressed === 0 ? '' : `, and ${suppressed} more like this`}`;
+  `${renderDelay(ageMs)} ago${suppressed === 0 ? '' : `, and ${suppressed} more like this`}`;
 
 /** `undefined`: nothing to say. Longer than functions should be: a list, in which one looks up a fact. */
 function wordFact(fact: Fact): Line | undefined {
@@ -79,7 +80,7 @@ function wordFact(fact: Fact): Line | undefined {
         text: `Lost the LISTEN connection, reconnecting: ${messageOf(fact.error)}`,
       };
     case 'reconnecting': {
-      const text = `The LISTEN connection is not open, attempt ${fact.attempt} in ${fact.delayMs} ms: ${messageOf(fact.error)}`;
+      const text = `The LISTEN connection is not open, attempt ${fact.attempt} in ${renderDelay(fact.delayMs)}: ${messageOf(fact.error)}`;
       return { level: 'warn', kind: fact.type, text };
     }
     case 'gap':
@@ -142,7 +143,7 @@ function wordFact(fact: Fact): Line | undefined {
       const fate =
         fact.delayMs === undefined
           ? 'it is a dead letter now'
-          : `it is tried again in ${seconds(fact.delayMs)} s`;
+          : `it is tried again in ${renderDelay(fact.delayMs)}`;
       const text = `Listener ${fact.listener} failed with notification ${fact.id} of channel "${fact.channel}" (attempt ${fact.attempt}), ${fate}: ${messageOf(fact.error)}`;
       const kind = `stored ${fact.listener} ${fact.channel} ${fact.delayMs === undefined}`;
       return { level: fact.delayMs === undefined ? 'error' : 'warn', kind, text, stack: stackOf(fact.error) };
@@ -166,9 +167,8 @@ function wordFact(fact: Fact): Line | undefined {
 
 const stackOf = (error: unknown): string | undefined => (error instanceof Error ? error.stack : undefined);
 
-const gapSeconds = ({ from, to }: { from: Date; to: Date }): string => seconds(to.getTime() - from.getTime());
-
-const seconds = (ms: number): string => (ms / 1_000).toFixed(1);
+const gapSeconds = ({ from, to }: { from: Date; to: Date }): string =>
+  ((to.getTime() - from.getTime()) / 1_000).toFixed(1);
 
 const listChannels = (channels: readonly string[]): string =>
   channels.length === 0

@@ -1,6 +1,7 @@
 import { ProxyTracer, createNoopMeter, metrics, trace } from '@opentelemetry/api';
 import type { Fact } from '../common/facts.js';
 import type { JsonObject } from '../common/json.js';
+import { VERSION } from '../common/version.js';
 import { UNTRACED, type CallTrace } from '../publishing/publisher.js';
 import { ChannelNames } from './channel-names.js';
 import type { Handle, HandledBy } from './handling.js';
@@ -35,8 +36,8 @@ export class PubSubTelemetry {
   /** Looks who is there to record for: meters, unlike tracers, cannot be had before their provider. */
   start(): void {
     const common = { instance: this.options.name, isNamed: (channel: string) => this.names.has(channel) };
-    const meter = metrics.getMeter(SCOPE);
-    const tracer = trace.getTracer(SCOPE);
+    const meter = metrics.getMeter(SCOPE, VERSION);
+    const tracer = trace.getTracer(SCOPE, VERSION);
     if (meter !== createNoopMeter()) this.metrics = new PubSubMetrics({ ...common, meter });
     if (!(tracer instanceof ProxyTracer)) this.tracing = new PubSubTracing({ ...common, tracer }); // one stands for none
   }

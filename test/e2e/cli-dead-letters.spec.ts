@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { STORED_DATA_SOURCE, pgpubsub } from '../support/command.js';
+import { readText, sectionOf } from '../support/documents.js';
 import { StoredDatabase } from '../support/stored-worker.js';
 
 let database: StoredDatabase;
@@ -68,7 +69,14 @@ describe('list', () => {
         { id: '2' },
       ],
     });
-    expect((await deadLetters('list', '--limit', '2')).stdout).toContain('the first 2; --limit shows more');
+    const [, documented = ''] =
+      /"deadLetters": \[\{([^}]+)\}\]/.exec(sectionOf(readText('docs/cli.md'), '## `dead-letters list`')) ??
+      [];
+    const { deadLetters: letters } = JSON.parse(stdout) as { deadLetters: object[] };
+    expect(Object.keys(letters[0] ?? {})).toEqual(Array.from(documented.matchAll(/\w+/g), String));
+    expect((await deadLetters('list', '--limit', '2')).stdout).toContain(
+      'The list is cut after 2; --limit shows more',
+    );
     const { stdout: whole } = await deadLetters('list', '--json', '--limit', '2', '--all');
     expect(JSON.parse(whole)).toEqual(all);
   });
@@ -100,6 +108,46 @@ it('lists none of those that are meant, which does not say that there are none',
   expect(await deadLetters('list', '--channel', '')).toMatchObject({ code: 2, stdout: '' });
 });
 
+describe('a name that no dead letter has', () => {
+  beforeEach(async () => {
+    await bury('tasks', 1, 1, 'A.a', 'B.b');
+    await bury('ticks', 2, 1, 'C.c');
+  });
+  const CHANNEL =
+    'pgpubsub: expected --channel to name a channel that has dead letters (tasks, ticks), got "task"\n';
+
+  it.each([
+    ['retry', '--channel task', CHANNEL],
+    [
+      'discard',
+      '--listener A.aa --all',
+      'pgpubsub: expected --listener to name a listener that has dead letters (A.a, B.b, C.c), got "A.aa"\n',
+    ],
+    [
+      'retry',
+      '--channel tasks --listener C.c',
+      'pgpubsub: expected --listener to name a listener that has dead letters there (A.a, B.b), got "C.c"\n',
+    ],
+  ])('is told: %s %s', async (action, options, stderr) => {
+    expect(await deadLetters(action, ...options.split(' '))).toMatchObject({ code: 0, stderr });
+    expect(await left()).toHaveLength(3);
+  });
+
+  it('is told, too, where there are none at all', async () => {
+    await database.query('truncate pgpubsub_dead_letter');
+    const ended = await deadLetters('retry', '--channel', 'tasks');
+    expect(ended).toMatchObject({ code: 0, stdout: 'retried: 0\n' });
+    expect(ended.stderr).toContain('(there are none), got "tasks"');
+    expect(await deadLetters('retry', '--all')).toMatchObject({ code: 0, stdout: 'retried: 0\n' });
+  });
+
+  it('is told beside JSON', async () => {
+    const ended = await deadLetters('list', '--channel', 'task', '--json');
+    expect(ended).toMatchObject({ code: 0, stderr: CHANNEL });
+    expect(JSON.parse(ended.stdout)).toEqual({ deadLetters: [], isCut: false });
+  });
+});
+
 describe.each(['retry', 'discard'])('%s', (action) => {
   it('does nothing without a word on which', async () => {
     await bury('tasks', 1, 1, 'A.a');
@@ -114,7 +162,7 @@ describe.each(['retry', 'discard'])('%s', (action) => {
       expect(await deadLetters(action, '--id', id), id).toMatchObject({ code: 2, stdout: '' });
     const ended = await deadLetters(action, '--id', '77');
     expect(ended).toMatchObject({ code: 1, stdout: '' });
-    expect(ended.stderr).toMatch(/^pgpubsub: expected dead letters of the notifications 77, got none/);
+    expect(ended.stderr).toMatch(/^pgpubsub: expected dead letters of the notification 77, got none/);
   });
 });
 

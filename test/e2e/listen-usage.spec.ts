@@ -50,7 +50,7 @@ describe('wrong usage ends with exit code 2 and a sentence', () => {
   it.each([
     [['--worker', '--processes', '2'], "'--worker' cannot be used with option '--processes <number>'"],
     [['--drain', '--recover'], "'--drain' cannot be used with option '--recover'"],
-    [['--processes', '0'], 'expected a whole number from 1 on'],
+    [['--processes', '0'], 'Expected a whole number from 1 to 9999.'],
     [['--log-level', 'loud'], 'Allowed choices are verbose, debug, log, warn, error, fatal'],
     [['--log-format', 'xml'], 'Allowed choices are text, json'],
   ])('%j', async (args, sentence) => {

@@ -65,7 +65,7 @@ describe('the sample application, in two processes on one database', () => {
     });
     expect(degraded).toMatchObject({
       status: 200,
-      body: { details: { pubsub: { health: 'degraded', reasons: ['1 dead letters: "post_reads" 1'] } } },
+      body: { details: { pubsub: { health: 'degraded', reasons: ['1 dead letter: 1 of "post_reads"'] } } },
     });
   });
 

@@ -61,6 +61,14 @@ it('counts what waits, is due, is tried again and is dead, by channel', async ()
   expect(orders?.overdueMs).toBeLessThan(60_000);
 });
 
+it('tells whole milliseconds, and nothing overdue for longer than it is stored', async () => {
+  await store('orders', 1, { storedAgo: 5, dueAgo: 600 });
+
+  const [orders] = await backlog();
+  expect(orders?.oldestAgeMs).toSatisfy(Number.isInteger);
+  expect(orders?.overdueMs).toBe(orders?.oldestAgeMs);
+});
+
 it('knows channels of which all are dead', async () => {
   await store('orders', 1);
   await bury('billing', 2);

@@ -90,11 +90,17 @@ describe('status()', () => {
   it('is degraded when nobody claims what is due', async () => {
     await using app = await start();
     await app.pubsub.notify(Mails, 1);
-    await query(`update pgpubsub_notification set available_at = now() - interval '6 minutes'`);
+    await query(
+      `update pgpubsub_notification set created_at = now() - interval '6 minutes', available_at = now() - interval '6 minutes'`,
+    );
 
     await expect(app.pubsub.status()).resolves.toMatchObject({
       health: 'degraded',
-      reasons: [expect.stringMatching(/^"mails": 1 stored notifications are due, the first for 36\d s/)],
+      reasons: [
+        expect.stringMatching(
+          /^"mails": 1 stored notification due, the first for 36\d s, and nobody claims it$/,
+        ),
+      ],
     });
     await expect(app.pubsub.status({ maxBacklogAgeMs: 3_600_000 })).resolves.toMatchObject({ health: 'up' });
     await app.pubsub.stored.purge({});
@@ -108,7 +114,7 @@ describe('status()', () => {
 
     await expect(app.pubsub.status()).resolves.toMatchObject({
       health: 'degraded',
-      reasons: ['1 dead letters: "mails" 1'],
+      reasons: ['1 dead letter: 1 of "mails"'],
       channels: [{ channel: 'mails', waiting: 0, dead: 1, oldestAgeMs: null, overdueMs: 0 }],
     });
     await expect(app.pubsub.status({ maxDeadLetters: Infinity })).resolves.toMatchObject({ health: 'up' });

@@ -113,7 +113,9 @@ describe('the indicator for @nestjs/terminus', () => {
 
       await expect(probe(app, search)).resolves.toMatchObject({
         status: code,
-        body: { details: { pubsub: { status, health: 'degraded', reasons: ['1 dead letters: "mails" 1'] } } },
+        body: {
+          details: { pubsub: { status, health: 'degraded', reasons: ['1 dead letter: 1 of "mails"'] } },
+        },
       });
       await app.pubsub.stored.discard({});
     },

@@ -11,6 +11,7 @@ import {
 } from 'nestjs-pgpubsub';
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { VERSION } from '../../lib/common/version.js';
 import { TestApp, type TestAppOptions } from '../support/app.js';
 import { TestDatabase } from '../support/database.js';
 import { collector } from '../support/listeners.js';
@@ -65,6 +66,8 @@ describe('with an SDK', () => {
     const { notification } = await received.next();
 
     const sent = await telemetry.one('send orders');
+    expect(sent.instrumentationScope).toMatchObject({ name: 'nestjs-pgpubsub', version: VERSION });
+    expect(await telemetry.meterScopes()).toEqual([`nestjs-pgpubsub ${VERSION}`]);
     expect(sent.kind).toBe(SpanKind.PRODUCER);
     expect(sent.parentSpanContext?.spanId).toBe(request.spanId);
     expect(sent.attributes).toEqual({

@@ -97,6 +97,13 @@ export class Telemetry implements AsyncDisposable {
     );
   }
 
+  /** Who has recorded metrics so far, as `name version`. */
+  async meterScopes(): Promise<string[]> {
+    await this.meters.forceFlush();
+    const scopes = this.metricExporter.getMetrics().at(-1)?.scopeMetrics ?? [];
+    return scopes.map(({ scope }) => `${scope.name} ${scope.version}`);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     trace.disable();
     metrics.disable();

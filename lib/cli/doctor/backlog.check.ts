@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import { counted } from '../../common/wording.js';
 import { findBacklog, type ChannelBacklog } from '../../observability/backlog.js';
 import { storageOf } from '../../triggers/with-pg-pubsub.js';
 import { renderAge } from '../age.js';
@@ -18,11 +19,10 @@ export const backlogCheck: Check = {
     const channels = await readBacklog(dataSource);
     if (channels === undefined) return [NO_STORAGE];
     const late = channels.filter(({ overdueMs }) => overdueMs > maxBacklogAgeMs);
-    if (late.length === 0)
-      return [good(`${countOf(channels, 'waiting')} notifications wait, none too long.`)];
+    if (late.length === 0) return [good(`${waitingIn(channels)}, none too long.`)];
     return late.map(({ channel, due, overdueMs }) =>
       bad(
-        `Channel "${channel}": ${numberOf(due)} are due, one of them since ${renderAge(overdueMs)}.`,
+        `Channel "${channel}": ${numberOf(due, 'notification')} due, the first for ${renderAge(overdueMs)}.`,
         'Nobody claims them in time: no process runs a listener of this channel, it is paused, or it is too slow.',
         `Start one (pgpubsub listen <module> --channels ${channel}), or more of them; the log of those that run says what fails.`,
       ),
@@ -38,8 +38,8 @@ export const deadLettersCheck: Check = {
     if (channels.length === 0) return [good('There are no dead letters.')];
     return channels.map(({ channel, dead }) =>
       warning(
-        `Channel "${channel}" has ${numberOf(dead)} dead letters.`,
-        'A listener has given them up; nobody tries them again.',
+        `Channel "${channel}" has ${numberOf(dead, 'dead letter')}.`,
+        'A listener has given up; nobody tries again.',
         `Look at them (pgpubsub dead-letters list --channel ${channel}), mend what failed, then retry or discard them.`,
       ),
     );
@@ -53,7 +53,10 @@ async function readBacklog(dataSource: DataSource): Promise<ChannelBacklog[] | u
   return briefly(dataSource, (runner) => findBacklog(runner, { schema, countUpTo: COUNT_UP_TO }));
 }
 
-const numberOf = (count: number): string => (count >= COUNT_UP_TO ? `${count} or more` : String(count));
+const numberOf = (count: number, one: string): string =>
+  count >= COUNT_UP_TO ? `${count} or more ${one}s` : counted(count, one);
 
-const countOf = (channels: readonly ChannelBacklog[], what: 'waiting'): string =>
-  numberOf(channels.reduce((sum, channel) => sum + channel[what], 0));
+const waitingIn = (channels: readonly ChannelBacklog[]): string => {
+  const count = channels.reduce((sum, { waiting }) => sum + waiting, 0);
+  return `${numberOf(count, 'notification')} ${count === 1 ? 'waits' : 'wait'}`;
+};

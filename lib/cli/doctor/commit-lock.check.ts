@@ -17,7 +17,7 @@ export const commitLockCheck: Check = {
     const waiting = (await sample(dataSource)).toSorted((a, b) => a - b);
     const median = waiting[Math.floor(SAMPLES / 2)] ?? 0;
     const most = waiting.at(-1) ?? 0;
-    const found = `In ${SAMPLES} samples, ${median} transactions waited to commit their NOTIFY in the middle, ${most} at most.`;
+    const found = `Transactions that waited to commit their NOTIFY, in ${SAMPLES} samples: median ${median}, at most ${most}.`;
     if (median === 0) return [good(found)];
     return [
       (median >= BAD ? bad : warning)(

@@ -12,7 +12,7 @@ export interface Finding {
   readonly found: string;
   /** What it does to the application; `null` when it is good. */
   readonly means: string | null;
-  /** What to do about it; `null` when it is good. */
+  /** What to do about it; `null` when it is good. SQL in it follows a colon and ends with a semicolon: it can be pasted. */
   readonly remedy: string | null;
 }
 

@@ -1,3 +1,5 @@
+import { quoteIdentifier } from '../../common/sql-identifier.js';
+import { counted } from '../../common/wording.js';
 import { good, warning, type Check } from './finding.js';
 import { countHiddenSessions } from './privileges.sql.js';
 import { readOne } from './query.js';
@@ -10,9 +12,9 @@ export const privilegesCheck: Check = {
     if (Number(hidden) === 0) return [good('The role sees every session.')];
     return [
       warning(
-        `The role "${role}" may not see what ${hidden} sessions do.`,
+        `The role "${role}" may not see what others do in ${counted(Number(hidden), 'session')}.`,
         'An old transaction of theirs, which holds back vacuum, is not found by this command.',
-        `grant pg_monitor to "${role.replaceAll('"', '""')}", or give --data-source a role that has it.`,
+        `Give --data-source a role that has pg_monitor, or let this one have it: grant pg_monitor to ${quoteIdentifier(role)};`,
       ),
     ];
   },

@@ -17,7 +17,7 @@ export const queueCheck: Check = {
       (share > BAD ? bad : warning)(
         found,
         'A listening session does not read: it has been in a transaction for long. When the queue is full, every transaction that notifies fails at its commit.',
-        'End the oldest transaction of a session that listens: select pid, xact_start, state, query from pg_stat_activity order by xact_start; select pg_terminate_backend(<pid>).',
+        'End the oldest transaction of a session that listens: select pid, xact_start, state, query from pg_stat_activity order by xact_start; then, with its pid: select pg_terminate_backend(…);',
       ),
     ];
   },

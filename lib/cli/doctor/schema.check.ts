@@ -1,11 +1,12 @@
 import type { DataSource } from 'typeorm';
 import type { Difference } from '../../schema/step.js';
+import { toggleTrigger } from '../../triggers/trigger.sql.js';
 import { diffTriggers } from '../../triggers/with-pg-pubsub.js';
 import { wayOut } from '../check.command.js';
 import { briefly } from '../brief.js';
 import { bad, good, warning, type Check, type Found } from './finding.js';
-import { readOne } from './query.js';
-import { readSilencers } from './schema.sql.js';
+import { read, readOne } from './query.js';
+import { readResets, readSilencers } from './schema.sql.js';
 
 const MEANS: Record<Difference['kind'], string> = {
   missing: 'Changes of its table are not notified, or notifications cannot be stored.',
@@ -35,9 +36,9 @@ const differing = ({ kind, object }: Difference, dataSource: DataSource): Found 
   );
 
 function remedyOf({ kind, object }: Difference, dataSource: DataSource): string {
-  const [, name, table] = /^trigger (.+) on (.+)$/.exec(object) ?? [];
-  return kind === 'disabled' && name !== undefined
-    ? `alter table ${table} enable trigger ${name}.`
+  const [, name, schema, table] = /^trigger (.+) on ([^.]+)\.(.+)$/.exec(object) ?? [];
+  return kind === 'disabled' && name !== undefined && schema !== undefined && table !== undefined
+    ? `${toggleTrigger(schema, table, name, 'O')};`
     : wayOut(dataSource);
 }
 
@@ -46,16 +47,23 @@ async function silenced(dataSource: DataSource): Promise<Found[]> {
     disabled: boolean;
     replication_role: string;
   }>(dataSource, readSilencers);
-  const silence = (setting: string, name: string): Found =>
+  const silence = async (setting: string, name: string): Promise<Found> =>
     bad(
       `The sessions of the DataSource have ${setting}.`,
       'What they write fires no triggers.',
-      `Find who sets it (select setrole::regrole, setdatabase, setconfig from pg_db_role_setting) and take it back: alter role … reset ${name}, or alter database … reset ${name}.`,
+      await takeBack(dataSource, name),
     );
   return [
-    ...(disabled ? [silence('pgpubsub.disabled = on', 'pgpubsub.disabled')] : []),
+    ...(disabled ? [await silence('pgpubsub.disabled = on', 'pgpubsub.disabled')] : []),
     ...(role === 'replica'
-      ? [silence('session_replication_role = replica', 'session_replication_role')]
+      ? [await silence('session_replication_role = replica', 'session_replication_role')]
       : []),
   ];
+}
+
+async function takeBack(dataSource: DataSource, name: string): Promise<string> {
+  const rows = await read<{ statement: string }>(dataSource, readResets, [name]);
+  return rows.length > 0
+    ? `Take it back where it is set, and connect anew: ${rows.map(({ statement }) => `${statement};`).join(' ')}`
+    : `Neither the role nor the database sets it: remove ${name} from the DataSource's options and URL, PGOPTIONS, or the server's configuration.`;
 }

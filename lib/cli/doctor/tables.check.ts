@@ -1,3 +1,4 @@
+import { counted } from '../../common/wording.js';
 import { deadLetterTable, notificationTable } from '../../schema/storage.sql.js';
 import { storageOf } from '../../triggers/with-pg-pubsub.js';
 import { renderAge } from '../age.js';
@@ -10,7 +11,7 @@ const MANY_DEAD_ROWS = 20_000;
 const LATE_SECONDS = 300;
 const TOO_MANY_DEAD_ROWS = 1_000_000;
 
-const BLOAT = 'Claims read past dead rows, and get slower the more there are.';
+const BLOAT = 'The table and its indexes grow, and claims get somewhat slower.';
 
 interface TableStatistics {
   readonly name: string;
@@ -36,7 +37,7 @@ export const tablesCheck: Check = {
 function examineTable(table: TableStatistics): Found {
   const { name, live, dead, vacuumed_seconds_ago: seconds } = table;
   const last = seconds === null ? 'never vacuumed' : `vacuumed ${renderAge(Number(seconds) * 1_000)} ago`;
-  const found = `${name} has ${dead} dead rows, ${live} live ones; ${last}`;
+  const found = `${name} has ${counted(Number(dead), 'dead row')}, ${counted(Number(live), 'live row')}; ${last}`;
   if (!table.server_vacuums)
     return bad(
       `${found}; autovacuum does not run on this server.`,
@@ -47,12 +48,12 @@ function examineTable(table: TableStatistics): Found {
     return bad(
       `${found}; autovacuum is switched off for it.`,
       BLOAT,
-      `alter table ${name} reset (autovacuum_enabled).`,
+      `alter table ${name} reset (autovacuum_enabled);`,
     );
   if (Number(dead) < MANY_DEAD_ROWS || Number(seconds ?? Infinity) < LATE_SECONDS) return good(`${found}.`);
   return (Number(dead) >= TOO_MANY_DEAD_ROWS ? bad : warning)(
     `${found}: autovacuum does not keep up.`,
     BLOAT,
-    `End what holds vacuum back (see "transactions"), run vacuum ${name}, and give autovacuum more workers or less pause (autovacuum_max_workers, autovacuum_naptime).`,
+    `End what holds vacuum back (see "transactions"), give autovacuum more workers or less pause (autovacuum_max_workers, autovacuum_naptime), and clean up now: vacuum ${name};`,
   );
 }

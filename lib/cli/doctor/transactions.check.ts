@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import { quoteLiteral } from '../../common/sql-identifier.js';
 import { notificationTable } from '../../schema/storage.sql.js';
 import { storageOf } from '../../triggers/with-pg-pubsub.js';
 import { renderAge } from '../age.js';
@@ -13,7 +14,7 @@ import {
 
 /** So many times the tolerated age is bad. */
 const BAD_FACTOR = 10;
-/** What vacuum would have removed: claims read past these, one by one. */
+/** What vacuum would have removed. */
 const MANY_DEAD_ROWS = 5_000;
 /** A transaction this old is not just on its way. */
 const LASTING_MS = 3_000;
@@ -22,7 +23,7 @@ const OLD_HORIZON = 100_000;
 const VERY_OLD_HORIZON = 10_000_000;
 
 const STOPS_VACUUM =
-  'Vacuum cannot remove rows that died since then. Handled notifications stay in the table, and every claim has to read past them: it gets slower and slower.';
+  'Vacuum cannot remove rows that died since then: handled notifications stay, the table and its indexes grow, and claims get somewhat slower.';
 const MAY_STOP_VACUUM =
   'It holds its locks and its connection, and stops vacuum as soon as it reads or writes; a listening session in a transaction hears nothing and fills the notification queue.';
 
@@ -80,10 +81,10 @@ const describe = (row: OldTransaction, ageMs: number): string => {
 };
 
 const endIt = ({ pid, state }: OldTransaction): string =>
-  `End it: select pg_terminate_backend(${pid}).` +
   (state?.startsWith('idle in transaction')
-    ? ' Its application does not commit or roll back in time; idle_in_transaction_session_timeout ends such sessions.'
-    : ' Long reports belong on a standby without hot_standby_feedback, or get a statement_timeout.');
+    ? 'Its application does not commit or roll back in time; idle_in_transaction_session_timeout ends such sessions.'
+    : 'Long reports belong on a standby without hot_standby_feedback, or get a statement_timeout.') +
+  ` End this one: select pg_terminate_backend(${pid});`;
 
 async function preparedTransactions({ dataSource, maxTransactionAgeMs }: Subject): Promise<Found[]> {
   const rows = await read<{ gid: string; owner: string; age_seconds: string }>(
@@ -96,7 +97,7 @@ async function preparedTransactions({ dataSource, maxTransactionAgeMs }: Subject
     return (ageMs >= BAD_FACTOR * maxTransactionAgeMs ? bad : warning)(
       `The prepared transaction "${gid}" of ${owner} has been waiting for ${renderAge(ageMs)}.`,
       STOPS_VACUUM,
-      `Its transaction manager has left it: end it with COMMIT PREPARED or ROLLBACK PREPARED '${gid.replaceAll("'", "''")}'.`,
+      `Its transaction manager has left it. End it: commit prepared ${quoteLiteral(gid)}; or: rollback prepared ${quoteLiteral(gid)};`,
     );
   });
 }
@@ -118,7 +119,7 @@ async function replicationHorizons(dataSource: DataSource): Promise<Found[]> {
         STOPS_VACUUM,
         active
           ? 'End the long query there, or switch hot_standby_feedback off.'
-          : `Drop the slot if its standby does not come back: select pg_drop_replication_slot('${name}').`,
+          : `Drop the slot if its standby does not come back: select pg_drop_replication_slot(${quoteLiteral(name)});`,
       ),
     );
 }

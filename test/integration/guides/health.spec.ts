@@ -6,7 +6,7 @@ const { start, query } = useStored();
 
 it('docs/health.md: an instance says how it is doing', async () => {
   await query(
-    `insert into pgpubsub_notification (channel, payload, available_at) values ('mails', '1', now() - interval '2 minutes')`,
+    `insert into pgpubsub_notification (channel, payload, created_at, available_at) values ('mails', '1', now() - interval '2 minutes', now() - interval '2 minutes')`,
   );
   await using app = await start({ providers: [collector('orders').provider] });
   const { pubsub } = app;

@@ -5,7 +5,7 @@ it('takes whole numbers from one on', () => {
   expect(parseCount('1')).toBe(1);
   expect(parseCount('2000')).toBe(2_000);
   for (const text of ['0', '-1', '1.5', 'x', '', '1e99'])
-    expect(() => parseCount(text), text).toThrow('whole number');
+    expect(() => parseCount(text), text).toThrow('Expected a whole number from 1 on.');
 });
 
 it('takes seconds, and parts of them', () => {

@@ -103,7 +103,7 @@ describe('PubSubLogger in a loop of errors', () => {
     logger.close();
 
     expect(written.slice(1)).toEqual([
-      'warn: Dropped a notification of channel "orders": listen() is too slow (3 so far) (0.0 s ago, and 1 more like this)',
+      'warn: Dropped a notification of channel "orders": listen() is too slow (3 so far) (0 ms ago, and 1 more like this)',
     ]);
   });
 

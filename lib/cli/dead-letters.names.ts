@@ -1,0 +1,43 @@
+import type { DataSource } from 'typeorm';
+import { storageOf } from '../triggers/with-pg-pubsub.js';
+import { readNames } from './dead-letters.sql.js';
+
+/** What `--channel` and `--listener` say. */
+export interface ChosenNames {
+  readonly channel?: readonly string[];
+  readonly listener?: string;
+}
+
+interface Names {
+  readonly channel: string;
+  readonly listener: string;
+}
+
+/** Of more names nobody finds the one that was meant. */
+const SHOWN = 20;
+
+/**
+ * Why nothing was found: a name that no dead letter has, which may be misspelt. Asks the letters, because a DataSource
+ * knows neither the listeners nor every channel. `undefined` when the names are those of some.
+ */
+export async function findStrangeName(
+  dataSource: DataSource,
+  { channel: channels, listener }: ChosenNames,
+): Promise<string | undefined> {
+  if (channels === undefined && listener === undefined) return undefined;
+  const names = await dataSource.query<Names[]>(readNames(storageOf(dataSource).schema)); // as the statement says
+  const ofChannels = names.filter(({ channel }) => channels?.includes(channel) ?? true);
+  if (channels !== undefined && ofChannels.length === 0)
+    return `expected --channel to name a channel that has dead letters (${listOf(names, 'channel')}), got ${quoted(channels)}`;
+  if (listener === undefined || ofChannels.some((name) => name.listener === listener)) return undefined;
+  const where = channels === undefined ? '' : ' there';
+  return `expected --listener to name a listener that has dead letters${where} (${listOf(ofChannels, 'listener')}), got "${listener}"`;
+}
+
+function listOf(names: readonly Names[], what: keyof Names): string {
+  const all = [...new Set(names.map((name) => name[what]))].toSorted();
+  if (all.length === 0) return 'there are none';
+  return all.length > SHOWN ? `${all.slice(0, SHOWN).join(', ')}, …` : all.join(', ');
+}
+
+const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(', ');

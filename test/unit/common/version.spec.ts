@@ -1,0 +1,7 @@
+import { expect, it } from 'vitest';
+import { VERSION } from '../../../lib/common/version.js';
+import { readText } from '../../support/documents.js';
+
+it('is that of package.json', () => {
+  expect(JSON.parse(readText('package.json'))).toHaveProperty('version', VERSION);
+});
