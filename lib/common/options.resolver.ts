@@ -142,11 +142,15 @@ export function resolveOptions(options: PgPubSubOptions, extras: PgPubSubExtras)
 
 /** Not a part of the shape, whose error would show what was given. */
 function assertConnectionUrl(connection: ResolvedOptions['connection'], what: string): void {
-  const got = typeof connection === 'string' ? describeNoUrl(connection) : undefined;
+  const [option, url] =
+    typeof connection === 'object'
+      ? ['connection.connectionString', connection.connectionString]
+      : ['connection', connection];
+  const got = url === undefined ? undefined : describeNoUrl(url);
   if (got === undefined) return;
   throw new PgPubSubError(
     'INVALID_OPTIONS',
-    `expected the option "connection" of ${what} to be ${CONNECTION_URL}, got ${got}. ` +
+    `expected the option "${option}" of ${what} to be ${CONNECTION_URL}, got ${got}. ` +
       'Correct it, or leave it out.',
   );
 }

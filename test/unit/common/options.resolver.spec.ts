@@ -170,15 +170,19 @@ describe('resolveOptions() refuses', () => {
     ['user:secret@db:5432/news', 'something else (not shown, as it may hold a password)'],
     ['host=db password=secret', 'something else (not shown, as it may hold a password)'],
     ['mysql://user:secret@db/news', 'one with mysql://'],
-  ])('"%s" as a connection, without showing what may be a password', (connection, got) => {
-    const error = thrownBy(() => resolve({ connection }));
-
-    expect(error).toMatchObject({
+  ])('"%s" as a connection, without showing what may be a password', (url, got) => {
+    const refusal = (option: string) => ({
       code: 'INVALID_OPTIONS',
       message:
-        'expected the option "connection" of PgPubSubModule.forRoot() to be a URL with postgres:// or postgresql://, ' +
+        `expected the option "${option}" of PgPubSubModule.forRoot() to be a URL with postgres:// or postgresql://, ` +
         `or the path of a socket, got ${got}. Correct it, or leave it out.`,
     });
+
+    const asText = thrownBy(() => resolve({ connection: url }));
+    const asMember = thrownBy(() => resolve({ connection: { connectionString: url } }));
+
+    expect(asText).toMatchObject(refusal('connection'));
+    expect(asMember).toMatchObject(refusal('connection.connectionString'));
   });
 
   it.each([
