@@ -1,6 +1,6 @@
 // @ts-check
 import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
+import { startBare } from '../bare-queue.js';
 import { assert, measure, quantile } from '../measure.js';
 import { startStoredApp } from '../stored-app.js';
 
@@ -8,10 +8,7 @@ const CHANNEL = 'bench_idle';
 const IDLE_MS = 20; // what the one before has set off is over
 const WARM_MS = 500; // so is what the first one has
 
-/**
- * One notification on an idle system, until it is handled and the transaction that acknowledges it has committed.
- * The bare clients do the least that can be done: one is notified, the other locks, deletes and commits, in two trips.
- */
+/** One notification on an idle system, until it is handled and the transaction that acknowledges it has committed. */
 export default {
   title:
     'latency of one stored notification, idle system, notify() → committed, p50 in milliseconds (lower is better)',
@@ -28,8 +25,7 @@ export default {
   },
 };
 
-/** @typedef {{ handled: (id: number) => void, committed: () => void }} Observer */
-/** @typedef {{ send: (id: number) => Promise<unknown>, close: () => Promise<void> }} System */
+/** @import { Observer, System } from '../bare-queue.js' */
 
 /** @param {number} count @param {(observer: Observer) => Promise<System>} start */
 async function idleLatency(count, start) {
@@ -72,38 +68,6 @@ async function idleLatency(count, start) {
     value: quantile(committed, 0.5),
     p99: quantile(committed, 0.99),
     'p50 handler': quantile(handled, 0.5),
-  };
-}
-
-/** @param {string} url @param {Observer} observer @returns {Promise<System>} */
-async function startBare(url, { handled, committed }) {
-  const [sender, listener, worker] = [new pg.Client(url), new pg.Client(url), new pg.Client(url)];
-  await Promise.all([sender.connect(), listener.connect(), worker.connect()]);
-  await sender.query(
-    'create table if not exists bench_bare_message (id bigint generated always as identity primary key, payload json)',
-  );
-  const work = async () => {
-    const results = /** @type {any} */ (
-      await worker.query(
-        'begin; select id, payload from bench_bare_message order by id limit 1 for update skip locked',
-      )
-    );
-    const [{ id, payload }] = results[1].rows;
-    handled(payload.id);
-    await worker.query(`delete from bench_bare_message where id = ${id}; commit`);
-    committed();
-  };
-  listener.on('notification', () => void work());
-  await listener.query('listen bench_bare_message');
-  return {
-    send: (id) =>
-      sender.query(
-        `with stored as (insert into bench_bare_message (payload) values ($1)) select pg_notify('bench_bare_message', '')`,
-        [{ id }],
-      ),
-    close: async () => {
-      await Promise.all([sender.end(), listener.end(), worker.end()]);
-    },
   };
 }
 

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { makeWorkerUtils, run as runWorker } from 'graphile-worker';
 import { PgBoss } from 'pg-boss';
+import { startBare } from '../bare-queue.js';
 import { measure, quantile } from '../measure.js';
 import * as settings from '../peers.js';
 import { quiet, withClient } from '../queues.js';
@@ -11,7 +12,7 @@ import { assertEachOnce, sendEvenly } from './latency-rate.js';
 const PER_SECOND = 200;
 const CHANNEL = 'bench_latency';
 
-/** @typedef {{ send: (id: number) => Promise<unknown>, close: () => Promise<void> }} System */
+/** @import { System } from '../bare-queue.js' */
 
 /** 200 notifications a second, evenly: from the moment when one is due to the call of the handler. */
 export default {
@@ -45,6 +46,7 @@ export default {
         { name: 'graphile-worker', isPeer: true, run: () => p50((to) => startGraphileWorker(url, to)) },
         { name: 'pg-boss', isPeer: true, run: () => p50((to) => startPgBoss(url, to)) },
         { name: 'nestjs-pgpubsub', run: () => p50((to) => startOurs(url, to)) },
+        { name: 'bare pg clients', run: () => p50((to) => startBare(url, { handled: to, committed() {} })) },
       ],
       rounds,
       { lowerIsBetter: true },

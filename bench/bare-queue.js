@@ -1,0 +1,48 @@
+// @ts-check
+import pg from 'pg';
+
+/** @typedef {{ handled: (id: number) => void, committed: () => void }} Observer */
+/** @typedef {{ send: (id: number) => Promise<unknown>, close: () => Promise<void> }} System */
+
+/**
+ * The least that can be done for exactly-once: one client stores and notifies, one is notified, one locks, deletes and
+ * commits, in two trips. No retries, no listeners by name, nothing but one queue and a payload: what is left is
+ * PostgreSQL.
+ * @param {string} url
+ * @param {Observer} observer
+ * @returns {Promise<System>}
+ */
+export async function startBare(url, { handled, committed }) {
+  const [sender, listener, worker] = [new pg.Client(url), new pg.Client(url), new pg.Client(url)];
+  await Promise.all([sender.connect(), listener.connect(), worker.connect()]);
+  await sender.query(
+    'create table if not exists bench_bare_message (id bigint generated always as identity primary key, payload json)',
+  );
+  const work = async () => {
+    const results = /** @type {any} */ (
+      await worker.query(
+        'begin; select id, payload from bench_bare_message order by id limit 1 for update skip locked',
+      )
+    );
+    const [{ id, payload }] = results[1].rows;
+    handled(payload.id);
+    await worker.query(`delete from bench_bare_message where id = ${id}; commit`);
+    committed();
+  };
+  let working = Promise.resolve();
+  listener.on('notification', () => {
+    working = working.then(work);
+  });
+  await listener.query('listen bench_bare_message');
+  return {
+    send: (id) =>
+      sender.query(
+        `with stored as (insert into bench_bare_message (payload) values ($1)) select pg_notify('bench_bare_message', '')`,
+        [{ id }],
+      ),
+    close: async () => {
+      await working;
+      await Promise.all([sender.end(), listener.end(), worker.end()]);
+    },
+  };
+}
