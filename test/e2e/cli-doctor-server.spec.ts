@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startPostgres, type Server } from '../../tools/embedded-postgres.js';
-import { Diagnosis } from '../support/doctor.js';
+import { Diagnosis, sqlIn } from '../support/doctor.js';
 import { eventually } from '../support/mailbox.js';
 import { StoredDatabase } from '../support/stored-worker.js';
 
@@ -95,8 +95,8 @@ describe.skipIf(isForeign)('on a server of its own', () => {
     }
   });
 
-  async function setting(assignment: string): Promise<void> {
-    const client = new pg.Client(server.url);
+  async function setting(assignment: string, { url } = server): Promise<void> {
+    const client = new pg.Client(url);
     await client.connect();
     await client.query(`alter system set ${assignment}`);
     await client.query('select pg_reload_conf()');
@@ -146,20 +146,13 @@ describe.skipIf(isForeign)('on a server of its own', () => {
     });
 
     it('names it when what it reads holds back vacuum', async () => {
-      const reader = new pg.Client(standbyUrl());
-      await reader.connect();
-      await reader.query('begin isolation level repeatable read; select 1');
+      const reader = await readOnStandby();
       const horizon = 'select from pg_stat_replication where backend_xmin is not null';
       await eventually(
         async () => (await database.query(horizon)).length > 0,
         'the standby tells what it reads',
       );
-      await database.query(`
-        create procedure count_up() language plpgsql as $$
-        begin
-          for n in 1 .. 100000 loop perform txid_current(); commit; end loop;
-        end $$`);
-      await database.query('call count_up()');
+      await countUp();
       const diagnosis = await Diagnosis.of(database.url);
       await reader.end();
       expect(diagnosis.about('transactions')).toMatchObject([
@@ -169,5 +162,51 @@ describe.skipIf(isForeign)('on a server of its own', () => {
         },
       ]);
     });
+
+    it('names the slot that it has left behind, and how to drop it', async () => {
+      await database.query("select pg_create_physical_replication_slot('left_behind')");
+      await setting("primary_slot_name = 'left_behind'", standby);
+      const reader = await readOnStandby();
+      reader.on('error', () => {}); // it goes down with the standby
+      const horizon = 'select active from pg_replication_slots where xmin is not null';
+      await eventually(async () => (await database.query(horizon)).length > 0, 'the slot keeps what is read');
+      await standby.halt('QUIT');
+      await eventually(
+        async () => JSON.stringify(await database.query(horizon)) === '[{"active":false}]',
+        'the slot is left alone',
+      );
+      await countUp();
+
+      const diagnosis = await Diagnosis.of(database.url);
+
+      const found = diagnosis.about('transactions');
+      expect(found).toMatchObject([
+        {
+          severity: 'warning',
+          found: expect.stringMatching(
+            /replication slot "left_behind", which nobody uses, holds back vacuum by \d{6} /,
+          ) as unknown,
+        },
+      ]);
+      for (const statement of sqlIn(found[0]?.remedy)) await database.query(statement);
+      expect(await database.query('select slot_name from pg_replication_slots')).toEqual([]);
+    });
+
+    async function readOnStandby(): Promise<pg.Client> {
+      const reader = new pg.Client(standbyUrl());
+      await reader.connect();
+      await reader.query('begin isolation level repeatable read; select 1');
+      return reader;
+    }
+
+    /** So many transactions that what holds back vacuum is old. */
+    async function countUp(): Promise<void> {
+      await database.query(`
+        create or replace procedure count_up() language plpgsql as $$
+        begin
+          for n in 1 .. 100000 loop perform txid_current(); commit; end loop;
+        end $$`);
+      await database.query('call count_up()');
+    }
   });
 });

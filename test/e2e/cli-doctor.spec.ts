@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startPostgres, type Server } from '../../tools/embedded-postgres.js';
 import { STORED_DATA_SOURCE, pgpubsub } from '../support/command.js';
-import { Diagnosis } from '../support/doctor.js';
+import { Diagnosis, sqlIn } from '../support/doctor.js';
 import { StoredDatabase } from '../support/stored-worker.js';
 
 // of its own: what other tests do to theirs would be found, too
@@ -18,10 +18,6 @@ beforeEach(async () => {
 afterEach(() => database[Symbol.asyncDispose]());
 
 const diagnose = (...options: string[]) => Diagnosis.of(database.url, ...options);
-
-/** The SQL in a remedy, as somebody would paste it: all of it, or what follows a colon. */
-const sqlIn = (remedy: string | null | undefined): string[] =>
-  remedy?.match(/(?<=^|[:;] )(?:alter|grant|select|vacuum) [^;]+;/g) ?? [];
 
 /** Does what the only complaint says is to be done: each of its statements runs. */
 async function obey({ complaints }: Diagnosis): Promise<void> {
@@ -147,13 +143,11 @@ describe('transactions', () => {
   it('names a prepared one that nobody ends', async () => {
     await open("begin; create table made_by_it (); prepare transaction 'forgotten'");
     const limit = ['--max-transaction-age', '0.05'];
-    try {
-      const diagnosis = await Diagnosis.until(({ code }) => code === 1, database.url, ...limit);
-      expect(diagnosis.complaints).toMatchObject([{ check: 'transactions', severity: 'bad' }]);
-      expect(diagnosis.complaints[0]?.found).toContain('"forgotten" of postgres');
-    } finally {
-      await database.query("rollback prepared 'forgotten'");
-    }
+    const diagnosis = await Diagnosis.until(({ code }) => code === 1, database.url, ...limit);
+    expect(diagnosis.complaints).toMatchObject([{ check: 'transactions', severity: 'bad' }]);
+    expect(diagnosis.complaints[0]?.found).toContain('"forgotten" of postgres');
+    await obey(diagnosis);
+    expect(await database.query('select gid from pg_prepared_xacts')).toEqual([]);
   });
 });
 

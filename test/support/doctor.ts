@@ -9,6 +9,10 @@ export interface Finding {
   readonly remedy: string | null;
 }
 
+/** The SQL in a remedy, as somebody would paste it: all of it, or what follows a colon. */
+export const sqlIn = (remedy: string | null | undefined): string[] =>
+  remedy?.match(/(?<=^|[:;] )(?:alter|grant|rollback prepared|select|vacuum) [^;]+;/g) ?? [];
+
 /** What `pgpubsub doctor` says of a database that is as `test/e2e/apps/stored` has it. */
 export class Diagnosis {
   private constructor(
