@@ -47,7 +47,7 @@ export class Progress implements Disposable {
 
   end(): void {
     clearInterval(this.lines);
-    this.bars?.stop();
+    if (this.bars?.isActive) this.bars.stop(); // once: what is below is cleared
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { STORED_DATA_SOURCE, pgpubsub } from '../support/command.js';
+import { STORED_DATA_SOURCE, hasTerminal, pgpubsub, pgpubsubOnTerminal } from '../support/command.js';
 import { readText, sectionOf } from '../support/documents.js';
 import { StoredDatabase } from '../support/stored-worker.js';
 
@@ -188,25 +188,39 @@ it('discards those that are meant', async () => {
   expect(await database.count('pgpubsub_notification')).toBe(0);
 });
 
-it('works through many in portions, shows how far it is, and leaves none', async () => {
-  await bury('tasks', 1, 1_250, 'A.a', 'B.b');
-  // lines come every three seconds: the server has to take longer
-  await database.query(`
-    create function be_slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.004); return null; end $$`);
-  await database.query(
-    'create trigger be_slow after insert on pgpubsub_notification for each row execute procedure be_slow()',
-  );
-  const ended = await deadLetters('retry', '--all');
-  expect(ended).toMatchObject({ code: 0, stdout: 'retried: 2500\n' });
-  expect(ended.stderr).toMatch(/^1,\d{3} of 2,500 dead letters retried, [\d,]+\/s, \d+ s left$/m);
-  expect(await left()).toEqual([]);
-  expect(
-    await database.count(
-      `pgpubsub_notification where listeners @> '{A.a,B.b}' and cardinality(listeners) = 2`,
-    ),
-  ).toBe(1_250);
-  const transactions = await database.query('select distinct xmin::text from pgpubsub_notification');
-  expect(transactions.length).toBeGreaterThan(1);
+describe('where the server is slow', () => {
+  beforeAll(async () => {
+    await database.query(`
+      create function be_slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.004); return null; end $$`);
+    await database.query(
+      'create trigger be_slow after insert on pgpubsub_notification for each row execute procedure be_slow()',
+    );
+  });
+  afterAll(() => database.query('drop function be_slow cascade'));
+
+  it('works through many in portions, shows how far it is, and leaves none', async () => {
+    await bury('tasks', 1, 1_250, 'A.a', 'B.b'); // for longer than three seconds: lines come as often
+    const ended = await deadLetters('retry', '--all');
+    expect(ended).toMatchObject({ code: 0, stdout: 'retried: 2500\n' });
+    expect(ended.stderr).toMatch(/^1,\d{3} of 2,500 dead letters retried, [\d,]+\/s, \d+ s left$/m);
+    expect(await left()).toEqual([]);
+    expect(
+      await database.count(
+        `pgpubsub_notification where listeners @> '{A.a,B.b}' and cardinality(listeners) = 2`,
+      ),
+    ).toBe(1_250);
+    const transactions = await database.query('select distinct xmin::text from pgpubsub_notification');
+    expect(transactions.length).toBeGreaterThan(1);
+  });
+
+  it.skipIf(!hasTerminal)('draws a bar on a terminal, and takes it away again', async () => {
+    await bury('tasks', 1, 100, 'A.a');
+    const args = ['dead-letters', 'retry', '-d', STORED_DATA_SOURCE, '--all'];
+    const { code, stdout } = await pgpubsubOnTerminal(args, { DATABASE_URL: database.url });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/░+ 0 % \| 0 of 100 dead letters retried/);
+    expect(stdout.endsWith('\u001B[0Jretried: 100\r\n')).toBe(true); // what was below is cleared first
+  });
 });
 
 it('tries each letter once, though more die while it works', async () => {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const fromHere = (file: string) => fileURLToPath(new URL(file, import.meta.url));
@@ -16,11 +17,31 @@ export interface Ended {
 }
 
 /** Runs the built `pgpubsub` as a process of its own, to its end. */
-export function pgpubsub(args: readonly string[], environment: Record<string, string> = {}): Promise<Ended> {
+export const pgpubsub = (args: readonly string[], environment: Record<string, string> = {}): Promise<Ended> =>
+  execute(process.execPath, [PROGRAM, ...args], environment);
+
+/** What gives a command a terminal; those of other systems take other arguments. */
+const SCRIPT = '/usr/bin/script';
+export const hasTerminal = process.platform === 'linux' && existsSync(SCRIPT);
+
+/** The same on a terminal, 120 columns wide: what is written to it, errors included, is `stdout`. */
+export function pgpubsubOnTerminal(
+  args: readonly string[],
+  environment: Record<string, string>,
+): Promise<Ended> {
+  const command = [process.execPath, PROGRAM, ...args].map((word) => `'${word}'`).join(' ');
+  return execute(SCRIPT, ['-qec', `stty cols 120; exec ${command}`, '/dev/null'], environment);
+}
+
+function execute(
+  program: string,
+  args: readonly string[],
+  environment: Record<string, string>,
+): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, ...environment };
     const options = { env, timeout: 60_000, maxBuffer: 50_000_000 };
-    execFile(process.execPath, [PROGRAM, ...args], options, (error, stdout, stderr) => {
+    execFile(program, args, options, (error, stdout, stderr) => {
       const code = error === null ? 0 : error.code;
       if (typeof code === 'number') resolve({ code, stdout, stderr });
       else reject(error ?? new Error('expected an exit code, got none')); // killed, or never started
