@@ -1,7 +1,7 @@
 import type { ClientConfig } from 'pg';
 import { parseIntoClientConfig } from 'pg-connection-string';
 import type { DataSource, DataSourceOptions } from 'typeorm';
-import { PgPubSubError } from '../common/errors.js';
+import { PgPubSubError, messageOf } from '../common/errors.js';
 
 type PostgresOptions = Extract<DataSourceOptions, { type: 'postgres' }>;
 
@@ -38,6 +38,20 @@ export function assertUsable(dataSource: DataSource): PostgresOptions {
 
 const unusable = (expected: string, got: string, way: string) =>
   new PgPubSubError('DATA_SOURCE_UNUSABLE', `expected ${expected}, got ${got}. ${way}`);
+
+/**
+ * `CONNECT_FAILED`, with the place where the address comes from; `isDirected`: from the option
+ * `connection`.
+ */
+export const connectFailed = (cause: unknown, isDirected: boolean): PgPubSubError =>
+  new PgPubSubError(
+    'CONNECT_FAILED',
+    `expected the LISTEN connection to open, got: ${messageOf(cause)}. ` +
+      (isDirected
+        ? 'It goes where the option "connection" says: correct it, or leave it out to use the settings of the DataSource.'
+        : 'It uses the settings of the DataSource; where it must differ, give the option "connection".'),
+    { cause },
+  );
 
 /**
  * How the LISTEN connection reaches the server: as the DataSource's pool does (its primary, with replication:

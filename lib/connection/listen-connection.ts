@@ -3,13 +3,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ClientConfig } from 'pg';
 import { Subject, type Observable } from 'rxjs';
 import { backoffDelayMs } from '../common/backoff.js';
-import { PgPubSubError, messageOf } from '../common/errors.js';
+import { messageOf } from '../common/errors.js';
 import type { ConnectionState, Gap, Report } from '../common/facts.js';
 import { HEARTBEAT_DEFAULTS, type HeartbeatOptions, type ReconnectOptions } from '../common/options.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { ConnectionStates, type ConnectionSnapshot } from './connection-states.js';
+import { connectFailed } from './listen-config.js';
 import { ListenSession, type RawNotification } from './listen-session.js';
 import { ACTIVE_TIMEOUT_MS, ListenSet } from './listen-set.js';
+import { RetryPause } from './retry-pause.js';
 import { SelfTest } from './self-test.js';
 
 export interface ListenConnectionOptions {
@@ -33,6 +35,7 @@ export class ListenConnection {
   private readonly states = new ConnectionStates();
   private readonly gaps = new Subject<Gap>();
   private readonly stopped = new AbortController();
+  private readonly retryPause = new RetryPause(this.stopped.signal);
   private readonly selfTest: SelfTest;
   private readonly listens: ListenSet;
   private readonly timeoutMs: number;
@@ -44,8 +47,6 @@ export class ListenConnection {
   private lastHeardAt: Date | null = null;
   private running: Promise<void> | undefined;
   private startsWhenWanted = false;
-  /** Who sends on a channel waits for its first session until then, and not for a server that is away. */
-  private openingLateUntil = 0;
   /** Since a session has lasted: one that is lost again at once must not be reopened without pause. */
   private attempts = 0;
   /** Heartbeats go on while nothing else is heard. */
@@ -79,7 +80,7 @@ export class ListenConnection {
   async start(): Promise<void> {
     await this.inRoot(async () => {
       this.states.enter('connecting');
-      const session = await this.connect().catch((cause: unknown) => {
+      const session = await this.openSession().catch((cause: unknown) => {
         this.states.enter('closed', messageOf(cause));
         throw connectFailed(cause, this.options.isDirected);
       });
@@ -107,12 +108,21 @@ export class ListenConnection {
 
   /** A LISTEN for `channel` is under way. */
   isListenPending(channel: string): boolean {
-    return this.isOpeningLate(channel) || this.listens.isPending(channel);
+    return this.listens.isPending(channel);
   }
 
   /** Resolves when a LISTEN for `channel` that is under way is in force; at once when there is none. */
   whenListening(channel: string): Promise<void> {
-    return this.listens.whenActive(channel, () => this.isOpeningLate(channel));
+    return this.listens.whenActive(channel);
+  }
+
+  /**
+   * Ends the pause before the next attempt; called when the pool has reached the server again. Does
+   * nothing while no pause is under way. Shortens one pause per second: a wrong direct address is
+   * not tried without pause.
+   */
+  reopenNow(): void {
+    this.retryPause.shorten();
   }
 
   /** What is lost from now on stays lost; the session there is goes on until `stop()`. */
@@ -129,22 +139,18 @@ export class ListenConnection {
     this.gaps.complete();
   }
 
-  private isOpeningLate(channel: string): boolean {
-    return performance.now() < this.openingLateUntil && this.listens.channels.includes(channel);
-  }
-
   private startIfWanted(): void {
     if (!this.startsWhenWanted || this.listens.isEmpty || this.running || this.stopped.signal.aborted) return;
     this.states.enter('connecting');
-    this.openingLateUntil = performance.now() + ACTIVE_TIMEOUT_MS;
     this.running = this.inRoot(() => this.runLate());
   }
 
   /** As `run()`, for the first session, too: who has observed since then may have missed something. */
   private async runLate(): Promise<void> {
     const wantedSince = new Date();
-    const session = await this.reopen();
-    this.openingLateUntil = 0;
+    const reopened = this.reopen();
+    this.listens.expectFirst(reopened);
+    const session = await reopened;
     if (session === undefined) return;
     const gap = this.gapSince(wantedSince);
     if (gap.to.getTime() - gap.from.getTime() > ACTIVE_TIMEOUT_MS) this.tellGap(gap);
@@ -164,16 +170,16 @@ export class ListenConnection {
       if (this.stopped.signal.aborted) return;
       this.states.enter('reconnecting', messageOf(error));
       this.options.report({ type: 'disconnected', error });
-      session = await this.resume(this.deafSince ?? session.lastHeardAt, error);
+      session = await this.resume(this.deafSince ?? session.completeUntil, error);
     }
   }
 
   /** Reopens the connection after a loss and reports what may have been missed. */
-  private async resume(lastHeardAt: Date, error: unknown): Promise<ListenSession | undefined> {
+  private async resume(completeUntil: Date, error: unknown): Promise<ListenSession | undefined> {
     const session = await this.reopen(error);
     if (session === undefined) return undefined;
     this.options.report({ type: 'reconnected', attempt: this.attempts });
-    this.tellGap(this.gapSince(lastHeardAt));
+    this.tellGap(this.gapSince(completeUntil));
     return session;
   }
 
@@ -184,7 +190,7 @@ export class ListenConnection {
       if (error !== undefined) await this.pause(this.attempts, error);
       if (this.stopped.signal.aborted) return undefined;
       try {
-        const session = await this.connect();
+        const session = await this.openSession();
         void this.test(session);
         return session;
       } catch (failure) {
@@ -198,11 +204,11 @@ export class ListenConnection {
     const delayMs = backoffDelayMs(attempt, this.options.reconnect);
     this.states.explain(messageOf(error));
     if (attempt > 1) this.options.report({ type: 'reconnecting', attempt, delayMs, error });
-    await this.wait(delayMs);
+    await this.retryPause.wait(delayMs);
   }
 
   /** A session in which every wanted channel is listened to. */
-  private async connect(): Promise<ListenSession> {
+  private async openSession(): Promise<ListenSession> {
     const { heartbeat, config, receive } = this.options;
     const session = await ListenSession.open({
       config: config(),
@@ -260,6 +266,7 @@ export class ListenConnection {
 
   private enterListening(session: ListenSession): void {
     this.deafSince = undefined;
+    session.requireProof();
     this.states.enter('listening');
     this.options.report({ type: 'listening', channels: this.listens.channels, processId: session.processId });
   }
@@ -274,17 +281,6 @@ export class ListenConnection {
   }
 
   private async wait(ms: number): Promise<void> {
-    // Keeps the process alive: without a server, a worker may have nothing else that does.
     await delay(ms, undefined, { signal: this.stopped.signal }).catch(() => undefined);
   }
 }
-
-const connectFailed = (cause: unknown, isDirected: boolean) =>
-  new PgPubSubError(
-    'CONNECT_FAILED',
-    `expected the LISTEN connection to open, got: ${messageOf(cause)}. ` +
-      (isDirected
-        ? 'It goes where the option "connection" says: correct it, or leave it out to use the settings of the DataSource.'
-        : 'It uses the settings of the DataSource; where it must differ, give the option "connection".'),
-    { cause },
-  );

@@ -1,6 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { disableIdleSessionTimeout, heartbeat, unlistenAll } from './listen.sql.js';
+import { ROUND_TRIP_MS, isTimedOut, settlesWithin, withDeadline } from '../common/deadline.js';
+import { AS_TEXT, destroySocket, processIdOf } from '../postgres/pg-client.js';
+import { changeListens, disableIdleSessionTimeout, heartbeat, identify, unlistenAll } from './listen.sql.js';
+import { SessionLostError, assertSameSession, type SessionProof } from './session-proof.js';
 
 /** A notification as it came off the wire. */
 export interface RawNotification {
@@ -21,6 +23,12 @@ export interface SessionOptions {
   readonly signal: AbortSignal;
 }
 
+/** A row of a statement; every column is text. */
+type Row = Readonly<Record<string, string>>;
+
+/** Channels by name; read more than once. */
+type Channels = ReadonlySet<string> | readonly string[];
+
 /** How long a polite end of the session may take before the socket is cut. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -35,18 +43,25 @@ export class ListenSession {
   private lastHeardMs = Date.now();
   private reason: unknown;
   private over = false;
+  private isClosing = false;
   private timer: NodeJS.Timeout | undefined;
-  private lastStatement: Promise<unknown> = Promise.resolve();
+  private lastWork: Promise<unknown> = Promise.resolve();
+  /** The channels that the statements of this session have put in force. */
+  private readonly channels = new Set<string>();
+  private isProofRequired = false;
+  private lastProof: SessionProof | undefined;
+  private lastProofMs = Date.now();
 
   private constructor(private readonly options: SessionOptions) {
     this.client = new pg.Client(options.config);
-    // Stays attached for ever: pg emits late errors, and one without a listener ends the process.
+    // Stays attached indefinitely: pg emits late errors, and one without a listener ends the process.
     this.client.on('error', (error) => (this.reason ??= error));
     this.client.on('notification', ({ channel, payload, processId }) => {
       this.lastHeardMs = Date.now();
       options.receive({ channel, text: payload ?? '', processId });
     });
     this.ended = new Promise((resolve) => {
+      // no deadline: lasts as long as the session
       this.client.once('end', () => {
         this.over = true;
         clearTimeout(this.timer);
@@ -61,8 +76,11 @@ export class ListenSession {
     const giveUp = () => session.destroy(options.signal.reason);
     options.signal.addEventListener('abort', giveUp);
     try {
-      await session.client.connect();
-      await session.execute(disableIdleSessionTimeout);
+      await withDeadline(session.client.connect(), {
+        ms: connectTimeoutMs(options.config),
+        what: 'the server did not accept the LISTEN connection',
+      });
+      await session.inTurn(() => session.send(disableIdleSessionTimeout));
     } catch (error) {
       session.destroy(error);
       throw error;
@@ -78,63 +96,117 @@ export class ListenSession {
     return new Date(this.lastHeardMs);
   }
 
+  /**
+   * Until when nothing was missed: a session that has lost channels may have received something on
+   * the others since.
+   */
+  get completeUntil(): Date {
+    return this.reason instanceof SessionLostError ? new Date(this.lastProofMs) : this.lastHeardAt;
+  }
+
   get isOver(): boolean {
     return this.over;
   }
 
   /** PostgreSQL's process id, as the server (or a pooler in front of it) announced it. */
   get processId(): number {
-    // set by pg during connect, missing in its declarations
-    return (this.client as unknown as { readonly processID: number }).processID;
+    return processIdOf(this.client);
   }
 
-  /** Runs a statement once those before it are done: pg's own queue is deprecated. */
-  execute(text: string): Promise<pg.QueryResult> {
-    const query: pg.QueryConfig & { query_timeout: number } = { text, query_timeout: this.options.timeoutMs };
-    const statement = this.lastStatement.then(() => this.client.query(query));
-    this.lastStatement = statement.catch(() => undefined);
-    return statement;
+  /** Starts and ends LISTENs, all of them or none: rejects when the server rejects one. */
+  changeListens(added: Channels, removed: Channels = []): Promise<void> {
+    return this.inTurn(async () => {
+      await this.send(changeListens(added, removed));
+      for (const channel of added) this.channels.add(channel);
+      for (const channel of removed) this.channels.delete(channel);
+    });
   }
 
-  /** Cuts the socket. For links that no longer answer, on which `end()` would wait for ever. */
+  /** Returns the row of `identify`. */
+  identify(): Promise<Row> {
+    return this.inTurn(() => this.send(identify));
+  }
+
+  /**
+   * Ends the session at the first heartbeat that another backend answers, or the same one with
+   * fewer channels. For a session that has passed its self-test: behind a transaction pooler, each
+   * statement may run in another backend.
+   */
+  requireProof(): void {
+    this.isProofRequired = true;
+    this.lastProofMs = Date.now();
+  }
+
+  /** Cuts the socket. For links that no longer answer, on which `end()` never returns. */
   destroy(reason: unknown): void {
     this.reason ??= reason;
-    // not in pg's declarations; read late, because a TLS upgrade replaces it
-    const { connection } = this.client as unknown as {
-      readonly connection: { readonly stream: { destroy(): void } };
-    };
-    connection.stream.destroy();
+    destroySocket(this.client);
   }
 
   /** Ends the session politely, or after two seconds by cutting the socket. Never rejects. */
   async close(): Promise<void> {
+    this.isClosing = true;
     clearTimeout(this.timer);
     if (this.over) return;
     this.reason ??= new Error('closed by the application');
-    const waiting = new AbortController();
-    const polite = this.execute(unlistenAll).then(() => this.client.end());
-    const timeout = delay(CLOSE_TIMEOUT_MS, undefined, { signal: waiting.signal });
-    await Promise.race([polite.catch(() => undefined), this.ended, timeout]);
-    waiting.abort();
-    timeout.catch(() => undefined);
+    const polite = this.inTurn(() => this.send(unlistenAll)).then(() => this.client.end());
+    await settlesWithin(polite, CLOSE_TIMEOUT_MS);
     if (!this.over) this.destroy(this.reason);
     await this.ended;
   }
 
+  /** Runs `work` after the work before it: pg's own queue of statements is deprecated. */
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.lastWork.then(work);
+    this.lastWork = result.catch(() => undefined);
+    return result;
+  }
+
+  /**
+   * Returns the first row. A late answer ends the session: the next statement would wait for it,
+   * too.
+   */
+  private async send(text: string): Promise<Row> {
+    try {
+      const { rows } = await withDeadline(this.client.query<Row>({ text, types: AS_TEXT }), {
+        ms: this.options.timeoutMs,
+        what: 'the server did not answer on the LISTEN connection',
+      });
+      return rows?.[0] ?? {}; // several statements in one text have several results
+    } catch (error) {
+      if (isTimedOut(error)) this.destroy(error);
+      throw this.reason ?? error;
+    }
+  }
+
   private scheduleHeartbeat(): void {
     const { heartbeatMs } = this.options;
-    if (heartbeatMs === undefined || this.over) return;
+    if (heartbeatMs === undefined || this.over || this.isClosing) return;
     this.timer = setTimeout(() => void this.beat(), heartbeatMs);
     this.timer.unref();
   }
 
   private async beat(): Promise<void> {
     try {
-      await this.execute(heartbeat);
+      await this.inTurn(() => this.prove());
       this.lastHeardMs = Date.now();
       this.scheduleHeartbeat();
     } catch (error) {
       this.destroy(error);
     }
   }
+
+  private async prove(): Promise<void> {
+    const sentMs = Date.now();
+    const { pid, channels } = await this.send(heartbeat);
+    if (!this.isProofRequired) return;
+    const proof = { pid: String(pid), channels: Number(channels) };
+    assertSameSession(proof, this.channels.size, this.lastProof);
+    this.lastProof = proof;
+    this.lastProofMs = sentMs;
+  }
 }
+
+/** pg's limit, with one where it has none: an attempt that never ends is never repeated. */
+const connectTimeoutMs = ({ connectionTimeoutMillis }: pg.ClientConfig): number =>
+  Number(connectionTimeoutMillis) || ROUND_TRIP_MS; // text when a URL gives it

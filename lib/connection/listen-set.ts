@@ -1,14 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { setTimeout as delay } from 'node:timers/promises';
+import { settlesWithin } from '../common/deadline.js';
 import type { Report } from '../common/facts.js';
-import { isRefusal } from '../common/refusal.js';
+import { isServerError } from '../common/server-error.js';
 import type { ListenSession } from './listen-session.js';
-import { changeListens } from './listen.sql.js';
 
 /** Many round trips to a server that answers. */
 export const ACTIVE_TIMEOUT_MS = 100;
-/** While a session is being opened there is nothing else to wait for. */
-const RECHECK_MS = 5;
 
 /**
  * Keeps what the session LISTENs to equal to the channels that are wanted: everything in one round trip when a
@@ -20,6 +17,7 @@ export class ListenSet {
   private session: ListenSession | undefined;
   /** The round trip that is under way, with the turn that gathered its changes. */
   private pass: Promise<void> | undefined;
+  private opening: Promise<void> | undefined;
   private readonly inRoot = AsyncLocalStorage.snapshot();
 
   /** `permanent` is always listened to, and not counted among the channels. */
@@ -50,11 +48,11 @@ export class ListenSet {
   async attach(session: ListenSession): Promise<void> {
     const channels = new Set([this.permanent, ...this.wanted]);
     try {
-      await session.execute(changeListens(channels, []));
+      await session.changeListens(channels);
     } catch (error) {
-      if (!isRefusal(error)) throw error;
-      await session.execute(changeListens([this.permanent], [])); // a standby refuses this one, too
-      await this.execute(session, this.channels, []);
+      if (!isServerError(error)) throw error;
+      await session.changeListens([this.permanent]); // a standby refuses this one, too
+      await this.changeEach(session, this.channels, []);
     }
     this.active = channels;
     this.session = session;
@@ -66,39 +64,52 @@ export class ListenSet {
     this.active = new Set();
   }
 
+  /**
+   * Makes channels pending until the first session is open; at most for `ACTIVE_TIMEOUT_MS`, so that
+   * callers do not wait for a server that is away.
+   */
+  expectFirst(session: Promise<unknown>): void {
+    this.opening = settlesWithin(session, ACTIVE_TIMEOUT_MS).then(() => {
+      this.opening = undefined;
+    });
+  }
+
   isPending(channel: string): boolean {
-    return this.pass !== undefined && this.wanted.has(channel) && !this.active.has(channel);
+    if (!this.wanted.has(channel)) return false;
+    return this.opening !== undefined || (this.pass !== undefined && !this.active.has(channel));
   }
 
   /**
-   * Resolves when `channel` is in force: what is sent then is heard. At once when there is nothing to wait for; after
-   * `ACTIVE_TIMEOUT_MS` in any case, because who waits may hold locks, and the link may be dead.
+   * Resolves when `channel` is in force, so that a notification sent then is heard; at once when it
+   * is not pending, and after `ACTIVE_TIMEOUT_MS` in any case, because the caller may hold locks and
+   * the link may be dead.
    */
-  async whenActive(channel: string, isOpening: () => boolean = () => false): Promise<void> {
-    const deadline = performance.now() + ACTIVE_TIMEOUT_MS;
-    while ((isOpening() || this.isPending(channel)) && performance.now() < deadline) {
-      const pause = new AbortController();
-      const timeout = delay(RECHECK_MS, undefined, { signal: pause.signal }).catch(() => undefined);
-      await Promise.race(this.pass ? [this.pass, timeout] : [timeout]);
-      pause.abort();
-    }
+  async whenActive(channel: string): Promise<void> {
+    if (this.isPending(channel)) await settlesWithin(this.becomesActive(channel), ACTIVE_TIMEOUT_MS);
   }
 
-  /** In one round trip; when the server refuses it, one by one, so that one channel does not silence the others. */
-  private async execute(
+  private async becomesActive(channel: string): Promise<void> {
+    while (this.isPending(channel)) await (this.opening ?? this.pass);
+  }
+
+  /**
+   * Uses one round trip; when the server rejects it, one for each channel, so that one does not
+   * silence the others.
+   */
+  private async changeEach(
     session: ListenSession,
     added: readonly string[],
     removed: readonly string[],
   ): Promise<void> {
     if (added.length + removed.length === 0) return;
     try {
-      await session.execute(changeListens(added, removed));
+      await session.changeListens(added, removed);
     } catch (error) {
-      if (!isRefusal(error)) throw error;
+      if (!isServerError(error)) throw error;
       if (added.length + removed.length === 1)
         return this.report({ type: 'refused', channel: added[0] ?? '', error });
-      for (const channel of added) await this.execute(session, [channel], []);
-      for (const channel of removed) await this.execute(session, [], [channel]);
+      for (const channel of added) await this.changeEach(session, [channel], []);
+      for (const channel of removed) await this.changeEach(session, [], [channel]);
     }
   }
 
@@ -127,7 +138,7 @@ export class ListenSet {
   ): Promise<void> {
     for (const channel of removed) this.active.delete(channel); // who asks for it meanwhile has to wait
     try {
-      await this.execute(session, added, removed);
+      await this.changeEach(session, added, removed);
     } catch (error) {
       if (this.session === session) this.session = undefined;
       session.destroy(error); // the next session LISTENs to all of them

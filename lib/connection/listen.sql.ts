@@ -9,8 +9,13 @@ export const disableIdleSessionTimeout = `
   where current_setting('server_version_num')::int >= 140000
 `;
 
-/** The cheapest proof that the server is there. */
-export const heartbeat = 'select 1';
+/**
+ * Reads which backend serves the session and the number of channels that it listens to. Answered
+ * from the backend's own memory; takes no locks.
+ */
+export const heartbeat = `
+  select pg_backend_pid()::text as pid, (select count(*) from pg_listening_channels())::text as channels
+`;
 
 /** Ends every LISTEN of the session. */
 export const unlistenAll = 'unlisten *';
@@ -29,10 +34,11 @@ export const changeListens = (added: Iterable<string>, removed: Iterable<string>
 export const probe = 'select pg_notify($1, $2)';
 
 /**
- * Where a session has arrived: its process, database and server. Compared between the LISTEN connection and the
- * pool when nothing sent by one reaches the other.
+ * Where a session has arrived: its process, database and server. Compared between the LISTEN
+ * connection and the pool when nothing sent by one reaches the other; as text, because each has its
+ * own type parsers.
  */
 export const identify = `
-  select pg_backend_pid() as pid, current_database() as database,
-    pg_postmaster_start_time()::text as server, pg_is_in_recovery() as standby
+  select pg_backend_pid()::text as pid, current_database()::text as database,
+    pg_postmaster_start_time()::text as server, pg_is_in_recovery()::text as standby
 `;

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
+import { withDeadline, type DeadlineOptions } from '../common/deadline.js';
 import { messageOf } from '../common/errors.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import type { ListenSession } from './listen-session.js';
@@ -30,19 +30,15 @@ export class SelfTest {
    */
   async findFault(session: ListenSession): Promise<string | undefined> {
     const token = randomUUID();
-    const done = new AbortController();
-    const arrived = new Promise<void>((resolve) => this.waiting.set(token, resolve));
-    const refused = this.send(token);
-    const timeout = delay(this.timeoutMs, 'silence' as const, { signal: done.signal });
-    timeout.catch(() => undefined);
+    const arrived = new Promise<undefined>((resolve) => this.waiting.set(token, () => resolve(undefined)));
+    const over = session.ended.then(() => undefined);
     try {
-      const outcome = await Promise.race([arrived, refused, session.ended.then(() => undefined), timeout]);
-      if (outcome === undefined) return undefined;
-      return outcome === 'silence'
-        ? await this.diagnose(session)
-        : `the test notification could not be sent: ${outcome}`;
+      const what = 'the test notification did not arrive';
+      const refusal = await withDeadline(Promise.race([arrived, this.send(token), over]), this.within(what));
+      return refusal && `the test notification could not be sent: ${refusal}`;
+    } catch {
+      return await this.diagnose(session);
     } finally {
-      done.abort();
       this.waiting.delete(token);
     }
   }
@@ -50,45 +46,48 @@ export class SelfTest {
   /** Resolves only when the notification could not be sent, with the reason. */
   private send(token: string): Promise<string> {
     return new Promise((resolve) => {
-      this.query(probe, [this.channel, token]).catch((error: unknown) => resolve(messageOf(error)));
+      this.ask(probe, [this.channel, token]).catch((error: unknown) => resolve(messageOf(error)));
     });
   }
 
   private async diagnose(session: ListenSession): Promise<string> {
-    const done = new AbortController();
-    const timeout = delay(this.timeoutMs, undefined, { signal: done.signal }).catch(() => undefined);
-    const listener = session.execute(identify).then(({ rows }): unknown => rows);
-    const asked = Promise.all([listener, this.query(identify)]);
-    const answers = await Promise.race([asked.catch(() => undefined), timeout]);
-    done.abort();
-    if (answers === undefined) return 'the DataSource did not answer in time: is its pool exhausted?';
-    return compare(session.processId, identityOf(answers[0]), identityOf(answers[1]));
+    try {
+      const asked = Promise.all([session.identify(), this.ask(identify)]);
+      const [listener, pool] = await withDeadline(asked, this.within('the DataSource did not answer'));
+      return compare(session.processId, identityOf([listener]), identityOf(pool));
+    } catch {
+      return 'the DataSource did not answer in time: is its pool exhausted?';
+    }
   }
 
-  /** Whatever goes wrong is a rejection, also what is thrown at once. */
-  private async query(sql: string, parameters?: unknown[]): Promise<unknown> {
-    return this.pool().query(sql, parameters);
+  /** Rejects whatever goes wrong, also what is thrown at once. */
+  private async ask(sql: string, parameters?: unknown[]): Promise<unknown> {
+    return this.pool().query(sql, parameters); // no deadline: the callers limit the whole exchange
+  }
+
+  private within(what: string): DeadlineOptions {
+    return { ms: this.timeoutMs, what };
   }
 }
 
 interface Identity {
-  readonly pid: number;
+  readonly pid: string;
   readonly database: string;
   readonly server: string;
-  readonly standby: boolean;
+  readonly standby: string;
 }
 
-/** Both drivers answer with the rows of `identify`. */
+/** Reads the rows of `identify`, which both drivers return as text. */
 const identityOf = (rows: unknown): Identity => (rows as [Identity])[0];
 
 function compare(announcedPid: number, listener: Identity, pool: Identity): string {
-  if (listener.pid !== announcedPid) {
+  if (Number(listener.pid) !== announcedPid) {
     return 'the LISTEN connection goes through a transaction pooler (PgBouncer?), which keeps no LISTEN. Give a direct URL with the option "connection".';
   }
   if (listener.database !== pool.database) {
     return `the LISTEN connection is in the database "${listener.database}", the DataSource in "${pool.database}". Correct the option "connection".`;
   }
-  if (listener.standby || pool.standby)
+  if (listener.standby === 'true' || pool.standby === 'true')
     return 'one of the two connections is at a standby (replica), which passes no notifications on. Connect both to the primary.';
   if (listener.server !== pool.server)
     return 'the LISTEN connection and the DataSource are at different servers. Correct the option "connection".';

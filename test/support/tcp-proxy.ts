@@ -1,8 +1,14 @@
 import net from 'node:net';
 
-/** A link to the server that can go silent, as a firewall that forgets a connection makes it. */
+/**
+ * A link to the server that fails as networks, proxies and poolers do. It knows the messages of
+ * PostgreSQL's protocol (without TLS), so that a server session can be replaced or used behind its
+ * client's back.
+ */
 export class TcpProxy implements AsyncDisposable {
-  private readonly sockets = new Set<net.Socket>();
+  private readonly links = new Set<Link>();
+  private isCut = false;
+  private failures = 0;
 
   private constructor(
     private readonly server: net.Server,
@@ -12,7 +18,7 @@ export class TcpProxy implements AsyncDisposable {
   static async start(targetUrl: string): Promise<TcpProxy> {
     const server = net.createServer({ allowHalfOpen: true });
     const proxy = new TcpProxy(server, new URL(targetUrl));
-    server.on('connection', (socket) => proxy.connect(socket));
+    server.on('connection', (socket) => proxy.accept(socket));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return proxy;
   }
@@ -24,24 +30,248 @@ export class TcpProxy implements AsyncDisposable {
     return url.href;
   }
 
-  /** Connections that exist now carry nothing any more, without being closed; new ones work. */
+  /** The number of connections that are open. */
+  get connections(): number {
+    return this.links.size;
+  }
+
+  /**
+   * Existing connections carry nothing any more and stay open: the senders' buffers fill up. New
+   * ones work.
+   */
   silence(): void {
-    for (const socket of this.sockets) socket.pause().unpipe();
+    for (const link of this.links) link.silence();
+  }
+
+  /**
+   * Existing connections stay open, and what is sent on them is acknowledged and dropped. New ones
+   * work.
+   */
+  swallow(): void {
+    for (const link of this.links) link.isSwallowing = true;
+  }
+
+  /** Ends `silence()`, whose bytes arrive now, and `swallow()`, whose messages are lost. */
+  pass(): void {
+    for (const link of this.links) link.pass();
+  }
+
+  /**
+   * Closes existing connections, and new ones as they arrive, until `restore()`: the server is
+   * away.
+   */
+  cut(): void {
+    this.isCut = true;
+    for (const link of this.links) link.destroy();
+  }
+
+  restore(): void {
+    this.isCut = false;
+  }
+
+  /**
+   * The next connections, that number of them, fail in the packet that tells the client that the
+   * server is ready.
+   */
+  failAfterReady(times: number): void {
+    this.failures = times;
+  }
+
+  /** The number of failures that `failAfterReady()` still has to cause. */
+  get failuresLeft(): number {
+    return this.failures;
+  }
+
+  /**
+   * Gives each existing connection a new server session, as a proxy does that fails over; the old
+   * one is closed.
+   */
+  async replaceUpstream(): Promise<void> {
+    await Promise.all(Array.from(this.links, (link) => link.replaceUpstream()));
+  }
+
+  /**
+   * Runs `sql` in the server session of each existing connection, unseen by the client, as a pooler
+   * may do.
+   */
+  async inject(sql: string): Promise<void> {
+    await Promise.all(Array.from(this.links, (link) => link.inject(sql)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.sockets) socket.destroy();
+    for (const link of this.links) link.destroy();
     await new Promise((resolve) => this.server.close(resolve));
   }
 
-  private connect(client: net.Socket): void {
-    const upstream = net.connect(Number(this.target.port), this.target.hostname);
-    for (const socket of [client, upstream]) {
-      this.sockets.add(socket);
-      socket.on('error', () => undefined);
-      socket.on('close', () => this.sockets.delete(socket));
+  private accept(client: net.Socket): void {
+    if (this.isCut) {
+      client.on('error', () => undefined).destroy();
+      return;
     }
-    client.pipe(upstream);
-    upstream.pipe(client);
+    const takeFailure = () => this.failures > 0 && this.failures-- > 0;
+    const link = new Link(client, this.target, takeFailure, () => this.links.delete(link));
+    this.links.add(link);
   }
 }
+
+/** One client and the server session behind it. */
+class Link {
+  isSwallowing = false;
+  private upstream: net.Socket;
+  private fromClient = new Messages({ hasStartup: true });
+  private fromServer = new Messages();
+  private startup: Buffer | undefined;
+  private isGreeted = false;
+  /** Statements without their ReadyForQuery; the start of the session counts as one. */
+  private running = 1;
+  private readonly whenIdle = new Set<() => void>();
+  /** What the client has sent while the server session is used behind its back. */
+  private held: Buffer[] | undefined;
+  /** Resolves at the ReadyForQuery of what the client does not see. */
+  private hiddenEnd: (() => void) | undefined;
+
+  constructor(
+    private readonly client: net.Socket,
+    private readonly target: URL,
+    private readonly takeFailure: () => boolean,
+    private readonly onClosed: () => void,
+  ) {
+    this.upstream = this.connect();
+    client.on('data', (chunk) => this.send(chunk));
+    client.on('end', () => this.isSwallowing || this.upstream.end());
+    client.on('error', () => undefined);
+    client.on('close', () => this.upstream.destroyed && this.onClosed());
+  }
+
+  silence(): void {
+    for (const socket of [this.client, this.upstream]) socket.pause();
+  }
+
+  pass(): void {
+    this.isSwallowing = false;
+    for (const socket of [this.client, this.upstream]) socket.resume();
+  }
+
+  destroy(): void {
+    for (const socket of [this.client, this.upstream]) socket.destroy();
+  }
+
+  replaceUpstream(): Promise<void> {
+    return this.behindTheClient(() => {
+      const replaced = this.upstream;
+      this.fromServer = new Messages();
+      this.upstream = this.connect();
+      if (this.startup) this.upstream.write(this.startup);
+      replaced.removeAllListeners('end').end();
+    });
+  }
+
+  inject(sql: string): Promise<void> {
+    return this.behindTheClient(() => this.upstream.write(message('Q', `${sql}\0`)));
+  }
+
+  private connect(): net.Socket {
+    const upstream = net.connect(Number(this.target.port), this.target.hostname);
+    upstream.on('data', (chunk) => upstream === this.upstream && this.receive(chunk));
+    upstream.on('end', () => this.isSwallowing || this.client.end());
+    upstream.on('error', () => undefined);
+    upstream.on('close', () => upstream === this.upstream && this.client.destroyed && this.onClosed());
+    return upstream;
+  }
+
+  /**
+   * Waits until no statement of the client is under way, and hides the answer to what `start`
+   * sends.
+   */
+  private async behindTheClient(start: () => void): Promise<void> {
+    if (this.running > 0) await new Promise<void>((resolve) => this.whenIdle.add(resolve));
+    const held: Buffer[] = (this.held = []);
+    const ended = new Promise<void>((resolve) => (this.hiddenEnd = resolve));
+    start();
+    await ended;
+    this.held = this.hiddenEnd = undefined;
+    for (const chunk of held) this.upstream.write(chunk);
+  }
+
+  private send(chunk: Buffer): void {
+    const messages = this.fromClient.read(chunk);
+    if (this.isSwallowing || messages.length === 0) return;
+    this.startup ??= messages[0];
+    this.running += messages.filter((sent) => ['Q', 'S'].includes(typeOf(sent))).length;
+    const bytes = Buffer.concat(messages);
+    if (this.held) this.held.push(bytes);
+    else this.upstream.write(bytes);
+  }
+
+  private receive(chunk: Buffer): void {
+    const messages = this.fromServer.read(chunk);
+    if (this.isSwallowing) return;
+    const seen = messages.filter((received) => this.isForClient(received));
+    const isFailing = !this.isGreeted && seen.some(isReady) && this.takeFailure();
+    this.isGreeted ||= seen.some(isReady);
+    if (isFailing) seen.push(TERMINATED);
+    if (seen.length > 0) this.client.write(Buffer.concat(seen));
+    if (isFailing) {
+      this.client.end();
+      this.upstream.destroy();
+    }
+  }
+
+  private isForClient(received: Buffer): boolean {
+    if (this.hiddenEnd) {
+      if (isReady(received)) this.hiddenEnd();
+      return typeOf(received) === 'A'; // a notification is no answer
+    }
+    if (isReady(received) && --this.running === 0) {
+      for (const resolve of this.whenIdle) resolve();
+      this.whenIdle.clear();
+    }
+    return true;
+  }
+}
+
+/**
+ * Cuts a stream of bytes into messages: one byte for the type (none for the startup), four for the
+ * length.
+ */
+class Messages {
+  private rest: Buffer = Buffer.alloc(0);
+  private isStartup: boolean;
+
+  constructor({ hasStartup = false } = {}) {
+    this.isStartup = hasStartup;
+  }
+
+  /** Returns the messages that are complete. */
+  read(chunk: Buffer): Buffer[] {
+    this.rest = Buffer.concat([this.rest, chunk]);
+    const messages: Buffer[] = [];
+    for (;;) {
+      const lengthAt = this.isStartup ? 0 : 1;
+      if (this.rest.length < lengthAt + 4) return messages;
+      const end = lengthAt + this.rest.readInt32BE(lengthAt);
+      if (this.rest.length < end) return messages;
+      messages.push(this.rest.subarray(0, end));
+      this.rest = this.rest.subarray(end);
+      this.isStartup = false;
+    }
+  }
+}
+
+const typeOf = (bytes: Buffer): string => String.fromCharCode(bytes[0] ?? 0);
+
+const isReady = (bytes: Buffer): boolean => typeOf(bytes) === 'Z';
+
+function message(type: string, text: string): Buffer {
+  const body = Buffer.from(text);
+  const head = Buffer.alloc(5);
+  head.write(type);
+  head.writeInt32BE(4 + body.length, 1);
+  return Buffer.concat([head, body]);
+}
+
+/** The error with which the server ends a session for an administrator. */
+const TERMINATED = message(
+  'E',
+  'SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0',
+);

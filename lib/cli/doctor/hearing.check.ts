@@ -4,7 +4,6 @@ import { HEARTBEAT_DEFAULTS } from '../../common/options.js';
 import type { SqlExecutor } from '../../common/sql-executor.js';
 import { assertUsable, resolveListenConfig } from '../../connection/listen-config.js';
 import { ListenSession } from '../../connection/listen-session.js';
-import { changeListens } from '../../connection/listen.sql.js';
 import { SelfTest } from '../../connection/self-test.js';
 import { briefly } from '../brief.js';
 import { bad, good, type Check, type Found, type Subject } from './finding.js';
@@ -33,6 +32,7 @@ export const hearingCheck: Check = {
 };
 
 const poolOf = (dataSource: DataSource): SqlExecutor => ({
+  // no deadline: a command, which a person runs and ends
   query: (sql, parameters) => briefly(dataSource, (runner) => runner.query(sql, parameters)),
 });
 
@@ -47,7 +47,7 @@ const open = ({ dataSource, listenUrl }: Subject, selfTest: SelfTest): Promise<L
 
 async function listen(session: ListenSession, selfTest: SelfTest): Promise<Found> {
   try {
-    await session.execute(changeListens([selfTest.channel], []));
+    await session.changeListens([selfTest.channel]);
   } catch (error) {
     return refused(error);
   }

@@ -4,17 +4,17 @@ import type { ListenSession } from '../../../lib/connection/listen-session.js';
 import { SelfTest } from '../../../lib/connection/self-test.js';
 
 interface Place {
-  pid: number;
+  pid: string;
   database: string;
   server: string;
-  standby: boolean;
+  standby: string;
 }
 
-const HERE: Place = { pid: 7, database: 'shop', server: '2024-01-01', standby: false };
+const HERE: Place = { pid: '7', database: 'shop', server: '2024-01-01', standby: 'false' };
 
 /** A session that LISTENs at `place`, and was told the process id 7 when it connected. */
 const sessionAt = (place: Place, ended: Promise<unknown> = new Promise(() => undefined)): ListenSession =>
-  ({ processId: 7, ended, execute: () => Promise.resolve({ rows: [place] }) }) as unknown as ListenSession;
+  ({ processId: 7, ended, identify: () => Promise.resolve(place) }) as unknown as ListenSession;
 
 /** A pool at `place`, whose notifications go where `send` puts them. */
 const poolAt = (place: Place, send: (parameters: unknown[]) => void = () => undefined): SqlExecutor => ({
@@ -45,10 +45,10 @@ describe('SelfTest', () => {
   });
 
   it.each<[string, Partial<Place>, Partial<Place>, string]>([
-    ['a transaction pooler', { pid: 8 }, {}, 'goes through a transaction pooler (PgBouncer?)'],
+    ['a transaction pooler', { pid: '8' }, {}, 'goes through a transaction pooler (PgBouncer?)'],
     ['another database', { database: 'test' }, {}, 'is in the database "test", the DataSource in "shop"'],
-    ['a standby', { standby: true }, {}, 'at a standby (replica)'],
-    ['a standby that sends', {}, { standby: true }, 'at a standby (replica)'],
+    ['a standby', { standby: 'true' }, {}, 'at a standby (replica)'],
+    ['a standby that sends', {}, { standby: 'true' }, 'at a standby (replica)'],
     ['another server', { server: '2023-01-01' }, {}, 'are at different servers'],
     ['nothing to be seen', {}, {}, 'Is the server overloaded'],
   ])('names the likely cause: %s', async (_, listener, pool, sentence) => {

@@ -1,0 +1,108 @@
+import { PgPubSubError } from './errors.js';
+
+/**
+ * How long one round trip of the library's own may take, in milliseconds: to get a connection of the pool, to begin a
+ * claim, to complete it, to look for the next one. Fixed: a slower database is one that does not answer.
+ */
+export const ROUND_TRIP_MS = 10_000;
+
+export interface DeadlineOptions {
+  readonly ms: number;
+  /** Names the wait in the error: "expected `what` within 10000 ms", for example "the database to answer a claim". */
+  readonly what: string;
+  /** Ends what is late. Called once, before the promise rejects; must not throw. */
+  readonly onLate?: () => void;
+}
+
+/**
+ * Settles as `work` does, or rejects with `TIMED_OUT` after `ms`. The one way to limit a wait in time. Work that is
+ * late goes on unless `onLate` ends it; what it rejects with afterwards is dropped.
+ */
+export function withDeadline<T>(work: PromiseLike<T>, options: DeadlineOptions): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      options.onLate?.();
+      reject(new LateError(options));
+    }, options.ms);
+    const settle = (finish: () => void) => {
+      clearTimeout(timer);
+      finish();
+    };
+    work.then(
+      (value) => settle(() => resolve(value)),
+      (error: unknown) => settle(() => reject(error)),
+    );
+  });
+}
+
+/** Ends a call that is late, and says why it has failed. */
+export interface LateCall {
+  timeOut(): Error;
+}
+
+/**
+ * Limits calls that follow each other, with one timer for all of them: a timer for each would cost as much as a call
+ * that does next to nothing. Owned by whoever makes the calls, who calls `stop()` after the last one.
+ */
+export class Watchdog {
+  private timer: NodeJS.Timeout | undefined;
+  private timerMs = 0;
+  private expire: (() => void) | undefined;
+
+  /** Settles as `work` does, or rejects with the error of `call.timeOut()` after `ms`. One call at a time. */
+  watch<T>(work: PromiseLike<T>, ms: number, call: LateCall): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.expire = () => reject(call.timeOut());
+      this.start(ms);
+      work.then(
+        (value) => {
+          this.expire = undefined;
+          resolve(value);
+        },
+        (error: unknown) => {
+          this.expire = undefined;
+          reject(error);
+        },
+      );
+    });
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.expire = undefined;
+  }
+
+  private start(ms: number): void {
+    if (this.timer !== undefined && this.timerMs === ms) {
+      this.timer.refresh();
+      return;
+    }
+    clearTimeout(this.timer);
+    this.timerMs = ms;
+    this.timer = setTimeout(() => this.expire?.(), ms);
+  }
+}
+
+/** Resolves when `work` has settled, or after `ms`, with whether it was in time. Never rejects. */
+export async function settlesWithin(work: PromiseLike<unknown>, ms: number): Promise<boolean> {
+  try {
+    await withDeadline(work, { ms, what: '' });
+    return true;
+  } catch (error) {
+    return !isTimedOut(error);
+  }
+}
+
+/** Tells a deadline of this module from other errors with the same code. */
+class LateError extends PgPubSubError {
+  constructor({ what, ms }: DeadlineOptions) {
+    super(
+      'TIMED_OUT',
+      `expected ${what} within ${ms} ms, got no answer. Look for a dead link, a lock, or an exhausted pool.`,
+    );
+  }
+}
+
+/** Whether a deadline has passed; other errors of the work with the same code do not count. */
+export const isTimedOut = (error: unknown): boolean => error instanceof LateError;

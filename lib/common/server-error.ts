@@ -1,0 +1,11 @@
+/**
+ * Whether the server rejected a statement and the connection is still usable. Errors of the server have a severity (in
+ * the server's language) and a code; errors of the connection lack the first. Classes 08, 57P, 58 and XX end the
+ * connection, or leave the fate of the statement open.
+ */
+export const isServerError = (error: unknown): boolean =>
+  typeof error === 'object' &&
+  error !== null &&
+  'severity' in error &&
+  'code' in error &&
+  !/^(08|57P|58|XX)/.test(String(error.code));
