@@ -5,8 +5,9 @@
 const LAYERS = [
   ['common'],
   ['channels'],
+  ['postgres'],
   ['schema'],
-  ['connection', 'publishing', 'listeners', 'store', 'triggers'],
+  ['connection', 'publishing', 'listeners', 'claims', 'store', 'triggers'],
   ['dispatch'],
   ['observability'],
   ['root'], // the files directly in lib/
@@ -40,7 +41,14 @@ module.exports = {
   forbidden: [
     ...rooms,
     only('pg', '^node_modules/pg/', ['connection']),
-    only('typeorm', '^node_modules/typeorm/', ['publishing', 'store', 'triggers', 'root', 'cli', 'testing']),
+    only('typeorm', '^node_modules/typeorm/', [
+      'postgres',
+      'publishing',
+      'triggers',
+      'root',
+      'cli',
+      'testing',
+    ]),
     only('nest', '^node_modules/@nestjs/', ['listeners', 'root', 'cli', 'testing', 'terminus']),
     only('opentelemetry', '^node_modules/@opentelemetry/', ['observability']),
     {

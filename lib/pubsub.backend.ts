@@ -1,7 +1,7 @@
 import { ListenConnection, type ListenConnectionOptions } from './connection/listen-connection.js';
 import { createStatements, type Statements } from './publishing/statements.js';
 import { DatabasePreparation, type Preparation, type PreparationOptions } from './pubsub.preparation.js';
-import { NotificationStore, type NotificationStoreOptions } from './store/notification-store.js';
+import { Workers, type WorkersOptions } from './claims/workers.js';
 
 /** The LISTEN connection, as the other parts see it. */
 export type Connection = Pick<ListenConnection, keyof ListenConnection>;
@@ -10,13 +10,13 @@ export type Connection = Pick<ListenConnection, keyof ListenConnection>;
 export interface Backend {
   createConnection(options: ListenConnectionOptions): Connection;
   createStatements(schema: () => string): Statements;
-  createStore(options: NotificationStoreOptions): NotificationStore;
+  createWorkers(options: WorkersOptions): Workers;
   createPreparation(options: PreparationOptions): Preparation;
 }
 
 export const postgresBackend: Backend = {
   createConnection: (options) => new ListenConnection(options),
   createStatements,
-  createStore: (options) => new NotificationStore(options),
+  createWorkers: (options) => new Workers(options),
   createPreparation: (options) => new DatabasePreparation(options),
 };

@@ -72,6 +72,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
       const chosen = await this.chosen();
       for (const listener of chosen) this.attach(listener);
       for (const handler of gapHandlers) this.attachGapHandler(handler);
+      // no deadline: this method opens the LISTEN connection, which limits itself
       await this.connect(chosen);
     } catch (error) {
       // Nest runs no destroy hooks then: neither ours nor those of instances that have started already.
@@ -160,8 +161,10 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   }
 
   private attachStored({ channel, ...listener }: ListenerDefinition): void {
-    const { options, store } = this.parts;
-    store.attach(channel, { ...listener, retry: { ...options.retry, ...channel.retry, ...listener.retry } });
+    const { options, workers } = this.parts;
+    const retry = { ...options.retry, ...channel.retry, ...listener.retry };
+    const timeoutMs = listener.timeoutMs ?? channel.timeoutMs ?? options.timeoutMs;
+    workers.attach(channel, { ...listener, retry, timeoutMs });
   }
 
   private attachBroadcast({ name, channel, concurrency, accepts, invoke }: ListenerDefinition): void {
@@ -193,13 +196,13 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
 
   /** A process that only publishes needs no connection until somebody observes. */
   private async connect(chosen: readonly ListenerDefinition[]): Promise<void> {
-    const { connection, options, store } = this.parts;
-    if (!store.isEmpty) connection.listen(HINT_CHANNEL);
+    const { connection, options, workers } = this.parts;
+    if (!workers.isEmpty) connection.listen(HINT_CHANNEL);
     if (options.listen === true || chosen.length > 0) await connection.start();
     else connection.startWhenWanted();
-    store.start();
+    workers.start();
     // LISTEN is in force again, or hints have ceased to arrive: what is there by now is looked for at once.
-    this.subscriptions.push(connection.state$.subscribe(() => store.wakeAll()));
+    this.subscriptions.push(connection.state$.subscribe(() => workers.wakeAll()));
   }
 
   private async close(): Promise<void> {
@@ -219,7 +222,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
 
   /** Lets running handlers finish, up to the timeout; then tells them by their signal, and leaves them behind. */
   private async settleHandlers(): Promise<void> {
-    const { options, shutdown, report, store } = this.parts;
+    const { options, shutdown, report, workers } = this.parts;
     const settled = new AbortController();
     const afterMs = options.shutdownTimeoutMs;
     void delay(afterMs, undefined, { signal: settled.signal }).then(
@@ -227,7 +230,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
       () => undefined,
     );
     const [claims] = await Promise.all([
-      store.stop(shutdown.signal),
+      workers.stop(shutdown.signal),
       ...this.queues.map((queue) => queue.close(shutdown.signal)),
     ]);
     settled.abort();

@@ -5,6 +5,7 @@ import { ChannelRegistry } from './channels/channel.registry.js';
 import { warnOf } from './common/errors.js';
 import type { Fact, Report } from './common/facts.js';
 import { HEARTBEAT_DEFAULTS, type ResolvedOptions } from './common/options.js';
+import type { Workers } from './claims/workers.js';
 import { assertUsable, resolveListenConfig } from './connection/listen-config.js';
 import { createNotificationFactory } from './dispatch/broadcast-notification.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
@@ -16,7 +17,6 @@ import { postgresBackend, type Connection } from './pubsub.backend.js';
 import type { Preparation } from './pubsub.preparation.js';
 import { HINT_CHANNEL } from './schema/storage.sql.js';
 import { StoredNotifications } from './store/stored-notifications.js';
-import type { NotificationStore } from './store/notification-store.js';
 import { setStorageSchema, storageOf } from './triggers/with-pg-pubsub.js';
 import { TransactionSettings } from './publishing/transaction-settings.js';
 
@@ -30,7 +30,7 @@ export interface PubSubParts {
   readonly publisher: Pick<Publisher, 'publish'>;
   readonly settings: TransactionSettings;
   readonly dispatcher: Dispatcher;
-  readonly store: NotificationStore;
+  readonly workers: Workers;
   readonly stored: StoredNotifications;
   readonly status: StatusReader;
   readonly logger: PubSubLogger;
@@ -80,7 +80,7 @@ export function createParts(
     reconnect: options.reconnect,
     pool: manager,
     receive: (notification) => {
-      if (notification.channel === HINT_CHANNEL) store.hint(notification.text);
+      if (notification.channel === HINT_CHANNEL) workers.hint(notification.text);
       dispatcher.receive(notification);
     },
     report,
@@ -105,13 +105,14 @@ export function createParts(
     assertText: (channel, text) => registry.assertText(channel, text),
     report,
   });
-  const store: NotificationStore = backend.createStore({
+  const workers: Workers = backend.createWorkers({
     dataSource,
     schema,
     decoderOf: (channel) => registry.decoderOf(channel),
     concurrency: options.concurrency,
     batch: options.batch,
     poll: options.poll,
+    deadPeerTimeoutMs: options.deadPeerTimeoutMs,
     filter: options.filter?.context,
     context: options.context,
     contextOfHandler: () =>
@@ -143,7 +144,7 @@ export function createParts(
     publisher,
     settings,
     dispatcher,
-    store,
+    workers,
     stored,
     status,
     logger,

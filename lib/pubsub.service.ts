@@ -122,7 +122,7 @@ export class PubSubService {
    * process handles.
    */
   recover(channels?: readonly ChannelLike[]): Promise<{ handled: number; failed: number }> {
-    return this.parts.store.recover(this.resolved(channels));
+    return this.parts.workers.recover(this.resolved(channels));
   }
 
   /**
@@ -130,12 +130,12 @@ export class PubSubService {
    * and broadcasts go on. Throws as {@link recover} does.
    */
   pause(channels?: readonly ChannelLike[]): void {
-    this.parts.store.pause(this.resolved(channels));
+    this.parts.workers.pause(this.resolved(channels));
   }
 
   /** Undoes {@link pause}, for these channels or for all. Throws as {@link recover} does. */
   resume(channels?: readonly ChannelLike[]): void {
-    this.parts.store.resume(this.resolved(channels));
+    this.parts.workers.resume(this.resolved(channels));
   }
 
   /**

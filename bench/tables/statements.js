@@ -2,7 +2,7 @@
 import pg from 'pg';
 // not public: the statements that the library sends
 import { storeNotification, storeNotifications } from '../../dist/publishing/publish.sql.js';
-import { beginClaim, completeClaim } from '../../dist/store/claim.sql.js';
+import { beginClaim, completeClaim } from '../../dist/claims/claim.sql.js';
 import { assert, measure } from '../measure.js';
 import { SEED, payloadOf } from '../queues.js';
 import { startStoredApp } from '../stored-app.js';
@@ -10,13 +10,16 @@ import { startStoredApp } from '../stored-app.js';
 const CHANNEL = 'bench_statements';
 const SCHEMA = 'public';
 const PAYLOAD = JSON.stringify(payloadOf(1));
-const SCOPE = {
+/** The members of a claim's context that its SQL reads. */
+const CONTEXT = {
   schema: SCHEMA,
   channel: CHANNEL,
   ordered: false,
   listeners: [{ name: 'Receiver.onNotification', filter: undefined }],
   filter: undefined,
   context: undefined,
+  deadPeerTimeoutMs: 30_000,
+  heldBack: new Map(),
 };
 
 /**
@@ -106,9 +109,9 @@ async function claimed(client, claims, size, part) {
   for (let index = 0; index < claims; index++) {
     await client.query(SEED, [CHANNEL, 1, size]);
     const began = performance.now();
-    const results = /** @type {any} */ (await client.query(beginClaim(SCOPE, size, undefined)));
+    const results = /** @type {any} */ (await client.query(beginClaim(/** @type {any} */ (CONTEXT), { size })));
     const between = performance.now();
-    const ids = results.flatMap((/** @type {any} */ { rows }) => rows.map((/** @type {any} */ { id }) => id));
+    const ids = results.flatMap((/** @type {any} */ { rows, fields }) => fields?.[0]?.name !== 'id' ? [] : rows.map((/** @type {any} */ { id }) => id));
     await client.query(completeClaim(SCHEMA, ids));
     elapsed += part === 'claim' ? between - began : performance.now() - between;
     assert(ids.length === size, `${ids.length} of ${size} rows claimed`);

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { retryOverrideShape } from '../common/options.resolver.js';
 import type { RetryOptions } from '../common/options.js';
-import { callback, milliseconds, parseShape, group } from '../common/parse.js';
+import { callback, milliseconds, parseShape, group, timeLimit } from '../common/parse.js';
 import type { JsonValue } from '../common/json.js';
 import { PgPubSubError } from '../common/errors.js';
 import { assertChannelName } from './channel-name.js';
@@ -44,6 +44,8 @@ export interface ChannelOptions<T = unknown> {
   ordered?: boolean;
   /** Exactly-once: overrides the module's `retry`. */
   retry?: Partial<RetryOptions>;
+  /** Exactly-once: overrides the module's `timeoutMs`; `false` for no limit. */
+  timeoutMs?: number | false;
   /**
    * Exactly-once: `'notify'` wakes the listening processes in the writing transaction; `'poll'` keeps NOTIFY, and
    * the lock it takes at commit, out of the write path.
@@ -68,6 +70,7 @@ export interface CheckedChannelOptions {
   readonly codec?: CheckedCodec | undefined;
   readonly ordered: boolean;
   readonly retry?: Partial<RetryOptions> | undefined;
+  readonly timeoutMs?: number | false | undefined;
   readonly wake: 'notify' | 'poll';
   readonly pollIntervalMs?: number | undefined;
 }
@@ -85,6 +88,7 @@ export class ChannelDefinition<T = unknown> {
   readonly codec: CheckedCodec | undefined;
   readonly ordered: boolean;
   readonly retry: Partial<RetryOptions> | undefined;
+  readonly timeoutMs: number | false | undefined;
   readonly wake: 'notify' | 'poll';
   readonly pollIntervalMs: number | undefined;
 
@@ -98,6 +102,7 @@ export class ChannelDefinition<T = unknown> {
     this.codec = options.codec;
     this.ordered = options.ordered;
     this.retry = options.retry;
+    this.timeoutMs = options.timeoutMs;
     this.wake = options.wake;
     this.pollIntervalMs = options.pollIntervalMs;
     Object.freeze(this);
@@ -120,6 +125,7 @@ const optionsShape = group({
   ),
   ordered: v.optional(v.boolean(), false),
   retry: v.optional(retryOverrideShape),
+  timeoutMs: v.optional(timeLimit(1)),
   wake: v.optional(v.picklist(['notify', 'poll']), 'notify'),
   pollIntervalMs: v.optional(milliseconds(1)),
 });

@@ -40,7 +40,7 @@ export class BacklogWork {
   async run(ending: AbortSignal): Promise<boolean> {
     for (let round = 1; ; round++) {
       this.claimError = undefined;
-      await Promise.all(Array.from(this.instances.keys(), ({ store }) => store.recover(undefined)));
+      await Promise.all(Array.from(this.instances.keys(), ({ workers }) => workers.recover(undefined)));
       if (ending.aborted) return false;
       if (this.claimError === undefined) return true;
       if (round === ROUNDS) throw cannotClaim(this.claimError);

@@ -4,6 +4,8 @@ import { limitLockWait } from './brief.sql.js';
 /**
  * For what needs a lock for a moment: of our tables, of what the catalog says of them, or to commit a NOTIFY. Rejects when
  * it is not to be had: a migration or a commit that is stuck is what commands are to tell of, not what they wait for.
+ *
+ * no deadline: a command, which a person runs and ends; locks are limited to 2 s
  */
 export async function briefly<T>(
   dataSource: DataSource,

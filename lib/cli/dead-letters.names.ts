@@ -25,6 +25,7 @@ export async function findStrangeName(
   { channel: channels, listener }: ChosenNames,
 ): Promise<string | undefined> {
   if (channels === undefined && listener === undefined) return undefined;
+  // no deadline: a command, which a person runs and ends
   const names = await dataSource.query<Names[]>(readNames(storageOf(dataSource).schema)); // as the statement says
   const ofChannels = names.filter(({ channel }) => channels?.includes(channel) ?? true);
   if (channels !== undefined && ofChannels.length === 0)

@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { Logger, type DynamicModule, type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { settlesWithin } from '../common/deadline.js';
 import { messageOf } from '../common/errors.js';
 import { LISTENER_SELECTION } from '../common/tokens.js';
 import { ListenerSelection, type ListenerCandidate } from '../listener.selection.js';
@@ -133,12 +133,11 @@ export class ListeningProcess {
 
   private async close(app: INestApplicationContext): Promise<void> {
     const limitMs = this.shutdownTimeoutMs + CLOSE_GRACE_MS;
-    const late = delay(limitMs, 'late' as const, { ref: false });
-    if ((await Promise.race([app.close(), late])) === 'late')
-      throw new CommandFailure(
-        `expected the application to close within ${limitMs} ms, got none: a module hangs in its hooks.`,
-        EXIT.failed,
-      );
+    if (await settlesWithin(app.close(), limitMs)) return;
+    throw new CommandFailure(
+      `the application did not close within ${limitMs} ms: a module hangs in its hooks.`,
+      EXIT.failed,
+    );
   }
 }
 

@@ -9,6 +9,7 @@ import { tableExists } from './storage.sql.js';
 /** Are the tables of stored notifications where this DataSource has them? */
 export async function hasStorage(dataSource: DataSource): Promise<boolean> {
   const name = notificationTable(storageOf(dataSource).schema);
+  // no deadline: a command, which a person runs and ends
   const [row] = await dataSource.query<{ found: boolean }[]>(tableExists, [name]); // as the statement says
   return row?.found ?? false;
 }

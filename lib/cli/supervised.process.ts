@@ -65,6 +65,7 @@ export class SupervisedProcess {
 
   private async end(): Promise<ProcessEnd> {
     try {
+      // no deadline: a supervisor lasts as long as its processes do
       const [[code, signal]] = await Promise.all([once(this.child, 'exit'), once(this.child, 'disconnect')]);
       const { failure } = this;
       return {

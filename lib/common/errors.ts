@@ -17,6 +17,8 @@ export const ERROR_CODES = [
   'DELIVERY_UNSUPPORTED',
   'BUFFER_OVERFLOW',
   'TIMED_OUT',
+  'HANDLER_TIMEOUT',
+  'COMPLETION_REFUSED',
 ] as const;
 
 /** One of {@link ERROR_CODES}. When each is thrown, and what to do, stands in `docs/errors.md`. */
@@ -46,12 +48,44 @@ export class NonRetryableError extends Error {
   override readonly name = 'NonRetryableError';
 }
 
-/** Tells of an error where it must neither be thrown nor logged, as a warning of the process. */
-export const warnOf = (error: unknown): void =>
-  process.emitWarning(error instanceof Error ? error : String(error));
+/** Whether a handler asks not to be retried. Never throws, whatever was thrown. */
+export const isNonRetryable = (error: unknown): boolean =>
+  described(() => error instanceof NonRetryableError, false);
 
-/** What a value looks like in an error message: short, and never more than a line. */
-export function describeValue(value: unknown): string {
+/** Reports an error that can be neither thrown nor logged, as a warning of the process. */
+export const warnOf = (error: unknown): void =>
+  process.emitWarning(described(() => (error instanceof Error ? error : messageOf(error)), UNDESCRIBABLE));
+
+/** A value as error messages show it: short, and never more than a line. Never throws. */
+export const describeValue = (value: unknown): string => described(() => describe(value), UNDESCRIBABLE);
+
+/** The message of any thrown value. Never throws: its properties may be getters and proxies that do. */
+export const messageOf = (error: unknown): string => described(() => findMessage(error), UNDESCRIBABLE);
+
+/** The stack of any thrown value; `undefined` when it has none. Never throws. */
+export const stackOf = (error: unknown): string | undefined =>
+  described(
+    () => (error instanceof Error && typeof error.stack === 'string' ? error.stack : undefined),
+    undefined,
+  );
+
+const UNDESCRIBABLE = 'a value that cannot be described: reading it throws';
+
+function described<T>(read: () => T, otherwise: T): T {
+  try {
+    return read();
+  } catch {
+    return otherwise;
+  }
+}
+
+function findMessage(error: unknown): string {
+  if (!(error instanceof Error)) return describe(error);
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; '); // node: refused on ::1 and 127.0.0.1
+  return typeof error.message === 'string' ? error.message : describe(error.message);
+}
+
+function describe(value: unknown): string {
   if (typeof value === 'string')
     return value.length > 80 ? `${JSON.stringify(value.slice(0, 77))}…` : JSON.stringify(value);
   if (typeof value === 'function') return value.name === '' ? 'a function' : describeFunction(value);
@@ -70,10 +104,4 @@ function describeFunction(value: { readonly name: string }): string {
   return /^class\s/.test(Function.prototype.toString.call(value))
     ? `the class ${value.name}`
     : `the function ${value.name}`;
-}
-
-/** The message of whatever was thrown. */
-export function messageOf(error: unknown): string {
-  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; '); // node: refused on ::1 and 127.0.0.1
-  return error instanceof Error ? error.message : describeValue(error);
 }

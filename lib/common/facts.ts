@@ -114,6 +114,8 @@ export type Fact =
     }
   /** A claim has been undone, or could not be made: its rows will be claimed again. */
   | { readonly type: 'claim-failed'; readonly channel: string; readonly error: unknown }
+  /** Claims of a channel work again, after one has failed. */
+  | { readonly type: 'claim-recovered'; readonly channel: string }
   /** A listener failed with a stored notification; without `delayMs` it has become a dead letter. */
   | {
       readonly type: 'stored-failed';

@@ -24,6 +24,7 @@ import {
   parseShape,
   pauses,
   pausesGrow,
+  timeLimit,
   wholeNumber,
 } from './parse.js';
 import type { SqlExecutor } from './sql-executor.js';
@@ -96,6 +97,8 @@ const optionsShape = group({
     }),
     {},
   ),
+  timeoutMs: v.optional(timeLimit(1), OPTION_DEFAULTS.timeoutMs),
+  deadPeerTimeoutMs: v.optional(milliseconds(1_000), OPTION_DEFAULTS.deadPeerTimeoutMs),
   shutdownTimeoutMs: v.optional(milliseconds(), OPTION_DEFAULTS.shutdownTimeoutMs),
   globalEnhancers: v.optional(v.boolean(), OPTION_DEFAULTS.globalEnhancers),
   context: v.optional(callback<() => object>()),

@@ -19,6 +19,8 @@ export const OPTION_DEFAULTS = {
   listen: true,
   synchronize: false,
   verifySchema: 'error',
+  timeoutMs: 60_000,
+  deadPeerTimeoutMs: 30_000,
   shutdownTimeoutMs: 10_000,
   globalEnhancers: true,
   traceContext: true,
@@ -205,6 +207,22 @@ export interface PgPubSubOptions {
   batch?: Partial<BatchOptions>;
   /** Stored notifications: how failures are retried; a channel or listener can override it. */
   retry?: Partial<RetryOptions>;
+  /**
+   * Exactly-once: how long one call of a handler may run, in milliseconds (a `batch` is one call); a channel or listener can
+   * override it. At the deadline its `signal` is aborted, its statement is cancelled on the server, its writes are undone,
+   * and it has failed with `HANDLER_TIMEOUT`. `false`: no limit; a handler that hangs then keeps its claim.
+   *
+   * @defaultValue `60_000`
+   */
+  timeoutMs?: number | false;
+  /**
+   * Exactly-once: how long the server waits for a process that no longer answers, in milliseconds, before it ends the
+   * process's claims and releases their rows. Set on the connection for each claim (`tcp_user_timeout`, from PostgreSQL 12
+   * on, and `tcp_keepalives_*`). Behind a connection pooler the pooler's own settings count.
+   *
+   * @defaultValue `30_000`
+   */
+  deadPeerTimeoutMs?: number;
   /** Broadcasts waiting for a slow listener or iterator. */
   buffer?: Partial<BufferOptions>;
   /**
@@ -258,6 +276,8 @@ export interface ResolvedOptions {
   readonly batch: BatchOptions;
   readonly retry: RetryOptions;
   readonly buffer: BufferOptions;
+  readonly timeoutMs: number | false;
+  readonly deadPeerTimeoutMs: number;
   readonly shutdownTimeoutMs: number;
   readonly globalEnhancers: boolean;
   readonly context: (() => object) | undefined;

@@ -73,6 +73,15 @@ export const milliseconds = (least = 0) => {
   );
 };
 
+/** A limit in time; `false` for none. */
+export const timeLimit = (least: number) => {
+  const message = `a whole number of milliseconds from ${least} to ${MAX_TIMER_MS}, or false`;
+  return v.union(
+    [v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(MAX_TIMER_MS)), v.literal(false)],
+    message,
+  );
+};
+
 export const wholeNumber = (least: number) => {
   const message = `a whole number from ${least} on`;
   return v.pipe(v.number(message), v.safeInteger(message), v.minValue(least, message));

@@ -31,6 +31,8 @@ export interface ListenerOptions {
   batch?: boolean;
   /** Exactly-once: overrides the channel's `retry`. */
   retry?: Partial<RetryOptions>;
+  /** Exactly-once: how long one call may run, in milliseconds; overrides the channel's `timeoutMs`. `false`: no limit. */
+  timeoutMs?: number | false;
   /** Entity channels: which operations. Without it all that the trigger sends. */
   on?: Operation | readonly Operation[];
   /** Name of the instance that listens, for applications with several. Without it the default one. */

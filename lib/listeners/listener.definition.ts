@@ -8,7 +8,7 @@ import type { RetryOptions } from '../common/options.js';
 import type { Gap } from '../common/facts.js';
 import { contains, isJsonObject, type JsonObject } from '../common/json.js';
 import { contextFilterShape, retryOverrideShape } from '../common/options.resolver.js';
-import { nonEmptyString, parseShape, wholeNumber, group } from '../common/parse.js';
+import { nonEmptyString, parseShape, timeLimit, wholeNumber, group } from '../common/parse.js';
 import type { GapHandlerOptions, ListenerDeclaration } from './listener.decorator.js';
 import type { Invoke } from './listener.invoker.js';
 
@@ -21,6 +21,8 @@ export interface ListenerDefinition {
   readonly batch: boolean;
   /** Exactly-once: what it says over the channel. */
   readonly retry: Partial<RetryOptions> | undefined;
+  /** Exactly-once: what it says over the channel. */
+  readonly timeoutMs: number | false | undefined;
   /** Exactly-once: other rows are left to other processes. */
   readonly filter: JsonObject | undefined;
   /** Is it meant for this listener, by its operation (and, for broadcasts, its context)? */
@@ -40,6 +42,7 @@ const optionsShape = group({
   filter: v.optional(contextFilterShape),
   batch: v.optional(v.boolean()),
   retry: v.optional(retryOverrideShape),
+  timeoutMs: v.optional(timeLimit(1)),
   on: v.optional(v.union([v.picklist(OPERATIONS), v.array(v.picklist(OPERATIONS))])),
   pubsub: v.optional(nonEmptyString),
 });
@@ -71,17 +74,18 @@ export function resolveListener(
     concurrency: parsed.concurrency,
     batch: parsed.batch ?? false,
     retry: parsed.retry,
+    timeoutMs: parsed.timeoutMs,
     filter: isStored ? parsed.filter?.context : undefined,
     accepts: acceptance(on, isStored ? undefined : parsed.filter?.context),
   };
 }
 
 function assertBroadcastOptions(
-  parsed: { readonly batch?: unknown; readonly retry?: unknown },
+  parsed: { readonly batch?: unknown; readonly retry?: unknown; readonly timeoutMs?: unknown },
   channel: string,
   what: string,
 ): void {
-  for (const option of ['batch', 'retry'] as const) {
+  for (const option of ['batch', 'retry', 'timeoutMs'] as const) {
     if (parsed[option] !== undefined)
       throw invalid(
         what,

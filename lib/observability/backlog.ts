@@ -33,6 +33,7 @@ export async function findBacklog(
   { schema, countUpTo, condition }: BacklogQuestion,
 ): Promise<ChannelBacklog[]> {
   const sql = readBacklog(schema, condition?.sql ?? 'true');
+  // no deadline: the caller limits the question, by statement_timeout or by its command
   const rows: unknown = await executor.query(sql, [countUpTo, ...(condition?.parameters ?? [])]);
   return (rows as Row[]).map(backlogOf); // as the statement says
 }

@@ -73,7 +73,7 @@ export interface Findings {
   readonly channels: readonly ChannelBacklog[];
   readonly queueUsage: number | null;
   /** Why the database could not be asked, if so. */
-  readonly silence: { readonly reason: string; readonly isRefusal: boolean } | undefined;
+  readonly silence: { readonly reason: string; readonly isServerError: boolean } | undefined;
 }
 
 /** One thing that is not well, and how bad that is. */
@@ -101,7 +101,7 @@ export function judge(
 /** A server that refuses to tell is there: a right is missing, or a table is locked. */
 function ofDatabase({ silence }: Findings): Complaint[] {
   if (silence === undefined) return [];
-  return silence.isRefusal
+  return silence.isServerError
     ? [{ health: 'degraded', reason: `the database refuses to say what is stored: ${silence.reason}` }]
     : [{ health: 'down', reason: `the database does not answer: ${silence.reason}` }];
 }

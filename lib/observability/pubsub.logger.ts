@@ -1,4 +1,4 @@
-import { messageOf, warnOf } from '../common/errors.js';
+import { messageOf, stackOf, warnOf } from '../common/errors.js';
 import type { Fact } from '../common/facts.js';
 import { renderDelay } from '../common/wording.js';
 import { RateLimiter, type Delay } from './rate-limiter.js';
@@ -135,8 +135,14 @@ function wordFact(fact: Fact): Line | undefined {
     case 'handled':
     case 'claimed':
       return undefined;
+    case 'claim-recovered':
+      return {
+        level: 'log',
+        kind: `recovered ${fact.channel}`,
+        text: `Claims on channel "${fact.channel}" succeed again`,
+      };
     case 'claim-failed': {
-      const text = `A claim of channel "${fact.channel}" failed and will be repeated: ${messageOf(fact.error)}`;
+      const text = `Claim on channel "${fact.channel}" failed, will retry: ${messageOf(fact.error)}`;
       return { level: 'error', kind: `claim ${fact.channel}`, text };
     }
     case 'stored-failed': {
@@ -164,8 +170,6 @@ function wordFact(fact: Fact): Line | undefined {
       return fact satisfies never;
   }
 }
-
-const stackOf = (error: unknown): string | undefined => (error instanceof Error ? error.stack : undefined);
 
 const gapSeconds = ({ from, to }: { from: Date; to: Date }): string =>
   ((to.getTime() - from.getTime()) / 1_000).toFixed(1);

@@ -71,6 +71,7 @@ export class PubSubMetrics {
       case 'gap-handler-failed':
       case 'abandoned':
       case 'claiming':
+      case 'claim-recovered':
       case 'close-failed':
       case 'drifted':
       case 'duplicated':

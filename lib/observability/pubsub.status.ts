@@ -1,8 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
+import { withDeadline } from '../common/deadline.js';
 import { messageOf } from '../common/errors.js';
 import type { ConnectionState } from '../common/facts.js';
-import { isRefusal } from '../common/refusal.js';
+import { isServerError } from '../common/server-error.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import type { ConnectionSnapshot } from '../connection/connection-states.js';
 import { deadLetterTable, notificationTable } from '../schema/storage.sql.js';
@@ -86,17 +86,12 @@ export class StatusReader {
   }
 
   private async ask(): Promise<Stored> {
-    const { timeoutMs } = this.options;
-    const answered = new AbortController();
+    const { timeoutMs: ms } = this.options;
     const answer = this.pending.size < MAX_PENDING ? this.begin() : Promise.race(this.pending);
-    const late = delay(timeoutMs, undefined, { signal: answered.signal }).then(() => tooLate(timeoutMs));
-    late.catch(() => undefined);
     try {
-      return await Promise.race([answer, late]);
+      return await withDeadline(answer, { ms, what: 'it did not' });
     } catch (error) {
-      return silent(messageOf(error), isRefusal(error));
-    } finally {
-      answered.abort();
+      return silent(messageOf(error), isServerError(error));
     }
   }
 
@@ -111,6 +106,8 @@ export class StatusReader {
   /**
    * In a transaction, for the limit that the server keeps: a check that waits for a lock must not hold a connection of
    * the pool while the next ones come.
+   *
+   * no deadline: ask() limits the answer, and the server limits each statement
    */
   private async look(): Promise<Stored> {
     const { dataSource, timeoutMs } = this.options;
@@ -120,6 +117,7 @@ export class StatusReader {
     });
   }
 
+  /** no deadline: ask() limits the answer, and the server limits each statement */
   private async lookWith(executor: SqlExecutor): Promise<Stored> {
     const schema = this.options.schema();
     const answer = await executor.query(readServer, [notificationTable(schema), deadLetterTable(schema)]);
@@ -133,8 +131,5 @@ export class StatusReader {
 const silent = (reason: string, refusal: boolean): Stored => ({
   channels: [],
   queueUsage: null,
-  silence: { reason, isRefusal: refusal },
+  silence: { reason, isServerError: refusal },
 });
-
-const tooLate = (timeoutMs: number): Stored =>
-  silent(`it did not within ${timeoutMs} ms. Is the pool exhausted, or the link dead?`, false);

@@ -27,11 +27,13 @@ export const broadcastStatement: Statement<BroadcastMessage> = {
   async execute(executor, messages) {
     const [first] = messages;
     if (first !== undefined && messages.length === 1) {
+      // no deadline: a call of the application, limited by the options of its DataSource
       await executor.query(sendBroadcast, [first.channel, first.text]);
       return;
     }
     const channels = messages.map(({ channel }) => channel);
     const texts = messages.map(({ text }) => TEXT_SEPARATOR + text).join('');
+    // no deadline: a call of the application, limited by the options of its DataSource
     await executor.query(sendBroadcasts, [channels, texts]);
   },
 };

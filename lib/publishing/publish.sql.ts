@@ -1,4 +1,3 @@
-import { quoteLiteral } from '../common/sql-identifier.js';
 import { HINT_CHANNEL, notificationTable, schemaVersion } from '../schema/storage.sql.js';
 
 /**
@@ -65,24 +64,3 @@ export function storeNotification(schema: string, given: readonly StoredValue[],
     (hints ? ` returning pg_notify('${HINT_CHANNEL}', channel)` : '')
   );
 }
-
-/**
- * Sets a setting of ours until the transaction ends: never for the next user of the pooled session. Not by
- * set_config(), which is a query, and would take the transaction's snapshot before its first statement.
- */
-export const setLocal = (setting: `pgpubsub.${string}`, value: string): string =>
-  `set local ${setting} = ${quoteLiteral(value)}`;
-
-/**
- * The same for the transaction of one statement, unless somebody has set it. By set_config(), because SET LOCAL warns
- * where no transaction was begun; by qualified names, because the session may have any search_path.
- */
-export const contextUnlessSet = (setting: `pgpubsub.${string}`, value: string): string =>
-  `select pg_catalog.set_config('${setting}', ${quoteLiteral(value)}, true) ` +
-  `where coalesce(pg_catalog.current_setting('${setting}', true), '') operator(pg_catalog.=) ''`;
-
-const WRITE =
-  /^(?:[\s(]|--[^\n]*(?:\n|$)|\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:insert|update|delete|merge|copy|truncate|with|execute)\b/i;
-
-/** May the statement change rows? By its first word; one that calls a function which does cannot be told. */
-export const isWrite = (sql: string): boolean => WRITE.test(sql);

@@ -6,7 +6,7 @@ import type { Report } from '../common/facts.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import type { BroadcastMessage } from './broadcast.statement.js';
-import { isOneSession, isPool, resolveExecutor, sessionOf } from './executor.js';
+import { isOneSession, isPool, queryRunnerOf, resolveExecutor } from '../postgres/executor.js';
 import { assertNotifyOptions, type NotifyOptions } from './notify-options.js';
 import type { Message, Statement } from './statement.js';
 import { StatementQueue } from './statement-queue.js';
@@ -103,7 +103,7 @@ export class Publisher {
   ): Promise<void> {
     const pooled = isPool(executor);
     if (!isOneSession(executor)) return new StatementQueue(executor, pooled).send(statement, messages); // shared with nobody
-    const session = sessionOf(executor) ?? executor;
+    const session = queryRunnerOf(executor) ?? executor;
     const queue = this.queues.get(session) ?? new StatementQueue(executor, pooled);
     this.queues.set(session, queue);
     return pooled ? this.inRoot(() => queue.send(statement, messages)) : queue.send(statement, messages);

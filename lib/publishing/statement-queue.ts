@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { isRefusal } from '../common/refusal.js';
+import { isServerError } from '../common/server-error.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import type { Message, Statement } from './statement.js';
 
@@ -55,6 +55,7 @@ export class StatementQueue {
   private async sendTogether(calls: readonly Call[]): Promise<void> {
     try {
       const [first] = calls;
+      // no deadline: a call of the application, limited by the options of its DataSource
       await first?.statement.execute(
         this.executor,
         calls.flatMap(({ messages }) => messages),
@@ -62,7 +63,7 @@ export class StatementQueue {
       for (const call of calls) call.resolve();
     } catch (error) {
       // Only what the server refused is certainly not sent; after a lost connection nobody knows.
-      if (this.splits && calls.length > 1 && isRefusal(error)) {
+      if (this.splits && calls.length > 1 && isServerError(error)) {
         for (const call of calls) await this.sendTogether([call]);
       } else {
         for (const call of calls) call.reject(error);

@@ -41,6 +41,7 @@ export class StoreStatement implements Statement<StoredMessage> {
     const [first] = messages;
     if (first !== undefined && messages.length === 1) return this.storeOne(executor, first);
     const text = this.textOf('many', () => storeNotifications(this.schema()));
+    // no deadline: a call of the application, limited by the options of its DataSource
     await executor.query(text, parametersOf(messages));
   }
 
@@ -50,6 +51,7 @@ export class StoreStatement implements Statement<StoredMessage> {
     const text = this.textOf(`${given.join()} ${hints}`, () =>
       storeNotification(this.schema(), given, hints),
     );
+    // no deadline: a call of the application, limited by the options of its DataSource
     await executor.query(text, [channel, payload, ...given.map((value) => parameterOf(message[value]))]);
   }
 

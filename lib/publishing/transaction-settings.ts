@@ -2,9 +2,9 @@ import { EntityManager, type DataSource, type QueryRunner } from 'typeorm';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { findJsonObstacle, isJsonObject, type JsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
-import { CONTEXT, carryContext } from './context-carrier.js';
-import { resolveExecutor, sessionOf } from './executor.js';
-import { setLocal } from './publish.sql.js';
+import { installContext } from '../postgres/context-runner.js';
+import { CONTEXT, setLocal } from '../postgres/context.sql.js';
+import { queryRunnerOf, resolveExecutor } from '../postgres/executor.js';
 
 const DISABLED = 'pgpubsub.disabled';
 
@@ -20,6 +20,8 @@ export interface InTransactionOptions {
 /**
  * Settings of one transaction that its triggers and `notify()` calls obey. Bound to the transaction (SET LOCAL), never to
  * the pooled session: they end with it, however it ends.
+ *
+ * no deadline: a call of the application, limited by the options of its DataSource
  */
 export class TransactionSettings {
   private readonly contexts = new WeakMap<QueryRunner, JsonObject>();
@@ -31,12 +33,12 @@ export class TransactionSettings {
     private readonly common: (() => object) | undefined,
     private readonly trace: () => JsonObject | undefined,
   ) {
-    if (common) carryContext(dataSource, () => ({ ...trace(), ...common() }));
+    if (common) installContext(dataSource, () => ({ ...trace(), ...common() }));
   }
 
   /** What everything sent through this executor carries. */
   contextOf(executor: SqlExecutor): JsonObject | undefined {
-    const session = sessionOf(executor);
+    const session = queryRunnerOf(executor);
     const own = session?.isTransactionActive ? this.contexts.get(session) : undefined;
     const common = this.common?.();
     return common === undefined ? own : { ...common, ...own };
@@ -94,7 +96,11 @@ export class TransactionSettings {
   }
 }
 
-/** Sets, works, and sets back: the transaction may go on after the work. */
+/**
+ * Sets, works, and sets back: the transaction may go on after the work.
+ *
+ * no deadline: a call of the application, limited by the options of its DataSource
+ */
 async function setDuring<T>(
   manager: EntityManager,
   setting: typeof CONTEXT | typeof DISABLED,

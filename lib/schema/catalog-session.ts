@@ -6,6 +6,8 @@ const setSearchPath = "select set_config('search_path', $1, true)";
 /**
  * Definitions in the catalog name what is visible without its schema: they are exact under an empty search path only.
  * For the transaction only: behind a transaction pooler, the session is the next client's.
+ *
+ * no deadline: a part of a migration or of the start, whose locks and duration are the application's
  */
 export async function withoutSearchPath<T>(runner: QueryRunner, read: () => Promise<T>): Promise<T> {
   const isOurs = !runner.isTransactionActive;
@@ -21,7 +23,11 @@ export async function withoutSearchPath<T>(runner: QueryRunner, read: () => Prom
   }
 }
 
-/** Rows as their statement says: a driver declares them `any`. */
+/**
+ * Rows as their statement says: a driver declares them `any`.
+ *
+ * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ */
 export const rowsOf = async <Row>(
   runner: QueryRunner,
   sql: string,

@@ -19,6 +19,8 @@ type Key = readonly [id: string, listener: string];
  * and write for minutes, and leave nothing done when it is interrupted. Walks along the primary key, so that no portion
  * reads what those before have deleted, and leaves what dies after the begin: no letter is retried twice. Belongs to who
  * has begun it; holds no connection between two portions.
+ *
+ * no deadline: a call of the application, limited by the options of its DataSource
  */
 export class DeadLetterPortions {
   private constructor(

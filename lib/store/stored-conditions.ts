@@ -24,6 +24,8 @@ const NONE: Conditions = { sql: '', parameters: [] };
 /**
  * Turns filters into conditions of SQL, on a row `n`; `first` is the number of their first parameter. Asks the database
  * which migrations have run, where a filter names one. Holds nothing.
+ *
+ * no deadline: a call of the application, limited by the options of its DataSource
  */
 export class StoredConditions {
   constructor(private readonly options: StoredConditionsOptions) {}

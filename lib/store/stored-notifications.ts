@@ -48,6 +48,8 @@ type Row = Readonly<Record<string, string | null>> & { readonly is_large?: boole
  * What is stored, to look at and to repair: `pubsub.stored`. Reads page by page; holds no connection in between. Every method
  * rejects with `INVALID_ARGUMENT` for a filter that it does not understand; to change something one has to be given, and `{}`
  * means all.
+ *
+ * no deadline: a call of the application, limited by the options of its DataSource
  */
 export class StoredNotifications {
   private readonly conditions: StoredConditions;

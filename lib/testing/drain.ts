@@ -1,7 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { ChannelLike } from '../channels/channel.registry.js';
+import { isTimedOut, withDeadline } from '../common/deadline.js';
 import { PgPubSubError } from '../common/errors.js';
 import { group, milliseconds, parseShape } from '../common/parse.js';
 import { findBacklog } from '../observability/backlog.js';
@@ -53,11 +53,12 @@ export async function drain(
   });
   const parts = pubsub['parts']; // private to applications
   const definitions = channels?.map((channel) => parts.registry.resolve(channel as ChannelLike)); // which it checks
-  const states = parts.store.statesOf(definitions);
+  const states = parts.workers.statesOf(definitions);
   const paused = states.filter(({ isPaused }) => isPaused).map(({ channel }) => channel);
   const names = states.map(({ channel }) => channel);
-  const before = parts.store.countOf(definitions);
+  const before = parts.workers.countOf(definitions);
   if (withScheduled)
+    // no deadline: a test's statement on its own database, limited by the test
     await parts.dataSource.manager.query(makeDue(storageOf(parts.dataSource).schema), [names]);
   try {
     pubsub.resume(paused);
@@ -65,7 +66,7 @@ export async function drain(
   } finally {
     pubsub.pause(paused);
   }
-  const after = parts.store.countOf(definitions);
+  const after = parts.workers.countOf(definitions);
   return { handled: after.handled - before.handled, failed: after.failed - before.failed };
 }
 
@@ -79,18 +80,18 @@ export async function pending(pubsub: PubSubService, channel?: ChannelLike): Pro
 
 /** Until a round of all channels has found nothing: handlers of one store for another. */
 async function drainAll(
-  { store, facts }: PubSubParts,
+  { workers, facts }: PubSubParts,
   channels: readonly ChannelDefinition[] | undefined,
 ): Promise<void> {
   const failures: unknown[] = [];
   const subscription = facts.subscribe((fact) => {
     if (fact.type === 'claim-failed') failures.push(fact.error);
   });
-  const done = () => Object.values(store.countOf(channels)).join('/');
+  const done = () => Object.values(workers.countOf(channels)).join('/');
   try {
     for (let before; before !== done() && failures.length === 0;) {
       before = done();
-      await store.recover(channels);
+      await workers.recover(channels);
     }
   } finally {
     subscription.unsubscribe();
@@ -103,15 +104,10 @@ async function inTime(
   timeoutMs: number,
   leftOver: () => Promise<string>,
 ): Promise<void> {
-  const done = new AbortController();
-  const late = delay(timeoutMs, 'late' as const, { signal: done.signal });
-  late.catch(() => undefined);
   try {
-    const outcome = await Promise.race([work, late]);
-    if (outcome === 'late') throw timedOut(timeoutMs, await leftOver());
-  } finally {
-    done.abort();
-    work.catch(() => undefined); // after the deadline nobody waits for it
+    await withDeadline(work, { ms: timeoutMs, what: 'drain()' });
+  } catch (error) {
+    throw isTimedOut(error) ? timedOut(timeoutMs, await leftOver()) : error;
   }
 }
 

@@ -1,4 +1,5 @@
 import { Subject, type Observable } from 'rxjs';
+import { Workers, type WorkersOptions } from '../claims/workers.js';
 import type { ConnectionState, Gap } from '../common/facts.js';
 import { ConnectionStates, type ConnectionSnapshot } from '../connection/connection-states.js';
 import type { ListenConnectionOptions } from '../connection/listen-connection.js';
@@ -9,7 +10,6 @@ import type { Statements } from '../publishing/statements.js';
 import type { StoredMessage } from '../publishing/store.statement.js';
 import type { Backend, Connection } from '../pubsub.backend.js';
 import type { Preparation, PreparationOptions } from '../pubsub.preparation.js';
-import { NotificationStore, type NotificationStoreOptions } from '../store/notification-store.js';
 import { noDatabase } from './no-database.js';
 
 /** The sessions of PostgreSQL that `notification.processId` tells apart: the application's, and the test's. */
@@ -51,6 +51,7 @@ export class Loopback implements Backend {
         ...broadcast,
         execute: (executor, messages) => {
           for (const message of messages) sent(message);
+          // no deadline: without a database there is nothing to wait for
           return broadcast.execute(executor, messages);
         },
       },
@@ -64,8 +65,8 @@ export class Loopback implements Backend {
     };
   }
 
-  createStore(options: NotificationStoreOptions): NotificationStore {
-    return new IdleStore(options);
+  createWorkers(options: WorkersOptions): Workers {
+    return new IdleWorkers(options);
   }
 
   createPreparation(options: PreparationOptions): Preparation {
@@ -147,6 +148,10 @@ class LoopbackConnection implements Connection {
     this.gaps.next({ channels: [...this.channels], ...gap });
   }
 
+  reopenNow(): void {
+    // there is nothing to reopen
+  }
+
   stopReopening(): void {
     // there is nothing to reopen
   }
@@ -159,7 +164,7 @@ class LoopbackConnection implements Connection {
 }
 
 /** Knows its listeners, whose names it checks, and claims nothing. */
-class IdleStore extends NotificationStore {
+class IdleWorkers extends Workers {
   override start(): void {
     // there is nothing to claim
   }

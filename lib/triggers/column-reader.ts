@@ -1,10 +1,6 @@
+import type { TypeParsers } from '../postgres/driver.js';
 import type { ColumnType } from './column-types.catalog.js';
 import { createTextRenderer, type TextRenderer } from './row-text.js';
-
-/** The parsers of pg (`pg.types`), with whatever the application has put there. */
-export interface TypeParsers {
-  getTypeParser(oid: number, format: 'text'): (text: string) => unknown;
-}
 
 /** From what a value looks like in JSON to what pg returns for it. Never called for SQL's null. */
 export type ColumnReader = (source: string) => unknown;

@@ -32,7 +32,11 @@ interface ColumnRow {
   readonly time_zone: string;
 }
 
-/** The types of all columns of the tables of `metadatas`, in one round trip; tables that are not there have no entry. */
+/**
+ * The types of all columns of the tables of `metadatas`, in one round trip; tables that are not there have no entry.
+ *
+ * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ */
 export async function loadColumnTypes(
   dataSource: DataSource,
   metadatas: readonly EntityMetadata[],

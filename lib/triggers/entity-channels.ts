@@ -6,7 +6,8 @@ import { ChangeDecoder, assertChange } from './change.decoder.js';
 import type { Operation } from '../channels/entity-change.js';
 import type { NotifyChangesOptions } from './notify-changes.decorator.js';
 import { RowHydrators } from './row.hydrator.js';
-import { defaultSchema, type ResolvedTrigger } from './trigger.resolver.js';
+import { defaultSchemaOf } from '../postgres/driver.js';
+import type { ResolvedTrigger } from './trigger.resolver.js';
 
 /**
  * The channels of a DataSource's entities: which entity has which, which operations are sent, and how texts become
@@ -32,7 +33,7 @@ export class EntityChannels implements EntitySource {
       );
       return sender?.target as EntityTarget<ObjectLiteral> | undefined; // of metadata, or of nothing
     };
-    const schemaOf = (metadata: EntityMetadata) => metadata.schema ?? defaultSchema(dataSource);
+    const schemaOf = (metadata: EntityMetadata) => metadata.schema ?? defaultSchemaOf(dataSource);
     const metadataOf = (target: EntityTarget<ObjectLiteral> | undefined, schema: string, table: string) =>
       target !== undefined && dataSource.hasMetadata(target)
         ? dataSource.getMetadata(target)
@@ -90,8 +91,15 @@ export class EntityChannels implements EntitySource {
 }
 
 /** What a declaration says about its channel. */
-function channelOptions({ delivery, ordered, retry, wake, pollIntervalMs }: NotifyChangesOptions): object {
-  const given = Object.entries({ delivery, ordered, retry, wake, pollIntervalMs });
+function channelOptions({
+  delivery,
+  ordered,
+  retry,
+  timeoutMs,
+  wake,
+  pollIntervalMs,
+}: NotifyChangesOptions): object {
+  const given = Object.entries({ delivery, ordered, retry, timeoutMs, wake, pollIntervalMs });
   return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 

@@ -72,6 +72,8 @@ export interface NotifyTriggerLiterals {
  * Creates the trigger of a handwritten migration. With the same declaration on the entity, a later
  * `migration:generate` finds no difference. Throws `INVALID_TRIGGER`, before anything is changed, for options it does not
  * know, and for columns that the table does not have.
+ *
+ * no deadline: a part of a migration or of the start, whose locks and duration are the application's
  */
 export async function createNotifyTrigger(
   runner: QueryRunner,
@@ -90,7 +92,11 @@ export async function createNotifyTrigger(
   }
 }
 
-/** Drops what {@link createNotifyTrigger} created: the function, and with it its triggers. */
+/**
+ * Drops what {@link createNotifyTrigger} created: the function, and with it its triggers.
+ *
+ * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ */
 export async function dropNotifyTrigger(
   runner: QueryRunner,
   { schema = 'public', table, channel = table }: Pick<NotifyTriggerLiterals, 'schema' | 'table' | 'channel'>,

@@ -1,7 +1,8 @@
 import type { DataSource, EntityMetadata } from 'typeorm';
 import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
 import type { TableTypes } from './column-types.catalog.js';
-import { createColumnReader, type ColumnReader, type TypeParsers } from './column-reader.js';
+import { typeParsersOf, type TypeParsers } from '../postgres/driver.js';
+import { createColumnReader, type ColumnReader } from './column-reader.js';
 import { createTextRenderer, type TextRenderer } from './row-text.js';
 import { createZoneConverter } from './row-time-zone.js';
 
@@ -31,7 +32,7 @@ export class RowPlanner {
     private readonly types: TableTypes,
   ) {
     this.positions = new Map(Array.from(types.columns.keys(), (name, position) => [name, position]));
-    this.parsers = parsersOf(dataSource);
+    this.parsers = typeParsersOf(dataSource);
     this.toZone = createZoneConverter(types.timeZone);
   }
 
@@ -65,15 +66,3 @@ const isSetByRepository = (column: ColumnMetadata, metadata: EntityMetadata): bo
   (!column.isVirtual || metadata.isJunction) &&
   !column.isVirtualProperty &&
   !metadata.childEntityMetadatas.some(({ target }) => target === column.target);
-
-/** Those the DataSource's own connections use, even if there are two copies of pg. */
-function parsersOf({ driver }: DataSource): TypeParsers {
-  const { postgres, options } = driver as unknown as PostgresDriverParts; // declared as any driver
-  return options.extra?.types ?? postgres.types;
-}
-
-/** The parts of TypeORM's `PostgresDriver` needed here: the module pg, and options for its pool. */
-interface PostgresDriverParts {
-  readonly postgres: { readonly types: TypeParsers };
-  readonly options: { readonly extra?: { readonly types?: TypeParsers } };
-}

@@ -13,6 +13,8 @@ export interface NotificationStorageLiterals {
 /**
  * Creates, in a handwritten migration, the tables and functions of stored notifications. A later `migration:generate`
  * finds no difference. Fails when they are there already.
+ *
+ * no deadline: a part of a migration or of the start, whose locks and duration are the application's
  */
 export async function createNotificationStorage(
   runner: QueryRunner,
@@ -27,7 +29,11 @@ export async function createNotificationStorage(
   for (const { up } of steps) if (up !== undefined) await runner.query(up);
 }
 
-/** Drops what {@link createNotificationStorage} created, with all notifications that wait in it. */
+/**
+ * Drops what {@link createNotificationStorage} created, with all notifications that wait in it.
+ *
+ * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ */
 export async function dropNotificationStorage(
   runner: QueryRunner,
   { schema }: Pick<NotificationStorageLiterals, 'schema'> = {},

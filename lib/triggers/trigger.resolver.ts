@@ -5,7 +5,8 @@ import { assertChannelName } from '../channels/channel-name.js';
 import { ChannelDefinition, DELIVERIES } from '../channels/channel.definition.js';
 import { PgPubSubError } from '../common/errors.js';
 import { retryOverrideShape } from '../common/options.resolver.js';
-import { milliseconds, nonEmptyString, parseShape, group } from '../common/parse.js';
+import { milliseconds, nonEmptyString, parseShape, group, timeLimit } from '../common/parse.js';
+import { defaultSchemaOf } from '../postgres/driver.js';
 import { DOLLAR_TAG } from '../common/sql-identifier.js';
 import { OPERATIONS } from '../channels/entity-change.js';
 import { declarationsOf, inOrder, type NotifyChangesOptions } from './notify-changes.decorator.js';
@@ -53,6 +54,7 @@ const optionsShape = group({
   retry: v.optional(retryOverrideShape),
   wake: v.optional(v.picklist(['notify', 'poll'])),
   pollIntervalMs: v.optional(milliseconds(1)),
+  timeoutMs: v.optional(timeLimit(1)),
 });
 
 /** What one declaration says for itself. */
@@ -106,10 +108,10 @@ function fromList(dataSource: DataSource, declaration: TriggerDeclaration): Decl
     const { entity, ...options } = declaration;
     return ofEntity(dataSource, dataSource.getMetadata(entity), options);
   }
-  const { table, schema = defaultSchema(dataSource), primaryKey, ...options } = declaration;
+  const { table, schema = defaultSchemaOf(dataSource), primaryKey, ...options } = declaration;
   const metadata = dataSource.entityMetadatas.find(
     (candidate) =>
-      candidate.tableName === table && (candidate.schema ?? defaultSchema(dataSource)) === schema,
+      candidate.tableName === table && (candidate.schema ?? defaultSchemaOf(dataSource)) === schema,
   );
   if (metadata) return ofEntity(dataSource, metadata, options);
   return resolve(`the table "${table}"`, options, {
@@ -132,7 +134,7 @@ function ofEntity(dataSource: DataSource, metadata: EntityMetadata, options: Not
       'a view: triggers of views see no changes. Declare it on the tables beneath',
     );
   return resolve(what, options, {
-    schema: metadata.schema ?? defaultSchema(dataSource),
+    schema: metadata.schema ?? defaultSchemaOf(dataSource),
     table: metadata.tableName,
     primaryKey: metadata.primaryColumns.map(({ databaseName }) => databaseName),
     hidden: metadata.columns.filter(({ isSelect }) => !isSelect).map(({ databaseName }) => databaseName),
@@ -195,7 +197,7 @@ function assertSameChannel(
   definition: ChannelDefinition | undefined,
 ): void {
   if (definition === undefined) return;
-  const option = (['delivery', 'ordered', 'retry', 'wake', 'pollIntervalMs'] as const).find(
+  const option = (['delivery', 'ordered', 'retry', 'timeoutMs', 'wake', 'pollIntervalMs'] as const).find(
     (name) => options[name] !== undefined && !isDeepStrictEqual(options[name], definition[name]),
   );
   if (option === undefined) return;
@@ -228,12 +230,6 @@ function discriminates(metadata: EntityMetadata): string | undefined {
     ({ discriminatorValue }) => `'${String(discriminatorValue).replaceAll("'", "''")}'`,
   );
   return `coalesce(NEW."${column}", OLD."${column}")::text in (${values.join(', ')})`;
-}
-
-/** The schema of the tables that name none: the option's, else the one TypeORM found when it connected. */
-export function defaultSchema(dataSource: DataSource): string {
-  const { schema } = dataSource.driver as { schema?: string }; // of the PostgresDriver
-  return schema ?? 'public';
 }
 
 const invalid = (what: string, expected: string, got: string) =>

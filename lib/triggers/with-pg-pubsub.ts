@@ -3,8 +3,10 @@ import * as v from 'valibot';
 import { ChannelDefinition } from '../channels/channel.definition.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { anyObject, group, nonEmptyString, parseShape } from '../common/parse.js';
-import { isRefusal } from '../common/refusal.js';
+import { isServerError } from '../common/server-error.js';
 import { quoteIdentifier } from '../common/sql-identifier.js';
+import { defaultSchemaOf } from '../postgres/driver.js';
+import { extendSchemaBuilder, verbatim, type SchemaStatement } from '../postgres/schema-builder.js';
 import { compareStorage } from '../schema/compare-storage.js';
 import type { Storage } from '../schema/storage.sql.js';
 import type { Step } from '../schema/step.js';
@@ -13,12 +15,7 @@ import { diffSchema, type Check, type SchemaDiff } from './schema-diff.js';
 import { assertColumns, assertSeesAll } from './table.check.js';
 import { readCatalog, readCatalogTables } from './trigger.catalog.js';
 import { triggerName } from './trigger.literals.js';
-import {
-  defaultSchema,
-  resolveTriggers,
-  type ResolvedTrigger,
-  type TriggerDeclaration,
-} from './trigger.resolver.js';
+import { resolveTriggers, type ResolvedTrigger, type TriggerDeclaration } from './trigger.resolver.js';
 
 /** Options of {@link withPgPubSub}; all are optional. */
 export interface WithPgPubSubOptions {
@@ -60,7 +57,7 @@ export function setStorageSchema(dataSource: DataSource, schema: string): void {
 
 export function ownerOf(dataSource: DataSource): string {
   const { migrationsTableName = 'migrations' } = dataSource.options;
-  return optionsOf(dataSource).owner ?? `${defaultSchema(dataSource)}.${migrationsTableName}`;
+  return optionsOf(dataSource).owner ?? `${defaultSchemaOf(dataSource)}.${migrationsTableName}`;
 }
 
 export const isWrapped = (dataSource: DataSource): boolean => Reflect.has(dataSource, OPTIONS);
@@ -71,14 +68,14 @@ export const declaredTriggers = (dataSource: DataSource): ResolvedTrigger[] =>
 /** Where notifications of this DataSource are stored, and where TypeORM keeps its migrations. */
 export function storageOf(dataSource: DataSource): Storage {
   const { migrationsTableName = 'migrations' } = dataSource.options;
-  const [migrationsTable = '', migrationsSchema = defaultSchema(dataSource)] = migrationsTableName
+  const [migrationsTable = '', migrationsSchema = defaultSchemaOf(dataSource)] = migrationsTableName
     .split('.') // as TypeORM takes it
     .toReversed();
   return {
     schema:
       optionsOf(dataSource).schema ??
       (Reflect.get(dataSource, STORAGE_SCHEMA) as string | undefined) ??
-      defaultSchema(dataSource),
+      defaultSchemaOf(dataSource),
     migrationsSchema,
     migrationsTable,
   };
@@ -106,7 +103,7 @@ export function withPgPubSub<T extends DataSource>(dataSource: T, options: WithP
   parseShape(wrapShape, options, { code: 'INVALID_TRIGGER', what: 'withPgPubSub()' });
   const isPatched = isWrapped(dataSource);
   Object.defineProperty(dataSource, OPTIONS, { value: options, configurable: true });
-  if (!isPatched) patchSchemaBuilder(dataSource);
+  if (!isPatched) extendMigrations(dataSource);
   return dataSource;
 }
 
@@ -159,60 +156,34 @@ const namesOf = (trigger: ResolvedTrigger): string[] => {
   return [stem, ...['insert', 'update', 'delete', 'truncate'].map((operation) => `${stem}_${operation}`)];
 };
 
-/** The part of TypeORM's schema builder that its commands call; not all of it is in its declarations. */
-interface SchemaBuilder {
-  log(): Promise<{ upQueries: Query[]; downQueries: Query[] }>;
-  build(): Promise<void>;
-}
-
-interface Query {
-  readonly query: string;
-  readonly parameters?: unknown[];
-}
-
-/**
- * On the instance, method by method: TypeORM looks at the builder's class, and offers no place for another one. Triggers
- * that go are dropped before the tables change, those that come are created after.
- */
-function patchSchemaBuilder(dataSource: DataSource): void {
-  const driver = dataSource.driver as unknown as { createSchemaBuilder(): SchemaBuilder };
-  const create = driver.createSchemaBuilder.bind(driver);
-  driver.createSchemaBuilder = () => {
-    const builder = create();
-    const log = builder.log.bind(builder);
-    const build = builder.build.bind(builder);
-    builder.log = async () => {
+/** Triggers that go are dropped before the tables change, triggers that come are created after. */
+const extendMigrations = (dataSource: DataSource): void =>
+  extendSchemaBuilder(dataSource, {
+    log: async (readTables) => {
       const { before, after, checks } = await diffTriggers(dataSource);
-      const tables = await log();
+      const tables = await readTables();
       const isChanged = ({ table }: Check) =>
-        tables.upQueries.some(({ query }) => query.includes(quoteIdentifier(table)));
-      tables.upQueries = [
-        ...queries(before, 'up'),
-        ...tables.upQueries,
-        ...queries([...after, ...checks.filter(isChanged)], 'up'),
-      ];
-      tables.downQueries = [...queries(before, 'down'), ...tables.downQueries, ...queries(after, 'down')]; // run in reverse
-      return tables;
-    };
-    builder.build = () => synchronize(dataSource, (runner) => buildOn(runner, dataSource, builder, build));
-    return builder;
-  };
-}
+        tables.up.some(({ query }) => query.includes(quoteIdentifier(table)));
+      return {
+        up: [
+          ...statements(before, 'up'),
+          ...tables.up,
+          ...statements([...after, ...checks.filter(isChanged)], 'up'),
+        ],
+        down: [...statements(before, 'down'), ...tables.down, ...statements(after, 'down')],
+      };
+    },
+    build: (buildTables) => synchronize(dataSource, buildTables),
+  });
 
-const queries = (steps: readonly Step[], direction: 'up' | 'down'): Query[] =>
+const statements = (steps: readonly Step[], direction: 'up' | 'down'): SchemaStatement[] =>
   steps.flatMap((step) => (step[direction] === undefined ? [] : [verbatim(step[direction])]));
-
-/** `migration:generate --pretty` rewrites statements in place; ours it would break, functions above all. */
-const verbatim = (text: string): Query => ({
-  get query() {
-    return text;
-  },
-  set query(_) {},
-});
 
 /**
  * Several processes may start at once: one after the other. All of it on one connection, which holds the lock: a pool
  * may have no other.
+ *
+ * no deadline: a part of a migration or of the start, whose locks and duration are the application's
  */
 async function synchronize(
   dataSource: DataSource,
@@ -232,26 +203,6 @@ async function synchronize(
   }
 }
 
-/** Has TypeORM's schema builder work on this runner, and leave it open: it asks its DataSource for one of its own. */
-async function buildOn(
-  runner: QueryRunner,
-  dataSource: DataSource,
-  builder: SchemaBuilder,
-  build: SchemaBuilder['build'],
-): Promise<void> {
-  const release = runner.release.bind(runner);
-  const view = Object.create(dataSource, { createQueryRunner: { value: () => runner } }) as DataSource;
-  const names = Object.entries(builder).filter(([, value]) => value === dataSource); // `connection` before TypeORM 1
-  for (const [name] of names) Reflect.set(builder, name, view);
-  runner.release = () => Promise.resolve();
-  try {
-    await build();
-  } finally {
-    runner.release = release;
-    for (const [name] of names) Reflect.set(builder, name, dataSource);
-  }
-}
-
 async function execute(runner: QueryRunner, steps: readonly Step[]): Promise<void> {
   if (steps.length === 0) return;
   await runner.startTransaction();
@@ -264,12 +215,16 @@ async function execute(runner: QueryRunner, steps: readonly Step[]): Promise<voi
   }
 }
 
-/** Throws what the error of the server means, where it is known. */
+/**
+ * Throws what the error of the server means, where it is known.
+ *
+ * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ */
 export async function executeStep(runner: QueryRunner, { up, refused }: Step): Promise<void> {
   try {
     if (up !== undefined) await runner.query(up);
   } catch (error) {
-    throw refused !== undefined && isRefusal(error) ? refused(error) : error;
+    throw refused !== undefined && isServerError(error) ? refused(error) : error;
   }
 }
 

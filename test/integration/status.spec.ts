@@ -186,7 +186,7 @@ describe('status()', () => {
 
     expect(performance.now() - began).toBeLessThan(TIMEOUT_MS + 10_000);
     expect(health).toBe('down');
-    expect(reasons).toEqual([expect.stringContaining(`it did not within ${TIMEOUT_MS} ms`)]);
+    expect(reasons).toEqual([expect.stringContaining(`expected an answer within ${TIMEOUT_MS} ms`)]);
     await proxy[Symbol.asyncDispose](); // what waits for it ends
   });
 

@@ -186,7 +186,7 @@ describe('a listener with { concurrency }', () => {
     await using _app = await startWith([1, 2], { providers: [Interleaved] });
     await settled(Orders);
     expect(errors.all).toHaveLength(2);
-    expect(errors.all[0]).toMatch(/not to nest transactions while others interleave/);
+    expect(errors.all[0]).toMatch(/not to nest transactions.*share a savepoint/);
     expect((await effects()).toSorted()).toEqual(['1', '2']);
   });
 

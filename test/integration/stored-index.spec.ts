@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { beginClaim, type ClaimScope } from '../../lib/store/claim.sql.js';
+import type { ClaimContext } from '../../lib/claims/claim-context.js';
+import { beginClaim, type ClaimCursor } from '../../lib/claims/claim.sql.js';
 import { useStored } from '../support/stored.js';
 
 const { query, database } = useStored();
@@ -11,15 +12,19 @@ beforeAll(async () => {
     select case when n % 10 = 0 then 'others' else 'orders' end, '{}', 'k' || n % 1000, '{"tenant": "a"}' from generate_series(1, ${WAITING}) n`);
 });
 
-const scope = (more: Partial<ClaimScope> = {}): ClaimScope => ({
-  schema: 'public',
-  channel: 'orders',
-  ordered: false,
-  listeners: [{ name: 'A.b', filter: undefined }],
-  filter: undefined,
-  context: undefined,
-  ...more,
-});
+/** The members of a claim's context that its SQL reads. */
+const context = (more: Partial<ClaimContext> = {}): ClaimContext =>
+  ({
+    schema: 'public',
+    channel: 'orders',
+    ordered: false,
+    listeners: [{ name: 'A.b', filter: undefined }],
+    filter: undefined,
+    context: undefined,
+    deadPeerTimeoutMs: 30_000,
+    heldBack: new Map(),
+    ...more,
+  }) as unknown as ClaimContext;
 
 interface Plan {
   readonly 'Node Type': string;
@@ -33,7 +38,7 @@ interface Plan {
 async function explain(sql: string): Promise<Plan> {
   const client = await database().client();
   const statements = sql.split('; ');
-  const read = statements.findIndex((text) => /^\s*(select|with)/.test(text));
+  const read = statements.findLastIndex((text) => /^\s*(select|with)/.test(text));
   for (const statement of statements.slice(0, read)) await client.query(statement);
   const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
     `explain (analyze, format json) ${String(statements[read])}`,
@@ -51,13 +56,13 @@ describe.each([
 ])('%s, a claim among 100,000 waiting rows', (_, prepare) => {
   beforeAll(() => query(prepare));
 
-  it.each<[string, Partial<ClaimScope>, { availableAt: string; id: string } | undefined]>([
-    ['from the begin', {}, undefined],
+  it.each<[string, Partial<ClaimContext>, ClaimCursor | undefined]>([
+    ['from the start', {}, undefined],
     ['behind the last one', {}, { availableAt: '0', id: '0' }],
     ['with a filter', { filter: { tenant: 'a' } }, undefined],
     ['in order', { ordered: true }, undefined],
   ])('reads only what it takes, along the index: %s', async (_name, more, cursor) => {
-    const plan = nodes(await explain(beginClaim(scope(more), 100, cursor)));
+    const plan = nodes(await explain(beginClaim(context(more), { size: 100, cursor })));
     const scans = plan.filter((node) => node['Node Type'].includes('Scan') && node['Node Type'] !== 'CTE Scan'); // prettier-ignore
     expect(scans.map((node) => node['Index Name'])).toContain('pgpubsub_notification_claim');
     for (const scan of scans) {
@@ -70,7 +75,7 @@ describe.each([
 
 it('leaves the settings of the planner as they were', async () => {
   const client = await database().client();
-  await client.query(beginClaim(scope(), 10, undefined));
+  await client.query(beginClaim(context(), { size: 10 }));
   const { rows } = await client.query<{ setting: string }>(
     "select setting from pg_settings where name like 'enable\\_%scan' or name in ('enable_sort', 'enable_hashjoin', 'enable_mergejoin')",
   );

@@ -38,7 +38,7 @@ it('is claimed again when its connection is lost: what it wrote has never happen
   expect(attempts.all.slice(0, 2)).toEqual(['1 attempt 1', '2 attempt 1']);
   expect(attempts.all.slice(2).toSorted()).toEqual(['1 attempt 2', '2 attempt 2', '3 attempt 2']);
   expect(await deadLetters(Orders)).toEqual([]);
-  await app.log.find(({ text }) => text.includes('A claim of channel "orders" failed and will be repeated'));
+  await app.log.find(({ text }) => text.includes('Claim on channel "orders" failed, will retry'));
   await app.log.find(({ text }) => text.includes('has ended meanwhile (1 so far): it is handled alone now'));
 });
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { carryContext } from '../../lib/publishing/context-carrier.js';
+import { installContext } from '../../lib/postgres/context-runner.js';
 import { NotifyChanges } from '../../lib/triggers/notify-changes.decorator.js';
 import { diffTriggers, withPgPubSub, type WithPgPubSubOptions } from '../../lib/triggers/with-pg-pubsub.js';
 import { TestDatabase } from '../support/database.js';
@@ -115,7 +115,7 @@ describe('where backslashes escape in every literal', () => {
   it('the context arrives as it was', async () => {
     let text = '';
     const source = await start({ ...off, synchronize: true });
-    carryContext(source, () => ({ [text]: text }));
+    installContext(source, () => ({ [text]: text }));
     const sent = await listen('author');
     const wanted: object[] = [];
     for (const hostile of [...HOSTILE, '\0']) {
@@ -236,7 +236,7 @@ describe('a search_path with functions and operators of the same names', () => {
     const tricked = { extra: { options: '-c search_path=evil,public,pg_catalog' } };
     const source = new DataSource({ type: 'postgres', url: database.url, entities: [Author], ...tricked });
     sources.push(await source.initialize());
-    carryContext(source, () => ({ tenant: 'a' }));
+    installContext(source, () => ({ tenant: 'a' }));
     const sent = await listen('author');
     await source.query(`insert into author (name) values ('text')`);
     await source.query(`insert into author (name) values ($1)`, ['parameter']);

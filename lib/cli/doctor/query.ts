@@ -6,6 +6,7 @@ export async function read<Row>(
   sql: string,
   parameters: unknown[] = [],
 ): Promise<Row[]> {
+  // no deadline: a command, which a person runs and ends
   return (await executor.query(sql, parameters)) as Row[];
 }
 

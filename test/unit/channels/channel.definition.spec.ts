@@ -11,6 +11,7 @@ const defaults = {
   codec: undefined,
   ordered: false,
   retry: undefined,
+  timeoutMs: undefined,
   wake: 'notify',
   pollIntervalMs: undefined,
 };
@@ -34,6 +35,7 @@ describe('defineChannel()', () => {
       codec: { encode: String, decode: () => ({ id: 1 }) },
       ordered: true,
       retry: { maxAttempts: 5, minDelayMs: 1, maxDelayMs: 2 },
+      timeoutMs: false,
       wake: 'poll',
       pollIntervalMs: 100,
     } as const;

@@ -33,10 +33,12 @@ describe('PgPubSubError', () => {
     expect(ERROR_CODES.toSorted()).toEqual([
       'BUFFER_OVERFLOW',
       'CHANNEL_CONFLICT',
+      'COMPLETION_REFUSED',
       'CONNECT_FAILED',
       'DATA_SOURCE_UNUSABLE',
       'DELIVERY_UNSUPPORTED',
       'DUPLICATE_INSTANCE',
+      'HANDLER_TIMEOUT',
       'INVALID_ARGUMENT',
       'INVALID_CHANNEL',
       'INVALID_LISTENER',

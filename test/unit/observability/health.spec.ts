@@ -30,8 +30,8 @@ describe('the health of an instance', () => {
   });
 
   it('is degraded when the server refuses to tell, and down when it says nothing', () => {
-    expect(judged({ silence: { reason: 'permission denied', isRefusal: true } }).health).toBe('degraded');
-    expect(judged({ silence: { reason: 'refused', isRefusal: false } }).health).toBe('down');
+    expect(judged({ silence: { reason: 'permission denied', isServerError: true } }).health).toBe('degraded');
+    expect(judged({ silence: { reason: 'refused', isServerError: false } }).health).toBe('down');
   });
 
   it.each(['connecting', 'reconnecting'] as const)(
@@ -50,7 +50,7 @@ describe('the health of an instance', () => {
   it('has all reasons, and is as bad as the worst', () => {
     const { health, reasons } = judged({
       connection: { ...connection, state: 'deaf', reason: 'a pooler' },
-      silence: { reason: 'refused', isRefusal: false },
+      silence: { reason: 'refused', isServerError: false },
     });
 
     expect(health).toBe('down');

@@ -14,7 +14,11 @@ export const SAMPLES: {
   ],
   'claim-failed': [
     { type: 'claim-failed', channel: 'orders', error },
-    'error: A claim of channel "orders" failed and will be repeated: boom',
+    'error: Claim on channel "orders" failed, will retry: boom',
+  ],
+  'claim-recovered': [
+    { type: 'claim-recovered', channel: 'orders' },
+    'log: Claims on channel "orders" succeed again',
   ],
   'stored-failed': [
     {

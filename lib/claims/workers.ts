@@ -1,82 +1,91 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { TextDecoder } from '../channels/entity-source.js';
+import { decodePayload, validatePayload } from '../channels/payload.codec.js';
+import { settlesWithin } from '../common/deadline.js';
 import { PgPubSubError } from '../common/errors.js';
 import type { Report } from '../common/facts.js';
-import type { JsonObject } from '../common/json.js';
+import type { JsonObject, JsonValue } from '../common/json.js';
 import type { BatchOptions, PollOptions } from '../common/options.js';
-import { ChannelWorker } from './channel-worker.js';
-import type { DrainCount } from './claim-handling.js';
-import { ClaimSlots } from './claim-slots.js';
-import type { StoredListener } from './stored-listener.js';
-import { createStoredDecoder } from './stored-payload.js';
+import { guardPool, poolSizeOf } from '../postgres/driver.js';
+import { ChannelWorker, type DrainCount } from './channel-worker.js';
+import type { ClaimListener } from './claim-context.js';
+import { Semaphore } from './semaphore.js';
 
-export interface NotificationStoreOptions {
+export interface WorkersOptions {
   readonly dataSource: DataSource;
-  /** Where its tables are; known once the DataSource is connected. */
+  /** The schema of the library's tables; known once the DataSource is connected. */
   readonly schema: () => string;
   readonly decoderOf: (channel: string) => TextDecoder | undefined;
-  /** How many claims at once; `undefined`: as many as the pool can spare. */
+  /** The number of claims at once; `undefined`: as many as the pool can spare. */
   readonly concurrency: number | undefined;
   readonly batch: BatchOptions;
   readonly poll: PollOptions;
+  readonly deadPeerTimeoutMs: number;
   readonly filter: JsonObject | undefined;
   readonly context: (() => object) | undefined;
-  /** The module's context and the trace of the handler that runs; nothing where there is not both. */
+  /** The module's context and the trace of the handler that runs; `undefined` where there is not both. */
   readonly contextOfHandler: () => JsonObject | undefined;
-  /** Do hints arrive at the moment? */
+  /** Whether hints arrive at the moment. */
   readonly hearsHints: () => boolean;
   readonly signal: AbortSignal;
   readonly report: Report;
 }
 
-/** Without being told otherwise, claims take at most so many connections, and at most half of the pool. */
+/** A channel that has listeners in this process. */
+interface Attached {
+  readonly channel: ChannelDefinition;
+  readonly listeners: ClaimListener[];
+}
+
+/** Without the option `concurrency`, claims take at most this number of connections, and at most half of the pool. */
 const MAX_DEFAULT_CLAIMS = 4;
 /** How long a handler may take to end on its signal before its claim is given up. */
 const SIGNAL_GRACE_MS = 100;
 
-const DEFAULT_POOL_SIZE = 10; // of pg-pool
-
 /**
- * Handles the stored notifications of an instance: one worker per channel that has a listener here. Owned by the
- * module; claims from `start()` to `stop()`.
+ * The workers of an instance: one for each channel that has a listener here. Owned by the module; claims from `start()`
+ * to `stop()`.
  */
-export class NotificationStore {
-  private readonly listeners = new Map<ChannelDefinition, StoredListener[]>();
+export class Workers {
+  /** By the channel's name: two definitions with one name are one channel. */
+  private readonly attached = new Map<string, Attached>();
   private workers = new Map<string, ChannelWorker>();
-  /** Never the context of a request: handlers must not inherit somebody's transaction or user. */
+  /** Never the context of a request: handlers must not inherit its transaction or user. */
   private readonly inRoot = AsyncLocalStorage.snapshot();
 
-  constructor(private readonly options: NotificationStoreOptions) {}
+  constructor(private readonly options: WorkersOptions) {}
 
-  /** Before `start()`. Throws `INVALID_LISTENER` for a name that the channel has already: rows remember names. */
-  attach(channel: ChannelDefinition, listener: StoredListener): void {
-    const known = this.listeners.get(channel) ?? [];
-    if (known.some(({ name }) => name === listener.name)) throw sameName(channel.name, listener.name);
-    this.listeners.set(channel, [...known, listener]);
+  /** Adds a listener, before `start()`. Throws `INVALID_LISTENER` for a name that the channel has: rows remember names. */
+  attach(channel: ChannelDefinition, listener: ClaimListener): void {
+    const known = this.attached.get(channel.name) ?? { channel, listeners: [] };
+    if (known.listeners.some(({ name }) => name === listener.name))
+      throw sameName(channel.name, listener.name);
+    known.listeners.push(listener);
+    this.attached.set(channel.name, known);
   }
 
   get isEmpty(): boolean {
-    return this.listeners.size === 0;
+    return this.attached.size === 0;
   }
 
-  /** LISTEN is in force: what comes from now on is hinted at, what is there is claimed now. */
+  /** Claims from now on. LISTEN is in force: hints tell of new rows, and the rows that are there are claimed now. */
   start(): void {
-    const { concurrency, report } = this.options;
+    const { concurrency, report, dataSource } = this.options;
     if (this.isEmpty) return;
-    const poolSize = poolSizeOf(this.options.dataSource);
+    guardPool(dataSource);
+    const poolSize = poolSizeOf(dataSource);
     const spare = Math.max(1, Math.min(MAX_DEFAULT_CLAIMS, Math.floor(poolSize / 2)));
     const total = Math.min(concurrency ?? spare, poolSize);
-    const slots = new ClaimSlots(total, () => this.workers.size);
-    for (const [channel, listeners] of this.listeners)
-      this.workers.set(channel.name, this.createWorker(channel, listeners, slots));
+    const slots = new Semaphore(total, () => this.workers.size);
+    for (const attached of this.attached.values())
+      this.workers.set(attached.channel.name, this.createWorker(attached, slots));
     report({ type: 'claiming', channels: [...this.workers.keys()], concurrency: total, poolSize });
     this.wakeAll();
   }
 
-  /** A hint has arrived. Called on pg's stack: starts nothing here and now. */
+  /** Wakes the worker of a hinted channel. Called on pg's stack: starts nothing here and now. */
   hint(channel: string): void {
     const worker = this.workers.get(channel);
     if (worker) queueMicrotask(() => this.inRoot(() => worker.wake()));
@@ -93,12 +102,12 @@ export class NotificationStore {
     return sumOf(counts);
   }
 
-  /** What this process has done on these channels since the start. */
+  /** Counts what this process has done on these channels since the start. */
   countOf(channels: readonly ChannelDefinition[] | undefined): DrainCount {
     return sumOf(this.chosen(channels).map(({ count }) => count));
   }
 
-  /** Those of these channels that are handled here, and whether they are paused. */
+  /** The channels of these that are handled here, and whether they are paused. */
   statesOf(
     channels: readonly ChannelDefinition[] | undefined,
   ): { readonly channel: string; readonly isPaused: boolean }[] {
@@ -113,7 +122,7 @@ export class NotificationStore {
     this.inRoot(() => this.chosen(channels).forEach((worker) => worker.resume()));
   }
 
-  /** Lets running handlers finish; when the signal is aborted, gives their claims up. Returns who was left behind. */
+  /** Lets running handlers finish; when the signal is aborted, gives their claims up. Returns what was left behind. */
   async stop(signal: AbortSignal): Promise<readonly string[]> {
     const workers = [...this.workers.values()];
     const stopped = Promise.all(workers.map((worker) => worker.stop()));
@@ -122,7 +131,7 @@ export class NotificationStore {
       else signal.addEventListener('abort', () => resolve(), { once: true });
     });
     await Promise.race([stopped, aborted]);
-    await Promise.race([stopped, delay(SIGNAL_GRACE_MS, undefined, { ref: false })]); // those that end on their signal
+    await settlesWithin(stopped, SIGNAL_GRACE_MS); // some handlers end on their signal
     const running = workers.filter(({ isRunning }) => isRunning);
     await Promise.all(running.map((worker) => worker.abandon()));
     return running.map(({ channel }) => `the claims of channel "${channel}"`);
@@ -142,32 +151,32 @@ export class NotificationStore {
     );
   }
 
-  private createWorker(
-    channel: ChannelDefinition,
-    listeners: readonly StoredListener[],
-    slots: ClaimSlots,
-  ): ChannelWorker {
-    const { dataSource, batch, filter, context, contextOfHandler, signal, report, decoderOf } = this.options;
-    const schema = this.options.schema();
-    const worker: ChannelWorker = new ChannelWorker({
-      host: {
+  private createWorker({ channel, listeners }: Attached, slots: Semaphore): ChannelWorker {
+    const { dataSource, batch, deadPeerTimeoutMs, filter, context, contextOfHandler, signal, report } =
+      this.options;
+    const { name, ordered } = channel;
+    return new ChannelWorker({
+      context: {
         dataSource,
-        schema,
-        channel: channel.name,
+        schema: this.options.schema(),
+        channel: name,
+        ordered,
         listeners,
-        decode: createStoredDecoder(channel, decoderOf(channel.name)),
+        filter,
+        context,
         contextOfHandler,
+        decode: createDecoder(channel, this.options.decoderOf(name)),
         maxTimeMs: batch.maxTimeMs,
-        isEnding: () => worker.isEnding,
+        deadPeerTimeoutMs,
         signal,
+        report,
+        restoresSettings: false,
+        heldBack: new Map(),
       },
-      scope: { schema, channel: channel.name, ordered: channel.ordered, listeners, filter, context },
       slots,
       batch,
       pollMs: () => this.pollMs(channel),
-      report,
     });
-    return worker;
   }
 
   private pollMs({ wake, pollIntervalMs }: ChannelDefinition): number {
@@ -182,9 +191,22 @@ const sumOf = (counts: readonly Readonly<DrainCount>[]): DrainCount => ({
   failed: counts.reduce((sum, { failed }) => sum + failed, 0),
 });
 
-function poolSizeOf(dataSource: DataSource): number {
-  const { master } = dataSource.driver as { master?: { options?: { max?: number } } };
-  return master?.options?.max ?? DEFAULT_POOL_SIZE;
+/** How the JSON texts of a channel become payloads: changes of entities by their decoder, the rest by the codec. */
+function createDecoder(
+  channel: ChannelDefinition,
+  decoder: TextDecoder | undefined,
+): (json: string | null) => unknown {
+  if (decoder === undefined)
+    return (json) => {
+      const value = json === null ? undefined : (JSON.parse(json) as JsonValue);
+      return validatePayload(channel, decodePayload(channel, value));
+    };
+  return (json) => {
+    const decoded = decoder(json ?? '');
+    return decoded instanceof Promise
+      ? decoded.then(({ payload }) => validatePayload(channel, payload))
+      : validatePayload(channel, decoded.payload);
+  };
 }
 
 const sameName = (channel: string, name: string) =>

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { isWrite } from '../../../lib/publishing/publish.sql.js';
+import { isWrite } from '../../../lib/postgres/context.sql.js';
 
 it.each([
   'INSERT INTO "author" DEFAULT VALUES',

@@ -13,8 +13,8 @@ export function resolveExecutor(executor: SqlExecutor): SqlExecutor {
   return executor.manager instanceof EntityManager ? executor.manager : executor;
 }
 
-/** The session it is bound to; `undefined` for the pool, and for executors of other libraries. */
-export const sessionOf = (executor: SqlExecutor): QueryRunner | undefined =>
+/** The query runner an executor is bound to; `undefined` for the pool, and for executors of other libraries. */
+export const queryRunnerOf = (executor: SqlExecutor): QueryRunner | undefined =>
   executor instanceof EntityManager ? executor.queryRunner : undefined;
 
 /** Each statement runs on whichever connection of the pool is free, in a transaction of its own. */

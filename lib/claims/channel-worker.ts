@@ -1,0 +1,296 @@
+import { backoffDelayMs } from '../common/backoff.js';
+import { ClaimConnection } from '../postgres/claim-connection.js';
+import { AdaptiveBatchSize } from './batch-size.js';
+import { Claim, isRefusal } from './claim.js';
+import type { ClaimContext } from './claim-context.js';
+import { nextDue, type ClaimCursor } from './claim.sql.js';
+import { NextWakeUp } from './next-wake-up.js';
+import { runClaim } from './run-claim.js';
+import type { Semaphore } from './semaphore.js';
+
+export interface ChannelWorkerOptions {
+  readonly context: Omit<ClaimContext, 'isEnding'>;
+  readonly slots: Semaphore;
+  readonly batch: { readonly maxSize: number; readonly maxTimeMs: number };
+  /** How long to wait before looking without a hint, at this moment. */
+  readonly pollMs: () => number;
+}
+
+/** The number of notifications that were handled, and that failed. */
+export interface DrainCount {
+  handled: number;
+  failed: number;
+}
+
+/** After a burst of hints the time of the next row is asked for only this often. */
+const DUE_INTERVAL_MS = 100;
+/** When to look again for a key that another process was handling: that process could not see the row that we held. */
+const KEY_RETRY_MS = 100;
+/** When to look again for rows that others are handling: nothing tells when one of them dies. */
+const TAKEN_RETRY_MS = 1_000;
+/** The longest pause before a lost connection is replaced. */
+const MAX_RECONNECT_MS = 1_000;
+
+/**
+ * Claims the rows of one channel: woken by hints, by the time of scheduled rows, and by a slow poll. It decides when and
+ * how much is claimed; works until nothing claimable is left, on more connections the more there is. Owned by `Workers`;
+ * idle, it holds nothing.
+ */
+export class ChannelWorker {
+  /** What this process has done on the channel since the start. */
+  readonly count: DrainCount = { handled: 0, failed: 0 };
+  private readonly context: ClaimContext;
+  private readonly batchSize: AdaptiveBatchSize;
+  private readonly nextWakeUp = new NextWakeUp(() => this.look());
+  private readonly connections = new Set<ClaimConnection>();
+  private readonly idleWaiters: (() => void)[] = [];
+  private state: 'running' | 'paused' | 'stopped' | 'abandoned' = 'running';
+  private loops = 0;
+  /** The number of loops whose handlers run. */
+  private busyLoops = 0;
+  private isWoken = false;
+  private lastClaim = 0;
+  private lastDueQuery = 0;
+  private failures = 0;
+  /** Hints before this time are left to the timer: the database refuses claims. */
+  private notBefore = 0;
+
+  constructor(private readonly options: ChannelWorkerOptions) {
+    this.context = { ...options.context, isEnding: () => this.isEnding };
+    this.batchSize = new AdaptiveBatchSize(options.batch);
+  }
+
+  get channel(): string {
+    return this.context.channel;
+  }
+
+  get isPaused(): boolean {
+    return this.state === 'paused';
+  }
+
+  get isRunning(): boolean {
+    return this.loops > 0;
+  }
+
+  /**
+   * Looks for rows. Hints that arrive during a claim cause one more claim, not one each: when it ends, or beside it, when
+   * its handlers take longer than a claim should.
+   */
+  wake(): void {
+    if (this.isEnding) return;
+    this.isWoken = true;
+    if (performance.now() < this.notBefore) return;
+    if (this.loops === 0) this.startLoop();
+    else if (this.loops === this.busyLoops) this.startSpareLoop();
+  }
+
+  pause(): void {
+    if (this.state === 'running') this.state = 'paused';
+    this.nextWakeUp.clear();
+  }
+
+  resume(): void {
+    if (this.state !== 'paused') return;
+    this.state = 'running';
+    this.wake();
+  }
+
+  /** Claims until nothing claimable is left; resolves with what this process has done meanwhile. */
+  async drain(): Promise<DrainCount> {
+    const before = { ...this.count };
+    this.notBefore = 0;
+    this.wake();
+    await this.whenIdle();
+    return { handled: this.count.handled - before.handled, failed: this.count.failed - before.failed };
+  }
+
+  /** Lets running handlers finish and commits what they did. */
+  async stop(): Promise<void> {
+    this.state = 'stopped';
+    this.nextWakeUp.clear();
+    await this.whenIdle();
+  }
+
+  /** Gives up the claims that still run: the server undoes them, others can claim their rows. */
+  async abandon(): Promise<void> {
+    this.state = 'abandoned';
+    const cause = new Error('the application closes');
+    await Promise.all([...this.connections].map((connection) => connection.destroy(cause)));
+  }
+
+  /** Whether the claim under way is the last. */
+  private get isEnding(): boolean {
+    return this.state !== 'running';
+  }
+
+  private whenIdle(): Promise<void> {
+    if (this.loops === 0) return Promise.resolve();
+    return new Promise((resolve) => this.idleWaiters.push(resolve));
+  }
+
+  private look(): void {
+    this.wakeUpIn(this.options.pollMs()); // also while a handler hangs
+    this.wake();
+  }
+
+  private startLoop(): void {
+    this.loops++;
+    this.lastClaim = performance.now();
+    this.wakeUpIn(this.options.pollMs());
+    void this.loop();
+  }
+
+  /** Starts one more loop when all running loops are busy in handlers. */
+  private startSpareLoop(): void {
+    const { slots, batch } = this.options;
+    if (this.loops >= slots.share) return; // the first that ends looks again
+    const restMs = this.lastClaim + batch.maxTimeMs - performance.now();
+    if (restMs > 0) this.wakeUpIn(restMs);
+    else this.startLoop();
+  }
+
+  private async loop(): Promise<void> {
+    try {
+      while (await this.takeTurn());
+    } catch (error) {
+      this.noteFailure(error);
+    }
+    this.loops--;
+    if (this.loops === 0 && !this.isEnding && this.isWoken && this.failures === 0) return this.startLoop();
+    this.wakeUpIn(this.options.pollMs());
+    if (this.loops > 0) return;
+    for (const resolve of this.idleWaiters.splice(0)) resolve();
+  }
+
+  /**
+   * Claims on one connection until nothing claimable is left, or another channel waits for its turn. Resolves with
+   * whether there may be more.
+   */
+  private async takeTurn(): Promise<boolean> {
+    const { slots } = this.options;
+    const giveBack = await slots.acquire(this);
+    try {
+      if (this.isEnding) return false;
+      const connection = await ClaimConnection.open(this.context.dataSource);
+      this.connections.add(connection);
+      try {
+        return await this.claimOn(connection);
+      } catch (error) {
+        await connection.destroy(error);
+        throw error;
+      } finally {
+        this.connections.delete(connection);
+        await connection.release();
+      }
+    } finally {
+      giveBack();
+    }
+  }
+
+  private async claimOn(connection: ClaimConnection): Promise<boolean> {
+    for (;;) {
+      const began = performance.now();
+      const claim = await this.claimOnce(connection, began);
+      this.noteSuccess();
+      if (this.isEnding) return false;
+      if (!claim.hasMore) {
+        await this.scheduleNext(connection, began, claim.hasSkippedKeys);
+        return false;
+      }
+      if (connection.isTainted || this.options.slots.isWantedByOthers(this)) return true;
+    }
+  }
+
+  private async claimOnce(
+    connection: ClaimConnection,
+    began: number,
+  ): Promise<{ readonly hasMore: boolean; readonly hasSkippedKeys: boolean }> {
+    const { context, batchSize } = this;
+    this.isWoken = false;
+    this.lastClaim = began;
+    const cursor = context.ordered ? undefined : batchSize.nextCursor(began); // of a key, the next may stand before it
+    const wanted = batchSize.size;
+    const claim = await Claim.begin(connection, context, { size: wanted, cursor });
+    const { size } = claim;
+    const { hasSkippedKeys, rows } = claim.locked;
+    this.noteClaimed(rows.at(-1)?.fields, { wanted, size, from: cursor, began });
+    if (size === 0) {
+      await claim.commit();
+      return { hasMore: cursor !== undefined || this.isWoken, hasSkippedKeys };
+    }
+    if (size === wanted && batchSize.isSlow && this.loops < this.options.slots.share) this.startLoop();
+    const hasMore = await this.run(claim);
+    return { hasMore: hasMore || size === wanted || cursor !== undefined || this.isWoken, hasSkippedKeys };
+  }
+
+  private noteClaimed(
+    last: ClaimCursor | undefined,
+    { began, ...claimed }: { wanted: number; size: number; from: ClaimCursor | undefined; began: number },
+  ): void {
+    const now = performance.now();
+    this.batchSize.claimed({ ...claimed, last, tookMs: now - began }, now);
+  }
+
+  private async run(claim: Claim): Promise<boolean> {
+    this.busyLoops++;
+    try {
+      const { attempted, failed, hasMore, retryInMs } = await runClaim(claim);
+      this.count.failed += failed;
+      this.count.handled += attempted - failed;
+      this.batchSize.handled(claim.attempted, claim.tookMs, claim.handlingMs);
+      // The time of a retry is known here: another loop may claim at that moment, and see neither the row nor its time.
+      if (retryInMs !== undefined) this.wakeUpIn(retryInMs);
+      return hasMore;
+    } finally {
+      this.busyLoops--;
+    }
+  }
+
+  /** Looks when the next row becomes due; `began` is when the last claim of this loop did. */
+  private async scheduleNext(
+    connection: ClaimConnection,
+    began: number,
+    hasSkippedKeys: boolean,
+  ): Promise<void> {
+    if (hasSkippedKeys) this.wakeUpIn(KEY_RETRY_MS);
+    for (const { until } of this.context.heldBack.values())
+      this.wakeUpIn(Math.max(1, until - performance.now()));
+    const now = performance.now();
+    const sinceLast = now - this.lastDueQuery;
+    if (sinceLast < DUE_INTERVAL_MS) return this.wakeUpIn(DUE_INTERVAL_MS - sinceLast);
+    this.lastDueQuery = now;
+    const { rows } = await connection.statement<{ readonly ms: unknown; readonly taken: boolean }>(
+      nextDue(this.context),
+      [this.channel, now - began],
+      'the database to say when the next notification is due',
+    );
+    const { ms = null, taken = false } = rows[0] ?? {};
+    if (ms !== null) this.wakeUpIn(Math.max(1, Math.ceil(Number(ms))));
+    if (taken) this.wakeUpIn(TAKEN_RETRY_MS);
+  }
+
+  private noteSuccess(): void {
+    if (this.failures > 0) this.context.report({ type: 'claim-recovered', channel: this.channel });
+    this.failures = 0;
+    this.notBefore = 0;
+  }
+
+  /** A lost connection is replaced soon. What the server refuses is retried with growing pauses, and not for hints. */
+  private noteFailure(error: unknown): void {
+    this.failures++;
+    const { channel, report, listeners } = this.context;
+    if (this.state !== 'abandoned') report({ type: 'claim-failed', channel, error });
+    const isLost = !isRefusal(error);
+    const [first] = listeners;
+    const delayMs =
+      isLost || first === undefined
+        ? Math.min(MAX_RECONNECT_MS, 50 * 2 ** Math.min(this.failures, 10))
+        : Math.min(backoffDelayMs(this.failures, first.retry), this.options.pollMs());
+    if (!isLost) this.notBefore = performance.now() + delayMs;
+    this.wakeUpIn(delayMs);
+  }
+
+  private wakeUpIn(delayMs: number): void {
+    if (!this.isEnding) this.nextWakeUp.in(Math.min(delayMs, this.options.pollMs()));
+  }
+}

@@ -1,0 +1,268 @@
+import { quoteLiteral, quoteTextArray } from '../common/sql-identifier.js';
+import type { JsonObject } from '../common/json.js';
+import { guardedColumns, settingsDiffer, type GuardedValues } from '../postgres/handler.sql.js';
+import { deadLetterTable, notificationTable } from '../schema/storage.sql.js';
+import type { ClaimContext } from './claim-context.js';
+
+/** Where the next claim begins: behind the last row of the one before. */
+export interface ClaimCursor {
+  readonly availableAt: string;
+  readonly id: string;
+}
+
+/** Which rows a claim takes: up to `size`, from the cursor on where there is one; or one row. */
+export type ClaimRange =
+  { readonly size: number; readonly cursor?: ClaimCursor | undefined } | { readonly id: string };
+
+type Scope = Pick<ClaimContext, 'schema' | 'channel' | 'ordered' | 'listeners' | 'filter' | 'heldBack'>;
+
+/** Larger payloads (compressed, in bytes) are read when their turn comes: a claim must fit into memory. */
+const LARGE_PAYLOAD = 32_768;
+
+const contains = (filter: JsonObject): string =>
+  `coalesce(n.context, '{}') @> ${quoteLiteral(JSON.stringify(filter))}::jsonb`;
+
+/** The columns that `parseRow()` reads, in its order. Texts only, so that no type parser of the application is met. */
+const rowColumns = ({ listeners }: Scope): string =>
+  [
+    'n.id',
+    'n.xmax',
+    `case when pg_column_size(n.payload) < ${LARGE_PAYLOAD} then n.payload end`,
+    `pg_column_size(n.payload) >= ${LARGE_PAYLOAD}`,
+    'n.context',
+    'n.key',
+    'n.attempts',
+    'extract(epoch from n.created_at)',
+    'extract(epoch from n.available_at)',
+    'n.process_id',
+    "case when n.handled_by <> '{}' then to_json(n.handled_by) end",
+    'to_json(n.listeners)',
+    'n.retries',
+    'n.deaths',
+    'case when n.retries is not null then extract(epoch from clock_timestamp()) end',
+    ...listeners.flatMap(({ filter }) => (filter === undefined ? [] : [contains(filter)])),
+  ].join(', ');
+
+/** The conditions on a row that a listener of this process handles. */
+function conditions({ channel, listeners, filter, heldBack }: Scope): string[] {
+  const names = quoteTextArray(listeners.map(({ name }) => name));
+  const filters = listeners.map((listener) => listener.filter);
+  const held = heldBack.size === 0 ? [] : heldIds(heldBack);
+  const wanted = filters.every((given) => given !== undefined)
+    ? [`(${filters.map((given) => contains(given)).join(' or ')})`]
+    : [];
+  return [
+    `n.channel = ${quoteLiteral(channel)}`,
+    'n.available_at <= statement_timestamp()', // stable, where clock_timestamp() could not use the index
+    `(n.listeners is null or n.listeners && ${names})`,
+    ...(filter === undefined ? [] : [contains(filter)]),
+    ...wanted,
+    ...(held.length === 0 ? [] : [`n.id <> all('{${held.join(',')}}')`]),
+  ];
+}
+
+const heldIds = (heldBack: Scope['heldBack']): string[] =>
+  [...heldBack].filter(([, { until }]) => until > performance.now()).map(([id]) => id);
+
+/**
+ * What the planner must not do, for the one statement: a table that is empty at one moment and full at the next has no
+ * statistics to go by, and with wrong ones the planner reads and sorts all rows for each claim, instead of the index's
+ * first.
+ */
+const PLANNER_SETTINGS = ['enable_seqscan', 'enable_bitmapscan', 'enable_sort'];
+/** For ordered channels, whose claims join. */
+const JOIN_SETTINGS = ['enable_hashjoin', 'enable_mergejoin'];
+
+/**
+ * Begins a transaction and locks claimable rows until it ends, oldest first, skipping those another process holds; one
+ * round trip. Uses the index `(channel, available_at, id)`. From the cursor on, because entries of rows that are handled
+ * stay at the index's begin until vacuum may remove them. The last columns of the first SELECT are the guarded settings and
+ * the process of the session; the second SELECT returns the rows.
+ */
+export function beginClaim(context: ClaimContext, range: ClaimRange): string {
+  const [size, more] = 'id' in range ? [1, [`n.id = ${range.id}`]] : [range.size, behind(range.cursor)];
+  const rows = context.ordered ? claimHeads(context, size, more) : claimRows(context, size, more);
+  const settings = context.ordered ? [...PLANNER_SETTINGS, ...JOIN_SETTINGS] : PLANNER_SETTINGS;
+  const reset = settings.map((name) => `set local ${name} = default`).join('; ');
+  // What the DataSource's default isolation is does not matter: a stricter one would fail instead of skipping.
+  return `begin isolation level read committed; ${claimSettings(context, settings)}; ${rows}; ${reset}`;
+}
+
+const behind = (cursor: ClaimCursor | undefined): string[] =>
+  cursor === undefined
+    ? []
+    : [`(n.available_at, n.id) > (to_timestamp(${quoteLiteral(cursor.availableAt)}::float8), ${cursor.id})`];
+
+/** One statement for all settings of the transaction: a statement each takes the server longer. */
+function claimSettings({ context, deadPeerTimeoutMs }: ClaimContext, off: readonly string[]): string {
+  const carried = JSON.stringify(context?.() ?? {});
+  const settings = [
+    ...off.map((name) => setLocal(name, 'off')),
+    ...(carried === '{}' ? [] : [setLocal('pgpubsub.context', carried)]),
+    ...deadPeerSettings(deadPeerTimeoutMs),
+  ];
+  return `select ${[...settings, guardedColumns(), 'pg_backend_pid()'].join(', ')}`;
+}
+
+const setLocal = (name: string, value: string): string =>
+  `set_config('${name}', ${quoteLiteral(value)}, true)`;
+
+/**
+ * How soon the server gives up a connection whose peer is silent: unanswered data after `tcp_user_timeout` (PostgreSQL 12
+ * and later), a silent connection after the keep-alives. Whole seconds, of which a third is left for the first of three.
+ */
+function deadPeerSettings(timeoutMs: number): string[] {
+  const seconds = Math.max(1, Math.floor(timeoutMs / 1_000));
+  const idle = Math.max(1, Math.floor(seconds / 3));
+  const interval = Math.max(1, Math.floor((seconds - idle) / 3));
+  return [
+    `case when current_setting('server_version_num')::int >= 120000 then ${setLocal('tcp_user_timeout', String(timeoutMs))} end`,
+    setLocal('tcp_keepalives_idle', String(idle)),
+    setLocal('tcp_keepalives_interval', String(interval)),
+    setLocal('tcp_keepalives_count', '3'),
+  ];
+}
+
+const claimRows = (scope: Scope, size: number, more: readonly string[]): string => `
+  select ${rowColumns(scope)} from ${notificationTable(scope.schema)} as n
+  where ${[...conditions(scope), ...more].join(' and ')}
+  order by n.available_at, n.id limit ${size} for update skip locked`;
+
+/**
+ * Claims the oldest row of each key only; the last value says whether the key is ours to handle. The advisory lock, until
+ * the transaction ends, is for rows that commit late: they are older than one that may be handled already.
+ */
+const claimHeads = (scope: Scope, size: number, more: readonly string[]): string => `
+  with heads as (
+    select ${rowColumns(scope)} from ${notificationTable(scope.schema)} as n
+    where ${[...conditions(scope), ...more].join(' and ')}
+      and (n.key is null or not exists (
+        select from ${notificationTable(scope.schema)} as e
+        where e.channel = ${quoteLiteral(scope.channel)} and e.key = n.key and e.id < n.id
+      ))
+    order by n.available_at, n.id limit ${size} for update skip locked
+  )
+  select heads.*, key is null or pg_try_advisory_xact_lock(hashtextextended(${quoteLiteral(`pgpubsub ${scope.channel} `)} || key, 0)) from heads`;
+
+/** Reads a payload that was too large to come with its claim: $1 the id. */
+export const readPayload = (schema: string): string =>
+  `select payload::text as payload from ${notificationTable(schema)} where id = $1`;
+
+/** Begins the texts that the completion raises with; the server adds the rest. */
+export const COMPLETION_REFUSED = 'pgpubsub: completed';
+export const SETTINGS_CHANGED = 'pgpubsub: settings changed';
+
+/**
+ * Ends the claim: deletes what is handled, releases the rest; one round trip. Raises instead of committing when fewer rows
+ * are deleted than were handled (row-level security, a trigger, or rows that were deleted meanwhile), or when a handler
+ * has left other settings than `expected`. A cast that fails is the one way to raise without a function.
+ */
+export function completeClaim(schema: string, handled: readonly string[], expected?: GuardedValues): string {
+  const refusals = [
+    ...(expected === undefined ? [] : [`when ${settingsDiffer(expected)} then '${SETTINGS_CHANGED}'`]),
+    ...(handled.length === 0
+      ? []
+      : [
+          `when count(*) operator(pg_catalog.<>) ${handled.length} then '${COMPLETION_REFUSED} ' operator(pg_catalog.||) count(*) operator(pg_catalog.||) ' of ${handled.length}'`,
+        ]),
+  ];
+  if (refusals.length === 0) return 'commit';
+  const gone =
+    handled.length === 0
+      ? 'select 1'
+      : `delete from ${notificationTable(schema)} where id operator(pg_catalog.=) any('{${handled.join(',')}}'::pg_catalog.int8[]) returning 1`;
+  return `with gone as (${gone}) select (case ${refusals.join(' ')} end)::pg_catalog.int4 from gone; commit`;
+}
+
+/** The server's clock, in milliseconds. */
+export const serverTime = 'select extract(epoch from clock_timestamp()) * 1000 as now';
+
+/** Puts off what is retried, or left for other listeners: $1 a JSON array of rows. */
+export const postpone = (schema: string): string => `
+  update ${notificationTable(schema)} as n
+  set attempts = r.attempts, available_at = to_timestamp(r.available_ms / 1000), handled_by = r.handled_by, listeners = r.listeners,
+    retries = r.retries, last_error = coalesce(r.last_error, n.last_error)
+  from json_to_recordset($1::json) as r(
+    id bigint, attempts int, available_ms double precision, handled_by text[], listeners text[], retries jsonb, last_error text
+  )
+  where n.id = r.id
+`;
+
+/** Copies what its listener has given up on: $1 a JSON array of rows. A letter that is retried may die again. */
+export const moveToDeadLetters = (schema: string): string => `
+  insert into ${deadLetterTable(schema)} (
+    id, channel, payload, context, key, created_at, available_at, attempts, handled_by, last_error,
+    schema_version, process_id, listener
+  )
+  select n.id, n.channel, n.payload, n.context, n.key, n.created_at, n.available_at, r.attempts, n.handled_by, r.last_error,
+    n.schema_version, n.process_id, r.listener
+  from json_to_recordset($1::json) as r(id bigint, listener text, attempts int, last_error text)
+    join ${notificationTable(schema)} as n on n.id = r.id
+  on conflict (id, listener) do update
+  set attempts = excluded.attempts, last_error = excluded.last_error, handled_by = excluded.handled_by, died_at = excluded.died_at
+`;
+
+/**
+ * Which of these transactions ($1) have ended without a commit. Their lock stays visible in the row as its xmax, which is
+ * the lower half of their number: they are the last before the next one that end so.
+ */
+export const findAborted = `
+  select id::text as id from unnest($1::bigint[]) as id, txid_snapshot_xmax(txid_current_snapshot()) as next
+  where txid_status(next - ((next - id) & 4294967295)) = 'aborted'
+`;
+
+/** Adds one to a counter that any writer may have filled. */
+const increased = (column: string): string => `${column} = least(${column}, 2147483646) + 1`;
+
+/** Counts for these rows ($1) that a claim ended with its process or connection: nothing could be written meanwhile. */
+export const countCrash = (schema: string): string =>
+  `update ${notificationTable(schema)} set ${increased('deaths')}, ${increased('attempts')} where id = any($1::bigint[])`;
+
+/**
+ * Undoes a claim whose transaction is still ours, and locks its rows once more for a moment: a lock whose transaction was
+ * undone would stay visible in them, and be taken for that of a process that crashed.
+ */
+export const undoClaim = (schema: string, ids: readonly string[]): string =>
+  `rollback; begin; ${lockRows(schema, ids, 'skip locked')}; commit`;
+
+/** Ends the server's session of a claim that was given up, if it is still in its transaction: $1 the process. */
+export const terminateSession = (isCommitting: boolean): string => `
+  select pg_terminate_backend(a.pid) from pg_stat_activity as a
+  where a.pid = $1 and a.usename = session_user and a.datname = current_database()
+    and a.state ${isCommitting ? "like 'idle in transaction%'" : "<> 'idle'"}
+`;
+
+/**
+ * Settles the rows of a claim that was given up, when the server has undone it: those that ran have used up an attempt,
+ * the others none. Waits a moment for the session that still holds them.
+ */
+export const settleRows = (schema: string, ids: readonly string[], ran: readonly string[]): string =>
+  [
+    "begin; set local lock_timeout = '2s'",
+    lockRows(schema, ids, ''),
+    ...(ran.length === 0
+      ? []
+      : [
+          `update ${notificationTable(schema)} set ${increased('deaths')}, ${increased('attempts')} where id in (${ran.join(', ')})`,
+        ]),
+    'commit',
+  ].join('; ');
+
+const lockRows = (schema: string, ids: readonly string[], wait: string): string =>
+  `select from ${notificationTable(schema)} where id = any('{${ids.join(',')}}') order by id for update ${wait}`;
+
+/**
+ * Milliseconds until the next scheduled row of channel $1; rows that became due within the last $2 ms count as due now:
+ * the claim that began then did not see them. Rows that others have locked are older. `taken`: whether there are any.
+ */
+export const nextDue = (context: ClaimContext): string => `
+  select extract(epoch from min(available_at) - clock_timestamp()) * 1000 as ms, ${isTaken(context)} as taken
+  from ${notificationTable(context.schema)}
+  where channel = $1 and available_at < 'infinity' and available_at > statement_timestamp() - $2 * interval '1 millisecond'
+`;
+
+/** Whether other processes handle rows: nothing tells when one of them dies. Rows of ordered channels wait for others. */
+const isTaken = (context: ClaimContext): string =>
+  context.ordered
+    ? 'false'
+    : `exists (select from ${notificationTable(context.schema)} as n where ${conditions(context).join(' and ')})`;

@@ -1,0 +1,262 @@
+import { PgPubSubError, messageOf } from '../common/errors.js';
+import { isServerError } from '../common/server-error.js';
+import { ClaimConnection } from '../postgres/claim-connection.js';
+import { GUARDED_SETTINGS } from '../postgres/handler.sql.js';
+import { Savepoint } from '../postgres/savepoint.js';
+import type { ClaimContext } from './claim-context.js';
+import {
+  COMPLETION_REFUSED,
+  beginClaim,
+  completeClaim,
+  countCrash,
+  findAborted,
+  moveToDeadLetters,
+  postpone,
+  serverTime,
+  settleRows,
+  terminateSession,
+  undoClaim,
+  type ClaimRange,
+} from './claim.sql.js';
+import { ClaimedRow, deadRows, postponedRow } from './claimed-row.js';
+import { parseRow } from './parse-row.js';
+import { runHandlers } from './run-handlers.js';
+
+type Values = (string | null)[];
+
+/** What the server has locked for a claim. */
+interface Locked {
+  readonly rows: readonly ClaimedRow[];
+  /** The guarded settings as the claim began. */
+  readonly settings: readonly string[];
+  /** The server's process that holds the locks. */
+  readonly processId: string;
+  readonly hasSkippedKeys: boolean;
+}
+
+/**
+ * One claim: rows that are locked, run through their listeners, and completed in one transaction. It knows how it ended:
+ * `commit()` resolves when the server has verified and committed all of it; else nothing of it has happened, and `undo()`
+ * or `settle()` tells the rows so. Owned by the loop of a worker.
+ */
+export class Claim {
+  /** The rows to run: those that have done no harm. */
+  readonly rows: readonly ClaimedRow[];
+  /** Rows whose last claim ended with its process or connection: for a claim of their own each, most crashed last. */
+  readonly suspects: readonly ClaimedRow[];
+  readonly startedAt: number;
+  /** The rows whose handlers run at the moment. */
+  readonly running = new Set<ClaimedRow>();
+  readonly savepoint: Savepoint;
+  /** How long the handlers took, without what completes the claim. */
+  handlingMs = 0;
+  /** How long the claim took from its first handler to its commit. */
+  tookMs = 0;
+  /** The number of rows that were attempted and committed. */
+  attempted = 0;
+  private runAt = performance.now();
+  private isCommitting = false;
+
+  private constructor(
+    readonly connection: ClaimConnection,
+    readonly context: ClaimContext,
+    /** All rows that are locked, in the order in which they were read. */
+    readonly locked: Locked,
+    crashed: ReadonlySet<string> | undefined,
+    startedAt: number,
+  ) {
+    this.startedAt = startedAt;
+    const crashes = ({ id, fields }: ClaimedRow) => fields.crashCount + (crashed?.has(id) ? 1 : 0);
+    const isSuspect = (row: ClaimedRow) => crashed !== undefined && crashes(row) > 0;
+    this.suspects = locked.rows.filter(isSuspect).toSorted((a, b) => crashes(a) - crashes(b));
+    this.rows = this.suspects.length === 0 ? locked.rows : locked.rows.filter((row) => !isSuspect(row));
+    this.savepoint = new Savepoint(connection, {
+      settings: locked.settings,
+      contextOfHandler: context.contextOfHandler,
+      restoresAlways: context.restoresSettings,
+    });
+  }
+
+  /** Locks rows: up to a number of them, or the one with an id, whose history does not matter then. */
+  static async begin(connection: ClaimConnection, context: ClaimContext, range: ClaimRange): Promise<Claim> {
+    const startedAt = performance.now();
+    const text = beginClaim(context, range);
+    const results = await connection.roundTrip(text, 'the database to answer a claim');
+    const [settings, rows] = results.filter(({ command }) => command === 'SELECT').map(rowsOf);
+    const locked = readLocked(context, settings?.[0] ?? [], rows ?? []);
+    const crashed = 'id' in range ? undefined : await countCrashes(connection, context, locked.rows);
+    return new Claim(connection, context, locked, crashed, startedAt);
+  }
+
+  get size(): number {
+    return this.locked.rows.length;
+  }
+
+  /** Runs the handlers of the rows that there is time for. Rejects when the transaction is lost, or has ended. */
+  async run(): Promise<void> {
+    this.runAt = performance.now();
+    await runHandlers(this);
+    this.handlingMs = performance.now() - this.runAt;
+  }
+
+  /** Lets listeners give up on all rows, without running them. */
+  giveUp(errorOf: (row: ClaimedRow) => unknown): void {
+    for (const row of this.rows) for (const listener of row.due) row.giveUp(listener, errorOf(row));
+  }
+
+  /** Lets all listeners fail, without running them. */
+  fail(error: unknown): void {
+    for (const row of this.rows) for (const listener of row.due) row.fail(listener, error);
+  }
+
+  /**
+   * Completes and commits what the handlers did; rows that were not attempted are released. Resolves with the attempted
+   * rows. Rejects with `COMPLETION_REFUSED`, or with the error of the server, when it is not all of it committed.
+   */
+  async commit(): Promise<readonly ClaimedRow[]> {
+    this.savepoint.assertIntact();
+    const { schema } = this.context;
+    const attempted = this.rows.filter(({ wasAttempted }) => wasAttempted);
+    const { wasUsed } = this.savepoint;
+    await this.writeFailures(attempted);
+    const complete = attempted.filter(({ isComplete }) => isComplete).map(({ id }) => id);
+    const { savepoint } = this;
+    const expected = wasUsed && !this.context.restoresSettings ? savepoint.settings : undefined;
+    this.isCommitting = true;
+    try {
+      const text = completeClaim(schema, complete, expected);
+      await savepoint.leave(text, 'the database to answer the completion of a claim', { ends: true });
+    } catch (error) {
+      throw refusedCompletion(error);
+    }
+    this.isCommitting = false;
+    this.attempted = attempted.length;
+    this.tookMs = performance.now() - this.runAt;
+    return attempted;
+  }
+
+  /** Undoes the claim on its connection, so that its rows can be claimed as if nothing had happened. */
+  async undo(): Promise<void> {
+    const text = undoClaim(this.context.schema, this.ids);
+    await this.connection.roundTrip(text, 'the database to undo a claim', { ends: true });
+  }
+
+  /**
+   * Settles the claim on another connection, after its own was given up without an answer: ends the session that the
+   * server may keep for it, and says in the rows which of them ran. A commit that the server is still working at is left
+   * to it. Best effort: what cannot be settled is counted like a crash by the next claim.
+   */
+  async settle(counted: boolean): Promise<void> {
+    const { context, isCommitting, locked } = this;
+    const connection = await ClaimConnection.open(context.dataSource);
+    try {
+      const what = 'the database to settle a claim';
+      // Behind a pooler the process belongs to other clients, too.
+      if (String(this.connection.processId) === locked.processId)
+        await connection.statement(terminateSession(isCommitting), [locked.processId], what);
+      const ran = counted ? [...this.running].map(({ id }) => id) : [];
+      await connection.roundTrip(settleRows(context.schema, this.ids, ran), what, { ends: true });
+    } catch (error) {
+      await connection.destroy(error);
+      throw error;
+    }
+    await connection.release();
+  }
+
+  /** The connection was given up because of these rows: others that ran beside them have used up no attempt. */
+  blame(rows: readonly ClaimedRow[]): void {
+    this.running.clear();
+    for (const row of rows) this.running.add(row);
+  }
+
+  private get ids(): string[] {
+    return this.locked.rows.map(({ id }) => id);
+  }
+
+  /** Writes dead letters and retries; outside of the savepoint, and verified. */
+  private async writeFailures(attempted: readonly ClaimedRow[]): Promise<void> {
+    const { schema } = this.context;
+    const dead = attempted.flatMap(deadRows);
+    const postponed = attempted.filter(({ isComplete }) => !isComplete);
+    if (dead.length === 0 && postponed.length === 0) return;
+    if (this.savepoint.wasUsed) await this.savepoint.leave('select', 'the database to release a savepoint');
+    if (dead.length > 0) await this.write(moveToDeadLetters(schema), dead);
+    if (postponed.length === 0) return;
+    const { rows } = await this.statement<{ now: unknown }>(serverTime, []);
+    const nowMs = Number(rows[0]?.now);
+    await this.write(
+      postpone(schema),
+      postponed.map((row) => postponedRow(row, nowMs)),
+    );
+  }
+
+  private async write(sql: string, rows: readonly object[]): Promise<void> {
+    const { rowCount } = await this.statement(sql, [JSON.stringify(rows)]);
+    if (rowCount !== rows.length) throw notCompleted(`${rowCount ?? 0} of ${rows.length}`);
+  }
+
+  private statement<Row extends object>(sql: string, parameters: unknown[]) {
+    return this.connection.statement<Row>(
+      sql,
+      parameters,
+      'the database to answer the completion of a claim',
+    );
+  }
+}
+
+const rowsOf = ({ rows }: { readonly rows: readonly unknown[] }): readonly Values[] =>
+  rows as readonly Values[]; // by rowMode 'array', as texts
+
+function readLocked(context: ClaimContext, settings: Values, found: readonly Values[]): Locked {
+  const [processId, ...guarded] = settings.slice(-GUARDED_SETTINGS.length - 1).toReversed();
+  const { ordered, listeners } = context;
+  const ours = ordered ? found.filter((values) => values.at(-1) !== 'f') : found; // the last says whether the key is ours
+  return {
+    rows: ours.map((values) => new ClaimedRow(parseRow(ordered ? values.slice(0, -1) : values), listeners)),
+    settings: guarded.toReversed().map(String),
+    processId: String(processId),
+    hasSkippedKeys: ours.length < found.length,
+  };
+}
+
+/**
+ * Finds the rows that were locked by a claim that did not end well, and counts that with this claim, before they are run
+ * again: a row must not take down processes indefinitely.
+ */
+async function countCrashes(
+  connection: ClaimConnection,
+  { schema, channel, report }: ClaimContext,
+  rows: readonly ClaimedRow[],
+): Promise<ReadonlySet<string>> {
+  const lockers = new Set(rows.map(({ fields }) => fields.lastLocker).filter((locker) => locker !== '0'));
+  if (lockers.size === 0) return new Set();
+  const what = 'the database to answer a claim';
+  const found = await connection.statement<{ id: string }>(findAborted, [[...lockers]], what);
+  const aborted = new Set(found.rows.map(({ id }) => id));
+  const crashed = rows.filter(({ fields }) => aborted.has(fields.lastLocker));
+  if (crashed.length === 0) return new Set();
+  await connection.statement(countCrash(schema), [crashed.map(({ id }) => id)], what);
+  for (const { id, fields } of crashed)
+    report({ type: 'interrupted', channel, id, deaths: fields.crashCount + 1 });
+  return new Set(crashed.map(({ id }) => id));
+}
+
+/** Whether the database answered, and refused a claim or its completion. */
+export const isRefusal = (error: unknown): boolean =>
+  isServerError(error) || (error instanceof PgPubSubError && error.code === 'COMPLETION_REFUSED');
+
+/** The server's way to say that rows are missing is an error of its own. */
+function refusedCompletion(error: unknown): unknown {
+  const [, count] = new RegExp(`"${COMPLETION_REFUSED} ([^"]*)"`).exec(messageOf(error)) ?? [];
+  if (count !== undefined) return notCompleted(count, error);
+  const isDenied = typeof error === 'object' && error !== null && 'code' in error && error.code === '42501';
+  return isDenied ? notCompleted('0', error) : error;
+}
+
+const notCompleted = (count: string, cause?: unknown) =>
+  new PgPubSubError(
+    'COMPLETION_REFUSED',
+    `expected the database to complete all notifications that were handled, got ${count}${cause === undefined ? '' : ` (${messageOf(cause)})`}. ` +
+      'Look for row-level security, a trigger or missing rights on the tables of this library.',
+    { cause },
+  );

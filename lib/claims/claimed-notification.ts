@@ -1,0 +1,70 @@
+import type { EntityManager } from 'typeorm';
+import type { Notification, NotificationBatch } from '../channels/notification.js';
+import type { JsonObject } from '../common/json.js';
+import type { HandlerTransaction } from '../postgres/handler-transaction.js';
+import type { RowFields } from './parse-row.js';
+
+/** One delivery of a stored notification to one listener. */
+export class ClaimedNotification implements Notification {
+  readonly id: string;
+  readonly context: JsonObject;
+  readonly processId: number;
+  readonly #transaction: HandlerTransaction;
+  readonly #createdAt: string;
+
+  constructor(
+    readonly channel: string,
+    readonly payload: unknown,
+    fields: RowFields,
+    readonly attempt: number,
+    transaction: HandlerTransaction,
+  ) {
+    this.id = fields.id;
+    this.context = fields.context;
+    this.processId = fields.processId;
+    this.#transaction = transaction;
+    this.#createdAt = fields.createdAt;
+  }
+
+  get createdAt(): Date {
+    return new Date(Number(this.#createdAt) * 1_000);
+  }
+
+  get manager(): EntityManager {
+    return this.#transaction.manager;
+  }
+
+  get signal(): AbortSignal {
+    return this.#transaction.signal;
+  }
+}
+
+/**
+ * All notifications of a claim, for a listener with `batch: true`. `payload` is what the listener gets as its first
+ * argument.
+ */
+export class ClaimedBatch extends Array<Notification> implements NotificationBatch {
+  static override get [Symbol.species](): ArrayConstructor {
+    return Array; // what map() and filter() return are ordinary arrays
+  }
+
+  readonly #transaction: HandlerTransaction;
+
+  constructor(notifications: readonly Notification[], transaction: HandlerTransaction) {
+    super();
+    this.push(...notifications);
+    this.#transaction = transaction;
+  }
+
+  get payload(): unknown[] {
+    return this.map(({ payload }) => payload);
+  }
+
+  get manager(): EntityManager {
+    return this.#transaction.manager;
+  }
+
+  get signal(): AbortSignal {
+    return this.#transaction.signal;
+  }
+}

@@ -1,0 +1,163 @@
+import { backoffDelayMs } from '../common/backoff.js';
+import { isNonRetryable, messageOf, stackOf } from '../common/errors.js';
+import type { ClaimListener } from './claim-context.js';
+import type { Retry, RowFields } from './parse-row.js';
+
+/** The failure of a listener with a row, and what becomes of it. */
+export interface Failure {
+  readonly listener: string;
+  readonly error: unknown;
+  /** Which attempt it was. */
+  readonly attempt: number;
+  /** In how many milliseconds the listener is retried; `undefined`: it has given up. */
+  readonly delayMs: number | undefined;
+}
+
+/** Times are rounded on their way: a millisecond early is due. */
+const TOLERANCE_MS = 1;
+
+/** A row of a claim: the listeners that are due, and what they have done with it. Owned by its claim. */
+export class ClaimedRow {
+  /** The listeners of this process that the row is addressed to and that have not handled it yet. */
+  readonly listeners: readonly ClaimListener[];
+  /** The listeners to run now. */
+  readonly due: readonly ClaimListener[];
+  readonly failures: Failure[] = [];
+  readonly succeeded: string[] = [];
+  payload: unknown;
+  isDecoded = false;
+  /** Listeners that succeeded because they had nothing to do. */
+  private readonly skipped: string[] = [];
+
+  constructor(
+    readonly fields: RowFields,
+    all: readonly ClaimListener[],
+  ) {
+    this.listeners = hasNoSpecialCases(fields) ? all : all.filter((one) => isAddressedTo(fields, one, all));
+    const due =
+      fields.now === 0
+        ? this.listeners
+        : this.listeners.filter(({ name }) => isDue(fields.retries.get(name), fields));
+    this.due = due.length === 0 ? this.listeners : due;
+  }
+
+  get id(): string {
+    return this.fields.id;
+  }
+
+  /** Which attempt it is for this listener: counts its failures, and the claims that no process has survived. */
+  attemptOf({ name }: ClaimListener): number {
+    return (this.fields.retries.get(name)?.attempts ?? 0) + this.fields.crashCount + 1;
+  }
+
+  succeed({ name }: ClaimListener): void {
+    this.succeeded.push(name);
+  }
+
+  /** The row is not addressed to this listener, by its operation. */
+  skip({ name }: ClaimListener): void {
+    this.succeeded.push(name);
+    this.skipped.push(name);
+  }
+
+  fail(listener: ClaimListener, error: unknown): void {
+    const attempt = this.attemptOf(listener);
+    const isExhausted = isNonRetryable(error) || attempt >= listener.retry.maxAttempts;
+    const delayMs = isExhausted ? undefined : backoffDelayMs(attempt, listener.retry);
+    this.failures.push({ listener: listener.name, error, attempt, delayMs });
+  }
+
+  giveUp({ name }: ClaimListener, error: unknown): void {
+    const attempt = Math.max(this.fields.attempts, 1);
+    this.failures.push({ listener: name, error, attempt, delayMs: undefined });
+  }
+
+  wasHandledBy(listener: string): boolean {
+    return this.succeeded.includes(listener) && !this.skipped.includes(listener);
+  }
+
+  get hasFailed(): boolean {
+    return this.failures.length > 0;
+  }
+
+  /** The listeners that are done with the row: they have succeeded, or given up. */
+  get done(): string[] {
+    const givenUp = this.failures.filter(({ delayMs }) => delayMs === undefined);
+    return [...this.succeeded, ...givenUp.map(({ listener }) => listener)];
+  }
+
+  /** The listeners that are left of those the row names; `null`: it is for all. */
+  get remaining(): readonly string[] | null {
+    const { done } = this;
+    return this.fields.listeners?.filter((name) => !done.includes(name)) ?? null;
+  }
+
+  /** Whether no listener has anything left to do with the row, of those it names also in other processes. */
+  get isComplete(): boolean {
+    return this.done.length === this.listeners.length && (this.remaining?.length ?? 0) === 0;
+  }
+
+  /** Whether a listener has run, or there is none to run. */
+  get wasAttempted(): boolean {
+    return this.isComplete || this.succeeded.length + this.failures.length > 0;
+  }
+}
+
+/** Whether the row is fresh, and no listener has a filter. */
+const hasNoSpecialCases = ({ handledBy, listeners, matches }: RowFields): boolean =>
+  handledBy.length === 0 && listeners === null && matches.length === 0;
+
+function isAddressedTo(row: RowFields, listener: ClaimListener, all: readonly ClaimListener[]): boolean {
+  if (row.handledBy.includes(listener.name)) return false;
+  if (row.listeners !== null && !row.listeners.includes(listener.name)) return false;
+  if (listener.filter === undefined) return true;
+  const filtered = all.filter(({ filter }) => filter !== undefined);
+  return row.matches[filtered.indexOf(listener)] === true;
+}
+
+const isDue = (retry: Retry | undefined, { now }: RowFields): boolean =>
+  (retry?.at ?? 0) <= now + TOLERANCE_MS;
+
+/** A row for `postpone()`; `nowMs` is the server's time. */
+export function postponedRow(row: ClaimedRow, nowMs: number): object {
+  const { fields, listeners, failures, remaining } = row;
+  const done = new Set(row.done);
+  const retries = new Map([...fields.retries].filter(([name]) => !done.has(name)));
+  for (const { listener, attempt, delayMs } of failures) {
+    if (delayMs !== undefined)
+      retries.set(listener, { attempts: attempt - fields.crashCount, at: nowMs + delayMs });
+  }
+  const waiting = listeners
+    .filter(({ name }) => !done.has(name))
+    .map(({ name }) => retries.get(name)?.at ?? nowMs);
+  return {
+    id: fields.id,
+    attempts: Math.max(fields.attempts, ...failures.map(({ attempt }) => attempt)),
+    available_ms: waiting.length === 0 ? nowMs : Math.min(...waiting),
+    handled_by: [...fields.handledBy, ...done],
+    listeners: remaining,
+    retries: retries.size === 0 ? null : Object.fromEntries(retries),
+    last_error: failures.length === 0 ? null : errorText(failures.at(-1)?.error),
+  };
+}
+
+/** Rows for `moveToDeadLetters()`: one for each listener that has given up. */
+export const deadRows = ({ id, failures }: ClaimedRow): object[] =>
+  failures
+    .filter(({ delayMs }) => delayMs === undefined)
+    .map(({ listener, error, attempt }) => ({
+      id,
+      listener,
+      attempts: attempt,
+      last_error: errorText(error),
+    }));
+
+const MAX_ERROR_LENGTH = 10_000;
+
+/** Message and stack, as PostgreSQL can store them. */
+export function errorText(error: unknown): string {
+  const message = messageOf(error);
+  const stack = stackOf(error) ?? '';
+  const text = stack.includes(message) ? stack : `${message}\n${stack}`.trim();
+  return Buffer.from(text.slice(0, MAX_ERROR_LENGTH).replaceAll('\0', '')).toString(); // no half of a surrogate pair
+}

@@ -1,0 +1,235 @@
+import type { Notification } from '../channels/notification.js';
+import { Watchdog, isTimedOut, withDeadline } from '../common/deadline.js';
+import { PgPubSubError } from '../common/errors.js';
+import type { SharedSavepoint } from '../postgres/handler-statements.js';
+import { HandlerTransaction, type HandlerScope } from '../postgres/handler-transaction.js';
+import { readPayload } from './claim.sql.js';
+import type { Claim } from './claim.js';
+import type { ClaimListener } from './claim-context.js';
+import { ClaimedBatch, ClaimedNotification } from './claimed-notification.js';
+import type { ClaimedRow } from './claimed-row.js';
+
+/**
+ * Runs the listeners of a claim's rows, and leaves in each row how it went. Rejects when the claim cannot go on: its
+ * connection is lost, or its transaction has ended.
+ */
+export async function runHandlers(claim: Claim): Promise<void> {
+  await new HandlerRun(claim).run();
+}
+
+class HandlerRun {
+  private readonly deadline: number;
+  private readonly watchdog = new Watchdog();
+  private readonly scopes = new Map<ClaimListener, HandlerScope>();
+  /** No more handlers start: one was too late, or has changed what cannot be restored. */
+  private isCutShort = false;
+
+  constructor(private readonly claim: Claim) {
+    this.deadline = performance.now() + claim.context.maxTimeMs;
+  }
+
+  async run(): Promise<void> {
+    try {
+      await this.runAll();
+    } finally {
+      this.watchdog.stop();
+    }
+  }
+
+  private async runAll(): Promise<void> {
+    const { listeners } = this.claim.context;
+    for (const listener of listeners) {
+      if (this.isCutShort) return;
+      if (listener.batch) await this.runBatch(listener);
+      else if (listener.concurrency > 1) await this.runInterleaved(listener);
+    }
+    await this.runInTurn();
+  }
+
+  /** Runs one row after the other, all listeners of a row before the next row. */
+  private async runInTurn(): Promise<void> {
+    let isFirst = true;
+    for (const row of this.claim.rows) {
+      if (!isFirst && this.isTimeUp()) return;
+      for (const listener of row.due) {
+        if (this.isCutShort) return;
+        if (!listener.batch && listener.concurrency === 1) await this.runOne(listener, row);
+      }
+      isFirst = false;
+    }
+  }
+
+  private async runOne(listener: ClaimListener, row: ClaimedRow): Promise<void> {
+    if (!row.isDecoded && !(await this.decode(row))) return;
+    const transaction = this.createTransaction(listener);
+    const notification = this.notificationOf(row, listener, transaction);
+    if (listener.accepts?.(notification) === false) return row.skip(listener);
+    const failure = await this.call([row], transaction, () => listener.invoke(notification));
+    if (failure === undefined) row.succeed(listener);
+    else row.fail(listener, failure.error);
+  }
+
+  /** Calls the listener with all rows at once; if that fails with each row, so that a bad one does not hold the others. */
+  private async runBatch(listener: ClaimListener): Promise<void> {
+    const rows = await this.rowsFor(listener);
+    if (rows.length === 0 || (await this.tryBatch(listener, rows)) || rows.length === 1) return;
+    for (const [index, row] of rows.entries()) {
+      if (this.isCutShort || (index > 0 && this.isTimeUp())) return;
+      await this.tryBatch(listener, [row]);
+    }
+  }
+
+  /** A failure of a single row is that row's; of several, it is no row's yet. */
+  private async tryBatch(listener: ClaimListener, rows: readonly ClaimedRow[]): Promise<boolean> {
+    const transaction = this.createTransaction(listener);
+    const notifications = rows.map((row) => this.notificationOf(row, listener, transaction));
+    const failure = await this.call(rows, transaction, () =>
+      listener.invoke(new ClaimedBatch(notifications, transaction)),
+    );
+    if (failure === undefined) for (const row of rows) row.succeed(listener);
+    else if (rows.length === 1) rows[0]?.fail(listener, failure.error);
+    return failure === undefined;
+  }
+
+  /**
+   * Runs handlers that interleave behind one savepoint. When one fails, all of it is undone; one that was too late has
+   * failed, the others run again one after the other, which shows whose failure it was.
+   */
+  private async runInterleaved(listener: ClaimListener): Promise<void> {
+    const rows = await this.rowsFor(listener);
+    const started: ClaimedRow[] = [];
+    const shared: SharedSavepoint = { isOpen: false };
+    const queue = rows.values();
+    const failures = new Map<ClaimedRow, unknown>();
+    const runNext = async (): Promise<void> => {
+      for (const row of queue) {
+        if (started.length > 0 && (failures.size > 0 || this.isTimeUp())) return;
+        started.push(row);
+        const transaction = this.createTransaction(listener, shared);
+        const notification = this.notificationOf(row, listener, transaction);
+        const failure = await this.call([row], transaction, () => listener.invoke(notification));
+        if (failure) failures.set(row, failure.error);
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(listener.concurrency, rows.length) }, runNext));
+    if (failures.size === 0) return started.forEach((row) => row.succeed(listener));
+    if (shared.isOpen) await this.claim.savepoint.undo();
+    await this.runAgain(listener, started, failures);
+  }
+
+  private async runAgain(
+    listener: ClaimListener,
+    started: readonly ClaimedRow[],
+    failures: ReadonlyMap<ClaimedRow, unknown>,
+  ): Promise<void> {
+    const isOnly = started.length === 1;
+    this.isCutShort = false; // of the rows that run again, those before one that is too late are handled
+    for (const row of started) {
+      if (this.isCutShort) return;
+      const error = failures.get(row);
+      if (isOnly || isHandlerTimeout(error)) row.fail(listener, error);
+      else await this.runOne(listener, row);
+    }
+  }
+
+  /** Runs a handler in its transaction; resolves with its failure, and rejects when the claim cannot go on. */
+  private async call(
+    rows: readonly ClaimedRow[],
+    transaction: HandlerTransaction,
+    work: () => Promise<unknown>,
+  ): Promise<{ readonly error: unknown } | undefined> {
+    const { running, savepoint, connection } = this.claim;
+    for (const row of rows) running.add(row);
+    let failure: { readonly error: unknown } | undefined;
+    try {
+      await transaction.run(work);
+    } catch (error) {
+      failure = { error };
+      if (isHandlerTimeout(error)) this.isCutShort = true;
+      if (isHandlerTimeout(error) && connection.isLost) this.claim.blame(rows);
+    }
+    savepoint.assertIntact();
+    if (savepoint.isLast) this.isCutShort = true;
+    for (const row of rows) running.delete(row);
+    return failure;
+  }
+
+  /** The decoded rows that are due for this listener and addressed to it. */
+  private async rowsFor(listener: ClaimListener): Promise<ClaimedRow[]> {
+    const rows: ClaimedRow[] = [];
+    for (const row of this.claim.rows) {
+      if (!row.due.includes(listener) || (!row.isDecoded && !(await this.decode(row)))) continue;
+      const notification = this.notificationOf(row, listener, this.createTransaction(listener));
+      if (listener.accepts?.(notification) === false) row.skip(listener);
+      else rows.push(row);
+    }
+    return rows;
+  }
+
+  /** Decodes the payload of a row. What cannot be decoded now never will be: its listeners give up. */
+  private async decode(row: ClaimedRow): Promise<boolean> {
+    if (row.hasFailed) return false;
+    try {
+      const { isLarge, payload, unreadable } = row.fields;
+      if (unreadable) throw unreadable;
+      const decoded = this.claim.context.decode(isLarge ? await this.readLarge(row.id) : payload);
+      row.payload = decoded instanceof Promise ? await limited(decoded, row) : decoded;
+      row.isDecoded = true;
+      return true;
+    } catch (error) {
+      this.claim.connection.assertUsable();
+      for (const listener of row.due)
+        if (isTimedOut(error)) row.fail(listener, error);
+        else row.giveUp(listener, error);
+      return false;
+    }
+  }
+
+  private async readLarge(id: string): Promise<string | null> {
+    const { connection, context } = this.claim;
+    const what = 'the database to return a payload';
+    const { rows } = await connection.statement<{ payload: string | null }>(
+      readPayload(context.schema),
+      [id],
+      what,
+    );
+    return rows[0]?.payload ?? null;
+  }
+
+  private createTransaction(listener: ClaimListener, shared?: SharedSavepoint): HandlerTransaction {
+    const known = this.scopes.get(listener);
+    if (known !== undefined) return new HandlerTransaction(known, shared);
+    const { context, savepoint } = this.claim;
+    const { name: handler, timeoutMs } = listener;
+    const { dataSource, signal: shutdown } = context;
+    const scope = { dataSource, savepoint, handler, timeoutMs, shutdown, watchdog: this.watchdog };
+    this.scopes.set(listener, scope);
+    return new HandlerTransaction(scope, shared);
+  }
+
+  private notificationOf(
+    row: ClaimedRow,
+    listener: ClaimListener,
+    transaction: HandlerTransaction,
+  ): Notification {
+    const { channel } = this.claim.context;
+    return new ClaimedNotification(channel, row.payload, row.fields, row.attemptOf(listener), transaction);
+  }
+
+  private isTimeUp(): boolean {
+    return this.isCutShort || performance.now() > this.deadline || this.claim.context.isEnding();
+  }
+}
+
+/** Limits a codec or a schema that answers later as the handlers of the row are limited. */
+function limited(decoded: Promise<unknown>, row: ClaimedRow): Promise<unknown> {
+  const limits = row.due.map(({ timeoutMs }) => timeoutMs);
+  if (limits.includes(false)) return decoded;
+  return withDeadline(decoded, {
+    ms: Math.max(...limits.map(Number)),
+    what: 'the payload to be decoded',
+  });
+}
+
+const isHandlerTimeout = (error: unknown): boolean =>
+  error instanceof PgPubSubError && error.code === 'HANDLER_TIMEOUT';

@@ -1,0 +1,73 @@
+type GiveBack = () => void;
+
+interface Waiter {
+  readonly owner: object;
+  readonly grant: () => void;
+}
+
+/**
+ * Limits the number of claims that a process works on at once: each holds a connection of the application's pool.
+ * Channels take turns: a free slot goes to the waiting channel whose last turn is the longest ago. (By the age of their
+ * oldest rows, a channel with an old backlog would take all turns.) One channel may not hold the last slot when there
+ * are others, so that a handler that hangs leaves them one.
+ */
+export class Semaphore {
+  private readonly held = new Map<object, number>();
+  private readonly lastTurns = new Map<object, number>();
+  private readonly waiting: Waiter[] = [];
+  private taken = 0;
+  private turns = 0;
+
+  constructor(
+    private readonly total: number,
+    private readonly owners: () => number,
+  ) {}
+
+  /** The number of slots that one owner may hold. */
+  get share(): number {
+    return this.owners() > 1 && this.total > 1 ? this.total - 1 : this.total;
+  }
+
+  /** Whether another owner waits for a slot: who holds one should give it back after its claim. */
+  isWantedByOthers(owner: object): boolean {
+    return this.waiting.some((waiter) => waiter.owner !== owner);
+  }
+
+  /** Resolves with the function that gives the slot back. */
+  async acquire(owner: object): Promise<GiveBack> {
+    if (this.isFree(owner) && this.waiting.length === 0) this.take(owner);
+    else
+      await new Promise<void>((grant) => {
+        this.waiting.push({ owner, grant });
+        this.grantNext(); // those who wait may all hold their share
+      });
+    return () => this.release(owner);
+  }
+
+  private isFree(owner: object): boolean {
+    return this.taken < this.total && (this.held.get(owner) ?? 0) < this.share;
+  }
+
+  private take(owner: object): void {
+    this.taken++;
+    this.held.set(owner, (this.held.get(owner) ?? 0) + 1);
+    this.lastTurns.set(owner, ++this.turns);
+  }
+
+  private release(owner: object): void {
+    this.taken--;
+    this.held.set(owner, (this.held.get(owner) ?? 0) - 1);
+    this.grantNext();
+  }
+
+  private grantNext(): void {
+    const turnOf = ({ owner }: Waiter) => this.lastTurns.get(owner) ?? 0;
+    const free = this.waiting.filter(({ owner }) => this.isFree(owner));
+    const [first, ...rest] = free;
+    if (first === undefined) return;
+    const next = rest.reduce((best, waiter) => (turnOf(waiter) < turnOf(best) ? waiter : best), first);
+    this.waiting.splice(this.waiting.indexOf(next), 1);
+    this.take(next.owner);
+    next.grant();
+  }
+}

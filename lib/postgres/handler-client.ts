@@ -1,0 +1,88 @@
+import type { ClientBase } from 'pg';
+import type { Statement } from './prefixed-query.js';
+
+/** A query object of its own that sends itself: a cursor, a stream of rows, a COPY. */
+export interface Submittable {
+  submit(connection: unknown): void;
+  handleReadyForQuery?(connection: unknown): void;
+  handleError?(error: unknown, connection: unknown): void;
+  close?(): unknown;
+  destroy?(): unknown;
+  readonly text?: string;
+  readonly cursor?: { readonly text?: string };
+}
+
+/** Receives what a handler sends on the client. */
+interface HandlerChannel {
+  send(statement: Statement): Promise<unknown>;
+  submit(query: Submittable): void;
+  /** The error for a call that would end or change the connection of the claim. */
+  refuse(method: string): Error;
+}
+
+/** Members that a handler may read or call. What is not listed here reaches the connection beside the guards. */
+const READABLE = new Set([
+  'constructor', 'processID', 'host', 'port', 'database', 'user', 'ssl', 'escapeIdentifier', 'escapeLiteral',
+  'getTypeParser', 'getTransactionStatus', 'listenerCount', 'listeners',
+]); // prettier-ignore
+const SUBSCRIBING = new Set(['on', 'once', 'off', 'addListener', 'removeListener']);
+/** Members that end the connection, or change it for whoever gets it next. */
+const REFUSED = new Set(['end', 'release', 'destroy', 'connect', 'cancel', 'setTypeParser', 'removeAllListeners', 'pauseDrain', 'resumeDrain', 'ref', 'unref']); // prettier-ignore
+
+type Callback = (error: unknown, result?: unknown) => void;
+
+/**
+ * pg's client as a handler sees it. Every way to the connection (text, object, callback, cursor, stream, COPY) goes
+ * through `channel`; what would end the connection throws; pg's internal members are not there.
+ */
+export function createHandlerClient(client: ClientBase, channel: HandlerChannel): ClientBase {
+  const query = (...args: readonly unknown[]): unknown => sendQuery(channel, args);
+  const facade: ClientBase = new Proxy(client, {
+    get(target, property) {
+      if (property === 'query') return query;
+      if (typeof property === 'symbol') return undefined;
+      if (REFUSED.has(property)) return refusing(channel, property);
+      const isSubscribing = SUBSCRIBING.has(property);
+      if (!isSubscribing && !READABLE.has(property)) return undefined;
+      const value: unknown = Reflect.get(target, property, target);
+      if (typeof value !== 'function' || property === 'constructor') return value;
+      return (...args: unknown[]): unknown => {
+        const result: unknown = Reflect.apply(value, target, args);
+        return isSubscribing ? facade : result;
+      };
+    },
+    set(_target, property) {
+      throw channel.refuse(`${String(property)} =`);
+    },
+  });
+  return facade;
+}
+
+const refusing = (channel: HandlerChannel, method: string) => (): never => {
+  throw channel.refuse(`${method}()`);
+};
+
+/** As `client.query()`: a text or an object, values, and a callback in place of the promise. */
+function sendQuery(channel: HandlerChannel, [query, ...rest]: readonly unknown[]): unknown {
+  if (isSubmittable(query)) {
+    channel.submit(query);
+    return query;
+  }
+  const config =
+    typeof query === 'string' ? { text: query } : { ...(query as Statement & { callback?: unknown }) };
+  const values = rest.find((argument) => Array.isArray(argument));
+  const callback = [...rest, 'callback' in config ? config.callback : undefined].find(
+    (argument): argument is Callback => typeof argument === 'function',
+  );
+  Reflect.deleteProperty(config, 'callback');
+  const sent = channel.send(values === undefined ? config : { ...config, values });
+  if (callback === undefined) return sent;
+  sent.then(
+    (result) => process.nextTick(callback, null, result), // what the callback throws is not the promise's
+    (error: unknown) => process.nextTick(callback, error),
+  );
+  return undefined;
+}
+
+const isSubmittable = (query: unknown): query is Submittable =>
+  typeof query === 'object' && query !== null && 'submit' in query && typeof query.submit === 'function';

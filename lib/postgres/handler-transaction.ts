@@ -1,0 +1,122 @@
+import type { DataSource, EntityManager } from 'typeorm';
+import { Watchdog } from '../common/deadline.js';
+import { PgPubSubError } from '../common/errors.js';
+import { HandlerStatements, type SharedSavepoint } from './handler-statements.js';
+import type { Savepoint } from './savepoint.js';
+
+/** What the calls of one listener in one claim share. */
+export interface HandlerScope {
+  readonly dataSource: DataSource;
+  readonly savepoint: Savepoint;
+  /** The name of the listener, for errors. */
+  readonly handler: string;
+  /** How long one call may run, in milliseconds. */
+  readonly timeoutMs: number | false;
+  /** Aborted when the application closes and its handlers have had their time. */
+  readonly shutdown: AbortSignal;
+  /** Limits calls that follow each other. */
+  readonly watchdog: Watchdog;
+}
+
+/**
+ * The part of a claim's transaction that belongs to one call of a handler: a savepoint, an EntityManager, a signal and a
+ * limit in time, which end with the call. A handler that never touches its manager costs nothing. Owned by the claim.
+ */
+export class HandlerTransaction {
+  private statements: HandlerStatements | undefined;
+  private abort: AbortController | undefined;
+  /** Set at the deadline. */
+  private late: PgPubSubError | undefined;
+  private isOver = false;
+
+  /** `shared`: handlers interleave behind one savepoint. */
+  constructor(
+    private readonly scope: HandlerScope,
+    private readonly shared?: SharedSavepoint,
+  ) {}
+
+  get manager(): EntityManager {
+    if (this.statements === undefined) {
+      const { dataSource, savepoint, handler } = this.scope;
+      this.statements = new HandlerStatements(dataSource, savepoint, handler, this.shared);
+      if (this.isOver) this.statements.end();
+    }
+    return this.statements.manager;
+  }
+
+  /** Aborted at the deadline of the handler, and when the application closes. */
+  get signal(): AbortSignal {
+    const { timeoutMs, shutdown } = this.scope;
+    if (timeoutMs === false) return shutdown;
+    if (this.abort === undefined) {
+      this.abort = new AbortController();
+      if (shutdown.aborted || this.late) this.abort.abort(this.late ?? shutdown.reason);
+      else if (!this.isOver) shutdown.addEventListener('abort', this, { once: true });
+    }
+    return this.abort.signal;
+  }
+
+  /** The application closes: an event of the signal. */
+  handleEvent(): void {
+    this.abort?.abort(this.scope.shutdown.reason);
+  }
+
+  /** The deadline has passed: what the handler does from now on does not count. */
+  timeOut(): Error {
+    const { handler, timeoutMs } = this.scope;
+    this.late = handlerTimeout(handler, Number(timeoutMs));
+    this.end();
+    this.abort?.abort(this.late);
+    return this.late;
+  }
+
+  /**
+   * Runs the handler. Rejects with what it threw, with the error of a statement that broke the transaction, or with
+   * `HANDLER_TIMEOUT`; what it wrote is then undone, unless it is shared. Statements that the handler did not await are
+   * its own all the same: they are answered before the next handler runs.
+   */
+  async run(work: () => Promise<unknown>): Promise<void> {
+    const watchdog = this.shared ? new Watchdog() : this.scope.watchdog; // those that interleave have one each
+    try {
+      await this.limited(this.call(work), watchdog);
+      if (this.statements !== undefined) await this.statements.assertUnbroken();
+    } catch (error) {
+      if (this.statements !== undefined) await this.fail(this.statements, watchdog);
+      throw error;
+    } finally {
+      this.end();
+      if (this.shared) watchdog.stop();
+    }
+  }
+
+  private async call(work: () => Promise<unknown>): Promise<void> {
+    await work();
+    if (this.statements !== undefined) await this.statements.finish();
+  }
+
+  private limited(work: Promise<void>, watchdog: Watchdog): Promise<void> {
+    const { timeoutMs } = this.scope;
+    return timeoutMs === false ? work : watchdog.watch(work, timeoutMs, this);
+  }
+
+  private async fail(statements: HandlerStatements, watchdog: Watchdog): Promise<void> {
+    if (this.late === undefined) await this.limited(statements.finish(), watchdog).catch(() => undefined);
+    if (this.late !== undefined) await statements.cancel(this.late);
+    this.end();
+    await statements.undo();
+  }
+
+  private end(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.statements?.end();
+    if (this.abort) this.scope.shutdown.removeEventListener('abort', this);
+  }
+}
+
+const handlerTimeout = (handler: string, timeoutMs: number) =>
+  new PgPubSubError(
+    'HANDLER_TIMEOUT',
+    `expected ${handler} to return within ${timeoutMs} ms, got no answer. ` +
+      'Give its slow calls a limit of their own (they get "signal"), do less in one call, or raise "timeoutMs".',
+  );

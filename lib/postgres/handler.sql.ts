@@ -1,0 +1,60 @@
+import { quoteLiteral } from '../common/sql-identifier.js';
+
+/** The savepoint of a claim; one at a time, because statements within nested ones are slower. */
+export const SET_SAVEPOINT = 'savepoint pgpubsub_handler';
+export const RELEASE_SAVEPOINT = 'release savepoint pgpubsub_handler';
+export const ROLL_BACK_TO_SAVEPOINT = 'rollback to savepoint pgpubsub_handler';
+
+/** Drops the temporary tables, views and sequences of the session. */
+export const DISCARD_TEMPORARY = 'discard temp';
+/** Closes the cursors that a handler has declared. */
+export const CLOSE_CURSORS = 'close all';
+
+/** Sets what triggers find as context: a JSON text. Ends with the transaction. */
+export const setContext = (context: string): string =>
+  `set local pgpubsub.context = ${quoteLiteral(context)}`;
+
+/**
+ * The settings that decide how the library's statements and triggers run. After each handler they are as before. The
+ * order matters: setting the session's authorization resets the role.
+ */
+export const GUARDED_SETTINGS = [
+  'session_authorization',
+  'role',
+  'session_replication_role',
+  'search_path',
+  'row_security',
+  'statement_timeout',
+  'lock_timeout',
+  'pgpubsub.context',
+  'pgpubsub.disabled',
+] as const;
+
+/** Values of `GUARDED_SETTINGS`, in their order. */
+export type GuardedValues = readonly string[];
+
+const valueOf = (setting: string): string =>
+  `coalesce(pg_catalog.current_setting(${quoteLiteral(setting)}, true), '')`;
+
+/** Columns that read the guarded settings. Names are qualified: a handler may have set any search_path. */
+export const guardedColumns = (): string => GUARDED_SETTINGS.map(valueOf).join(', ');
+
+/**
+ * Sets the guarded settings that differ from these values back to them, until the transaction ends. Returns a row for
+ * each that differed. Settings that are the same are not touched: a plain role may not set all of them.
+ */
+export function restoreSettings(values: GuardedValues): string {
+  const rows = GUARDED_SETTINGS.map(
+    (setting, index) => `(${quoteLiteral(setting)}, ${quoteLiteral(values[index] ?? '')})`,
+  );
+  return (
+    `select pg_catalog.set_config(s.name, s.value, true) from (values ${rows.join(', ')}) as s(name, value) ` +
+    `where coalesce(pg_catalog.current_setting(s.name, true), '') operator(pg_catalog.<>) s.value`
+  );
+}
+
+const SEPARATOR = '\u0001';
+
+/** A condition that is true when a guarded setting differs from these values. */
+export const settingsDiffer = (values: GuardedValues): string =>
+  `pg_catalog.concat_ws(${quoteLiteral(SEPARATOR)}, ${guardedColumns()}) operator(pg_catalog.<>) ${quoteLiteral(values.join(SEPARATOR))}`;

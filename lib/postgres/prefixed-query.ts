@@ -1,0 +1,164 @@
+/** pg's connection: each call sends one message of the extended protocol, or, by `query`, a text of the simple one. */
+interface Wire {
+  readonly stream: { cork?(): void; uncork?(): void };
+  parse(message: object): void;
+  bind(message: object): void;
+  execute(message: object): void;
+}
+
+/** pg's query: sends itself, and receives what comes back. */
+interface PgQuery {
+  text: string;
+  requiresPreparation(): boolean;
+  submit(wire: Wire): Error | null;
+  handleRowDescription(message: unknown): void;
+  handleDataRow(message: unknown): void;
+  handleCommandComplete(message: unknown, wire: Wire): void;
+  handleError(error: ServerMessage, wire: Wire): void;
+}
+
+interface ServerMessage {
+  position?: string | undefined;
+}
+
+type Settle = (error: Error | null, result: unknown) => void;
+
+type PgQueryClass = new (config: object, values: unknown, settle: Settle) => PgQuery;
+
+export interface PgClient {
+  readonly constructor: { readonly Query: PgQueryClass };
+  query(...args: readonly unknown[]): unknown;
+}
+
+/** Whether this is pg's own client, or one derived from it. The client of pg-native sends its queries in another way. */
+export const isPgClient = (client: unknown): client is PgClient =>
+  typeof client === 'object' &&
+  client !== null &&
+  'connection' in client &&
+  typeof (client.connection as Partial<Wire> | null)?.parse === 'function' &&
+  'Query' in client.constructor;
+
+/** A statement as pg's `client.query()` takes it; with a `name` it is parsed once under that name. */
+export interface Statement {
+  readonly text: string;
+  readonly values?: unknown;
+  readonly name?: string | undefined;
+}
+
+/** A statement without values that is sent in front of another one. */
+export interface Command {
+  readonly text: string;
+  readonly name?: string | undefined;
+  /** Whether the server knows the command by its name. */
+  readonly isParsed?: boolean;
+  /** Called for each row that the command returns. */
+  readonly onRow?: (() => void) | undefined;
+}
+
+/**
+ * Sends commands and a statement in one round trip; only the statement's result is seen. Outside of a transaction all of
+ * them are one: PostgreSQL begins it with the first message and ends it where the client waits. An explicit transaction
+ * would take two more round trips, and would commit one that the caller has begun in SQL. `onPrefixError` is called
+ * when a command failed; the statement has failed then, too.
+ */
+export async function sendWithPrefix(
+  client: PgClient | { query(...args: readonly unknown[]): unknown },
+  prefix: readonly Command[],
+  statement: Statement,
+  onPrefixError?: (error: unknown) => void,
+): Promise<unknown> {
+  if (isPgClient(client)) return sendPrefixed(client, prefix, statement, onPrefixError);
+  try {
+    // no deadline: the caller limits the statement that follows
+    await client.query(prefix.map(({ text }) => text).join('; '));
+  } catch (error) {
+    onPrefixError?.(error);
+    throw error;
+  }
+  // no deadline: the caller's own statement, limited by the caller
+  return client.query(statement);
+}
+
+function sendPrefixed(
+  client: PgClient,
+  prefix: readonly Command[],
+  statement: Statement,
+  onPrefixError?: (error: unknown) => void,
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const settle: Settle = (error, result) => (error ? reject(error) : resolve(result));
+    const PrefixedQuery = prefixedQueryClass(client.constructor.Query);
+    const query = new PrefixedQuery({ ...statement }, undefined, settle);
+    query.setPrefix(prefix, onPrefixError);
+    // no deadline: settled by the promise, which the caller limits
+    client.query(query);
+  });
+}
+
+type PrefixedQueryClass = new (...args: ConstructorParameters<PgQueryClass>) => PgQuery & {
+  setPrefix(commands: readonly Command[], onError: ((error: unknown) => void) | undefined): void;
+};
+const classes = new WeakMap<PgQueryClass, PrefixedQueryClass>();
+
+function prefixedQueryClass(Query: PgQueryClass): PrefixedQueryClass {
+  const known = classes.get(Query);
+  if (known !== undefined) return known;
+  class PrefixedQuery extends Query {
+    private commands: readonly Command[] = [];
+    private onError: ((error: unknown) => void) | undefined;
+    /** The number of commands that have not been answered yet; what comes back for them is not the caller's. */
+    private left = 0;
+    /** The leading commands, as sent in front of the caller's text. */
+    private before = '';
+
+    setPrefix(commands: readonly Command[], onError: ((error: unknown) => void) | undefined): void {
+      this.commands = commands;
+      this.onError = onError;
+      this.left = commands.length;
+      if (this.requiresPreparation()) return;
+      this.before = commands.map(({ text }) => `${text};`).join('');
+      this.text = this.before + this.text; // the simple protocol takes several statements in one text
+    }
+
+    /** Sends by the extended protocol statements that have values: without a Sync, which would end the transaction. */
+    override submit(wire: Wire): Error | null {
+      if (!this.requiresPreparation()) return super.submit(wire);
+      wire.stream.cork?.();
+      try {
+        for (const { text, name, isParsed } of this.commands) {
+          if (!isParsed) wire.parse({ text, name });
+          wire.bind({ statement: name });
+          // no deadline: this writes a message to the socket, and waits for nothing
+          wire.execute({});
+        }
+        return super.submit(wire);
+      } finally {
+        wire.stream.uncork?.();
+      }
+    }
+
+    override handleRowDescription(message: unknown): void {
+      if (this.left === 0) super.handleRowDescription(message);
+    }
+
+    override handleDataRow(message: unknown): void {
+      if (this.left === 0) super.handleDataRow(message);
+      else this.commands[this.commands.length - this.left]?.onRow?.();
+    }
+
+    override handleCommandComplete(message: unknown, wire: Wire): void {
+      if (this.left === 0) super.handleCommandComplete(message, wire);
+      else this.left--;
+    }
+
+    override handleError(error: ServerMessage, wire: Wire): void {
+      if (this.left > 0) this.onError?.(error);
+      const length = Array.from(this.before).length; // positions count characters, not UTF-16 units
+      if (length > 0 && error.position !== undefined)
+        error.position = String(Number(error.position) - length);
+      super.handleError(error, wire);
+    }
+  }
+  classes.set(Query, PrefixedQuery);
+  return PrefixedQuery;
+}

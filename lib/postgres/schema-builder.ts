@@ -1,0 +1,78 @@
+import type { DataSource, QueryRunner } from 'typeorm';
+
+/** A statement as TypeORM's schema builder keeps it. */
+export interface SchemaStatement {
+  readonly query: string;
+  readonly parameters?: unknown[];
+}
+
+/** The statements of a migration, in the order in which TypeORM keeps them: those of `down` run in reverse. */
+export interface SchemaStatements {
+  readonly up: readonly SchemaStatement[];
+  readonly down: readonly SchemaStatement[];
+}
+
+export interface SchemaExtension {
+  /** Resolves with the statements of a migration; `tables` has those of TypeORM. */
+  log(tables: () => Promise<SchemaStatements>): Promise<SchemaStatements>;
+  /** Changes the schema; `buildTables` does TypeORM's part on a query runner, which it leaves open. */
+  build(buildTables: (runner: QueryRunner) => Promise<void>): Promise<void>;
+}
+
+/** The part of TypeORM's schema builder that its commands call; not all of it is in its declarations. */
+interface SchemaBuilder {
+  log(): Promise<{ upQueries: SchemaStatement[]; downQueries: SchemaStatement[] }>;
+  build(): Promise<void>;
+}
+
+/**
+ * Extends the schema builder of one DataSource, method by method: TypeORM looks at the builder's class, and offers no
+ * place for another one.
+ */
+export function extendSchemaBuilder(dataSource: DataSource, extension: SchemaExtension): void {
+  const driver = dataSource.driver as unknown as { createSchemaBuilder(): SchemaBuilder };
+  const create = driver.createSchemaBuilder.bind(driver);
+  driver.createSchemaBuilder = () => {
+    const builder = create();
+    const log = builder.log.bind(builder);
+    const build = builder.build.bind(builder);
+    builder.log = async () => {
+      let memory: Awaited<ReturnType<typeof log>> | undefined; // an object of TypeORM with more members
+      const { up, down } = await extension.log(async () => {
+        memory = await log();
+        return { up: memory.upQueries, down: memory.downQueries };
+      });
+      return Object.assign(memory ?? (await log()), { upQueries: [...up], downQueries: [...down] });
+    };
+    builder.build = () => extension.build((runner) => buildOn(runner, dataSource, builder, build));
+    return builder;
+  };
+}
+
+/** Lets TypeORM's schema builder work on this runner: it asks its DataSource for one of its own. */
+async function buildOn(
+  runner: QueryRunner,
+  dataSource: DataSource,
+  builder: SchemaBuilder,
+  build: SchemaBuilder['build'],
+): Promise<void> {
+  const release = runner.release.bind(runner);
+  const view = Object.create(dataSource, { createQueryRunner: { value: () => runner } }) as DataSource;
+  const names = Object.entries(builder).filter(([, value]) => value === dataSource); // `connection` before TypeORM 1
+  for (const [name] of names) Reflect.set(builder, name, view);
+  runner.release = () => Promise.resolve();
+  try {
+    await build();
+  } finally {
+    runner.release = release;
+    for (const [name] of names) Reflect.set(builder, name, dataSource);
+  }
+}
+
+/** A statement that `migration:generate --pretty` leaves as it is: rewritten in place, functions would break. */
+export const verbatim = (text: string): SchemaStatement => ({
+  get query() {
+    return text;
+  },
+  set query(_) {},
+});

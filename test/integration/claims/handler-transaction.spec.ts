@@ -1,0 +1,409 @@
+import { Injectable } from '@nestjs/common';
+import { Listener, defineChannel, type Notification } from 'nestjs-pgpubsub';
+import pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import Cursor from 'pg-cursor';
+import QueryStream from 'pg-query-stream';
+import type { EntityManager } from 'typeorm';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { readText, tableOf } from '../../support/documents.js';
+import { Mailbox, eventually } from '../../support/mailbox.js';
+import { useStored } from '../../support/stored.js';
+
+/**
+ * Whatever a handler does to its transaction or session works and ends with the handler (some of it with the claim), or
+ * is rejected with a sentence. The names of the cases are the rows of the table in docs/stored-notifications.md.
+ */
+
+const { start, query, waiting, deadLetters, settled, effects } = useStored();
+
+beforeAll(async () => {
+  await query(`
+    create role tenant_of_claims;
+    create table bulk (n int);
+    grant insert, select on bulk to tenant_of_claims;
+    create function become_tenant() returns void language plpgsql as $$ begin perform set_config('role', 'tenant_of_claims', true); end $$;
+    create function go_silent(is_local boolean) returns void language plpgsql as $$ begin perform set_config('pgpubsub.disabled', 'on', is_local); end $$;
+    create function replicate() returns void language plpgsql as $$ begin set local session_replication_role = 'replica'; end $$;
+    create procedure work_alone() language plpgsql as $$ begin perform set_config('search_path', 'pg_catalog', true); end $$;
+    alter table effect add constraint effect_later check (what <> '');
+    create table parent (id int primary key);
+    create table child (parent int references parent deferrable initially immediate);
+  `);
+});
+afterAll(async () => {
+  await query('drop owned by tenant_of_claims; drop role tenant_of_claims');
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await query('truncate pgpubsub_notification, pgpubsub_dead_letter, effect, bulk');
+});
+
+const Orders = defineChannel<number>('orders', { delivery: 'exactly-once' });
+
+type Work = (manager: EntityManager) => Promise<unknown>;
+
+const write = (manager: EntityManager, what: unknown) =>
+  manager.query('insert into public.effect (what) values ($1)', [String(what)]);
+
+/** Everything that a handler could have left behind for the next one, or on the connection. */
+const STATE = `select json_build_object(
+  'settings', (select json_object_agg(name, setting) from pg_settings where name in
+    ('role', 'session_authorization', 'session_replication_role', 'search_path', 'row_security', 'statement_timeout', 'lock_timeout')),
+  'disabled', coalesce(current_setting('pgpubsub.disabled', true), ''),
+  'temporary', (select count(*)::int from pg_class where relpersistence = 't'),
+  'cursors', (select count(*)::int from pg_cursors where name <> ''),
+  'prepared', (select count(*)::int from pg_prepared_statements where name not like 'pgpubsub%'),
+  'locks', (select count(*)::int from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()),
+  'channels', (select count(*)::int from pg_listening_channels()),
+  'zone', current_setting('TimeZone')) as state`;
+
+interface State {
+  readonly [what: string]: unknown;
+}
+
+async function stateOf(manager: EntityManager): Promise<State> {
+  const [row] = await manager.query<{ state: State }[]>(STATE);
+  return row?.state as State;
+}
+
+/** Runs three handlers in one claim: the second one does the work. */
+async function runClaim(work: Work, listener: object = {}) {
+  const states = new Mailbox<State>();
+  const runs: string[] = [];
+  @Injectable()
+  class Handler {
+    @Listener(Orders, { retry: { maxAttempts: 1 }, ...listener })
+    async receive(payload: number, { manager, attempt }: Notification) {
+      runs.push(`${payload} attempt ${attempt}`);
+      if (payload === 1) states.push(await stateOf(manager));
+      await write(manager, payload);
+      if (payload === 2) await work(manager);
+      if (payload === 3) states.push(await stateOf(manager));
+    }
+  }
+  await using sender = await start({ channels: [Orders], options: { listen: false } });
+  await sender.pubsub.notifyMany(Orders, [1, 2, 3]);
+  await using app = await start({
+    providers: [Handler],
+    dataSource: { poolSize: 2 },
+    options: { concurrency: 1, batch: { maxTimeMs: 60_000 } },
+  });
+  await settled(Orders);
+  await app.pubsub.recover();
+  const pooled = await Promise.all([1, 2].map(() => app.dataSource.transaction((manager) => stateOf(manager)))); // prettier-ignore
+  const letters = await deadLetters(Orders);
+  return { states: states.all, runs, pooled, errors: letters.map((letter) => letter.last_error) };
+}
+
+const clientOf = async (manager: EntityManager): Promise<pg.PoolClient> =>
+  (await manager.queryRunner?.connect()) as pg.PoolClient;
+
+const sql =
+  (...texts: string[]): Work =>
+  async (manager) => {
+    for (const text of texts) await manager.query(text);
+  };
+
+/** The rows of the table whose decision is "rejected", with what a handler tries. */
+const REJECTED: Record<string, Work[]> = {
+  '`BEGIN`, `START TRANSACTION`, `COMMIT`, `END`, `ROLLBACK`, `ABORT`': [
+    sql("begin; insert into effect (what) values ('sneaked in'); commit"),
+    sql('/* a comment */ COMMIT -- and another'),
+    sql("select 'a text; with a semicolon'; end"),
+    sql('do $do$ begin null; end $do$; rollback'),
+    sql('start transaction'),
+    async (manager) => (await clientOf(manager)).query({ text: 'commit' }),
+    async (manager) =>
+      new Promise<unknown>((resolve, reject) => {
+        void clientOf(manager).then((client) =>
+          client.query('abort', (error: unknown) => (error ? reject(error) : resolve(undefined))),
+        );
+      }),
+    async (manager) => {
+      const cursor = (await clientOf(manager)).query(new Cursor('commit'));
+      await cursor.read(1);
+    },
+  ],
+  'two-phase commit (`PREPARE TRANSACTION`, `COMMIT PREPARED`)': [
+    sql("prepare transaction 'x'"),
+    sql("commit prepared 'x'"),
+    sql("rollback prepared 'x'"),
+  ],
+  'savepoints whose name begins with `pgpubsub_`': [
+    sql('savepoint pgpubsub_handler'),
+    sql('release savepoint "pgpubsub_handler"'),
+    sql('rollback to PGPUBSUB_handler'),
+  ],
+  '`SET TRANSACTION`, `SET SESSION CHARACTERISTICS`, the encoding of the client': [
+    sql('set transaction read only'),
+    sql('set local transaction_read_only = on'),
+    sql('set session characteristics as transaction isolation level serializable'),
+    sql("set client_encoding = 'LATIN1'"),
+  ],
+  '`LISTEN`, `UNLISTEN`': [sql('listen somewhere'), sql('unlisten *'), sql('select 1; listen "x"')],
+  '`PREPARE`, `DEALLOCATE`, `DISCARD ALL`': [
+    sql('prepare mine as select 1'),
+    sql('deallocate all'),
+    sql('discard all'),
+  ],
+  'advisory locks of the session (`pg_advisory_lock()`)': [
+    sql('select pg_advisory_lock(1)'),
+    sql('select pg_catalog.pg_try_advisory_lock(1)'),
+    sql('select "pg_advisory_unlock_all"()'),
+  ],
+  'ending its own backend (`pg_terminate_backend(pg_backend_pid())`)': [
+    sql('select pg_terminate_backend(pg_backend_pid())'),
+    sql('select pg_cancel_backend(pg_backend_pid())'),
+    sql('select 1; select pg_terminate_backend( pg_backend_pid() )'),
+  ],
+  'closing or changing the client (`client.end()`, `client.release()`)': [
+    async (manager) => (await clientOf(manager)).release(),
+    async (manager) => ((await clientOf(manager)) as unknown as pg.Client).end(),
+    async (manager) => (await clientOf(manager)).setTypeParser(pg.types.builtins.INT8, Number),
+  ],
+};
+
+interface Works {
+  readonly works: Work[];
+  /** What the next handler sees; `claim`: what lasts until the end of the claim is left out. */
+  readonly endsWith: 'handler' | 'claim';
+}
+
+const ends = (endsWith: Works['endsWith'], ...works: Work[]): Works => ({ endsWith, works });
+
+/** The rows of the table whose decision is another one: it works. */
+const WORKING: Record<string, Works> = {
+  'the role, `session_authorization`, `session_replication_role`, `search_path`, `row_security`, `statement_timeout`, `lock_timeout`, `pgpubsub.*`':
+    ends(
+      'handler',
+      sql('set local role tenant_of_claims'),
+      sql('set role tenant_of_claims'),
+      sql('set session authorization tenant_of_claims'),
+      sql('set local session_replication_role = replica'),
+      sql("set local pgpubsub.disabled = 'on'"),
+      sql("select set_config('search_path', 'pg_catalog', true)"),
+      sql("select set_config('search_path', 'pg_catalog', false)"),
+      sql('set statement_timeout = 1'),
+      sql('set local lock_timeout = 1; set local row_security = off'),
+      sql('reset all; set local role tenant_of_claims'),
+    ),
+  'the same, set by a function, a procedure or a trigger': ends(
+    'handler',
+    sql('select become_tenant()'),
+    sql('select go_silent(true)'),
+    sql('select go_silent(false)'),
+    sql('select replicate()'),
+    sql('call work_alone()'),
+    sql('do $$ begin set local role tenant_of_claims; end $$'),
+  ),
+  'other settings (`SET`, `SET LOCAL`, `RESET`, `set_config()`)': ends(
+    'claim',
+    sql("set local time zone 'Asia/Tokyo'"),
+    sql("set time zone 'Asia/Tokyo'"),
+    sql("select set_config('TimeZone', 'Asia/Tokyo', false)"),
+  ),
+  'nested transactions and savepoints': ends(
+    'handler',
+    sql('savepoint mine', 'select 1', 'rollback to mine', 'release mine'),
+    (manager) => manager.transaction((nested) => nested.query('select 1')),
+    (manager) => manager.transaction((nested) => nested.query('select 1 / 0')).catch(() => undefined),
+  ),
+  'temporary tables, views and sequences': ends(
+    'handler',
+    sql('create temp table staging (n int)'),
+    sql('select 1 as n into temporary table staging'),
+    sql('create temporary sequence numbers'),
+  ),
+  'cursors, also `WITH HOLD`': ends(
+    'handler',
+    sql('declare mine cursor for select 1'),
+    sql('declare mine cursor with hold for select 1'),
+    async (manager) => {
+      const cursor = (await clientOf(manager)).query(new Cursor('select generate_series(1, 100)'));
+      expect(await cursor.read(2)).toHaveLength(2); // and leaves it open
+    },
+  ),
+  'streams and `COPY`': ends(
+    'handler',
+    async (manager) => {
+      const rows: unknown[] = [];
+      const stream = (await clientOf(manager)).query(new QueryStream('select generate_series(1, 300)'));
+      for await (const row of stream) rows.push(row);
+      expect(rows).toHaveLength(300);
+    },
+    async (manager) => {
+      const copy = (await clientOf(manager)).query(copyFrom('copy bulk from stdin'));
+      await new Promise<void>((resolve, reject) => {
+        copy.on('finish', () => resolve()).on('error', reject);
+        copy.end('1\n2\n');
+      });
+      expect(await manager.query('select n from bulk order by n')).toEqual([{ n: 1 }, { n: 2 }]);
+    },
+    async (manager) => {
+      const stream = await manager.queryRunner?.stream('select generate_series(1, 10)');
+      stream?.resume();
+      await new Promise<void>((resolve) => stream?.once('end', () => resolve()));
+    },
+  ),
+  '`SET CONSTRAINTS`': ends(
+    'handler',
+    sql('set constraints all deferred'),
+    sql('set constraints all immediate'),
+    sql('set constraints all deferred', 'insert into child values (1)', 'insert into parent values (1)', 'delete from child', 'delete from parent'), // prettier-ignore
+  ),
+  '`LOCK`, row locks and advisory locks of the transaction (`pg_advisory_xact_lock()`)': ends(
+    'claim',
+    sql('lock table bulk in share mode'),
+    sql('select pg_advisory_xact_lock(1)'),
+    sql('select from effect for update'),
+  ),
+  '`DO`, `CALL`, `NOTIFY`, `DISCARD PLANS`, `DISCARD TEMP`': ends(
+    'handler',
+    sql('do $$ begin null; end $$'),
+    sql("notify somewhere, 'x'"),
+    sql('discard plans'),
+    sql('discard temp'),
+  ),
+  'statements that are not awaited': ends(
+    'handler',
+    (manager) => {
+      void manager.query('select pg_sleep(0.05)');
+      return Promise.resolve();
+    },
+    async (manager) => void (await clientOf(manager)).query('select pg_sleep(0.05)'),
+    async (manager) => {
+      (await clientOf(manager)).query(new QueryStream('select generate_series(1, 5)')).resume();
+    },
+  ),
+};
+
+const cases = <T>(table: Record<string, T>, works: (row: T) => readonly Work[]) =>
+  Object.entries(table).flatMap(([name, row]) =>
+    works(row).map((work, index) => ({ name: `${name} (${index + 1})`, row, work })),
+  );
+
+describe('a handler is rejected with a sentence, and its neighbours commit:', () => {
+  it.each(cases(REJECTED, (works) => works))('$name', async ({ work }) => {
+    const { states, errors, pooled } = await runClaim(work);
+    expect(errors).toEqual([expect.stringMatching(/expected Handler\.receive .*, got .*\. [A-Z].*\./)]);
+    expect(await effects()).toEqual(['1', '3']);
+    expect(states[1]).toEqual(states[0]);
+    for (const state of pooled) expect(state).toEqual(states[0]);
+    expect(await waiting(Orders)).toEqual([]);
+  });
+});
+
+describe('it works, and the next handler and the pool find everything as before:', () => {
+  it.each(cases(WORKING, ({ works }) => works))('$name', async ({ row, work }) => {
+    const { states, errors, pooled } = await runClaim(work);
+    expect(errors).toEqual([]);
+    expect((await effects()).toSorted()).toEqual(['1', '2', '3']);
+    const lasting = row.endsWith === 'claim' ? ['zone', 'locks'] : [];
+    const settled = (state: State | undefined) =>
+      Object.fromEntries(Object.entries(state ?? {}).filter(([what]) => !lasting.includes(what)));
+    expect(settled(states.at(-1))).toEqual(settled(states[0]));
+    for (const state of pooled) expect(state).toEqual(states[0]);
+  });
+});
+
+it('docs/stored-notifications.md lists each of these cases, and no other', () => {
+  const document = readText('docs/stored-notifications.md');
+  const section = document.slice(document.indexOf('### What a handler may do'));
+  const rows = tableOf(section).map(([what = '']) => what);
+  expect(rows.toSorted()).toEqual([...Object.keys(REJECTED), ...Object.keys(WORKING)].toSorted());
+});
+
+describe('every way to the connection', () => {
+  it('is behind the savepoint: what a failed handler wrote by any of them is undone', async () => {
+    const values = (what: string) => ({ text: 'insert into effect (what) values ($1)', values: [what] });
+    const ways: Work[] = [
+      async (manager) => (await clientOf(manager)).query(values('object')),
+      async (manager) => (await clientOf(manager)).query("insert into effect (what) values ('text')"),
+      async (manager) => (await clientOf(manager)).query('insert into effect (what) values ($1)', ['values']),
+      async (manager) => {
+        const client = await clientOf(manager);
+        await new Promise((resolve) => client.query(values('callback'), resolve));
+      },
+      async (manager) => {
+        const cursor = (await clientOf(manager)).query(new Cursor("insert into effect (what) values ('cursor') returning id")); // prettier-ignore
+        await cursor.read(10);
+        await cursor.close();
+      },
+      async (manager) => {
+        const copy = (await clientOf(manager)).query(copyFrom('copy effect (what) from stdin'));
+        await new Promise((resolve) => copy.on('finish', resolve).end('copy\n'));
+      },
+    ];
+    for (const way of ways) {
+      const { errors } = await runClaim(async (manager) => {
+        await way(manager);
+        throw new Error('after its writes');
+      });
+      expect(errors).toEqual([expect.stringContaining('after its writes')]);
+      expect(await effects()).toEqual(['1', '3']);
+      await query('truncate pgpubsub_dead_letter, effect');
+    }
+  });
+
+  it('is closed after the end of the handler', async () => {
+    const late: ((client: pg.PoolClient) => unknown)[] = [
+      (client) => client.query('select 1'),
+      (client) => client.query({ text: 'select $1::int', values: [1] }),
+      (client) => new Promise((resolve, reject) => client.query('select 1', (error: unknown) => (error ? reject(error) : resolve(1)))), // prettier-ignore
+      (client) => client.query(new Cursor('select 1')).read(1),
+    ];
+    const kept = new Mailbox<pg.PoolClient>();
+    await runClaim(async (manager) => kept.push(await clientOf(manager)));
+    const client = await kept.next();
+    for (const use of late) await expect((async () => use(client))()).rejects.toThrow(/after its end/);
+  });
+
+  it('shows nothing of the client that leads past it', async () => {
+    const kept = new Mailbox<pg.PoolClient>();
+    await runClaim(async (manager) => kept.push(await clientOf(manager)));
+    const client = (await kept.next()) as unknown as Record<string, unknown>;
+    for (const name of ['connection', '_queryQueue', 'queryQueue', 'activeQuery', '_events', 'native'])
+      expect(client[name]).toBeUndefined();
+    expect(() => Reflect.apply(pg.Client.prototype.query, client, ['select 1'])).toThrow();
+  });
+});
+
+describe('a transaction that has ended all the same', () => {
+  /** What no guard sees: pg's own method, on the client that the pool keeps. */
+  const behind =
+    (text: string): Work =>
+    async (manager) => {
+      const [{ pid } = { pid: 0 }] = await manager.query<{ pid: number }[]>('select pg_backend_pid() as pid');
+      const { master } = manager.connection.driver as unknown as { master: { _clients: pg.Client[] } };
+      const client = master._clients.find(
+        (one) => (one as unknown as { processID: number }).processID === pid,
+      );
+      await client?.query(text);
+    };
+
+  it.each(['commit', 'rollback', 'commit; begin', 'rollback; begin; select 1'])(
+    'fails the row that ran, after its attempts, and no other: %s',
+    async (text) => {
+      const { errors, runs } = await runClaim(behind(text), { retry: { maxAttempts: 2, minDelayMs: 1, maxDelayMs: 2 } }); // prettier-ignore
+      expect(errors).toHaveLength(1);
+      expect(await waiting(Orders)).toEqual([]);
+      const handled = await effects();
+      expect(handled).toEqual(expect.arrayContaining(['1', '3']));
+      expect(runs.filter((run) => run.startsWith('2')).length).toBeLessThanOrEqual(4);
+    },
+  );
+});
+
+it('loads a lazy relation of an entity that outlives its handler on a connection of its own', async () => {
+  const kept = new Mailbox<EntityManager>();
+  await runClaim((manager) => Promise.resolve(kept.push(manager)));
+  const { queryRunner } = await kept.next();
+  expect(queryRunner?.isReleased).toBe(true); // what TypeORM asks before it takes another
+});
+
+it('counts no attempt of the neighbours of a handler that has changed settings in a function', async () => {
+  const { runs } = await runClaim(sql('select become_tenant()'));
+  expect(runs.filter((run) => !run.endsWith('attempt 1'))).toEqual([]);
+  await eventually(async () => (await waiting(Orders)).length === 0, 'nothing is waiting');
+});
