@@ -33,7 +33,6 @@ export class ChannelFeature {
  */
 @Injectable()
 export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
-  private readonly queues: ListenerQueue[] = [];
   private readonly subscriptions: Subscription[] = [];
   private readonly gapCalls = new Set<Promise<unknown>>();
   private areEntitiesPrepared = false;
@@ -105,7 +104,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   async whenIdle(): Promise<void> {
     for (;;) {
       await turn(); // what has been received is on its way to the queues
-      const running = this.queues.filter(({ isRunning }) => isRunning).map((queue) => queue.whenIdle());
+      const running = this.parts.queues.filter(({ isRunning }) => isRunning).map((queue) => queue.whenIdle());
       const work = [...this.parts.dispatcher.decoding, ...running, ...this.gapCalls];
       if (work.length === 0) return;
       await Promise.all(work);
@@ -177,7 +176,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
       buffer: options.buffer,
       report,
     });
-    this.queues.push(queue);
+    this.parts.queues.push(queue);
     const notifications = dispatcher.observe(channel);
     const wanted = accepts === undefined ? notifications : notifications.pipe(filter(accepts));
     wanted.subscribe((notification) => queue.push(notification));
@@ -231,11 +230,11 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     );
     const [claims] = await Promise.all([
       workers.stop(shutdown.signal),
-      ...this.queues.map((queue) => queue.close(shutdown.signal)),
+      ...this.parts.queues.map((queue) => queue.close(shutdown.signal)),
     ]);
     settled.abort();
     await turn(); // those that end on their signal have ended then
-    const queues = this.queues.filter(({ isRunning }) => isRunning).map(({ name }) => name);
+    const queues = this.parts.queues.filter(({ isRunning }) => isRunning).map(({ name }) => name);
     const listeners = [...queues, ...claims];
     if (listeners.length > 0) report({ type: 'abandoned', listeners, afterMs });
   }

@@ -7,8 +7,11 @@ import type { Fact, Report } from './common/facts.js';
 import { HEARTBEAT_DEFAULTS, type ResolvedOptions } from './common/options.js';
 import type { Workers } from './claims/workers.js';
 import { assertUsable, resolveListenConfig } from './connection/listen-config.js';
+import { PoolWatch } from './connection/pool-watch.js';
 import { createNotificationFactory } from './dispatch/broadcast-notification.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
+import type { ListenerQueue } from './dispatch/listener-queue.js';
+import { ClaimHealth } from './observability/claim-health.js';
 import { StatusReader } from './observability/pubsub.status.js';
 import { PubSubLogger, type LineLogger } from './observability/pubsub.logger.js';
 import { PubSubTelemetry } from './observability/pubsub.telemetry.js';
@@ -30,6 +33,8 @@ export interface PubSubParts {
   readonly publisher: Pick<Publisher, 'publish'>;
   readonly settings: TransactionSettings;
   readonly dispatcher: Dispatcher;
+  /** One for each listener of broadcasts. */
+  readonly queues: ListenerQueue[];
   readonly workers: Workers;
   readonly stored: StoredNotifications;
   readonly status: StatusReader;
@@ -60,9 +65,14 @@ export function createParts(
     isDefined: (channel) => registry.find(channel) !== undefined,
   });
   const facts = new Subject<Fact>();
+  const claimHealth = new ClaimHealth();
+  const queues: ListenerQueue[] = [];
+  const poolWatch = new PoolWatch(() => connection.reopenNow());
   const report: Report = (fact) => {
     try {
       telemetry.record(fact);
+      claimHealth.record(fact);
+      poolWatch.record(fact);
       logger.write(fact);
     } catch (error) {
       warnOf(error); // what is told of the work must not stop it
@@ -133,6 +143,9 @@ export function createParts(
     dataSource,
     schema,
     connection: () => connection.snapshot(),
+    claims: () => claimHealth.reasons,
+    running: () =>
+      queues.map(({ channel, name: listener, longestRunMs: forMs }) => ({ channel, listener, forMs })),
     timeoutMs: (options.heartbeat || HEARTBEAT_DEFAULTS).timeoutMs,
   });
   return {
@@ -144,6 +157,7 @@ export function createParts(
     publisher,
     settings,
     dispatcher,
+    queues,
     workers,
     stored,
     status,

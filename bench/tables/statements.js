@@ -20,6 +20,7 @@ const CONTEXT = {
   context: undefined,
   deadPeerTimeoutMs: 30_000,
   heldBack: new Map(),
+  platform: { isKnown: true, hasUserTimeout: true, hasKeepAlives: true },
 };
 
 /**
@@ -109,9 +110,13 @@ async function claimed(client, claims, size, part) {
   for (let index = 0; index < claims; index++) {
     await client.query(SEED, [CHANNEL, 1, size]);
     const began = performance.now();
-    const results = /** @type {any} */ (await client.query(beginClaim(/** @type {any} */ (CONTEXT), { size })));
+    const results = /** @type {any} */ (
+      await client.query(beginClaim(/** @type {any} */ (CONTEXT), { size }))
+    );
     const between = performance.now();
-    const ids = results.flatMap((/** @type {any} */ { rows, fields }) => fields?.[0]?.name !== 'id' ? [] : rows.map((/** @type {any} */ { id }) => id));
+    const ids = results.flatMap((/** @type {any} */ { rows, fields }) =>
+      fields?.[0]?.name !== 'id' ? [] : rows.map((/** @type {any} */ { id }) => id),
+    );
     await client.query(completeClaim(SCHEMA, ids));
     elapsed += part === 'claim' ? between - began : performance.now() - between;
     assert(ids.length === size, `${ids.length} of ${size} rows claimed`);

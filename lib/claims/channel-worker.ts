@@ -3,7 +3,10 @@ import { ClaimConnection } from '../postgres/claim-connection.js';
 import { AdaptiveBatchSize } from './batch-size.js';
 import { Claim, isRefusal } from './claim.js';
 import type { ClaimContext } from './claim-context.js';
-import { nextDue, type ClaimCursor } from './claim.sql.js';
+import type { ClaimCursor } from './claim.sql.js';
+import { HeadSearch } from './head-search.js';
+import type { HeadsFrom } from './heads.sql.js';
+import { findNextDue } from './next-due.js';
 import { NextWakeUp } from './next-wake-up.js';
 import { runClaim } from './run-claim.js';
 import type { Semaphore } from './semaphore.js';
@@ -16,6 +19,13 @@ export interface ChannelWorkerOptions {
   readonly pollMs: () => number;
 }
 
+interface Claiming {
+  readonly wanted: number;
+  readonly heads: HeadsFrom | undefined;
+  readonly from: ClaimCursor | undefined;
+  readonly began: number;
+}
+
 /** The number of notifications that were handled, and that failed. */
 export interface DrainCount {
   handled: number;
@@ -26,8 +36,6 @@ export interface DrainCount {
 const DUE_INTERVAL_MS = 100;
 /** When to look again for a key that another process was handling: that process could not see the row that we held. */
 const KEY_RETRY_MS = 100;
-/** When to look again for rows that others are handling: nothing tells when one of them dies. */
-const TAKEN_RETRY_MS = 1_000;
 /** The longest pause before a lost connection is replaced. */
 const MAX_RECONNECT_MS = 1_000;
 
@@ -41,6 +49,8 @@ export class ChannelWorker {
   readonly count: DrainCount = { handled: 0, failed: 0 };
   private readonly context: ClaimContext;
   private readonly batchSize: AdaptiveBatchSize;
+  /** Of an ordered channel. */
+  private readonly heads: HeadSearch | undefined;
   private readonly nextWakeUp = new NextWakeUp(() => this.look());
   private readonly connections = new Set<ClaimConnection>();
   private readonly idleWaiters: (() => void)[] = [];
@@ -58,6 +68,7 @@ export class ChannelWorker {
   constructor(private readonly options: ChannelWorkerOptions) {
     this.context = { ...options.context, isEnding: () => this.isEnding };
     this.batchSize = new AdaptiveBatchSize(options.batch);
+    this.heads = this.context.ordered ? new HeadSearch() : undefined;
   }
 
   get channel(): string {
@@ -190,45 +201,45 @@ export class ChannelWorker {
   private async claimOn(connection: ClaimConnection): Promise<boolean> {
     for (;;) {
       const began = performance.now();
-      const claim = await this.claimOnce(connection, began);
+      const hasMore = await this.claimOnce(connection, began);
       this.noteSuccess();
       if (this.isEnding) return false;
-      if (!claim.hasMore) {
-        await this.scheduleNext(connection, began, claim.hasSkippedKeys);
+      if (!hasMore) {
+        await this.scheduleNext(connection, began);
         return false;
       }
       if (connection.isTainted || this.options.slots.isWantedByOthers(this)) return true;
     }
   }
 
-  private async claimOnce(
-    connection: ClaimConnection,
-    began: number,
-  ): Promise<{ readonly hasMore: boolean; readonly hasSkippedKeys: boolean }> {
-    const { context, batchSize } = this;
+  /** Resolves with whether there may be more rows to claim. */
+  private async claimOnce(connection: ClaimConnection, began: number): Promise<boolean> {
+    const { context, batchSize, options } = this;
     this.isWoken = false;
     this.lastClaim = began;
-    const cursor = context.ordered ? undefined : batchSize.nextCursor(began); // of a key, the next may stand before it
     const wanted = batchSize.size;
-    const claim = await Claim.begin(connection, context, { size: wanted, cursor });
-    const { size } = claim;
-    const { hasSkippedKeys, rows } = claim.locked;
-    this.noteClaimed(rows.at(-1)?.fields, { wanted, size, from: cursor, began });
-    if (size === 0) {
+    const heads = this.heads?.next(began);
+    const from = this.heads ? undefined : batchSize.nextCursor(began);
+    const range = heads === undefined ? { size: wanted, from } : { size: wanted, heads };
+    const claim = await Claim.begin(connection, context, range);
+    const mayHaveMore = this.noteClaimed(claim, { wanted, heads, from, began });
+    if (claim.size === 0) {
       await claim.commit();
-      return { hasMore: cursor !== undefined || this.isWoken, hasSkippedKeys };
+      return mayHaveMore || this.isWoken;
     }
-    if (size === wanted && batchSize.isSlow && this.loops < this.options.slots.share) this.startLoop();
+    if (claim.size === wanted && batchSize.isSlow && this.loops < options.slots.share) this.startLoop();
     const hasMore = await this.run(claim);
-    return { hasMore: hasMore || size === wanted || cursor !== undefined || this.isWoken, hasSkippedKeys };
+    return hasMore || mayHaveMore || this.isWoken;
   }
 
-  private noteClaimed(
-    last: ClaimCursor | undefined,
-    { began, ...claimed }: { wanted: number; size: number; from: ClaimCursor | undefined; began: number },
-  ): void {
+  private noteClaimed({ locked, size }: Claim, { wanted, heads, from, began }: Claiming): boolean {
     const now = performance.now();
-    this.batchSize.claimed({ ...claimed, last, tookMs: now - began }, now);
+    const last = locked.rows.at(-1)?.fields;
+    this.batchSize.claimed({ wanted, size, last, from, tookMs: now - began }, now);
+    if (this.heads === undefined || heads === undefined) return size === wanted || from !== undefined;
+    if (size < locked.size) this.wakeUpIn(KEY_RETRY_MS);
+    const { lastKey, end } = locked;
+    return this.heads.claimed(heads, { locked: locked.size, usable: size, lastKey, end }, wanted, now);
   }
 
   private async run(claim: Claim): Promise<boolean> {
@@ -247,26 +258,17 @@ export class ChannelWorker {
   }
 
   /** Looks when the next row becomes due; `began` is when the last claim of this loop did. */
-  private async scheduleNext(
-    connection: ClaimConnection,
-    began: number,
-    hasSkippedKeys: boolean,
-  ): Promise<void> {
-    if (hasSkippedKeys) this.wakeUpIn(KEY_RETRY_MS);
+  private async scheduleNext(connection: ClaimConnection, began: number): Promise<void> {
+    const searchInMs = this.heads?.searchInMs(performance.now());
+    if (searchInMs !== undefined) this.wakeUpIn(searchInMs);
     for (const { until } of this.context.heldBack.values())
       this.wakeUpIn(Math.max(1, until - performance.now()));
     const now = performance.now();
     const sinceLast = now - this.lastDueQuery;
     if (sinceLast < DUE_INTERVAL_MS) return this.wakeUpIn(DUE_INTERVAL_MS - sinceLast);
     this.lastDueQuery = now;
-    const { rows } = await connection.statement<{ readonly ms: unknown; readonly taken: boolean }>(
-      nextDue(this.context),
-      [this.channel, now - began],
-      'the database to say when the next notification is due',
-    );
-    const { ms = null, taken = false } = rows[0] ?? {};
-    if (ms !== null) this.wakeUpIn(Math.max(1, Math.ceil(Number(ms))));
-    if (taken) this.wakeUpIn(TAKEN_RETRY_MS);
+    const dueMs = await findNextDue(connection, this.context, now - began);
+    if (dueMs !== undefined) this.wakeUpIn(dueMs);
   }
 
   private noteSuccess(): void {

@@ -47,10 +47,18 @@ export interface ClaimContext {
   readonly isEnding: () => boolean;
   readonly signal: AbortSignal;
   readonly report: Report;
+  /** What the server can be told about dead peers; read with the first claim. */
+  platform: Platform;
   /** Whether settings are restored behind every handler: one of this channel has changed some inside of a function. */
   restoresSettings: boolean;
   /** Rows whose completion and whose failure were both refused, with the time (of `performance.now()`) of their retry. */
   readonly heldBack: Map<string, HeldBack>;
+}
+
+export interface Platform {
+  readonly isKnown: boolean;
+  readonly hasUserTimeout: boolean;
+  readonly hasKeepAlives: boolean;
 }
 
 export interface HeldBack {

@@ -1,8 +1,9 @@
 import { quoteLiteral, quoteTextArray } from '../common/sql-identifier.js';
 import type { JsonObject } from '../common/json.js';
-import { guardedColumns, settingsDiffer, type GuardedValues } from '../postgres/handler.sql.js';
+import { setContext, settingsDiffer, type GuardedValues } from '../postgres/handler.sql.js';
 import { deadLetterTable, notificationTable } from '../schema/storage.sql.js';
 import type { ClaimContext } from './claim-context.js';
+import { claimHeadOf, claimHeads, claimOldestHeads, type HeadsFrom } from './heads.sql.js';
 
 /** Where the next claim begins: behind the last row of the one before. */
 export interface ClaimCursor {
@@ -10,9 +11,11 @@ export interface ClaimCursor {
   readonly id: string;
 }
 
-/** Which rows a claim takes: up to `size`, from the cursor on where there is one; or one row. */
+/** Which rows a claim takes: up to `size`, from a place on where there is one; or one row. */
 export type ClaimRange =
-  { readonly size: number; readonly cursor?: ClaimCursor | undefined } | { readonly id: string };
+  | { readonly size: number; readonly from?: ClaimCursor | undefined }
+  | { readonly size: number; readonly heads: HeadsFrom }
+  | { readonly id: string };
 
 type Scope = Pick<ClaimContext, 'schema' | 'channel' | 'ordered' | 'listeners' | 'filter' | 'heldBack'>;
 
@@ -43,20 +46,22 @@ const rowColumns = ({ listeners }: Scope): string =>
     ...listeners.flatMap(({ filter }) => (filter === undefined ? [] : [contains(filter)])),
   ].join(', ');
 
-/** The conditions on a row that a listener of this process handles. */
-function conditions({ channel, listeners, filter, heldBack }: Scope): string[] {
+/** The conditions on a due row of the channel that a listener of this process handles. */
+const conditions = (scope: Scope): string[] => [
+  `n.channel = ${quoteLiteral(scope.channel)}`,
+  'n.available_at <= statement_timestamp()', // stable, where clock_timestamp() could not use the index
+  ...wanted(scope),
+];
+
+function wanted({ listeners, filter, heldBack }: Scope): string[] {
   const names = quoteTextArray(listeners.map(({ name }) => name));
   const filters = listeners.map((listener) => listener.filter);
+  const isFiltered = filters.every((given) => given !== undefined);
   const held = heldBack.size === 0 ? [] : heldIds(heldBack);
-  const wanted = filters.every((given) => given !== undefined)
-    ? [`(${filters.map((given) => contains(given)).join(' or ')})`]
-    : [];
   return [
-    `n.channel = ${quoteLiteral(channel)}`,
-    'n.available_at <= statement_timestamp()', // stable, where clock_timestamp() could not use the index
     `(n.listeners is null or n.listeners && ${names})`,
     ...(filter === undefined ? [] : [contains(filter)]),
-    ...wanted,
+    ...(isFiltered ? [`(${filters.map((given) => contains(given)).join(' or ')})`] : []),
     ...(held.length === 0 ? [] : [`n.id <> all('{${held.join(',')}}')`]),
   ];
 }
@@ -70,22 +75,57 @@ const heldIds = (heldBack: Scope['heldBack']): string[] =>
  * first.
  */
 const PLANNER_SETTINGS = ['enable_seqscan', 'enable_bitmapscan', 'enable_sort'];
-/** For ordered channels, whose claims join. */
-const JOIN_SETTINGS = ['enable_hashjoin', 'enable_mergejoin'];
 
 /**
  * Begins a transaction and locks claimable rows until it ends, oldest first, skipping those another process holds; one
- * round trip. Uses the index `(channel, available_at, id)`. From the cursor on, because entries of rows that are handled
- * stay at the index's begin until vacuum may remove them. The last columns of the first SELECT are the guarded settings and
- * the process of the session; the second SELECT returns the rows.
+ * round trip. Uses the index `(channel, available_at, id)`. From a place on, because entries of rows that are handled
+ * stay at the index's start until vacuum may remove them. Settings take a statement each: one SELECT for all of them
+ * takes the server ten times as long.
  */
 export function beginClaim(context: ClaimContext, range: ClaimRange): string {
-  const [size, more] = 'id' in range ? [1, [`n.id = ${range.id}`]] : [range.size, behind(range.cursor)];
-  const rows = context.ordered ? claimHeads(context, size, more) : claimRows(context, size, more);
-  const settings = context.ordered ? [...PLANNER_SETTINGS, ...JOIN_SETTINGS] : PLANNER_SETTINGS;
-  const reset = settings.map((name) => `set local ${name} = default`).join('; ');
-  // What the DataSource's default isolation is does not matter: a stricter one would fail instead of skipping.
-  return `begin isolation level read committed; ${claimSettings(context, settings)}; ${rows}; ${reset}`;
+  const contextJson = JSON.stringify(context.context?.() ?? {});
+  return [
+    // What the DataSource's default isolation is does not matter: a stricter one would fail instead of skipping.
+    'begin isolation level read committed',
+    ...(contextJson === '{}' ? [] : [setContext(contextJson)]),
+    ...deadPeerSettings(context),
+    ...PLANNER_SETTINGS.map((name) => `set local ${name} = off`),
+    context.ordered ? claimHeadsOf(context, range) : claimRows(context, range),
+    ...PLANNER_SETTINGS.map((name) => `set local ${name} = default`),
+  ].join('; ');
+}
+
+/** The platform of a server, which decides what it can be told about dead peers: one row with two texts. */
+export const readPlatform = `
+  select current_setting('server_version_num') as version, lower(version()) as build
+`;
+
+/**
+ * How soon the server gives up a connection whose peer is silent: unanswered data after `tcp_user_timeout` (PostgreSQL 12
+ * and later, on Linux), a silent connection after the keep-alives. Other platforms would log that they do not know it.
+ */
+function deadPeerSettings({ deadPeerTimeoutMs, platform }: ClaimContext): string[] {
+  const seconds = Math.max(1, Math.floor(deadPeerTimeoutMs / 1_000));
+  const idle = Math.max(1, Math.floor(seconds / 3));
+  const interval = Math.max(1, Math.floor((seconds - idle) / 3));
+  return [
+    ...(platform.hasUserTimeout ? [`set local tcp_user_timeout = ${deadPeerTimeoutMs}`] : []),
+    ...(platform.hasKeepAlives
+      ? [
+          `set local tcp_keepalives_idle = ${idle}`,
+          `set local tcp_keepalives_interval = ${interval}`,
+          'set local tcp_keepalives_count = 3',
+        ]
+      : []),
+  ];
+}
+
+function claimRows(scope: Scope, range: ClaimRange): string {
+  const which = 'id' in range ? [`n.id = ${range.id}`] : 'from' in range ? behind(range.from) : [];
+  return `
+    select ${rowColumns(scope)} from ${notificationTable(scope.schema)} as n
+    where ${[...conditions(scope), ...which].join(' and ')}
+    ${'id' in range ? '' : `order by n.available_at, n.id limit ${range.size}`} for update skip locked`;
 }
 
 const behind = (cursor: ClaimCursor | undefined): string[] =>
@@ -93,85 +133,51 @@ const behind = (cursor: ClaimCursor | undefined): string[] =>
     ? []
     : [`(n.available_at, n.id) > (to_timestamp(${quoteLiteral(cursor.availableAt)}::float8), ${cursor.id})`];
 
-/** One statement for all settings of the transaction: a statement each takes the server longer. */
-function claimSettings({ context, deadPeerTimeoutMs }: ClaimContext, off: readonly string[]): string {
-  const carried = JSON.stringify(context?.() ?? {});
-  const settings = [
-    ...off.map((name) => setLocal(name, 'off')),
-    ...(carried === '{}' ? [] : [setLocal('pgpubsub.context', carried)]),
-    ...deadPeerSettings(deadPeerTimeoutMs),
-  ];
-  return `select ${[...settings, guardedColumns(), 'pg_backend_pid()'].join(', ')}`;
+/** Claims the oldest row of each key only. The last columns say whether the key is ours to handle, and where to go on. */
+function claimHeadsOf(scope: Scope, range: ClaimRange): string {
+  const heads = {
+    table: notificationTable(scope.schema),
+    channel: scope.channel,
+    columns: rowColumns(scope),
+    conditions: wanted(scope),
+  };
+  if ('id' in range) return claimHeadOf(heads, range.id);
+  const from = 'heads' in range ? range.heads : 'window';
+  if (from === 'oldest') return claimOldestHeads(heads, range.size);
+  return claimHeads(heads, range.size, from === 'window' ? undefined : from);
 }
-
-const setLocal = (name: string, value: string): string =>
-  `set_config('${name}', ${quoteLiteral(value)}, true)`;
-
-/**
- * How soon the server gives up a connection whose peer is silent: unanswered data after `tcp_user_timeout` (PostgreSQL 12
- * and later), a silent connection after the keep-alives. Whole seconds, of which a third is left for the first of three.
- */
-function deadPeerSettings(timeoutMs: number): string[] {
-  const seconds = Math.max(1, Math.floor(timeoutMs / 1_000));
-  const idle = Math.max(1, Math.floor(seconds / 3));
-  const interval = Math.max(1, Math.floor((seconds - idle) / 3));
-  return [
-    `case when current_setting('server_version_num')::int >= 120000 then ${setLocal('tcp_user_timeout', String(timeoutMs))} end`,
-    setLocal('tcp_keepalives_idle', String(idle)),
-    setLocal('tcp_keepalives_interval', String(interval)),
-    setLocal('tcp_keepalives_count', '3'),
-  ];
-}
-
-const claimRows = (scope: Scope, size: number, more: readonly string[]): string => `
-  select ${rowColumns(scope)} from ${notificationTable(scope.schema)} as n
-  where ${[...conditions(scope), ...more].join(' and ')}
-  order by n.available_at, n.id limit ${size} for update skip locked`;
-
-/**
- * Claims the oldest row of each key only; the last value says whether the key is ours to handle. The advisory lock, until
- * the transaction ends, is for rows that commit late: they are older than one that may be handled already.
- */
-const claimHeads = (scope: Scope, size: number, more: readonly string[]): string => `
-  with heads as (
-    select ${rowColumns(scope)} from ${notificationTable(scope.schema)} as n
-    where ${[...conditions(scope), ...more].join(' and ')}
-      and (n.key is null or not exists (
-        select from ${notificationTable(scope.schema)} as e
-        where e.channel = ${quoteLiteral(scope.channel)} and e.key = n.key and e.id < n.id
-      ))
-    order by n.available_at, n.id limit ${size} for update skip locked
-  )
-  select heads.*, key is null or pg_try_advisory_xact_lock(hashtextextended(${quoteLiteral(`pgpubsub ${scope.channel} `)} || key, 0)) from heads`;
 
 /** Reads a payload that was too large to come with its claim: $1 the id. */
 export const readPayload = (schema: string): string =>
   `select payload::text as payload from ${notificationTable(schema)} where id = $1`;
 
-/** Begins the texts that the completion raises with; the server adds the rest. */
+/** Begins the text that the completion raises with; the server adds the rest. */
 export const COMPLETION_REFUSED = 'pgpubsub: completed';
-export const SETTINGS_CHANGED = 'pgpubsub: settings changed';
+
+/** What a completion verifies. */
+export interface Verification {
+  /** The settings that no handler may have changed; `undefined`: they were set back. */
+  readonly settings: GuardedValues | undefined;
+}
 
 /**
- * Ends the claim: deletes what is handled, releases the rest; one round trip. Raises instead of committing when fewer rows
- * are deleted than were handled (row-level security, a trigger, or rows that were deleted meanwhile), or when a handler
- * has left other settings than `expected`. A cast that fails is the one way to raise without a function.
+ * Ends the claim: deletes what is handled, releases the rest; one round trip. With a verification it raises instead of
+ * committing when fewer rows are deleted than were handled (row-level security, a trigger, or rows that were deleted
+ * meanwhile), or when a handler has left other settings. A cast that fails is the one way to raise without a function.
+ * Without a verification the number of rows in the answer says what is missing: enough where handlers wrote nothing.
  */
-export function completeClaim(schema: string, handled: readonly string[], expected?: GuardedValues): string {
-  const refusals = [
-    ...(expected === undefined ? [] : [`when ${settingsDiffer(expected)} then '${SETTINGS_CHANGED}'`]),
-    ...(handled.length === 0
-      ? []
-      : [
-          `when count(*) operator(pg_catalog.<>) ${handled.length} then '${COMPLETION_REFUSED} ' operator(pg_catalog.||) count(*) operator(pg_catalog.||) ' of ${handled.length}'`,
-        ]),
-  ];
-  if (refusals.length === 0) return 'commit';
-  const gone =
-    handled.length === 0
-      ? 'select 1'
-      : `delete from ${notificationTable(schema)} where id operator(pg_catalog.=) any('{${handled.join(',')}}'::pg_catalog.int8[]) returning 1`;
-  return `with gone as (${gone}) select (case ${refusals.join(' ')} end)::pg_catalog.int4 from gone; commit`;
+export function completeClaim(schema: string, handled: readonly string[], verified?: Verification): string {
+  const differ = verified?.settings === undefined ? [] : [settingsDiffer(verified.settings)];
+  const gone = `delete from ${notificationTable(schema)} where id operator(pg_catalog.=) any('{${handled.join(',')}}'::pg_catalog.int8[])`;
+  if (handled.length === 0)
+    return differ.length === 0
+      ? 'commit'
+      : `select pg_catalog.concat('${COMPLETION_REFUSED} ', pg_catalog.clock_timestamp())::pg_catalog.int4 where ${differ.join()}; commit`;
+  if (verified === undefined) return `${gone}; commit`;
+  const count = 'pg_catalog.count(*)';
+  const raise = `pg_catalog.concat('${COMPLETION_REFUSED} ', ${count}, ' of ${handled.length}')::pg_catalog.int4`;
+  const refused = [`${count} operator(pg_catalog.<>) ${handled.length}`, ...differ].join(' or ');
+  return `with gone as (${gone} returning 1) select ${raise} from gone having ${refused}; commit`;
 }
 
 /** The server's clock, in milliseconds. */
@@ -225,11 +231,24 @@ export const countCrash = (schema: string): string =>
 export const undoClaim = (schema: string, ids: readonly string[]): string =>
   `rollback; begin; ${lockRows(schema, ids, 'skip locked')}; commit`;
 
-/** Ends the server's session of a claim that was given up, if it is still in its transaction: $1 the process. */
-export const terminateSession = (isCommitting: boolean): string => `
+/**
+ * Ends the server's session of a claim that was given up: $1 its process. Only while that holds the locks of the rows,
+ * or, for a claim whose rows are not known, waits behind it: behind a pooler the number may be that of another session.
+ * A session that commits is left to itself: it may wait for the commit to be durable.
+ */
+export const terminateSession = (
+  { schema, channel }: ClaimContext,
+  ids: readonly string[],
+  isCommitting: boolean,
+): string => `
   select pg_terminate_backend(a.pid) from pg_stat_activity as a
-  where a.pid = $1 and a.usename = session_user and a.datname = current_database()
-    and a.state ${isCommitting ? "like 'idle in transaction%'" : "<> 'idle'"}
+  where a.pid = $1 and a.usename = session_user and a.datname = current_database() and a.backend_xid is not null
+    and ${isCommitting || ids.length === 0 ? "a.state like 'idle in transaction%'" : "a.state <> 'idle'"}
+    and ${
+      ids.length === 0
+        ? `position(${quoteLiteral(`from ${notificationTable(schema)} as n`)} in a.query) > 0 and position(${quoteLiteral(quoteLiteral(channel))} in a.query) > 0`
+        : `a.backend_xid::text in (select n.xmax::text from ${notificationTable(schema)} as n where n.id = any('{${ids.join(',')}}'))`
+    }
 `;
 
 /**

@@ -1,7 +1,7 @@
+import { isTimedOut } from '../common/deadline.js';
 import { PgPubSubError, messageOf } from '../common/errors.js';
 import { isServerError } from '../common/server-error.js';
-import { ClaimConnection } from '../postgres/claim-connection.js';
-import { GUARDED_SETTINGS } from '../postgres/handler.sql.js';
+import type { ClaimConnection } from '../postgres/claim-connection.js';
 import { Savepoint } from '../postgres/savepoint.js';
 import type { ClaimContext } from './claim-context.js';
 import {
@@ -13,12 +13,12 @@ import {
   moveToDeadLetters,
   postpone,
   serverTime,
-  settleRows,
-  terminateSession,
   undoClaim,
   type ClaimRange,
 } from './claim.sql.js';
 import { ClaimedRow, deadRows, postponedRow } from './claimed-row.js';
+import { findPlatform, settleGivenUp } from './given-up-claim.js';
+import type { HeadsCursor } from './heads.sql.js';
 import { parseRow } from './parse-row.js';
 import { runHandlers } from './run-handlers.js';
 
@@ -27,11 +27,12 @@ type Values = (string | null)[];
 /** What the server has locked for a claim. */
 interface Locked {
   readonly rows: readonly ClaimedRow[];
-  /** The guarded settings as the claim began. */
-  readonly settings: readonly string[];
-  /** The server's process that holds the locks. */
-  readonly processId: string;
-  readonly hasSkippedKeys: boolean;
+  /** The number of rows that were locked, with those of keys that another process handles. */
+  readonly size: number;
+  /** The key of the last of them. */
+  readonly lastKey: string | null;
+  /** Where a claim of an ordered channel goes on, if it has not seen all of it. */
+  readonly end: HeadsCursor | undefined;
 }
 
 /**
@@ -44,7 +45,8 @@ export class Claim {
   readonly rows: readonly ClaimedRow[];
   /** Rows whose last claim ended with its process or connection: for a claim of their own each, most crashed last. */
   readonly suspects: readonly ClaimedRow[];
-  readonly startedAt: number;
+  /** Whether it is a claim of one row, which has to bear what becomes of the claim. */
+  readonly isAlone: boolean;
   /** The rows whose handlers run at the moment. */
   readonly running = new Set<ClaimedRow>();
   readonly savepoint: Savepoint;
@@ -62,32 +64,38 @@ export class Claim {
     readonly context: ClaimContext,
     /** All rows that are locked, in the order in which they were read. */
     readonly locked: Locked,
+    /** Rows whose last claim crashed; `undefined`: the claim is of one row, whose history does not matter. */
     crashed: ReadonlySet<string> | undefined,
-    startedAt: number,
+    readonly startedAt: number,
   ) {
-    this.startedAt = startedAt;
     const crashes = ({ id, fields }: ClaimedRow) => fields.crashCount + (crashed?.has(id) ? 1 : 0);
     const isSuspect = (row: ClaimedRow) => crashed !== undefined && crashes(row) > 0;
+    this.isAlone = crashed === undefined;
     this.suspects = locked.rows.filter(isSuspect).toSorted((a, b) => crashes(a) - crashes(b));
     this.rows = this.suspects.length === 0 ? locked.rows : locked.rows.filter((row) => !isSuspect(row));
     this.savepoint = new Savepoint(connection, {
-      settings: locked.settings,
       contextOfHandler: context.contextOfHandler,
       restoresAlways: context.restoresSettings,
     });
   }
 
-  /** Locks rows: up to a number of them, or the one with an id, whose history does not matter then. */
+  /** Locks rows: up to a number of them, or the one with an id, to run it alone. */
   static async begin(connection: ClaimConnection, context: ClaimContext, range: ClaimRange): Promise<Claim> {
+    if (!context.platform.isKnown) context.platform = await findPlatform(connection);
     const startedAt = performance.now();
-    const text = beginClaim(context, range);
-    const results = await connection.roundTrip(text, 'the database to answer a claim');
-    const [settings, rows] = results.filter(({ command }) => command === 'SELECT').map(rowsOf);
-    const locked = readLocked(context, settings?.[0] ?? [], rows ?? []);
-    const crashed = 'id' in range ? undefined : await countCrashes(connection, context, locked.rows);
-    return new Claim(connection, context, locked, crashed, startedAt);
+    try {
+      const results = await connection.roundTrip(beginClaim(context, range), ANSWER);
+      const found = results.find(({ command }) => command === 'SELECT');
+      const locked = readLocked(context, rowsOf(found));
+      const crashed = 'id' in range ? undefined : await countCrashes(connection, context, locked.rows);
+      return new Claim(connection, context, locked, crashed, startedAt);
+    } catch (error) {
+      if (isTimedOut(error)) await settleGivenUp(connection, context).catch(() => undefined); // it may hold locks
+      throw error;
+    }
   }
 
+  /** The number of rows that this claim is to handle. */
   get size(): number {
     return this.locked.rows.length;
   }
@@ -117,15 +125,17 @@ export class Claim {
     this.savepoint.assertIntact();
     const { schema } = this.context;
     const attempted = this.rows.filter(({ wasAttempted }) => wasAttempted);
-    const { wasUsed } = this.savepoint;
+    const { savepoint } = this;
+    const { wasUsed } = savepoint;
     await this.writeFailures(attempted);
     const complete = attempted.filter(({ isComplete }) => isComplete).map(({ id }) => id);
-    const { savepoint } = this;
-    const expected = wasUsed && !this.context.restoresSettings ? savepoint.settings : undefined;
+    const settings = wasUsed && !this.context.restoresSettings ? savepoint.settings : undefined;
+    const text = completeClaim(schema, complete, wasUsed || this.isAlone ? { settings } : undefined);
     this.isCommitting = true;
     try {
-      const text = completeClaim(schema, complete, expected);
-      await savepoint.leave(text, 'the database to answer the completion of a claim', { ends: true });
+      const results = await savepoint.leave(text, COMPLETION, { ends: true });
+      const deleted = results.find(({ command }) => command === 'DELETE')?.rowCount ?? complete.length;
+      if (deleted < complete.length) throw notCompleted(`${deleted} of ${complete.length}`);
     } catch (error) {
       throw refusedCompletion(error);
     }
@@ -147,20 +157,9 @@ export class Claim {
    * to it. Best effort: what cannot be settled is counted like a crash by the next claim.
    */
   async settle(counted: boolean): Promise<void> {
-    const { context, isCommitting, locked } = this;
-    const connection = await ClaimConnection.open(context.dataSource);
-    try {
-      const what = 'the database to settle a claim';
-      // Behind a pooler the process belongs to other clients, too.
-      if (String(this.connection.processId) === locked.processId)
-        await connection.statement(terminateSession(isCommitting), [locked.processId], what);
-      const ran = counted ? [...this.running].map(({ id }) => id) : [];
-      await connection.roundTrip(settleRows(context.schema, this.ids, ran), what, { ends: true });
-    } catch (error) {
-      await connection.destroy(error);
-      throw error;
-    }
-    await connection.release();
+    const { context, isCommitting, ids } = this;
+    const ran = counted ? [...this.running].map(({ id }) => id) : [];
+    await settleGivenUp(this.connection, context, { ids, ran, isCommitting });
   }
 
   /** The connection was given up because of these rows: others that ran beside them have used up no attempt. */
@@ -196,28 +195,34 @@ export class Claim {
   }
 
   private statement<Row extends object>(sql: string, parameters: unknown[]) {
-    return this.connection.statement<Row>(
-      sql,
-      parameters,
-      'the database to answer the completion of a claim',
-    );
+    return this.connection.statement<Row>(sql, parameters, COMPLETION);
   }
 }
 
-const rowsOf = ({ rows }: { readonly rows: readonly unknown[] }): readonly Values[] =>
-  rows as readonly Values[]; // by rowMode 'array', as texts
+const ANSWER = 'the database to answer a claim';
+const COMPLETION = 'the database to answer the completion of a claim';
 
-function readLocked(context: ClaimContext, settings: Values, found: readonly Values[]): Locked {
-  const [processId, ...guarded] = settings.slice(-GUARDED_SETTINGS.length - 1).toReversed();
-  const { ordered, listeners } = context;
-  const ours = ordered ? found.filter((values) => values.at(-1) !== 'f') : found; // the last says whether the key is ours
+const rowsOf = (result: { readonly rows: readonly unknown[] } | undefined): readonly Values[] =>
+  (result?.rows ?? []) as readonly Values[]; // by rowMode 'array', as texts
+
+/** Rows of an ordered channel have two values more: whether the key is ours to handle, and where to go on. */
+function readLocked({ ordered, listeners }: ClaimContext, found: readonly Values[]): Locked {
+  const locked = found.filter(([id]) => id !== null);
+  const ours = ordered ? locked.filter((values) => values.at(-2) !== 'f') : locked;
+  const rows = ours.map(
+    (values) => new ClaimedRow(parseRow(ordered ? values.slice(0, -2) : values), listeners),
+  );
+  const end = ordered ? found.map((values) => values.at(-1)).find((json) => json !== null) : undefined;
   return {
-    rows: ours.map((values) => new ClaimedRow(parseRow(ordered ? values.slice(0, -1) : values), listeners)),
-    settings: guarded.toReversed().map(String),
-    processId: String(processId),
-    hasSkippedKeys: ours.length < found.length,
+    rows,
+    size: locked.length,
+    lastKey: locked.at(-1)?.[KEY] ?? null,
+    end: end ? (JSON.parse(end) as HeadsCursor) : undefined, // as the statement writes it
   };
 }
+
+/** The position of the key among the columns of a row. */
+const KEY = 5;
 
 /**
  * Finds the rows that were locked by a claim that did not end well, and counts that with this claim, before they are run
@@ -230,7 +235,7 @@ async function countCrashes(
 ): Promise<ReadonlySet<string>> {
   const lockers = new Set(rows.map(({ fields }) => fields.lastLocker).filter((locker) => locker !== '0'));
   if (lockers.size === 0) return new Set();
-  const what = 'the database to answer a claim';
+  const what = ANSWER;
   const found = await connection.statement<{ id: string }>(findAborted, [[...lockers]], what);
   const aborted = new Set(found.rows.map(({ id }) => id));
   const crashed = rows.filter(({ fields }) => aborted.has(fields.lastLocker));

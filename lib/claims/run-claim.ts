@@ -40,7 +40,7 @@ export async function runClaim(claim: Claim): Promise<ClaimResult> {
   return {
     attempted: rows.length,
     failed: rows.filter(({ hasFailed }) => hasFailed).length,
-    hasMore: (attempted?.length ?? 0) < claim.rows.length || alone.length > 0 || context.ordered,
+    hasMore: (attempted?.length ?? 0) < claim.rows.length || alone.length > 0,
     retryInMs: Number.isFinite(retryInMs) ? retryInMs : undefined,
   };
 }

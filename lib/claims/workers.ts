@@ -170,6 +170,7 @@ export class Workers {
         deadPeerTimeoutMs,
         signal,
         report,
+        platform: { isKnown: false, hasUserTimeout: false, hasKeepAlives: false },
         restoresSettings: false,
         heldBack: new Map(),
       },

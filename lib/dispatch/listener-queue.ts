@@ -29,6 +29,8 @@ const TURN_MS = 50;
 export class ListenerQueue {
   private readonly waiting: BoundedBuffer<Notification>;
   private running = 0;
+  /** Since when each handler runs. */
+  private readonly starts = new Set<{ at: number }>();
   private dropped = 0;
   /** Well, and not reported yet. */
   private handled = 0;
@@ -42,6 +44,10 @@ export class ListenerQueue {
 
   get name(): string {
     return this.options.listener;
+  }
+
+  get channel(): string {
+    return this.options.channel;
   }
 
   push(notification: Notification): void {
@@ -59,6 +65,12 @@ export class ListenerQueue {
     await Promise.race([this.whenIdle(), aborted]);
   }
 
+  /** How long the handler that runs longest has been running; 0 when none does. */
+  get longestRunMs(): number {
+    const now = performance.now();
+    return Math.max(0, ...Array.from(this.starts, ({ at }) => now - at));
+  }
+
   get isRunning(): boolean {
     return this.running > 0;
   }
@@ -72,6 +84,8 @@ export class ListenerQueue {
   private async run(first: Notification): Promise<void> {
     this.running++;
     if (this.running === 1) this.beginTurn();
+    const start = { at: performance.now() };
+    this.starts.add(start);
     for (let next: Notification | undefined = first; next !== undefined; next = this.waiting.shift()) {
       try {
         await this.options.invoke(next);
@@ -79,8 +93,10 @@ export class ListenerQueue {
       } catch (error) {
         this.reportFailure(error);
       }
-      if (this.waiting.size > 0 && performance.now() - this.turnBegan > TURN_MS) await this.yieldTurn();
+      start.at = performance.now();
+      if (this.waiting.size > 0 && start.at - this.turnBegan > TURN_MS) await this.yieldTurn();
     }
+    this.starts.delete(start);
     this.reportHandled();
     if (--this.running === 0) for (const resolve of this.idleWaiters.splice(0)) resolve();
   }

@@ -1,9 +1,14 @@
 import { deadLetterTable, notificationTable } from '../schema/storage.sql.js';
 
 /**
- * What waits, and what is dead, by channel. Of each channel at most $1 rows are looked at (null: all of them), so that
- * the question costs no more when much has piled up; the channels themselves are found by skipping along the index
- * `(channel, available_at, id)`. Of dead letters, which have no such index, at most $1 are looked at in all. `where` is a condition on a row `n`, its parameters begin at $2. Locks nothing.
+ * Counts the stored notifications and the dead letters of each channel. At most $1 rows of a channel are read (null: all
+ * of them), so that the query costs no more when the backlog is long; the channels themselves are found by skipping
+ * along the index `(channel, available_at, id)`. Dead letters have no such index: at most $1 of them are read in all.
+ * `where` is a condition on a row `n`; its parameters begin at $2. Locks nothing.
+ *
+ * Ages are computed from finite times only, because PostgreSQL 16 and older cannot subtract infinite ones. A row that is
+ * available at `infinity` is waiting and never due. One that is available at `-infinity` is due, like any row sent for a
+ * time in the past, since it was stored.
  */
 export const readBacklog = (schema: string, where: string): string => `
   with recursive channels as (
@@ -24,10 +29,13 @@ export const readBacklog = (schema: string, where: string): string => `
     select count(*)::text as waiting,
       (count(*) filter (where available_at <= clock_timestamp()))::text as due,
       (count(*) filter (where attempts > 0))::text as retrying,
-      (extract(epoch from clock_timestamp() - min(created_at)) * 1000)::text as oldest_age_ms,
-      (extract(epoch from clock_timestamp() - min(available_at)) * 1000)::text as overdue_ms
+      (extract(epoch from clock_timestamp() - min(created_at) filter (where isfinite(created_at))) * 1000)::text
+        as oldest_age_ms,
+      (extract(epoch from clock_timestamp() - min(due_since) filter (where isfinite(due_since))) * 1000)::text
+        as overdue_ms
     from (
-      select n.available_at, n.attempts, n.created_at from ${notificationTable(schema)} as n
+      select n.available_at, n.attempts, n.created_at, greatest(n.available_at, n.created_at) as due_since
+      from ${notificationTable(schema)} as n
       where n.channel = coalesce(waiting_channels.channel, dead.channel) and ${where}
       order by n.available_at limit $1::bigint
     ) as rows

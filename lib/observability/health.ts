@@ -72,8 +72,19 @@ export interface Findings {
   readonly connection: ConnectionSnapshot;
   readonly channels: readonly ChannelBacklog[];
   readonly queueUsage: number | null;
+  /** A sentence for everything that is not well about the claims of this instance. */
+  readonly claims: readonly string[];
+  /** Handlers of broadcasts that run at the moment, with the longest of each listener. */
+  readonly running: readonly RunningHandler[];
   /** Why the database could not be asked, if so. */
   readonly silence: { readonly reason: string; readonly isServerError: boolean } | undefined;
+}
+
+/** A handler that runs at the moment. */
+export interface RunningHandler {
+  readonly channel: string;
+  readonly listener: string;
+  readonly forMs: number;
 }
 
 /** One thing that is not well, and how bad that is. */
@@ -92,6 +103,8 @@ export function judge(
     ...ofConnection(findings.connection, limits),
     ...ofChannels(findings.channels, limits),
     ...ofQueue(findings.queueUsage, limits),
+    ...findings.claims.map((reason) => ({ health: 'degraded', reason }) as const),
+    ...ofRunning(findings.running),
   ];
   const isDown = complaints.some(({ health }) => health === 'down');
   const health = complaints.length === 0 ? 'up' : isDown ? 'down' : 'degraded';
@@ -159,5 +172,16 @@ function ofQueue(queueUsage: number | null, { maxQueueUsage }: Limits): Complain
     },
   ];
 }
+
+/** How long the handler of a broadcast may run: it has no limit of its own, and what comes after it waits. */
+const MAX_RUNNING_MS = 60_000;
+
+const ofRunning = (running: readonly RunningHandler[]): Complaint[] =>
+  running
+    .filter(({ forMs }) => forMs > MAX_RUNNING_MS)
+    .map(({ channel, listener, forMs }) => ({
+      health: 'degraded',
+      reason: `${listener} has been handling a notification of "${channel}" for ${inSeconds(forMs)}`,
+    }));
 
 const inSeconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;

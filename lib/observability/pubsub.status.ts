@@ -7,7 +7,14 @@ import type { SqlExecutor } from '../common/sql-executor.js';
 import type { ConnectionSnapshot } from '../connection/connection-states.js';
 import { deadLetterTable, notificationTable } from '../schema/storage.sql.js';
 import { findBacklog, type ChannelBacklog } from './backlog.js';
-import { judge, resolveLimits, type Findings, type Health, type StatusOptions } from './health.js';
+import {
+  judge,
+  resolveLimits,
+  type Findings,
+  type Health,
+  type RunningHandler,
+  type StatusOptions,
+} from './health.js';
 import { limitStatements, readServer } from './status.sql.js';
 
 /** How an instance is doing: a plain object, as `JSON.stringify()` takes it. Times are texts in ISO 8601. */
@@ -46,6 +53,10 @@ export interface StatusReaderOptions {
   /** Where the library's tables are; asked once the DataSource is connected. */
   readonly schema: () => string;
   readonly connection: () => ConnectionSnapshot;
+  /** What is not well about the claims of this instance. */
+  readonly claims: () => readonly string[];
+  /** The handlers of broadcasts that run at the moment. */
+  readonly running: () => readonly RunningHandler[];
   /** How long the database may take to answer. */
   readonly timeoutMs: number;
 }
@@ -69,7 +80,15 @@ export class StatusReader {
     const limits = resolveLimits(options);
     const { channels, queueUsage, silence } = await this.ask();
     const connection = this.options.connection();
-    const { health, reasons } = judge({ connection, channels, queueUsage, silence }, limits);
+    const findings = {
+      connection,
+      channels,
+      queueUsage,
+      silence,
+      claims: this.options.claims(),
+      running: this.options.running(),
+    };
+    const { health, reasons } = judge(findings, limits);
     return {
       name: this.options.name,
       health,
@@ -89,7 +108,7 @@ export class StatusReader {
     const { timeoutMs: ms } = this.options;
     const answer = this.pending.size < MAX_PENDING ? this.begin() : Promise.race(this.pending);
     try {
-      return await withDeadline(answer, { ms, what: 'it did not' });
+      return await withDeadline(answer, { ms, what: 'an answer' });
     } catch (error) {
       return silent(messageOf(error), isServerError(error));
     }

@@ -13,8 +13,9 @@ export interface Submittable {
 }
 
 /** Receives what a handler sends on the client. */
-interface HandlerChannel {
+export interface HandlerChannel {
   send(statement: Statement): Promise<unknown>;
+  track<T>(call: () => Promise<T>): Promise<T>;
   submit(query: Submittable): void;
   /** The error for a call that would end or change the connection of the claim. */
   refuse(method: string): Error;
@@ -30,6 +31,13 @@ const SUBSCRIBING = new Set(['on', 'once', 'off', 'addListener', 'removeListener
 const REFUSED = new Set(['end', 'release', 'destroy', 'connect', 'cancel', 'setTypeParser', 'removeAllListeners', 'pauseDrain', 'resumeDrain', 'ref', 'unref']); // prettier-ignore
 
 type Callback = (error: unknown, result?: unknown) => void;
+
+interface Config {
+  readonly text?: unknown;
+  readonly values?: unknown;
+  readonly callback?: unknown;
+  readonly name?: unknown;
+}
 
 /**
  * pg's client as a handler sees it. Every way to the connection (text, object, callback, cursor, stream, COPY) goes
@@ -63,23 +71,27 @@ const refusing = (channel: HandlerChannel, method: string) => (): never => {
 };
 
 /** As `client.query()`: a text or an object, values, and a callback in place of the promise. */
-function sendQuery(channel: HandlerChannel, [query, ...rest]: readonly unknown[]): unknown {
-  if (isSubmittable(query)) {
-    channel.submit(query);
-    return query;
-  }
-  const config =
-    typeof query === 'string' ? { text: query } : { ...(query as Statement & { callback?: unknown }) };
-  const values = rest.find((argument) => Array.isArray(argument));
-  const callback = [...rest, 'callback' in config ? config.callback : undefined].find(
-    (argument): argument is Callback => typeof argument === 'function',
-  );
-  Reflect.deleteProperty(config, 'callback');
-  const sent = channel.send(values === undefined ? config : { ...config, values });
-  if (callback === undefined) return sent;
+function sendQuery(channel: HandlerChannel, args: readonly unknown[]): unknown {
+  const [query, values] = args;
+  if (typeof query === 'string' && args.length <= 2 && typeof values !== 'function')
+    return channel.track(() => channel.send({ text: query, values }));
+  if (!isSubmittable(query)) return sendConfig(channel, query, args.slice(1));
+  channel.submit(query);
+  return query;
+}
+
+function sendConfig(channel: HandlerChannel, query: unknown, rest: readonly unknown[]): unknown {
+  const { text, values, callback, ...config } = (
+    typeof query === 'string' ? { text: query } : query
+  ) as Config;
+  const given = rest.find((argument) => Array.isArray(argument)) ?? values;
+  const settle = [...rest, callback].find((argument): argument is Callback => typeof argument === 'function');
+  const statement = { text: text as string, values: given, config }; // which pg checks
+  const sent = channel.track(() => channel.send(statement));
+  if (settle === undefined) return sent;
   sent.then(
-    (result) => process.nextTick(callback, null, result), // what the callback throws is not the promise's
-    (error: unknown) => process.nextTick(callback, error),
+    (result) => process.nextTick(settle, null, result), // what the callback throws is not the promise's
+    (error: unknown) => process.nextTick(settle, error),
   );
   return undefined;
 }

@@ -1,8 +1,9 @@
-import { QueryFailedError, type DataSource, type EntityManager, type QueryRunner } from 'typeorm';
+import type { ClientBase } from 'pg';
+import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { settlesWithin } from '../common/deadline.js';
 import { PgPubSubError } from '../common/errors.js';
-import { createHandlerClient, type Submittable } from './handler-client.js';
-import { createHandlerRunner, endHandlerRunner } from './handler-runner.js';
+import { createHandlerClient, type HandlerChannel, type Submittable } from './handler-client.js';
+import { createHandlerRunner, endHandlerRunner, type HandlerOwner } from './handler-runner.js';
 import type { Statement } from './prefixed-query.js';
 import type { Savepoint } from './savepoint.js';
 import { NO_EFFECTS, type StatementEffects } from './statement-effects.js';
@@ -19,9 +20,9 @@ export interface SharedSavepoint {
  * The statements of one call of a handler, on the connection of its claim: guards them, counts them until they are
  * answered, and undoes them. Created with the first use of the manager; owned by the handler's transaction.
  */
-export class HandlerStatements {
-  readonly manager: EntityManager;
+export class HandlerStatements implements HandlerOwner, HandlerChannel {
   private readonly runner: QueryRunner;
+  private guarded: ClientBase | undefined;
   private hasSavepoint = false;
   /** The number of calls that are not answered. */
   private pending = 0;
@@ -37,25 +38,15 @@ export class HandlerStatements {
     private readonly handler: string,
     private readonly shared: SharedSavepoint | undefined,
   ) {
-    const client = createHandlerClient(savepoint.connection.client, {
-      send: (statement) => this.track(() => this.send(statement)),
-      submit: (query) => this.submit(query),
-      refuse: (method) =>
-        this.misused(
-          'to leave its connection to the claim',
-          `a call of client.${method}`,
-          'Remove the call.',
-        ),
-    });
-    this.runner = createHandlerRunner(dataSource, {
-      client,
-      track: (call) => this.track(call),
-      assertOpen: () => this.assertOpen(),
-      refuseEnd: () =>
-        this.misused('to leave its transaction to the claim', 'a commit or a rollback', RETURN),
-      refuseNested: () => shared && this.misused('not to nest transactions', 'a nested one', INTERLEAVED),
-    });
-    this.manager = this.runner.manager;
+    this.runner = createHandlerRunner(dataSource, this);
+  }
+
+  get manager(): EntityManager {
+    return this.runner.manager;
+  }
+
+  get client(): ClientBase {
+    return (this.guarded ??= createHandlerClient(this.savepoint.connection.client, this));
   }
 
   /** Waits for the statements that the handler did not await, and closes a cursor that it left open. */
@@ -91,7 +82,7 @@ export class HandlerStatements {
   /** Rejects all statements from now on. */
   end(): void {
     this.state = 'over';
-    endHandlerRunner(this.runner);
+    endHandlerRunner(this.runner, this);
   }
 
   /** Resolves when no statement is on its way. */
@@ -108,48 +99,38 @@ export class HandlerStatements {
     if (closing instanceof Promise) closing.catch(() => undefined);
   }
 
-  private assertOpen(): void {
-    if (this.state === 'open' || (this.state === 'finishing' && this.pending > 0)) return;
-    throw this.misused(
-      'to use its manager while it runs',
-      'a statement after its end',
-      'Await everything it does.',
-    );
-  }
-
   /** Counts a call until it is answered. Rejects what comes when the handler is over. */
-  private track<T>(call: () => Promise<T>): Promise<T> {
-    try {
-      this.assertOpen();
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  track<T>(call: () => Promise<T>): Promise<T> {
+    const isOpen = this.state === 'open' || (this.state === 'finishing' && this.pending > 0);
+    if (!isOpen) return Promise.reject(this.late());
     this.pending++;
-    const answered = () => {
-      this.pending--;
-      if (this.pending === 0) this.whenAnswered?.();
-    };
     const result = call();
-    result.then(answered, (error: unknown) => {
-      this.noteFailure(error);
-      answered();
-    });
+    result.then(this.noteAnswer, this.noteFailure);
     return result;
   }
 
-  /** A statement that was refused before it was sent has broken nothing. */
-  private noteFailure(error: unknown): void {
-    if (error instanceof PgPubSubError) return;
-    const { failure } = this;
-    const isWrapped = error instanceof QueryFailedError && error.driverError === failure?.error;
-    if (failure === undefined || isWrapped) this.failure = { error };
-  }
+  private readonly noteAnswer = (): void => {
+    this.pending--;
+    if (this.pending === 0) this.whenAnswered?.();
+  };
 
-  private async send(statement: Statement): Promise<unknown> {
-    const effects = this.check(statement.text);
-    const commands = this.takeSavepoint();
-    this.savepoint.note(effects);
-    return this.savepoint.send(commands, statement);
+  /** A statement that was refused before it was sent has broken nothing. */
+  private readonly noteFailure = (error: unknown): void => {
+    if (!(error instanceof PgPubSubError)) this.failure ??= { error };
+    this.noteAnswer();
+  };
+
+  /** Sends a statement that is counted already. */
+  send(statement: Statement): Promise<unknown> {
+    try {
+      const effects = this.check(statement.text);
+      if (this.shared) this.savepoint.connection.gatherWrites();
+      const commands = this.takeSavepoint();
+      this.savepoint.note(effects);
+      return this.savepoint.send(commands, statement);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   private takeSavepoint(): ReturnType<Savepoint['take']> {
@@ -172,7 +153,7 @@ export class HandlerStatements {
   }
 
   /** Sends a cursor, a stream or a COPY: behind the savepoint, when the statements before it are answered. */
-  private submit(query: Submittable): void {
+  submit(query: Submittable): void {
     if (this.shared) throw this.misused('not to stream', 'a stream or a cursor', INTERLEAVED);
     const text = query.text ?? query.cursor?.text;
     if (typeof text !== 'string')
@@ -184,8 +165,7 @@ export class HandlerStatements {
   private async runSubmitted(query: Submittable, effects: StatementEffects): Promise<void> {
     const { savepoint } = this;
     const { connection } = savepoint;
-    const commands = [...this.takeSavepoint().map(({ text }) => text), 'select'];
-    await connection.roundTrip(commands.join('; '), 'the server to set a savepoint');
+    await savepoint.open(this.takeSavepoint());
     savepoint.note(effects);
     connection.stopPipelining();
     this.submitted = query;
@@ -199,6 +179,30 @@ export class HandlerStatements {
       connection.client.query(query as never); // pg declares a generic type for each kind of query object
     });
     this.submitted = undefined;
+  }
+
+  late(): PgPubSubError {
+    return this.misused(
+      'to use its manager while it runs',
+      'a statement after its end',
+      'Await everything it does.',
+    );
+  }
+
+  refuseEnd(): PgPubSubError {
+    return this.misused('to leave its transaction to the claim', 'a commit or a rollback', RETURN);
+  }
+
+  refuseNested(): PgPubSubError | undefined {
+    return this.shared && this.misused('not to nest transactions', 'a nested one', INTERLEAVED);
+  }
+
+  refuse(method: string): PgPubSubError {
+    return this.misused(
+      'to leave its connection to the claim',
+      `a call of client.${method}`,
+      'Remove the call.',
+    );
   }
 
   private misused(expected: string, got: string, remedy: string): PgPubSubError {

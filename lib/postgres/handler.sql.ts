@@ -36,8 +36,11 @@ export type GuardedValues = readonly string[];
 const valueOf = (setting: string): string =>
   `coalesce(pg_catalog.current_setting(${quoteLiteral(setting)}, true), '')`;
 
-/** Columns that read the guarded settings. Names are qualified: a handler may have set any search_path. */
-export const guardedColumns = (): string => GUARDED_SETTINGS.map(valueOf).join(', ');
+/** The guarded settings as columns. Names are qualified: a handler may have set any search_path. */
+const guardedColumns = (): string => GUARDED_SETTINGS.map(valueOf).join(', ');
+
+/** Reads the guarded settings: one row, as texts. */
+export const readSettings = (): string => `select ${guardedColumns()}`;
 
 /**
  * Sets the guarded settings that differ from these values back to them, until the transaction ends. Returns a row for

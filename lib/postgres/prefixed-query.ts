@@ -9,10 +9,11 @@ interface Wire {
 /** pg's query: sends itself, and receives what comes back. */
 interface PgQuery {
   text: string;
+  name?: string | undefined;
   requiresPreparation(): boolean;
   submit(wire: Wire): Error | null;
   handleRowDescription(message: unknown): void;
-  handleDataRow(message: unknown): void;
+  handleDataRow(message: { readonly fields?: readonly unknown[] }): void;
   handleCommandComplete(message: unknown, wire: Wire): void;
   handleError(error: ServerMessage, wire: Wire): void;
 }
@@ -23,7 +24,7 @@ interface ServerMessage {
 
 type Settle = (error: Error | null, result: unknown) => void;
 
-type PgQueryClass = new (config: object, values: unknown, settle: Settle) => PgQuery;
+type PgQueryClass = new (config: string | object, values: unknown, settle: Settle) => PgQuery;
 
 export interface PgClient {
   readonly constructor: { readonly Query: PgQueryClass };
@@ -38,11 +39,12 @@ export const isPgClient = (client: unknown): client is PgClient =>
   typeof (client.connection as Partial<Wire> | null)?.parse === 'function' &&
   'Query' in client.constructor;
 
-/** A statement as pg's `client.query()` takes it; with a `name` it is parsed once under that name. */
+/** A statement: its text, and its values where it has any. */
 export interface Statement {
   readonly text: string;
   readonly values?: unknown;
-  readonly name?: string | undefined;
+  /** More that pg's `client.query()` takes in an object: a name, a row mode, types. */
+  readonly config?: { readonly name?: unknown } | undefined;
 }
 
 /** A statement without values that is sent in front of another one. */
@@ -51,44 +53,75 @@ export interface Command {
   readonly name?: string | undefined;
   /** Whether the server knows the command by its name. */
   readonly isParsed?: boolean;
-  /** Called for each row that the command returns. */
-  readonly onRow?: (() => void) | undefined;
+  /** Called with the values of each row that the command returns. */
+  readonly onRow?: ((values: readonly unknown[]) => void) | undefined;
 }
 
 /**
  * Sends commands and a statement in one round trip; only the statement's result is seen. Outside of a transaction all of
  * them are one: PostgreSQL begins it with the first message and ends it where the client waits. An explicit transaction
  * would take two more round trips, and would commit one that the caller has begun in SQL. `onPrefixError` is called
- * when a command failed; the statement has failed then, too.
+ * when a command failed; the statement has failed then, too. With `name` the statement is parsed once under that name.
  */
 export async function sendWithPrefix(
   client: PgClient | { query(...args: readonly unknown[]): unknown },
   prefix: readonly Command[],
   statement: Statement,
   onPrefixError?: (error: unknown) => void,
+  name?: string,
 ): Promise<unknown> {
-  if (isPgClient(client)) return sendPrefixed(client, prefix, statement, onPrefixError);
+  if (isPgClient(client)) return sendPrefixed(client, prefix, statement, onPrefixError, name);
+  if (prefix.length > 0) await sendCommands(client, prefix, onPrefixError);
+  // no deadline: the caller's own statement, limited by the caller
+  return sendAlone(client, statement);
+}
+
+/** Sends a statement as it is. A text by itself is cheaper for pg than an object. */
+export function sendAlone(
+  client: { query(...args: readonly unknown[]): unknown },
+  { text, values, config }: Statement,
+): Promise<unknown> {
+  // no deadline: the caller's own statement, limited by the caller
+  const sent = config === undefined ? client.query(text, values) : client.query({ ...config, text, values });
+  return sent as Promise<unknown>; // without a callback
+}
+
+/** Sends the commands by themselves, where they cannot share a round trip. */
+async function sendCommands(
+  client: { query(...args: readonly unknown[]): unknown },
+  commands: readonly Command[],
+  onError?: (error: unknown) => void,
+): Promise<void> {
   try {
     // no deadline: the caller limits the statement that follows
-    await client.query(prefix.map(({ text }) => text).join('; '));
+    const results: unknown = await client.query({
+      text: commands.map(({ text }) => text).join('; '),
+      rowMode: 'array',
+    });
+    const all = (Array.isArray(results) ? results : [results]) as readonly {
+      readonly rows?: readonly unknown[][];
+    }[]; // of each command
+    for (const [index, { onRow }] of commands.entries())
+      for (const row of all[index]?.rows ?? []) onRow?.(row);
   } catch (error) {
-    onPrefixError?.(error);
+    onError?.(error);
     throw error;
   }
-  // no deadline: the caller's own statement, limited by the caller
-  return client.query(statement);
 }
 
 function sendPrefixed(
   client: PgClient,
   prefix: readonly Command[],
   statement: Statement,
-  onPrefixError?: (error: unknown) => void,
+  onPrefixError: ((error: unknown) => void) | undefined,
+  name: string | undefined,
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const settle: Settle = (error, result) => (error ? reject(error) : resolve(result));
     const PrefixedQuery = prefixedQueryClass(client.constructor.Query);
-    const query = new PrefixedQuery({ ...statement }, undefined, settle);
+    const { text, values, config } = statement;
+    const query = new PrefixedQuery(config === undefined ? text : { ...config, text }, values, settle);
+    if (name !== undefined) query.name = name;
     query.setPrefix(prefix, onPrefixError);
     // no deadline: settled by the promise, which the caller limits
     client.query(query);
@@ -141,9 +174,9 @@ function prefixedQueryClass(Query: PgQueryClass): PrefixedQueryClass {
       if (this.left === 0) super.handleRowDescription(message);
     }
 
-    override handleDataRow(message: unknown): void {
+    override handleDataRow(message: { readonly fields?: readonly unknown[] }): void {
       if (this.left === 0) super.handleDataRow(message);
-      else this.commands[this.commands.length - this.left]?.onRow?.();
+      else this.commands[this.commands.length - this.left]?.onRow?.(message.fields ?? []);
     }
 
     override handleCommandComplete(message: unknown, wire: Wire): void {

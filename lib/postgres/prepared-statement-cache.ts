@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { sendWithPrefix, type Command, type PgClient, type Statement } from './prefixed-query.js';
+import { sendAlone, sendWithPrefix, type Command, type PgClient, type Statement } from './prefixed-query.js';
 
 /** What pg's connection knows of named statements, and how it tells the server to forget one. */
 interface NamingConnection {
@@ -41,14 +41,12 @@ export class PreparedStatementCache {
     statement: Statement,
     onPrefixError: (error: unknown) => void,
   ): Promise<unknown> {
-    const { text, values, name } = statement;
+    const { text, values, config } = statement;
     const hasValues = Array.isArray(values) && values.length > 0; // a text without values may be several statements
-    const known = hasValues && name === undefined ? this.find(text) : undefined;
-    // no deadline: a statement of the caller, who limits it
-    if (known === undefined && prefix.length === 0) return this.client.query(statement) as Promise<unknown>;
+    const known = hasValues && config?.name === undefined ? this.find(text) : undefined;
+    if (known === undefined && prefix.length === 0) return sendAlone(this.client, statement);
     const commands = hasValues ? prefix.map((command) => this.findCommand(command)) : prefix;
-    const whole = known ? { ...statement, name: known.name } : statement;
-    const sent = sendWithPrefix(this.client, commands, whole, onPrefixError);
+    const sent = sendWithPrefix(this.client, commands, statement, onPrefixError, known?.name);
     const named = [...commands, known].filter((one): one is Named => one !== undefined && 'isParsed' in one);
     if (named.length > 0)
       sent.then(

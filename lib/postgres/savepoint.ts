@@ -1,3 +1,4 @@
+import type { QueryResult } from 'pg';
 import { PgPubSubError } from '../common/errors.js';
 import type { JsonObject } from '../common/json.js';
 import type { ClaimConnection } from './claim-connection.js';
@@ -8,16 +9,15 @@ import {
   RELEASE_SAVEPOINT,
   ROLL_BACK_TO_SAVEPOINT,
   SET_SAVEPOINT,
+  readSettings,
   restoreSettings,
   setContext,
   type GuardedValues,
 } from './handler.sql.js';
-import type { Command } from './prefixed-query.js';
+import type { Command, Statement } from './prefixed-query.js';
 import { NO_EFFECTS, effectsOf, type StatementEffects } from './statement-effects.js';
 
 export interface SavepointOptions {
-  /** The guarded settings as the claim began. */
-  readonly settings: GuardedValues;
   /** What triggers find while the handler runs that asks; `undefined`: what the claim has set. */
   readonly contextOfHandler: () => JsonObject | undefined;
   /** Whether settings are restored behind every handler: one of them was seen to set some where no text shows it. */
@@ -34,12 +34,17 @@ const MAX_TEXTS = 200;
 export class Savepoint {
   /** `fresh`: nothing was sent since it was set, the next handler can use it. */
   private state: 'none' | 'fresh' | 'used' = 'none';
+  /** The guarded settings as the first handler found them. */
+  private found: GuardedValues = [];
   private effects: StatementEffects = NO_EFFECTS;
   /** What triggers find, if it was set for a handler. */
   private context: string | undefined;
   private readonly known = new Map<string, StatementEffects>();
   /** The error of a command in front of a handler's statement: the claim cannot go on. */
   private failure: { readonly error: unknown } | undefined;
+  private readonly noteFailure = (error: unknown): void => {
+    this.failure ??= { error };
+  };
   /** Whether the state of the transaction cannot be restored: no other handler may run in it. */
   isLast = false;
 
@@ -55,8 +60,7 @@ export class Savepoint {
 
   /** The guarded settings as the statements of the library expect them. */
   get settings(): GuardedValues {
-    const { settings } = this.options;
-    return this.context === undefined ? settings : settings.with(CONTEXT, this.context);
+    return this.context === undefined ? this.found : this.found.with(CONTEXT, this.context);
   }
 
   /** Throws when the claim's transaction has ended, or its savepoint: what ran since it began cannot be trusted. */
@@ -86,10 +90,8 @@ export class Savepoint {
   }
 
   /** Sends a statement of a handler behind commands. */
-  send(commands: readonly Command[], statement: { readonly text: string }): Promise<unknown> {
-    return this.connection.send(commands, statement, (error) => {
-      this.failure ??= { error };
-    });
+  send(commands: readonly Command[], statement: Statement): Promise<unknown> {
+    return this.connection.send(commands, statement, this.noteFailure);
   }
 
   /** Remembers what a handler's statement leaves behind. */
@@ -127,19 +129,41 @@ export class Savepoint {
    * savepoint those would leave a MultiXact in each row instead of the transaction that locked it: slower, and a claim
    * that died could not be recognised.
    */
-  async leave(text: string, what: string, { ends = false } = {}): Promise<void> {
+  async leave(text: string, what: string, { ends = false } = {}): Promise<readonly QueryResult[]> {
     const commands = this.state === 'none' ? [] : this.cleaning();
+    const results = await this.run(commands, text, what, ends);
+    this.state = 'none';
+    return results;
+  }
+
+  /** Sends the commands of a handler's first statement by themselves, when that statement cannot take them along. */
+  async open(commands: readonly Command[]): Promise<void> {
+    await this.run(commands, 'select', 'the server to set a savepoint', false);
+  }
+
+  private async run(
+    commands: readonly Command[],
+    text: string,
+    what: string,
+    ends: boolean,
+  ): Promise<readonly QueryResult[]> {
     const texts = [...commands.map((command) => command.text), text];
     const results = await this.connection.roundTrip(texts.join('; '), what, { ends });
-    this.state = 'none';
-    for (const [index, { onRow }] of commands.entries()) if (results[index]?.rows.length) onRow?.();
+    for (const [index, { onRow }] of commands.entries())
+      for (const row of results[index]?.rows ?? []) onRow?.(row as readonly unknown[]);
+    return results;
   }
 
   private begin(): Command[] {
     const { state } = this;
     this.state = 'used';
     if (state === 'fresh') return [];
-    return state === 'none' ? [{ text: SET_SAVEPOINT }] : [...this.cleaning(), { text: SET_SAVEPOINT }];
+    if (state === 'used') return [...this.cleaning(), { text: SET_SAVEPOINT }];
+    if (this.found.length > 0) return [{ text: SET_SAVEPOINT }];
+    return [
+      { text: readSettings(), onRow: (values) => (this.found = values.map(String)) },
+      { text: SET_SAVEPOINT },
+    ];
   }
 
   private cleaning(): Command[] {

@@ -10,7 +10,14 @@ const connection: Findings['connection'] = {
   lastTestedAt: new Date(),
   reason: null,
 };
-const well: Findings = { connection, channels: [], queueUsage: 0, silence: undefined };
+const well: Findings = {
+  connection,
+  channels: [],
+  queueUsage: 0,
+  claims: [],
+  running: [],
+  silence: undefined,
+};
 
 const judged = (findings: Partial<Findings>) => judge({ ...well, ...findings }, STATUS_DEFAULTS);
 const connected = (changes: Partial<Findings['connection']>) =>
@@ -45,6 +52,20 @@ describe('the health of an instance', () => {
   it('is down when the connection is closed that something waits for', () => {
     expect(connected({ state: 'closed' }).health).toBe('down');
     expect(connected({ state: 'closed', channels: [] }).health).toBe('up');
+  });
+
+  it('is degraded when claims are not well', () => {
+    const claims = ['claims on "orders" are refused for 3 s: permission denied'];
+    expect(judged({ claims })).toEqual({ health: 'degraded', reasons: claims });
+  });
+
+  it('is degraded when the handler of a broadcast runs for more than a minute', () => {
+    const running = (forMs: number) => judged({ running: [{ channel: 'orders', listener: 'A.b', forMs }] });
+    expect(running(60_000).health).toBe('up');
+    expect(running(61_000)).toEqual({
+      health: 'degraded',
+      reasons: ['A.b has been handling a notification of "orders" for 61 s'],
+    });
   });
 
   it('has all reasons, and is as bad as the worst', () => {

@@ -1,0 +1,23 @@
+import type { Fact } from '../common/facts.js';
+import { isServerError } from '../common/server-error.js';
+
+/**
+ * Notices from the events of an instance that its pool reaches the server again, and lets the LISTEN connection try at
+ * once instead of pausing. Only after the pool has failed as well: beside a healthy pool, the LISTEN connection has a
+ * trouble of its own, and keeps its growing pauses. Owned by the instance.
+ */
+export class PoolWatch {
+  private hasFailed = false;
+
+  constructor(private readonly reopenNow: () => void) {}
+
+  record(fact: Fact): void {
+    const { type } = fact;
+    if (type === 'listening') this.hasFailed = false;
+    else if (FAILURES.has(type)) this.hasFailed ||= 'error' in fact && !isServerError(fact.error);
+    else if (this.hasFailed && SUCCESSES.has(type)) this.reopenNow();
+  }
+}
+
+const FAILURES: ReadonlySet<Fact['type']> = new Set(['claim-failed', 'publish-failed']);
+const SUCCESSES: ReadonlySet<Fact['type']> = new Set(['claimed', 'claim-recovered', 'published', 'stored']);

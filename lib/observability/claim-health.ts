@@ -1,0 +1,90 @@
+import { isTimedOut } from '../common/deadline.js';
+import { PgPubSubError, messageOf, type PgPubSubErrorCode } from '../common/errors.js';
+import type { Fact } from '../common/facts.js';
+import { isServerError } from '../common/server-error.js';
+import { counted } from '../common/wording.js';
+
+/** Claims of a channel that fail one after the other. */
+interface Failing {
+  readonly since: number;
+  readonly count: number;
+  readonly error: unknown;
+}
+
+/** Failures of rows, which say nothing of the next row. */
+interface Recent {
+  readonly at: number;
+  readonly count: number;
+  readonly error: unknown;
+}
+
+/** For how long a handler that timed out, or a completion that was refused, is shown after the last one. */
+const RECENT_MS = 300_000;
+
+/** From this number of failures on claims are not well: a connection may be lost once, and the next claim succeeds. */
+const TOLERATED = { lost: 2, refused: 1, unanswered: 0 } as const;
+
+/** What `pubsub.status()` says of the claims of an instance, from its events. Owned by the instance. */
+export class ClaimHealth {
+  private readonly failing = new Map<string, Failing>();
+  private readonly timeouts = new Map<string, Recent>();
+  private readonly refusals = new Map<string, Recent>();
+
+  constructor(private readonly now: () => number = () => performance.now()) {}
+
+  record(fact: Fact): void {
+    if (fact.type === 'claimed' || fact.type === 'claim-recovered') this.failing.delete(fact.channel);
+    else if (fact.type === 'handled') this.timeouts.delete(keyOf(fact));
+    else if (fact.type === 'claim-failed') this.fail(fact.channel, fact.error);
+    else if (fact.type === 'stored-failed' && isCode(fact.error, 'HANDLER_TIMEOUT'))
+      this.add(this.timeouts, keyOf(fact), fact.error);
+    if ('error' in fact && 'channel' in fact && isCode(fact.error, 'COMPLETION_REFUSED'))
+      this.add(this.refusals, fact.channel, fact.error);
+  }
+
+  /** A sentence for everything that is not well. */
+  get reasons(): string[] {
+    return [
+      ...[...this.failing].flatMap(([channel, failing]) => this.reasonOf(channel, failing)),
+      ...this.recent(this.refusals).map(
+        ([channel, { error }]) => `completions on "${channel}" are refused: ${messageOf(error)}`,
+      ),
+      ...this.recent(this.timeouts).map(
+        ([listener, { count, error }]) =>
+          `${listener} timed out ${counted(count, 'time')} and has handled nothing since: ${messageOf(error)}`,
+      ),
+    ];
+  }
+
+  private fail(channel: string, error: unknown): void {
+    const { since, count } = this.failing.get(channel) ?? { since: this.now(), count: 0 };
+    this.failing.set(channel, { since, count: count + 1, error });
+  }
+
+  private add(recent: Map<string, Recent>, key: string, error: unknown): void {
+    const count = (recent.get(key)?.count ?? 0) + 1;
+    recent.set(key, { at: this.now(), count, error });
+  }
+
+  private recent(recent: Map<string, Recent>): [string, Recent][] {
+    const oldest = this.now() - RECENT_MS;
+    for (const [key, { at }] of recent) if (at < oldest) recent.delete(key);
+    return [...recent];
+  }
+
+  private reasonOf(channel: string, { since, count, error }: Failing): string[] {
+    const kind = isTimedOut(error) ? 'unanswered' : isRefused(error) ? 'refused' : 'lost';
+    if (count <= TOLERATED[kind]) return [];
+    const seconds = Math.round((this.now() - since) / 1_000);
+    const what = { unanswered: 'get no answer', refused: 'are refused', lost: 'fail' }[kind];
+    return [`claims on "${channel}" ${what} for ${seconds} s: ${messageOf(error)}`];
+  }
+}
+
+const keyOf = ({ channel, listener }: { readonly channel: string; readonly listener: string }): string =>
+  `${listener} on "${channel}"`;
+
+const isCode = (error: unknown, code: PgPubSubErrorCode): boolean =>
+  error instanceof PgPubSubError && error.code === code;
+
+const isRefused = (error: unknown): boolean => isServerError(error) || isCode(error, 'COMPLETION_REFUSED');
