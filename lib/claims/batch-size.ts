@@ -3,6 +3,9 @@ import type { ClaimCursor } from './claim.sql.js';
 /** What a row is assumed to take before any has been handled: the first claim is small. */
 const UNKNOWN_MS = 25;
 
+/** The resolution of the clock. */
+const LEAST_MS = 0.001;
+
 /** How often a saturated channel is read from its start, where rows may stand that were committed late. */
 const FULL_SCAN_MS = 1_000;
 /** The least pause between two such reads, as a multiple of their duration: they pass over all entries of handled rows. */
@@ -34,7 +37,10 @@ export class AdaptiveBatchSize {
 
   /** The number of rows that are likely to be handled in time. */
   get size(): number {
-    return Math.max(1, Math.min(this.limits.maxSize, Math.floor(this.limits.maxTimeMs / this.rowMs)));
+    return Math.max(
+      1,
+      Math.min(this.limits.maxSize, Math.floor(this.limits.maxTimeMs / Math.max(this.rowMs, LEAST_MS))),
+    );
   }
 
   /** The place behind the last claim, as long as claims are full; `undefined`: from the start. */

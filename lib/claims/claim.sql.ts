@@ -54,17 +54,23 @@ const conditions = (scope: Scope): string[] => [
 ];
 
 function wanted({ listeners, filter, heldBack }: Scope): string[] {
-  const names = quoteTextArray(listeners.map(({ name }) => name));
-  const filters = listeners.map((listener) => listener.filter);
-  const isFiltered = filters.every((given) => given !== undefined);
+  const unfiltered = listeners.filter((listener) => listener.filter === undefined);
+  const forOne = [
+    ...(unfiltered.length === 0 ? [] : [isFor(unfiltered)]),
+    ...listeners.flatMap((listener) =>
+      listener.filter === undefined ? [] : [`(${isFor([listener])} and ${contains(listener.filter)})`],
+    ),
+  ];
   const held = heldBack.size === 0 ? [] : heldIds(heldBack);
   return [
-    `(n.listeners is null or n.listeners && ${names})`,
+    forOne.length === 1 ? forOne.join('') : `(${forOne.join(' or ')})`,
     ...(filter === undefined ? [] : [contains(filter)]),
-    ...(isFiltered ? [`(${filters.map((given) => contains(given)).join(' or ')})`] : []),
     ...(held.length === 0 ? [] : [`n.id <> all('{${held.join(',')}}')`]),
   ];
 }
+
+const isFor = (listeners: Scope['listeners']): string =>
+  `(n.listeners is null or n.listeners && ${quoteTextArray(listeners.map(({ name }) => name))})`;
 
 const heldIds = (heldBack: Scope['heldBack']): string[] =>
   [...heldBack].filter(([, { until }]) => until > performance.now()).map(([id]) => id);
@@ -100,12 +106,15 @@ export const readPlatform = `
   select current_setting('server_version_num') as version, lower(version()) as build
 `;
 
+/** The longest keep-alive that Linux takes. */
+const MAX_KEEP_ALIVE_S = 32_767;
+
 /**
  * How soon the server gives up a connection whose peer is silent: unanswered data after `tcp_user_timeout` (PostgreSQL 12
  * and later, on Linux), a silent connection after the keep-alives. Other platforms would log that they do not know it.
  */
 function deadPeerSettings({ deadPeerTimeoutMs, platform }: ClaimContext): string[] {
-  const seconds = Math.max(1, Math.floor(deadPeerTimeoutMs / 1_000));
+  const seconds = Math.min(Math.max(1, Math.floor(deadPeerTimeoutMs / 1_000)), MAX_KEEP_ALIVE_S);
   const idle = Math.max(1, Math.floor(seconds / 3));
   const interval = Math.max(1, Math.floor((seconds - idle) / 3));
   return [

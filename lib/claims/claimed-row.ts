@@ -13,6 +13,9 @@ export interface Failure {
   readonly delayMs: number | undefined;
 }
 
+/** The largest value of the column. */
+const MAX_ATTEMPTS = 2_147_483_647;
+
 /** Times are rounded on their way: a millisecond early is due. */
 const TOLERANCE_MS = 1;
 
@@ -47,7 +50,8 @@ export class ClaimedRow {
 
   /** Which attempt it is for this listener: counts its failures, and the claims that no process has survived. */
   attemptOf({ name }: ClaimListener): number {
-    return (this.fields.retries.get(name)?.attempts ?? 0) + this.fields.crashCount + 1;
+    const { retries, crashCount } = this.fields;
+    return Math.min((retries.get(name)?.attempts ?? 0) + crashCount + 1, MAX_ATTEMPTS);
   }
 
   succeed({ name }: ClaimListener): void {
@@ -88,7 +92,7 @@ export class ClaimedRow {
 
   /** The listeners that are left of those the row names; `null`: it is for all. */
   get remaining(): readonly string[] | null {
-    const { done } = this;
+    const done = [...this.fields.handledBy, ...this.done];
     return this.fields.listeners?.filter((name) => !done.includes(name)) ?? null;
   }
 

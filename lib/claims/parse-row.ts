@@ -89,6 +89,9 @@ export function parseRow(values: Values): RowFields {
 
 const MAX_COUNT = 2_147_483_647; // an integer of PostgreSQL
 
+/** The last moment that PostgreSQL knows, in milliseconds. */
+const MAX_TIME_MS = 9_200_000_000_000_000;
+
 /** A counter that the library adds to: within the range of its column. */
 const countOf = (value: string | null | undefined): number =>
   Math.min(Math.max(Number(value ?? 0) || 0, 0), MAX_COUNT - 1);
@@ -124,7 +127,9 @@ const isRetry = (value: unknown): value is Retry & JsonObject =>
   Number.isInteger(value['attempts']) &&
   Number(value['attempts']) >= 0 &&
   Number(value['attempts']) < MAX_COUNT &&
-  Number.isFinite(value['at']);
+  typeof value['at'] === 'number' &&
+  value['at'] >= 0 &&
+  value['at'] <= MAX_TIME_MS;
 
 const unreadable = (column: string, got: unknown) =>
   new PgPubSubError(

@@ -40,7 +40,7 @@ export async function runClaim(claim: Claim): Promise<ClaimResult> {
   return {
     attempted: rows.length,
     failed: rows.filter(({ hasFailed }) => hasFailed).length,
-    hasMore: (attempted?.length ?? 0) < claim.rows.length || alone.length > 0,
+    hasMore: alone.length > 0 || claim.rows.some((row) => row.due.length > 0 && !row.wasAttempted),
     retryInMs: Number.isFinite(retryInMs) ? retryInMs : undefined,
   };
 }

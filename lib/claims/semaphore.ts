@@ -30,7 +30,7 @@ export class Semaphore {
 
   /** Whether another owner waits for a slot: who holds one should give it back after its claim. */
   isWantedByOthers(owner: object): boolean {
-    return this.waiting.some((waiter) => waiter.owner !== owner);
+    return this.waiting.some((waiter) => waiter.owner !== owner && this.heldBy(waiter.owner) < this.share);
   }
 
   /** Resolves with the function that gives the slot back. */
@@ -41,22 +41,30 @@ export class Semaphore {
         this.waiting.push({ owner, grant });
         this.grantNext(); // those who wait may all hold their share
       });
-    return () => this.release(owner);
+    let isHeld = true;
+    return () => {
+      if (isHeld) this.release(owner);
+      isHeld = false;
+    };
   }
 
   private isFree(owner: object): boolean {
-    return this.taken < this.total && (this.held.get(owner) ?? 0) < this.share;
+    return this.taken < this.total && this.heldBy(owner) < this.share;
+  }
+
+  private heldBy(owner: object): number {
+    return this.held.get(owner) ?? 0;
   }
 
   private take(owner: object): void {
     this.taken++;
-    this.held.set(owner, (this.held.get(owner) ?? 0) + 1);
+    this.held.set(owner, this.heldBy(owner) + 1);
     this.lastTurns.set(owner, ++this.turns);
   }
 
   private release(owner: object): void {
     this.taken--;
-    this.held.set(owner, (this.held.get(owner) ?? 0) - 1);
+    this.held.set(owner, this.heldBy(owner) - 1);
     this.grantNext();
   }
 

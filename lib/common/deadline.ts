@@ -52,15 +52,19 @@ export class Watchdog {
   /** Settles as `work` does, or rejects with the error of `call.timeOut()` after `ms`. One call at a time. */
   watch<T>(work: PromiseLike<T>, ms: number, call: LateCall): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.expire = () => reject(call.timeOut());
+      const expire = () => reject(call.timeOut());
+      const settle = () => {
+        if (this.expire === expire) this.expire = undefined;
+      };
+      this.expire = expire;
       this.start(ms);
       work.then(
         (value) => {
-          this.expire = undefined;
+          settle();
           resolve(value);
         },
         (error: unknown) => {
-          this.expire = undefined;
+          settle();
           reject(error);
         },
       );
@@ -86,12 +90,10 @@ export class Watchdog {
 
 /** Resolves when `work` has settled, or after `ms`, with whether it was in time. Never rejects. */
 export async function settlesWithin(work: PromiseLike<unknown>, ms: number): Promise<boolean> {
-  try {
-    await withDeadline(work, { ms, what: '' });
-    return true;
-  } catch (error) {
-    return !isTimedOut(error);
-  }
+  let isLate = false;
+  const onLate = () => (isLate = true);
+  await withDeadline(work, { ms, what: 'an end', onLate }).catch(() => undefined);
+  return !isLate;
 }
 
 /** Tells a deadline of this module from other errors with the same code. */

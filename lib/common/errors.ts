@@ -52,22 +52,27 @@ export class NonRetryableError extends Error {
 export const isNonRetryable = (error: unknown): boolean =>
   described(() => error instanceof NonRetryableError, false);
 
-/** Reports an error that can be neither thrown nor logged, as a warning of the process. */
-export const warnOf = (error: unknown): void =>
-  process.emitWarning(described(() => (error instanceof Error ? error : messageOf(error)), UNDESCRIBABLE));
+/** Reports an error that can be neither thrown nor logged, as a warning of the process. Never throws. */
+export function warnOf(error: unknown): void {
+  const stack = stackOf(error);
+  if (stack === undefined) return process.emitWarning(messageOf(error));
+  const warning = new Error(messageOf(error)); // the original may throw when it is shown
+  warning.stack = stack;
+  process.emitWarning(warning);
+}
 
 /** A value as error messages show it: short, and never more than a line. Never throws. */
 export const describeValue = (value: unknown): string => described(() => describe(value), UNDESCRIBABLE);
 
 /** The message of any thrown value. Never throws: its properties may be getters and proxies that do. */
-export const messageOf = (error: unknown): string => described(() => findMessage(error), UNDESCRIBABLE);
+export const messageOf = (error: unknown): string => described(() => findMessage(error, 0), UNDESCRIBABLE);
 
 /** The stack of any thrown value; `undefined` when it has none. Never throws. */
 export const stackOf = (error: unknown): string | undefined =>
-  described(
-    () => (error instanceof Error && typeof error.stack === 'string' ? error.stack : undefined),
-    undefined,
-  );
+  described(() => {
+    const stack: unknown = error instanceof Error ? error.stack : undefined;
+    return typeof stack === 'string' ? stack : undefined;
+  }, undefined);
 
 const UNDESCRIBABLE = 'a value that cannot be described: reading it throws';
 
@@ -79,29 +84,50 @@ function described<T>(read: () => T, otherwise: T): T {
   }
 }
 
-function findMessage(error: unknown): string {
+/** Errors of errors are followed this far, and this many of each: they may contain themselves. */
+const MAX_DEPTH = 3;
+const MAX_ERRORS = 5;
+
+function findMessage(error: unknown, depth: number): string {
   if (!(error instanceof Error)) return describe(error);
-  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; '); // node: refused on ::1 and 127.0.0.1
-  return typeof error.message === 'string' ? error.message : describe(error.message);
+  const message: unknown = error.message;
+  if (error instanceof AggregateError && message === '' && depth < MAX_DEPTH)
+    return error.errors
+      .slice(0, MAX_ERRORS)
+      .map((one) => described(() => findMessage(one, depth + 1), UNDESCRIBABLE))
+      .join('; '); // node: refused on ::1 and 127.0.0.1
+  return typeof message === 'string' ? message : describe(message);
 }
 
 function describe(value: unknown): string {
-  if (typeof value === 'string')
-    return value.length > 80 ? `${JSON.stringify(value.slice(0, 77))}…` : JSON.stringify(value);
-  if (typeof value === 'function') return value.name === '' ? 'a function' : describeFunction(value);
+  if (typeof value === 'string') return quoted(value);
+  if (typeof value === 'function') return describeFunction(value);
   if (value === null || typeof value !== 'object') return shortened(String(value));
   if (Array.isArray(value)) return 'an array';
   const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
-  return typeof name === 'string' && name !== 'Object' ? `an instance of ${name}` : 'an object';
+  return typeof name === 'string' && name !== 'Object' ? `an instance of ${shortened(name)}` : 'an object';
 }
 
-const shortened = (text: string): string => {
-  const line = text.replaceAll(/\s+/g, ' ');
-  return line.length > 80 ? `${line.slice(0, 77)}…` : line;
-};
+const MAX_LENGTH = 80;
 
-function describeFunction(value: { readonly name: string }): string {
+/** One line of at most 80 characters. */
+function shortened(text: string): string {
+  const line = text.replaceAll(/\s+/g, ' ');
+  return line.length > MAX_LENGTH ? `${line.slice(0, MAX_LENGTH - 3)}…` : line;
+}
+
+/** A text in quotes, of at most 80 characters: those that have to be escaped take more than one. */
+function quoted(text: string): string {
+  if (text.length <= MAX_LENGTH && JSON.stringify(text).length <= MAX_LENGTH + 2) return JSON.stringify(text);
+  let start = text.slice(0, MAX_LENGTH - 3);
+  while (JSON.stringify(start).length > MAX_LENGTH - 1) start = start.slice(0, -1);
+  return `${JSON.stringify(start)}…`;
+}
+
+function describeFunction(value: { readonly name: unknown }): string {
+  const name = typeof value.name === 'string' ? shortened(value.name) : '';
+  if (name === '') return 'a function';
   return /^class\s/.test(Function.prototype.toString.call(value))
-    ? `the class ${value.name}`
-    : `the function ${value.name}`;
+    ? `the class ${name}`
+    : `the function ${name}`;
 }

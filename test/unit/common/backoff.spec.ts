@@ -29,6 +29,22 @@ describe('backoffDelayMs()', () => {
     },
   );
 
+  it.each([1, 2, 53, 54, 1_100, Number.MAX_VALUE])('never overflows, in attempt %d', (attempt) => {
+    const longestTimer = 2_147_483_647;
+    const delay = backoffDelayMs(attempt, { minDelayMs: longestTimer, maxDelayMs: longestTimer }, longest);
+    expect(delay).toBe(longestTimer);
+  });
+
+  it('spreads the delays evenly over the range', () => {
+    const quarters = [0, 0, 0, 0];
+    for (let step = 0; step < 1_000; step++) {
+      const delay = backoffDelayMs(20, options, () => step / 1_000);
+      const quarter = Math.floor((delay * 4) / options.maxDelayMs);
+      quarters[quarter] = (quarters[quarter] ?? 0) + 1;
+    }
+    expect(quarters).toEqual([250, 250, 250, 250]);
+  });
+
   it('is random by default, within its bounds', () => {
     const delays = Array.from({ length: 200 }, () => backoffDelayMs(20, options));
 

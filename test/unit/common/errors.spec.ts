@@ -1,10 +1,13 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   ERROR_CODES,
   NonRetryableError,
   PgPubSubError,
   describeValue,
+  isNonRetryable,
   messageOf,
+  stackOf,
+  warnOf,
 } from '../../../lib/common/errors.js';
 
 class Order {}
@@ -121,5 +124,160 @@ describe('messageOf()', () => {
 
     expect(messageOf(new AggregateError(reasons))).toBe('refused on ::1; refused on 127.0.0.1');
     expect(messageOf(new AggregateError(reasons, 'no address left'))).toBe('no address left');
+  });
+});
+
+describe('stackOf()', () => {
+  it('is the stack of an error, and undefined of what has none', () => {
+    const error = new Error('no');
+    expect(stackOf(error)).toBe(error.stack);
+    expect(stackOf(Object.assign(new Error('no'), { stack: undefined }))).toBeUndefined();
+    expect(stackOf({ stack: 'Error: no' })).toBeUndefined();
+    expect(stackOf(undefined)).toBeUndefined();
+  });
+});
+
+describe('isNonRetryable()', () => {
+  it('is true for a NonRetryableError, also of a class of the application', () => {
+    class OrderGone extends NonRetryableError {}
+    expect(isNonRetryable(new NonRetryableError('gone'))).toBe(true);
+    expect(isNonRetryable(new OrderGone('gone'))).toBe(true);
+  });
+
+  it.each([new Error('gone'), { name: 'NonRetryableError' }, NonRetryableError, null])(
+    'is false for %o',
+    (error) => {
+      expect(isNonRetryable(error)).toBe(false);
+    },
+  );
+});
+
+describe('warnOf()', () => {
+  it('emits an error as a warning of the process, and the description of what is none', () => {
+    const emitWarning = vi.spyOn(process, 'emitWarning').mockReturnValue();
+    const error = new Error('no');
+    warnOf(error);
+    warnOf('boom');
+    warnOf(revoked(error));
+    expect(emitWarning.mock.calls).toEqual([[error], ['"boom"'], [UNREADABLE]]);
+    emitWarning.mockRestore();
+  });
+
+  it('does not throw', () => {
+    expect(() => warnOf(withGetter(new Error('no'), 'name'))).not.toThrow();
+  });
+});
+
+const UNREADABLE = 'a value that cannot be described: reading it throws';
+
+const throwing = () => {
+  throw new Error('trap');
+};
+const withGetter = (value: object, key: string): unknown =>
+  Object.defineProperty(value, key, { get: throwing });
+
+function revoked(value: object): unknown {
+  const { proxy, revoke } = Proxy.revocable(value, {});
+  revoke();
+  return proxy;
+}
+
+/** A proxy of which each trap throws. */
+const trapped = (value: object): unknown =>
+  new Proxy(
+    value,
+    Object.fromEntries(Object.getOwnPropertyNames(Reflect).map((trap) => [trap, throwing])) as object,
+  );
+
+/** An object of a class whose name is this. */
+const namedBy = (descriptor: PropertyDescriptor): unknown =>
+  new (Object.defineProperty(class {}, 'name', descriptor))();
+
+/** An Error with this message. */
+const saying = (message: unknown): unknown => Object.assign(new Error('no'), { message });
+
+const aggregate = (errors: unknown): unknown => Object.assign(new AggregateError([]), { errors });
+
+function selfContaining(): unknown {
+  const error = new AggregateError([]);
+  error.errors.push(error);
+  return error;
+}
+
+describe('a hostile value', () => {
+  it.each([
+    ['an Error whose message throws', withGetter(new Error('no'), 'message'), UNREADABLE],
+    ['an Error whose stack throws', withGetter(new Error('no'), 'stack'), 'no'],
+    ['an Error whose name throws', withGetter(new Error('no'), 'name'), 'no'],
+    ['an Error whose constructor throws', withGetter(new Error('no'), 'constructor'), 'no'],
+    ['an Error whose traps throw', trapped(new Error('no')), UNREADABLE],
+    ['an object whose traps throw', trapped({}), UNREADABLE],
+    ['an array whose traps throw', trapped([]), UNREADABLE],
+    ['a function whose traps throw', trapped(() => undefined), UNREADABLE],
+    [
+      'an object without a prototype that can be read',
+      new Proxy({}, { getPrototypeOf: throwing }),
+      UNREADABLE,
+    ],
+    ['a revoked Error', revoked(new Error('no')), UNREADABLE],
+    ['a revoked object', revoked({}), UNREADABLE],
+    ['a revoked array', revoked([]), UNREADABLE],
+    ['a revoked function', revoked(() => undefined), UNREADABLE],
+    ['an object of a class whose name throws', namedBy({ get: throwing }), UNREADABLE],
+    ['an object of a class whose name is no text', namedBy({ value: Symbol('x') }), 'an object'],
+    ['a function whose name throws', withGetter(() => undefined, 'name'), UNREADABLE],
+    [
+      'a function whose name is a symbol',
+      Object.defineProperty(() => 0, 'name', { value: Symbol('x') }),
+      'a function',
+    ],
+    ['an object with no prototype', Object.create(null), 'an object'],
+    [
+      'an object whose toString throws',
+      { toString: throwing, valueOf: throwing, toJSON: throwing },
+      'an object',
+    ],
+    ['a symbol', Symbol('x'), 'Symbol(x)'],
+    ['a bigint', 10n, '10'],
+    ['an Error whose message is an object', saying({ toString: throwing }), 'an object'],
+    ['an Error whose message is a symbol', saying(Symbol('x')), 'Symbol(x)'],
+    ['an Error whose message is revoked', saying(revoked({})), UNREADABLE],
+    ['an Error that has no message', saying(undefined), 'undefined'],
+    [
+      'an AggregateError of hostile values',
+      aggregate([trapped({}), saying(5n), 'x']),
+      `${UNREADABLE}; 5; "x"`,
+    ],
+    ['an AggregateError of nothing', aggregate([]), ''],
+    ['an AggregateError without errors', aggregate(undefined), UNREADABLE],
+    ['an AggregateError of what is no list', aggregate('two'), UNREADABLE],
+    ['an AggregateError of itself', selfContaining(), ''],
+  ])('is described without an error: %s', (_what, value, message) => {
+    const [text, stack] = [messageOf(value), stackOf(value)];
+    expect(text).toBe(message);
+    expect(typeof stack).toMatch(/^(string|undefined)$/);
+    expect(describeValue(value)).toBeTypeOf('string');
+    expect(describeValue(value)).toMatch(/^.{1,100}$/);
+    expect(isNonRetryable(value)).toBe(false);
+  });
+
+  it('has no stack when that is no text, or cannot be read', () => {
+    expect(stackOf(Object.assign(new Error('no'), { stack: 5 }))).toBeUndefined();
+    expect(stackOf(withGetter(new Error('no'), 'stack'))).toBeUndefined();
+    expect(stackOf(trapped(new Error('no')))).toBeUndefined();
+  });
+
+  it.each([
+    ['the name of a class', namedBy({ value: 'Order\n'.repeat(100) })],
+    ['the name of a function', Object.defineProperty(() => 0, 'name', { value: 'send\n'.repeat(100) })],
+    ['a text of control characters', '\u0001'.repeat(80)],
+  ])('is described in less than a line, whatever is %s', (_what, value) => {
+    expect(describeValue(value)).toMatch(/^.{1,120}$/);
+  });
+
+  it.each(['message', 'stack'])('has a text as its %s, also when it changes between two reads', (key) => {
+    let reads = 0;
+    const error = Object.defineProperty(new Error('no'), key, { get: () => (reads++ === 0 ? 'text' : {}) });
+    expect([messageOf(error), stackOf(error) ?? ''].map((text) => typeof text)).toEqual(['string', 'string']);
   });
 });

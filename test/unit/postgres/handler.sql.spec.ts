@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import {
+  GUARDED_SETTINGS,
+  readSettings,
+  restoreSettings,
+  setContext,
+  settingsDiffer,
+} from '../../../lib/postgres/handler.sql.js';
+import { splitLiterals } from '../claims/fixtures.js';
+
+/** A value for each setting, of which each would end a literal that is not quoted. */
+const HOSTILE = GUARDED_SETTINGS.map((_setting, index) => String.raw`'; drop table x; -- \' ${index} "\\`);
+
+describe('GUARDED_SETTINGS', () => {
+  it('has session_authorization before role, because setting it resets the role', () => {
+    const [first, second] = GUARDED_SETTINGS;
+    expect([first, second]).toEqual(['session_authorization', 'role']);
+  });
+
+  it('has each setting once', () => {
+    expect(new Set(GUARDED_SETTINGS).size).toBe(GUARDED_SETTINGS.length);
+  });
+});
+
+describe('readSettings()', () => {
+  it('reads the settings in their order; those that are not set as empty texts', () => {
+    const { literals, rest } = splitLiterals(readSettings());
+    const column = 'coalesce(pg_catalog.current_setting(?, true), ?)';
+    expect(literals).toEqual(GUARDED_SETTINGS.flatMap((setting) => [setting, '']));
+    expect(rest).toBe(`select ${GUARDED_SETTINGS.map(() => column).join(', ')}`);
+  });
+});
+
+describe('restoreSettings()', () => {
+  it('quotes values, and keeps them with their settings, in order', () => {
+    const { literals, rest } = splitLiterals(restoreSettings(HOSTILE));
+    expect(literals.slice(0, -1)).toEqual(
+      GUARDED_SETTINGS.flatMap((setting, index) => [setting, HOSTILE[index]]),
+    );
+    expect(rest).not.toContain('drop table');
+    expect(rest.split(';')).toHaveLength(1);
+  });
+
+  it('sets what differs, for the transaction, and calls nothing by an unqualified name', () => {
+    const { rest } = splitLiterals(restoreSettings(HOSTILE));
+    const rows = GUARDED_SETTINGS.map(() => '(?, ?)').join(', ');
+    expect(
+      rest
+        .replaceAll('( ?', '(?')
+        .replaceAll(', ,', ',')
+        .replaceAll(/,\s+\?/g, ', ?'),
+    ).toBe(
+      `select pg_catalog.set_config(s.name, s.value, true) from (values ${rows}) as s(name, value) ` +
+        'where coalesce(pg_catalog.current_setting(s.name, true), ?) operator(pg_catalog.<>) s.value',
+    );
+  });
+
+  it('takes a value that is missing for an empty one', () => {
+    expect(splitLiterals(restoreSettings([])).literals).toEqual([
+      ...GUARDED_SETTINGS.flatMap((setting) => [setting, '']),
+      '',
+    ]);
+  });
+});
+
+describe('settingsDiffer()', () => {
+  it('compares all values at once, quoted', () => {
+    const { literals, rest } = splitLiterals(settingsDiffer(HOSTILE));
+    expect(literals.slice(1, -1)).toEqual(GUARDED_SETTINGS.flatMap((setting) => [setting, '']));
+    expect(literals.at(-1)).toBe(HOSTILE.join(literals[0]));
+    expect(rest).toMatch(/^pg_catalog\.concat_ws\(\?, .*\) operator\(pg_catalog\.<>\) +\?$/);
+    expect(rest).not.toContain('drop table');
+  });
+
+  it('separates values by what they do not contain, so that a value cannot move into the next setting', () => {
+    const padded = ['ab', '', '', '', '', '', '', '', ''];
+    const moved = ['a', 'b', '', '', '', '', '', '', ''];
+    const [separator] = splitLiterals(settingsDiffer(padded)).literals;
+    expect(separator).toBe('\u0001');
+    expect(settingsDiffer(padded)).not.toBe(settingsDiffer(moved));
+  });
+});
+
+describe('setContext()', () => {
+  it('quotes the context', () => {
+    const context = JSON.stringify({ name: String.raw`it's \ "x"` });
+    expect(splitLiterals(setContext(context)).literals).toEqual([context]);
+    expect(splitLiterals(setContext(context)).rest).toMatch(/^set local pgpubsub\.context = +\?$/);
+  });
+});
