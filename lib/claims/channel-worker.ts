@@ -4,6 +4,7 @@ import { AdaptiveBatchSize } from './batch-size.js';
 import { Claim, isRefusal } from './claim.js';
 import type { ClaimContext } from './claim-context.js';
 import type { ClaimCursor } from './claim.sql.js';
+import { settleGivenUp } from './given-up-claims.js';
 import { HeadSearch } from './head-search.js';
 import type { HeadsFrom } from './heads.sql.js';
 import { findNextDue } from './next-due.js';
@@ -185,6 +186,7 @@ export class ChannelWorker {
       const connection = await ClaimConnection.open(this.context.dataSource);
       this.connections.add(connection);
       try {
+        await settleGivenUp(connection, this.context);
         return await this.claimOn(connection);
       } catch (error) {
         await connection.destroy(error);

@@ -51,6 +51,8 @@ export interface ClaimContext {
   platform: Platform;
   /** Whether settings are restored behind every handler: one of this channel has changed some inside of a function. */
   restoresSettings: boolean;
+  /** Claims that were given up without an answer, and are not settled yet. */
+  readonly givenUp: GivenUpClaim[];
   /** Rows whose completion and whose failure were both refused, with the time (of `performance.now()`) of their retry. */
   readonly heldBack: Map<string, HeldBack>;
 }
@@ -59,6 +61,18 @@ export interface Platform {
   readonly isKnown: boolean;
   readonly hasUserTimeout: boolean;
   readonly hasKeepAlives: boolean;
+}
+
+/** A claim that was given up: nothing says what has become of it. */
+export interface GivenUpClaim {
+  /** The server's process of its session. */
+  readonly processId: number | null;
+  /** Its rows; none: it had no answer to tell them. */
+  readonly ids: readonly string[];
+  /** The rows that have used up an attempt. */
+  readonly ran: readonly string[];
+  /** Whether the completion was on its way. */
+  readonly isCommitting: boolean;
 }
 
 export interface HeldBack {

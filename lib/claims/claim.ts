@@ -17,7 +17,7 @@ import {
   type ClaimRange,
 } from './claim.sql.js';
 import { ClaimedRow, deadRows, postponedRow } from './claimed-row.js';
-import { findPlatform, settleGivenUp } from './given-up-claim.js';
+import { findPlatform } from './given-up-claims.js';
 import type { HeadsCursor } from './heads.sql.js';
 import { parseRow } from './parse-row.js';
 import { runHandlers } from './run-handlers.js';
@@ -38,7 +38,7 @@ interface Locked {
 /**
  * One claim: rows that are locked, run through their listeners, and completed in one transaction. It knows how it ended:
  * `commit()` resolves when the server has verified and committed all of it; else nothing of it has happened, and `undo()`
- * or `settle()` tells the rows so. Owned by the loop of a worker.
+ * or `giveUpConnection()` tells the rows so. Owned by the loop of a worker.
  */
 export class Claim {
   /** The rows to run: those that have done no harm. */
@@ -90,7 +90,8 @@ export class Claim {
       const crashed = 'id' in range ? undefined : await countCrashes(connection, context, locked.rows);
       return new Claim(connection, context, locked, crashed, startedAt);
     } catch (error) {
-      if (isTimedOut(error)) await settleGivenUp(connection, context).catch(() => undefined); // it may hold locks
+      const { processId } = connection;
+      if (isTimedOut(error)) context.givenUp.push({ processId, ids: [], ran: [], isCommitting: false });
       throw error;
     }
   }
@@ -151,15 +152,11 @@ export class Claim {
     await this.connection.roundTrip(text, 'the database to undo a claim', { ends: true });
   }
 
-  /**
-   * Settles the claim on another connection, after its own was given up without an answer: ends the session that the
-   * server may keep for it, and says in the rows which of them ran. A commit that the server is still working at is left
-   * to it. Best effort: what cannot be settled is counted like a crash by the next claim.
-   */
-  async settle(counted: boolean): Promise<void> {
-    const { context, isCommitting, ids } = this;
+  /** Leaves the claim to be settled, after its connection was given up. `counted`: its running rows used up an attempt. */
+  giveUpConnection(counted: boolean): void {
+    const { context, ids, isCommitting } = this;
     const ran = counted ? [...this.running].map(({ id }) => id) : [];
-    await settleGivenUp(this.connection, context, { ids, ran, isCommitting });
+    context.givenUp.push({ processId: this.connection.processId, ids, ran, isCommitting });
   }
 
   /** The connection was given up because of these rows: others that ran beside them have used up no attempt. */

@@ -92,8 +92,8 @@ export class ClaimedRow {
 
   /** The listeners that are left of those the row names; `null`: it is for all. */
   get remaining(): readonly string[] | null {
-    const done = [...this.fields.handledBy, ...this.done];
-    return this.fields.listeners?.filter((name) => !done.includes(name)) ?? null;
+    const done = new Set([...this.fields.handledBy, ...this.done]);
+    return this.fields.listeners?.filter((name) => !done.has(name)) ?? null;
   }
 
   /** Whether no listener has anything left to do with the row, of those it names also in other processes. */

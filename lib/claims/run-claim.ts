@@ -51,7 +51,7 @@ async function tryClaim(claim: Claim): Promise<readonly ClaimedRow[] | undefined
     await claim.run();
     return report(claim, await claim.commit());
   } catch (error) {
-    await throwIfLost(claim, error);
+    throwIfLost(claim, error);
     await undo(claim);
     claim.context.restoresSettings = true; // one of its handlers may have changed some
     return undefined;
@@ -72,7 +72,7 @@ async function runAlone(
     else await claim.run();
     return report(claim, await claim.commit());
   } catch (error) {
-    await throwIfLost(claim, error);
+    throwIfLost(claim, error);
     await undo(claim);
     return failAlone(connection, context, id, error);
   }
@@ -90,7 +90,7 @@ async function failAlone(
   try {
     return report(claim, await claim.commit());
   } catch (refusal) {
-    await throwIfLost(claim, refusal);
+    throwIfLost(claim, refusal);
     await undo(claim);
     holdBack(context, id);
     context.report({ type: 'claim-failed', channel: context.channel, error });
@@ -117,17 +117,11 @@ async function undo(claim: Claim): Promise<void> {
   }
 }
 
-/** Rejects when the connection is lost. What it was given up for decides which rows have used up an attempt. */
-async function throwIfLost(claim: Claim, error: unknown): Promise<void> {
-  const { connection, context } = claim;
-  if (!connection.isLost) return;
+/** Throws when the connection is lost. What it was given up for decides which rows have used up an attempt. */
+function throwIfLost(claim: Claim, error: unknown): void {
+  if (!claim.connection.isLost) return;
   const isHandlerTimeout = error instanceof PgPubSubError && error.code === 'HANDLER_TIMEOUT';
-  if (isHandlerTimeout || isTimedOut(error)) {
-    // no deadline: limited step by step, a connection of the pool and two statements
-    await claim.settle(isHandlerTimeout).catch((failure: unknown) => {
-      context.report({ type: 'claim-failed', channel: context.channel, error: failure });
-    });
-  }
+  if (isHandlerTimeout || isTimedOut(error)) claim.giveUpConnection(isHandlerTimeout);
   throw error;
 }
 

@@ -73,8 +73,9 @@ class HandlerRun {
   private async runBatch(listener: ClaimListener): Promise<void> {
     const rows = await this.rowsFor(listener);
     if (rows.length === 0 || (await this.tryBatch(listener, rows)) || rows.length === 1) return;
+    this.isCutShort = false; // one row is tried in any case, or the same batch would fail again and again
     for (const [index, row] of rows.entries()) {
-      if (this.isCutShort || (index > 0 && this.isTimeUp())) return;
+      if (index > 0 && this.isTimeUp()) return;
       await this.tryBatch(listener, [row]);
     }
   }

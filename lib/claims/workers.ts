@@ -172,6 +172,7 @@ export class Workers {
         report,
         platform: { isKnown: false, hasUserTimeout: false, hasKeepAlives: false },
         restoresSettings: false,
+        givenUp: [],
         heldBack: new Map(),
       },
       slots,

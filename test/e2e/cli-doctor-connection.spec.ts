@@ -10,12 +10,13 @@ beforeAll(async () => {
 });
 afterAll(() => database[Symbol.asyncDispose]());
 
-const aboutListen = async (url: string, ...options: string[]) => {
+const about = async (check: string, url: string, ...options: string[]) => {
   const diagnosis = await Diagnosis.of(url, ...options);
-  const [finding, ...more] = diagnosis.about('listen');
+  const [finding, ...more] = diagnosis.about(check);
   expect(more).toEqual([]);
   return { code: diagnosis.code, ...finding };
 };
+const aboutListen = (url: string, ...options: string[]) => about('listen', url, ...options);
 
 describe.skipIf(!PgBouncer.isInstalled)(
   'behind PgBouncer in transaction mode (where it is installed)',
@@ -32,6 +33,13 @@ describe.skipIf(!PgBouncer.isInstalled)(
         severity: 'bad',
         found: expect.stringContaining('transaction pooler (PgBouncer?)') as unknown,
         remedy: expect.stringContaining('the option "connection"') as unknown,
+      });
+    });
+
+    it('says whose settings decide about vanished machines', async () => {
+      expect(await about('pooler', pooler.url)).toMatchObject({
+        severity: 'good',
+        found: expect.stringContaining('tcp_user_timeout and tcp_keepalive of PgBouncer') as unknown,
       });
     });
 

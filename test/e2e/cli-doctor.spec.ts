@@ -34,6 +34,7 @@ it('has no complaints about a healthy database', async () => {
   expect([...new Set(findings.map(({ check }) => check))]).toEqual([
     'primary',
     'listen',
+    'pooler',
     'triggers',
     'notification queue',
     'commit lock',

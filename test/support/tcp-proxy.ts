@@ -7,7 +7,9 @@ import net from 'node:net';
  */
 export class TcpProxy implements AsyncDisposable {
   private readonly links = new Set<Link>();
+  private readonly traps = new Set<Trap>();
   private isCut = false;
+  private isSwallowing = false;
   private failures = 0;
 
   private constructor(
@@ -45,10 +47,30 @@ export class TcpProxy implements AsyncDisposable {
 
   /**
    * Existing connections stay open, and what is sent on them is acknowledged and dropped. New ones
-   * work.
+   * work, unless they are swallowed, too, until `restore()`.
    */
-  swallow(): void {
+  swallow({ andNew = false } = {}): void {
+    this.isSwallowing = andNew;
     for (const link of this.links) link.isSwallowing = true;
+  }
+
+  /**
+   * Holds the next message of a client that contains this text, and what the client sends behind
+   * it. Resolves when the message has arrived.
+   */
+  hold(text: string): Promise<HeldMessage> {
+    return new Promise((caught) => this.traps.add({ text, caught }));
+  }
+
+  /** Lets a message of a client pass only after `work`, then the next one. Never resolves; ends with the proxy. */
+  async slowDown(work: () => Promise<unknown>): Promise<never> {
+    let next = this.hold('');
+    for (;;) {
+      const held = await next;
+      await work().catch(() => undefined);
+      next = this.hold('');
+      held.deliver();
+    }
   }
 
   /** Ends `silence()`, whose bytes arrive now, and `swallow()`, whose messages are lost. */
@@ -67,6 +89,7 @@ export class TcpProxy implements AsyncDisposable {
 
   restore(): void {
     this.isCut = false;
+    this.isSwallowing = false;
   }
 
   /**
@@ -108,14 +131,45 @@ export class TcpProxy implements AsyncDisposable {
       client.on('error', () => undefined).destroy();
       return;
     }
-    const takeFailure = () => this.failures > 0 && this.failures-- > 0;
-    const link = new Link(client, this.target, takeFailure, () => this.links.delete(link));
+    const link = new Link(client, this.target, {
+      takeFailure: () => this.failures > 0 && this.failures-- > 0,
+      takeTrap: (bytes) => this.takeTrap(bytes),
+      onClosed: () => this.links.delete(link),
+    });
+    link.isSwallowing = this.isSwallowing;
     this.links.add(link);
+  }
+
+  private takeTrap(bytes: Buffer): Trap | undefined {
+    const trap = [...this.traps].find(({ text }) => bytes.includes(text));
+    if (trap) this.traps.delete(trap);
+    return trap;
   }
 }
 
+/** A message on its way to the server; decides what becomes of it and of its connection. */
+export interface HeldMessage {
+  /** Sends the message to the server, and what is behind it. */
+  deliver(): void;
+  /** Drops whatever has not been delivered, and everything after it in both directions. */
+  swallow(): void;
+  /** Closes the connection on both sides. */
+  cut(): void;
+}
+
+interface Trap {
+  readonly text: string;
+  readonly caught: (held: HeldMessage) => void;
+}
+
+interface LinkOptions {
+  readonly takeFailure: () => boolean;
+  readonly takeTrap: (bytes: Buffer) => Trap | undefined;
+  readonly onClosed: () => void;
+}
+
 /** One client and the server session behind it. */
-class Link {
+class Link implements HeldMessage {
   isSwallowing = false;
   private upstream: net.Socket;
   private fromClient = new Messages({ hasStartup: true });
@@ -125,7 +179,7 @@ class Link {
   /** Statements without their ReadyForQuery; the start of the session counts as one. */
   private running = 1;
   private readonly whenIdle = new Set<() => void>();
-  /** What the client has sent while the server session is used behind its back. */
+  /** What the client has sent behind a held message, or while the server session is used behind its back. */
   private held: Buffer[] | undefined;
   /** Resolves at the ReadyForQuery of what the client does not see. */
   private hiddenEnd: (() => void) | undefined;
@@ -133,14 +187,13 @@ class Link {
   constructor(
     private readonly client: net.Socket,
     private readonly target: URL,
-    private readonly takeFailure: () => boolean,
-    private readonly onClosed: () => void,
+    private readonly options: LinkOptions,
   ) {
     this.upstream = this.connect();
     client.on('data', (chunk) => this.send(chunk));
     client.on('end', () => this.isSwallowing || this.upstream.end());
     client.on('error', () => undefined);
-    client.on('close', () => this.upstream.destroyed && this.onClosed());
+    client.on('close', () => this.upstream.destroyed && this.options.onClosed());
   }
 
   silence(): void {
@@ -154,6 +207,21 @@ class Link {
 
   destroy(): void {
     for (const socket of [this.client, this.upstream]) socket.destroy();
+  }
+
+  deliver(): void {
+    for (const chunk of this.held ?? []) this.upstream.write(chunk);
+    this.held = undefined;
+  }
+
+  swallow(): void {
+    this.held = undefined;
+    this.isSwallowing = true;
+  }
+
+  cut(): void {
+    this.client.destroy();
+    this.upstream.end(); // behind what was delivered
   }
 
   replaceUpstream(): Promise<void> {
@@ -175,7 +243,7 @@ class Link {
     upstream.on('data', (chunk) => upstream === this.upstream && this.receive(chunk));
     upstream.on('end', () => this.isSwallowing || this.client.end());
     upstream.on('error', () => undefined);
-    upstream.on('close', () => upstream === this.upstream && this.client.destroyed && this.onClosed());
+    upstream.on('close', () => this.closed(upstream));
     return upstream;
   }
 
@@ -193,21 +261,28 @@ class Link {
     for (const chunk of held) this.upstream.write(chunk);
   }
 
+  private closed(upstream: net.Socket): void {
+    if (upstream === this.upstream && this.client.destroyed) this.options.onClosed();
+  }
+
   private send(chunk: Buffer): void {
     const messages = this.fromClient.read(chunk);
     if (this.isSwallowing || messages.length === 0) return;
     this.startup ??= messages[0];
     this.running += messages.filter((sent) => ['Q', 'S'].includes(typeOf(sent))).length;
     const bytes = Buffer.concat(messages);
+    const trap = this.options.takeTrap(bytes);
+    if (trap) this.held ??= [];
     if (this.held) this.held.push(bytes);
     else this.upstream.write(bytes);
+    trap?.caught(this);
   }
 
   private receive(chunk: Buffer): void {
     const messages = this.fromServer.read(chunk);
     if (this.isSwallowing) return;
     const seen = messages.filter((received) => this.isForClient(received));
-    const isFailing = !this.isGreeted && seen.some(isReady) && this.takeFailure();
+    const isFailing = !this.isGreeted && seen.some(isReady) && this.options.takeFailure();
     this.isGreeted ||= seen.some(isReady);
     if (isFailing) seen.push(TERMINATED);
     if (seen.length > 0) this.client.write(Buffer.concat(seen));

@@ -3,6 +3,7 @@ import { backlogCheck, deadLettersCheck } from './backlog.check.js';
 import { commitLockCheck } from './commit-lock.check.js';
 import { warning, type Check, type Finding, type Found, type Subject } from './finding.js';
 import { hearingCheck } from './hearing.check.js';
+import { poolerCheck } from './pooler.check.js';
 import { privilegesCheck } from './privileges.check.js';
 import { queueCheck } from './queue.check.js';
 import { schemaCheck } from './schema.check.js';
@@ -14,6 +15,7 @@ import { transactionsCheck } from './transactions.check.js';
 const CHECKS: readonly Check[] = [
   standbyCheck,
   hearingCheck,
+  poolerCheck,
   schemaCheck,
   queueCheck,
   commitLockCheck,

@@ -25,6 +25,7 @@ const createContext = (rest: Partial<ClaimContext> = {}): ClaimContext => ({
   report: () => undefined,
   platform: { isKnown: true, hasUserTimeout: true, hasKeepAlives: true },
   restoresSettings: false,
+  givenUp: [],
   heldBack: new Map(),
   ...rest,
 });

@@ -1,0 +1,230 @@
+import { defineChannel, type PubSubEvent } from 'nestjs-pgpubsub';
+import { describe, expect, it, vi } from 'vitest';
+import {
+  RECOVERY_MS,
+  committed,
+  fillPool,
+  gate,
+  handled,
+  recordRuns,
+  startBehindProxy,
+  store,
+  uncounted,
+} from '../../support/claims-behind-proxy.js';
+import { Mailbox, eventually } from '../../support/mailbox.js';
+import { range, useStored } from '../../support/stored.js';
+
+/**
+ * The connections of the pool swallow whatever is sent on them: TCP acknowledges it, and nothing is answered. New
+ * connections work. Each case has a channel, an application and a proxy of its own, and most of it is waiting for the
+ * limits of the library: they run at the same time.
+ */
+
+vi.setConfig({ maxConcurrency: 20 });
+const stored = useStored();
+const ROWS = 3;
+
+const channelOf = (name: string) => defineChannel<number>(name, { delivery: 'exactly-once' });
+
+const BEGIN = 'begin isolation level read committed';
+const COMPLETION = '; commit';
+const LOOK = 'statement_timestamp() - $2';
+const FREE = 'select from pgpubsub_notification where channel = $1 for update skip locked';
+
+describe.concurrent('connections of the pool that swallow everything', () => {
+  it.each([
+    ['with the settings of pg-pool', {}],
+    ['with connections that stay idle for a minute', { idleTimeoutMillis: 60_000 }],
+  ])('are replaced when they were idle, %s', async (name, extra) => {
+    const channel = channelOf(`idle ${name.length}`);
+    const { provider, runs } = recordRuns(channel);
+    const dataSource = { extra };
+    await using claiming = await startBehindProxy(stored, { providers: [provider], dataSource });
+    await fillPool(claiming.app, 5);
+
+    claiming.proxy.swallow();
+    await store(stored, channel, ROWS);
+    await handled(stored, channel);
+
+    expect(runs.all).toEqual(range(ROWS).map(uncounted));
+    expect(await committed(stored, channel)).toEqual(range(ROWS));
+  });
+
+  it.each([
+    ['the claim did not reach the server', 'begin-lost', false],
+    ['the server has locked the rows for a claim', 'begin-answer-lost', true],
+  ])('lose a begin without a count: %s', async (_what, name, isDelivered) => {
+    const channel = channelOf(name);
+    const { provider, runs } = recordRuns(channel);
+    await using claiming = await startBehindProxy(stored, { providers: [provider] });
+    const begin = claiming.proxy.hold(BEGIN);
+
+    await store(stored, channel, ROWS);
+    const held = await begin;
+    if (isDelivered) held.deliver();
+    held.swallow();
+    await handled(stored, channel);
+
+    expect(runs.all).toEqual(range(ROWS).map(uncounted));
+    expect(await committed(stored, channel)).toEqual(range(ROWS));
+  });
+
+  it('undo a claim whose handlers run, and count no attempt', async () => {
+    const channel = channelOf('handlers');
+    const inHandler = gate();
+    const { provider, runs } = recordRuns(channel, (payload) => payload === ROWS && inHandler.pass());
+    await using claiming = await startBehindProxy(stored, { providers: [provider] });
+
+    await store(stored, channel, ROWS);
+    await inHandler.reached;
+    claiming.proxy.swallow();
+    inHandler.open();
+    await handled(stored, channel);
+
+    expect(runs.all.toSorted()).toEqual([1, 1, 2, 2, 3, 3].map(uncounted));
+    expect(await committed(stored, channel)).toEqual(range(ROWS));
+  });
+
+  it('fail only the handler whose statement is not answered, at its own limit', async () => {
+    const channel = channelOf('statement');
+    const { provider, runs } = recordRuns(
+      channel,
+      (payload, { manager }) => {
+        if (payload !== 2) return undefined;
+        claiming.proxy.swallow();
+        return manager.query('select 1');
+      },
+      { timeoutMs: 2_000 },
+    );
+    await using claiming = await startBehindProxy(stored, { providers: [provider] });
+
+    await store(stored, channel, ROWS);
+    await handled(stored, channel);
+
+    expect(runs.all.slice(0, 2)).toEqual([1, 2].map(uncounted));
+    const again = [uncounted(1), uncounted(3), '2: attempt 2 (attempts 1, deaths 1)'];
+    expect(runs.all.slice(2).toSorted()).toEqual(again.toSorted());
+    expect(await committed(stored, channel)).toEqual(range(ROWS));
+  });
+
+  it('undo a claim whose handler fails, and count no attempt', async () => {
+    const channel = channelOf('failing');
+    const { provider, runs } = recordRuns(channel, (payload) => {
+      if (payload !== ROWS) return;
+      claiming.proxy.swallow();
+      throw new Error('the savepoint is not undone');
+    });
+    await using claiming = await startBehindProxy(stored, { providers: [provider] });
+
+    await store(stored, channel, ROWS);
+    await handled(stored, channel);
+
+    expect(runs.all.toSorted()).toEqual([1, 1, 2, 2, 3, 3].map(uncounted));
+    expect(await committed(stored, channel)).toEqual(range(ROWS));
+  });
+
+  it('do not know of a commit that did not reach the server: its rows are handled again, uncounted', async () => {
+    const channel = channelOf('commit-lost');
+    const { provider, runs } = recordRuns(channel);
+    await using claiming = await startBehindProxy(stored, { providers: [provider] });
+    const completion = claiming.proxy.hold(COMPLETION);
+
+    await store(stored, channel, ROWS);
+    (await completion).swallow();
+    await handled(stored, channel);
+
+    expect(runs.all).toEqual([...range(ROWS), ...range(ROWS)].map(uncounted));
+    expect(await committed(stored, channel)).toEqual(range(ROWS));
+  });
+
+  it('do not know of a commit whose answer is lost: its rows are gone, and later ones are handled', async () => {
+    const channel = channelOf('commit-answer-lost');
+    const { provider, runs } = recordRuns(channel);
+    await using claiming = await startBehindProxy(stored, { providers: [provider] });
+    const completion = claiming.proxy.hold(COMPLETION);
+
+    await store(stored, channel, ROWS);
+    const held = await completion;
+    held.deliver();
+    held.swallow();
+    await handled(stored, channel);
+    await stored.query('select pgpubsub_notify($1, to_json(4))', [channel.name]);
+    await handled(stored, channel);
+
+    expect(runs.all).toEqual(range(ROWS + 1).map(uncounted));
+    expect(await committed(stored, channel)).toEqual(range(ROWS + 1));
+  });
+
+  it('do not hold up the channel behind a look for the next row', async () => {
+    const channel = channelOf('look');
+    const { provider, runs } = recordRuns(channel);
+    await using claiming = await startBehindProxy(stored, { providers: [provider] });
+    const look = claiming.proxy.hold(LOOK);
+
+    await stored.query('select pgpubsub_notify($1, to_json(1))', [channel.name]);
+    const held = await look;
+    held.deliver();
+    held.swallow();
+    await stored.query('select pgpubsub_notify($1, to_json(2))', [channel.name]);
+    await handled(stored, channel);
+
+    expect(runs.all).toEqual(range(2).map(uncounted));
+    expect(await committed(stored, channel)).toEqual(range(2));
+  });
+
+  it.each([
+    ['whose begin was not answered', 'other-begin', BEGIN],
+    ['whose commit was not answered', 'other-commit', COMPLETION],
+  ])('leave the rows of a claim to another process, uncounted, %s', async (_what, name, text) => {
+    const channel = channelOf(name);
+    const [first, second] = [recordRuns(channel), recordRuns(channel)];
+    await using claiming = await startBehindProxy(stored, { providers: [first.provider] });
+    const { app, proxy } = claiming;
+    const message = proxy.hold(text);
+    await store(stored, channel, ROWS);
+    const held = await message;
+    app.pubsub.pause([channel]); // only the other one goes on
+    if (text === BEGIN) held.deliver();
+    held.swallow();
+    await eventually(
+      async () => (await stored.query(FREE, [channel.name])).length === 0,
+      'the rows are locked',
+    );
+    await using other = await stored.start({ providers: [second.provider] });
+    // whatever the process does about the claim, the other one claims before its next message
+    void proxy.slowDown(() => other.pubsub.recover([channel]));
+    await handled(stored, channel);
+
+    expect(first.runs.all).toEqual(text === BEGIN ? [] : range(ROWS).map(uncounted));
+    expect(second.runs.all).toEqual(range(ROWS).map(uncounted));
+    expect(await committed(stored, channel)).toEqual(range(ROWS));
+  });
+
+  it('are named by the status while claims get no answer; a dead pool does not stay full', async () => {
+    const channel = channelOf('status');
+    const { provider, runs } = recordRuns(channel);
+    const dataSource = { poolSize: 2 };
+    await using claiming = await startBehindProxy(stored, { providers: [provider], dataSource });
+    const { app, proxy } = claiming;
+    const failures = new Mailbox<PubSubEvent>();
+    app.pubsub.events$.subscribe((event) => event.type === 'claim-failed' && failures.push(event));
+    expect((await app.pubsub.status()).health).toBe('up');
+
+    proxy.swallow({ andNew: true });
+    await store(stored, channel, ROWS);
+    expect(await failures.next()).toMatchObject({ error: { code: 'TIMED_OUT' } });
+    const status = await app.pubsub.status();
+    expect(status.health).not.toBe('up');
+    expect(status.reasons).toContainEqual(expect.stringMatching(/"status".*no answer/));
+    await failures.take(1); // the pool has room for no more silent connections
+    proxy.restore();
+    await handled(stored, channel);
+
+    expect(runs.all).toEqual(range(ROWS).map(uncounted));
+    await eventually(
+      async () => (await app.pubsub.status()).health === 'up',
+      'the status is up',
+      RECOVERY_MS,
+    );
+  });
+});
