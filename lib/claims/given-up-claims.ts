@@ -23,13 +23,13 @@ async function settle(
   { processId, ids, ran, isCommitting }: GivenUpClaim,
 ): Promise<void> {
   const what = 'the database to settle a claim';
-  await connection.statement(terminateSession(context, ids, isCommitting), [processId], what);
-  if (ids.length === 0) return;
   try {
-    await connection.roundTrip(settleRows(context.schema, ids, ran), what, { ends: true });
+    await connection.statement(terminateSession(context, ids, isCommitting), [processId], what);
+    if (ids.length > 0)
+      await connection.roundTrip(settleRows(context.schema, ids, ran), what, { ends: true });
   } catch (error) {
     if (!isServerError(error)) throw error;
-    await connection.roundTrip('rollback', what, { ends: true }); // rows are still locked: others count what they find
+    await connection.roundTrip('rollback', what, { ends: true }); // rows that are still locked are counted by others
   }
 }
 
