@@ -11,12 +11,12 @@ import { PreparedStatementCache } from './prepared-statement-cache.js';
 
 /** Members of pg's client that are not declared. */
 type PgPoolClient = ClientBase & {
-  /** pg 8.21 and later can send statements without waiting for the answers to the ones before. */
+  /** pg 8.23 and later can send statements without waiting for the answers to the ones before. */
   pipeline?: boolean;
   readonly native?: unknown;
   readonly connection?: { readonly stream?: Partial<Pick<Writable, 'cork' | 'uncork'>> };
   readonly processID?: number | null;
-  /** pg 8.17 and later: 'I' outside of a transaction, 'T' inside, 'E' after an error. */
+  /** pg 8.21 and later: 'I' outside of a transaction, 'T' inside, 'E' after an error. */
   getTransactionStatus?(): string | null;
 };
 

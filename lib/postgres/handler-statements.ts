@@ -28,6 +28,10 @@ export class HandlerStatements implements HandlerOwner, HandlerChannel {
   private pending = 0;
   private whenAnswered: (() => void) | undefined;
   private submitted: Submittable | undefined;
+  /** A query object that was closed here. */
+  private closed: Submittable | undefined;
+  /** Until a cursor, a stream or a COPY is sent. */
+  private opening: Promise<void> | undefined;
   private failure: { readonly error: unknown } | undefined;
   /** `finishing`: the handler has returned, and its statements are still on their way. */
   private state: 'open' | 'finishing' | 'over' = 'open';
@@ -95,6 +99,7 @@ export class HandlerStatements implements HandlerOwner, HandlerChannel {
   private closeSubmitted(): void {
     const { submitted } = this;
     if (submitted === undefined) return;
+    this.closed = submitted;
     const closing: unknown = submitted.destroy ? submitted.destroy() : submitted.close?.();
     if (closing instanceof Promise) closing.catch(() => undefined);
   }
@@ -122,6 +127,8 @@ export class HandlerStatements implements HandlerOwner, HandlerChannel {
 
   /** Sends a statement that is counted already. */
   send(statement: Statement): Promise<unknown> {
+    const { opening } = this;
+    if (opening) return opening.then(() => this.send(statement)); // pg cannot leave a pipeline with statements in it
     try {
       const effects = this.check(statement.text);
       if (this.shared) this.savepoint.connection.gatherWrites();
@@ -165,7 +172,10 @@ export class HandlerStatements implements HandlerOwner, HandlerChannel {
   private async runSubmitted(query: Submittable, effects: StatementEffects): Promise<void> {
     const { savepoint } = this;
     const { connection } = savepoint;
-    await savepoint.open(this.takeSavepoint());
+    const opened = savepoint.open(this.takeSavepoint());
+    this.opening = opened.catch(() => undefined);
+    await opened;
+    this.opening = undefined;
     savepoint.note(effects);
     connection.stopPipelining();
     this.submitted = query;
@@ -174,6 +184,12 @@ export class HandlerStatements implements HandlerOwner, HandlerChannel {
       query.handleReadyForQuery = (wire) => {
         ready?.(wire);
         resolve();
+      };
+      const fail = query.handleError?.bind(query);
+      query.handleError = (error, wire) => {
+        this.failure ??= { error };
+        if (this.closed !== query || !hasPortal(query)) fail?.(error, wire);
+        resolve(); // pg tells a query that failed nothing more
       };
       // no deadline: a statement of the handler, whose call is limited
       connection.client.query(query as never); // pg declares a generic type for each kind of query object
@@ -215,6 +231,9 @@ export class HandlerStatements implements HandlerOwner, HandlerChannel {
 
 const RETURN = 'Return to have its writes committed, throw to have them undone.';
 const INTERLEAVED = 'Handlers with "concurrency" share a savepoint: leave it at 1.';
+
+/** A cursor or a stream of rows: closed, those of pg-cursor before 2.15 would answer an error with a second Sync. */
+const hasPortal = (query: Submittable): boolean => 'close' in query || 'cursor' in query;
 
 function failQuery(query: Submittable, error: unknown): void {
   try {

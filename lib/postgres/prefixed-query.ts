@@ -1,5 +1,9 @@
+import { isServerError } from '../common/server-error.js';
+
 /** pg's connection: each call sends one message of the extended protocol, or, by `query`, a text of the simple one. */
 interface Wire {
+  query(text: string): void;
+  sync(): void;
   readonly stream: { cork?(): void; uncork?(): void };
   parse(message: object): void;
   bind(message: object): void;
@@ -16,6 +20,7 @@ interface PgQuery {
   handleDataRow(message: { readonly fields?: readonly unknown[] }): void;
   handleCommandComplete(message: unknown, wire: Wire): void;
   handleError(error: ServerMessage, wire: Wire): void;
+  handleReadyForQuery(wire: Wire): void;
 }
 
 interface ServerMessage {
@@ -70,10 +75,13 @@ export async function sendWithPrefix(
   onPrefixError?: (error: unknown) => void,
   name?: string,
 ): Promise<unknown> {
-  if (isPgClient(client)) return sendPrefixed(client, prefix, statement, onPrefixError, name);
-  if (prefix.length > 0) await sendCommands(client, prefix, onPrefixError);
-  // no deadline: the caller's own statement, limited by the caller
-  return sendAlone(client, statement);
+  // pg takes the answer to a command for the one to a name of the caller
+  const canShare = isPgClient(client) && statement.config?.name === undefined;
+  if (canShare) return sendPrefixed(client, prefix, statement, onPrefixError, name);
+  if (prefix.length === 0) return sendAlone(client, statement);
+  const commands = sendCommands(client, prefix, onPrefixError);
+  const [, result] = await Promise.all([commands, sendAlone(client, statement)]); // both in their order
+  return result;
 }
 
 /** Sends a statement as it is. A text by itself is cheaper for pg than an object. */
@@ -128,6 +136,12 @@ function sendPrefixed(
   });
 }
 
+/** Whether a text is certainly one statement, and no COPY, which pg can only refuse by the simple protocol. */
+function isOneStatement(text: string): boolean {
+  const end = text.indexOf(';');
+  return (end === -1 || text.slice(end + 1).trim() === '') && !/\bcopy\b/i.test(text);
+}
+
 type PrefixedQueryClass = new (...args: ConstructorParameters<PgQueryClass>) => PgQuery & {
   setPrefix(commands: readonly Command[], onError: ((error: unknown) => void) | undefined): void;
 };
@@ -143,6 +157,8 @@ function prefixedQueryClass(Query: PgQueryClass): PrefixedQueryClass {
     private left = 0;
     /** The leading commands, as sent in front of the caller's text. */
     private before = '';
+    /** Why pg did not send the statement. */
+    private rejection: Error | null = null;
 
     setPrefix(commands: readonly Command[], onError: ((error: unknown) => void) | undefined): void {
       this.commands = commands;
@@ -150,12 +166,21 @@ function prefixedQueryClass(Query: PgQueryClass): PrefixedQueryClass {
       this.left = commands.length;
       if (this.requiresPreparation()) return;
       this.before = commands.map(({ text }) => `${text};`).join('');
-      this.text = this.before + this.text; // the simple protocol takes several statements in one text
+      // the simple protocol takes several statements in one text; without a text, pg rejects the statement
+      if (typeof this.text === 'string') this.text = this.before + this.text;
+    }
+
+    /** The server reads a text of the simple protocol as a whole: an error in it would be one of the commands, too. */
+    override requiresPreparation(): boolean {
+      if (super.requiresPreparation()) return true;
+      return this.before === '' && this.left > 0 && Boolean(this.text) && isOneStatement(this.text);
     }
 
     /** Sends by the extended protocol statements that have values: without a Sync, which would end the transaction. */
     override submit(wire: Wire): Error | null {
-      if (!this.requiresPreparation()) return super.submit(wire);
+      // no deadline: these write messages to the socket, and wait for nothing
+      if (!this.requiresPreparation())
+        return this.rejectLater(super.submit(wire), () => wire.query(this.before));
       wire.stream.cork?.();
       try {
         for (const { text, name, isParsed } of this.commands) {
@@ -164,10 +189,22 @@ function prefixedQueryClass(Query: PgQueryClass): PrefixedQueryClass {
           // no deadline: this writes a message to the socket, and waits for nothing
           wire.execute({});
         }
-        return super.submit(wire);
+        return this.rejectLater(super.submit(wire), () => wire.sync());
       } finally {
         wire.stream.uncork?.();
       }
+    }
+
+    /** The commands run all the same: their caller counts on them, and their answers are no other query's. */
+    private rejectLater(rejection: Error | null, sendCommands: () => void): null {
+      this.rejection = rejection;
+      if (rejection !== null) sendCommands();
+      return null;
+    }
+
+    override handleReadyForQuery(wire: Wire): void {
+      if (this.rejection === null) super.handleReadyForQuery(wire);
+      else super.handleError(this.rejection as ServerMessage, wire);
     }
 
     override handleRowDescription(message: unknown): void {
@@ -185,7 +222,7 @@ function prefixedQueryClass(Query: PgQueryClass): PrefixedQueryClass {
     }
 
     override handleError(error: ServerMessage, wire: Wire): void {
-      if (this.left > 0) this.onError?.(error);
+      if (this.left > 0 && isServerError(error)) this.onError?.(error); // else pg could not write a value
       const length = Array.from(this.before).length; // positions count characters, not UTF-16 units
       if (length > 0 && error.position !== undefined)
         error.position = String(Number(error.position) - length);

@@ -4,7 +4,7 @@ import { sendAlone, sendWithPrefix, type Command, type PgClient, type Statement 
 /** What pg's connection knows of named statements, and how it tells the server to forget one. */
 interface NamingConnection {
   readonly parsedStatements: Record<string, string>;
-  /** pg 8.21 and later */
+  /** pg 8.23 and later */
   readonly submittedNamedStatements?: Record<string, string>;
   close(message: { readonly type: 'S'; readonly name: string }): void;
 }

@@ -3,7 +3,8 @@
  * `npm run test:consumers`: installs the packed library into small applications of every supported kind, compiles
  * them against its declarations, and runs them together on one database, where each must receive what every other
  * one sends. Those with TypeORM 0.3 then generate, run and revert migrations; with TypeORM 1 the e2e tests do.
- * Meanwhile docs/getting-started.md is followed word by word.
+ * Meanwhile docs/getting-started.md is followed word by word. What the library assumes about the internals of pg and
+ * TypeORM is checked against a matrix of their versions.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -14,6 +15,7 @@ import { startPostgres } from '../../tools/embedded-postgres.js';
 import { Checks } from './checks.js';
 import { run } from './command.js';
 import { Consumer } from './consumer.js';
+import { Matrix } from './contracts/matrix.js';
 import { stepsOf } from './getting-started.js';
 import { listen } from './listen.js';
 import { Newsroom } from './newsroom.js';
@@ -30,15 +32,21 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 
 const tarball = await pack();
 const floor = new Consumer('nest11-floor', directory);
+const matrix = new Matrix(directory);
 const all = [new Consumer('nest11-commonjs', directory), floor, new Consumer('nest12-esm', directory)];
 
 await checks.check('nest11-floor has the lowest version of every peer', () => assertFloors(floor));
+await checks.check('the contracts have the lowest versions of pg and TypeORM', () =>
+  matrix.assertFloors(readPeers()),
+);
+const installing = checks.check('the versions of the contracts install', () => matrix.install(tarball));
 const usable = await succeeding(all, async (consumer) => {
   const isInstalled = await checks.check(`${consumer.name} installs`, () => consumer.install(tarball));
   return isInstalled && checks.check(`${consumer.name} compiles`, () => consumer.compile());
 });
 const server = await startPostgres();
 try {
+  if (await installing) await matrix.check(checks, (name) => createDatabase(server.url, name));
   await runTogether(usable, server.url);
   for (const consumer of usable)
     await checks.check(`${consumer.name} listens by command`, () => listen(consumer, server.url));
@@ -59,10 +67,14 @@ async function pack() {
   return path.join(directory, file);
 }
 
+/** @returns {Record<string, string>} */
+function readPeers() {
+  return JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')).peerDependencies;
+}
+
 /** What the peer ranges promise is what runs here: `^11.0.0 || ^12.0.0` begins at 11.0.0. */
 function assertFloors(/** @type {Consumer} */ { dependencies }) {
-  /** @type {{ peerDependencies: Record<string, string> }} */
-  const { peerDependencies } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
+  const peerDependencies = readPeers();
   const promised = Object.entries(peerDependencies).map(([peer, range]) => [peer, /[\d.]+/.exec(range)?.[0]]);
   const pinned = Object.keys(peerDependencies).map((peer) => [peer, dependencies[peer]]);
   assert.deepEqual(pinned, promised);

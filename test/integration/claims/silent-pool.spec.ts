@@ -31,6 +31,20 @@ const COMPLETION = '; commit';
 const LOOK = 'statement_timestamp() - $2';
 const FREE = 'select from pgpubsub_notification where channel = $1 for update skip locked';
 
+/** Swallows a claim that has locked its rows: the answer to its begin, or its commit. */
+async function loseClaim(channel: ReturnType<typeof channelOf>, text: string) {
+  const [first, second] = [recordRuns(channel), recordRuns(channel)];
+  const claiming = await startBehindProxy(stored, { providers: [first.provider] });
+  const message = claiming.proxy.hold(text);
+  await store(stored, channel, ROWS);
+  const held = await message;
+  if (text === BEGIN) held.deliver();
+  held.swallow();
+  const areLocked = async () => (await stored.query(FREE, [channel.name])).length === 0;
+  await eventually(areLocked, 'the rows are locked');
+  return { first, second, claiming };
+}
+
 describe.concurrent('connections of the pool that swallow everything', () => {
   it.each([
     ['with the settings of pg-pool', {}],
@@ -173,29 +187,32 @@ describe.concurrent('connections of the pool that swallow everything', () => {
   });
 
   it.each([
-    ['whose begin was not answered', 'other-begin', BEGIN],
-    ['whose commit was not answered', 'other-commit', COMPLETION],
-  ])('leave the rows of a claim to another process, uncounted, %s', async (_what, name, text) => {
+    ['whose begin was not answered', 'other-begin', BEGIN, []],
+    ['whose commit was not answered', 'other-commit', COMPLETION, range(ROWS)],
+  ])('release the rows of a claim %s: no process counts an attempt', async (_what, name, text, run) => {
     const channel = channelOf(name);
-    const [first, second] = [recordRuns(channel), recordRuns(channel)];
-    await using claiming = await startBehindProxy(stored, { providers: [first.provider] });
-    const { app, proxy } = claiming;
-    const message = proxy.hold(text);
-    await store(stored, channel, ROWS);
-    const held = await message;
-    app.pubsub.pause([channel]); // only the other one goes on
-    if (text === BEGIN) held.deliver();
-    held.swallow();
-    await eventually(
-      async () => (await stored.query(FREE, [channel.name])).length === 0,
-      'the rows are locked',
-    );
+    const { first, second, claiming } = await loseClaim(channel, text);
+    await using _claiming = claiming;
     await using other = await stored.start({ providers: [second.provider] });
     // whatever the process does about the claim, the other one claims before its next message
-    void proxy.slowDown(() => other.pubsub.recover([channel]));
+    void claiming.proxy.slowDown(() => other.pubsub.recover([channel]));
     await handled(stored, channel);
 
-    expect(first.runs.all).toEqual(text === BEGIN ? [] : range(ROWS).map(uncounted));
+    const runs = [...first.runs.all, ...second.runs.all];
+    expect(runs.toSorted()).toEqual([...run, ...range(ROWS)].map(uncounted).toSorted());
+    expect(await committed(stored, channel)).toEqual(range(ROWS));
+  });
+
+  it.each([
+    ['whose begin was not answered', 'paused-begin', BEGIN],
+    ['whose commit was not answered', 'paused-commit', COMPLETION],
+  ])('release the rows of a claim %s, although the channel was paused', async (_what, name, text) => {
+    const channel = channelOf(name);
+    const { second, claiming } = await loseClaim(channel, text);
+    await using _claiming = claiming;
+    claiming.app.pubsub.pause([channel]);
+    await using _other = await stored.start({ providers: [second.provider] });
+    await handled(stored, channel);
     expect(second.runs.all).toEqual(range(ROWS).map(uncounted));
     expect(await committed(stored, channel)).toEqual(range(ROWS));
   });

@@ -1,21 +1,25 @@
-import { Injectable } from '@nestjs/common';
-import { Listener, defineChannel, type Notification } from 'nestjs-pgpubsub';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import Cursor from 'pg-cursor';
 import QueryStream from 'pg-query-stream';
-import type { EntityManager } from 'typeorm';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { readText, tableOf } from '../../support/documents.js';
-import { Mailbox, eventually } from '../../support/mailbox.js';
-import { useStored } from '../../support/stored.js';
+import {
+  Orders,
+  clientOf,
+  sql,
+  useHandlerClaims,
+  type State,
+  type Work,
+} from '../../support/handler-claim.js';
+import { eventually } from '../../support/mailbox.js';
 
 /**
  * Whatever a handler does to its transaction or session works and ends with the handler (some of it with the claim), or
  * is rejected with a sentence. The names of the cases are the rows of the table in docs/stored-notifications.md.
  */
 
-const { start, query, waiting, deadLetters, settled, effects } = useStored();
+const { runClaim, query, waiting, effects } = useHandlerClaims();
 
 beforeAll(async () => {
   await query(`
@@ -35,75 +39,8 @@ afterAll(async () => {
   await query('drop owned by tenant_of_claims; drop role tenant_of_claims');
 });
 afterEach(async () => {
-  vi.restoreAllMocks();
   await query('truncate pgpubsub_notification, pgpubsub_dead_letter, effect, bulk');
 });
-
-const Orders = defineChannel<number>('orders', { delivery: 'exactly-once' });
-
-type Work = (manager: EntityManager) => Promise<unknown>;
-
-const write = (manager: EntityManager, what: unknown) =>
-  manager.query('insert into public.effect (what) values ($1)', [String(what)]);
-
-/** Everything that a handler could have left behind for the next one, or on the connection. */
-const STATE = `select json_build_object(
-  'settings', (select json_object_agg(name, setting) from pg_settings where name in
-    ('role', 'session_authorization', 'session_replication_role', 'search_path', 'row_security', 'statement_timeout', 'lock_timeout')),
-  'disabled', coalesce(current_setting('pgpubsub.disabled', true), ''),
-  'temporary', (select count(*)::int from pg_class where relpersistence = 't'),
-  'cursors', (select count(*)::int from pg_cursors where name <> ''),
-  'prepared', (select count(*)::int from pg_prepared_statements where name not like 'pgpubsub%'),
-  'locks', (select count(*)::int from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()),
-  'channels', (select count(*)::int from pg_listening_channels()),
-  'zone', current_setting('TimeZone')) as state`;
-
-interface State {
-  readonly [what: string]: unknown;
-}
-
-async function stateOf(manager: EntityManager): Promise<State> {
-  const [row] = await manager.query<{ state: State }[]>(STATE);
-  return row?.state as State;
-}
-
-/** Runs three handlers in one claim: the second one does the work. */
-async function runClaim(work: Work, listener: object = {}) {
-  const states = new Mailbox<State>();
-  const runs: string[] = [];
-  @Injectable()
-  class Handler {
-    @Listener(Orders, { retry: { maxAttempts: 1 }, ...listener })
-    async receive(payload: number, { manager, attempt }: Notification) {
-      runs.push(`${payload} attempt ${attempt}`);
-      if (payload === 1) states.push(await stateOf(manager));
-      await write(manager, payload);
-      if (payload === 2) await work(manager);
-      if (payload === 3) states.push(await stateOf(manager));
-    }
-  }
-  await using sender = await start({ channels: [Orders], options: { listen: false } });
-  await sender.pubsub.notifyMany(Orders, [1, 2, 3]);
-  await using app = await start({
-    providers: [Handler],
-    dataSource: { poolSize: 2 },
-    options: { concurrency: 1, batch: { maxTimeMs: 60_000 } },
-  });
-  await settled(Orders);
-  await app.pubsub.recover();
-  const pooled = await Promise.all([1, 2].map(() => app.dataSource.transaction((manager) => stateOf(manager)))); // prettier-ignore
-  const letters = await deadLetters(Orders);
-  return { states: states.all, runs, pooled, errors: letters.map((letter) => letter.last_error) };
-}
-
-const clientOf = async (manager: EntityManager): Promise<pg.PoolClient> =>
-  (await manager.queryRunner?.connect()) as pg.PoolClient;
-
-const sql =
-  (...texts: string[]): Work =>
-  async (manager) => {
-    for (const text of texts) await manager.query(text);
-  };
 
 /** The rows of the table whose decision is "rejected", with what a handler tries. */
 const REJECTED: Record<string, Work[]> = {
@@ -312,94 +249,6 @@ it('docs/stored-notifications.md lists each of these cases, and no other', () =>
   const section = document.slice(document.indexOf('### What a handler may do'));
   const rows = tableOf(section).map(([what = '']) => what);
   expect(rows.toSorted()).toEqual([...Object.keys(REJECTED), ...Object.keys(WORKING)].toSorted());
-});
-
-describe('every way to the connection', () => {
-  it('is behind the savepoint: what a failed handler wrote by any of them is undone', async () => {
-    const values = (what: string) => ({ text: 'insert into effect (what) values ($1)', values: [what] });
-    const ways: Work[] = [
-      async (manager) => (await clientOf(manager)).query(values('object')),
-      async (manager) => (await clientOf(manager)).query("insert into effect (what) values ('text')"),
-      async (manager) => (await clientOf(manager)).query('insert into effect (what) values ($1)', ['values']),
-      async (manager) => {
-        const client = await clientOf(manager);
-        await new Promise((resolve) => client.query(values('callback'), resolve));
-      },
-      async (manager) => {
-        const cursor = (await clientOf(manager)).query(new Cursor("insert into effect (what) values ('cursor') returning id")); // prettier-ignore
-        await cursor.read(10);
-        await cursor.close();
-      },
-      async (manager) => {
-        const copy = (await clientOf(manager)).query(copyFrom('copy effect (what) from stdin'));
-        await new Promise((resolve) => copy.on('finish', resolve).end('copy\n'));
-      },
-    ];
-    for (const way of ways) {
-      const { errors } = await runClaim(async (manager) => {
-        await way(manager);
-        throw new Error('after its writes');
-      });
-      expect(errors).toEqual([expect.stringContaining('after its writes')]);
-      expect(await effects()).toEqual(['1', '3']);
-      await query('truncate pgpubsub_dead_letter, effect');
-    }
-  });
-
-  it('is closed after the end of the handler', async () => {
-    const late: ((client: pg.PoolClient) => unknown)[] = [
-      (client) => client.query('select 1'),
-      (client) => client.query({ text: 'select $1::int', values: [1] }),
-      (client) => new Promise((resolve, reject) => client.query('select 1', (error: unknown) => (error ? reject(error) : resolve(1)))), // prettier-ignore
-      (client) => client.query(new Cursor('select 1')).read(1),
-    ];
-    const kept = new Mailbox<pg.PoolClient>();
-    await runClaim(async (manager) => kept.push(await clientOf(manager)));
-    const client = await kept.next();
-    for (const use of late) await expect((async () => use(client))()).rejects.toThrow(/after its end/);
-  });
-
-  it('shows nothing of the client that leads past it', async () => {
-    const kept = new Mailbox<pg.PoolClient>();
-    await runClaim(async (manager) => kept.push(await clientOf(manager)));
-    const client = (await kept.next()) as unknown as Record<string, unknown>;
-    for (const name of ['connection', '_queryQueue', 'queryQueue', 'activeQuery', '_events', 'native'])
-      expect(client[name]).toBeUndefined();
-    expect(() => Reflect.apply(pg.Client.prototype.query, client, ['select 1'])).toThrow();
-  });
-});
-
-describe('a transaction that has ended all the same', () => {
-  /** What no guard sees: pg's own method, on the client that the pool keeps. */
-  const behind =
-    (text: string): Work =>
-    async (manager) => {
-      const [{ pid } = { pid: 0 }] = await manager.query<{ pid: number }[]>('select pg_backend_pid() as pid');
-      const { master } = manager.connection.driver as unknown as { master: { _clients: pg.Client[] } };
-      const client = master._clients.find(
-        (one) => (one as unknown as { processID: number }).processID === pid,
-      );
-      await client?.query(text);
-    };
-
-  it.each(['commit', 'rollback', 'commit; begin', 'rollback; begin; select 1'])(
-    'fails the row that ran, after its attempts, and no other: %s',
-    async (text) => {
-      const { errors, runs } = await runClaim(behind(text), { retry: { maxAttempts: 2, minDelayMs: 1, maxDelayMs: 2 } }); // prettier-ignore
-      expect(errors).toHaveLength(1);
-      expect(await waiting(Orders)).toEqual([]);
-      const handled = await effects();
-      expect(handled).toEqual(expect.arrayContaining(['1', '3']));
-      expect(runs.filter((run) => run.startsWith('2')).length).toBeLessThanOrEqual(4);
-    },
-  );
-});
-
-it('loads a lazy relation of an entity that outlives its handler on a connection of its own', async () => {
-  const kept = new Mailbox<EntityManager>();
-  await runClaim((manager) => Promise.resolve(kept.push(manager)));
-  const { queryRunner } = await kept.next();
-  expect(queryRunner?.isReleased).toBe(true); // what TypeORM asks before it takes another
 });
 
 it('counts no attempt of the neighbours of a handler that has changed settings in a function', async () => {

@@ -1,0 +1,131 @@
+// @ts-check
+import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { run } from '../command.js';
+
+/** The lowest supported version, one in between, and the newest one: names of `package.json`, behind `pg-`. */
+export const PG = ['8.11.0', '8.16', '8'];
+/** The lowest supported version, and the newest one of each supported major: names of `package.json`. */
+export const TYPEORM = ['0.3.20', '0.3', '1'];
+
+/** How long the checks of one cell may take. */
+const DEADLINE_MS = 120_000;
+
+/** @typedef {import('../checks.js').Checks} Checks */
+/** @typedef {{ pg: string, typeorm: string }} Cell names of `package.json` */
+/** @typedef {{ type: 'counted', passed: number, failed: number }} Counted */
+
+/**
+ * The assumptions of `lib/postgres` about pg and TypeORM, checked against each supported version of the one with each
+ * of the other. All versions are installed once; a cell is a folder that links one of each under its real name, and a
+ * process whose modules are found by these links.
+ */
+export class Matrix {
+  /** @param {string} parent the temporary directory; its owner removes it */
+  constructor(parent) {
+    this.directory = path.join(parent, 'contracts');
+  }
+
+  /** @returns {Cell[]} */
+  get cells() {
+    return PG.flatMap((pg) => TYPEORM.map((typeorm) => ({ pg, typeorm })));
+  }
+
+  /** Without peers: each cell has its own. @param {string} tarball */
+  async install(tarball) {
+    fs.mkdirSync(this.directory);
+    const list = path.join(import.meta.dirname, 'package.json');
+    fs.copyFileSync(list, path.join(this.directory, 'package.json'));
+    const options = [
+      '--ignore-scripts',
+      '--no-audit',
+      '--no-fund',
+      '--no-package-lock',
+      '--legacy-peer-deps',
+    ];
+    await run('npm', ['install', ...options, tarball], this.directory);
+    for (const cell of this.cells) this.#link(cell);
+  }
+
+  /** The matrix has the lowest version that the package promises to work with. @param {Record<string, string>} peers */
+  assertFloors(peers) {
+    for (const [name, [lowest = '']] of Object.entries({ pg: PG, typeorm: TYPEORM }))
+      assert.equal(lowest, /[\d.]+/.exec(peers[name] ?? '')?.[0]);
+  }
+
+  /**
+   * Runs all cells, as many at once as there are processors.
+   * @param {Checks} checks
+   * @param {(name: string) => Promise<string>} createDatabase resolves with its address
+   */
+  async check(checks, createDatabase) {
+    const waiting = this.cells;
+    const work = async () => {
+      for (let cell = waiting.shift(); cell; cell = waiting.shift())
+        await this.#check(cell, checks, createDatabase);
+    };
+    await Promise.all(Array.from({ length: os.availableParallelism() }, work));
+  }
+
+  /** @param {Cell} cell */
+  #directoryOf({ pg, typeorm }) {
+    return path.join(this.directory, `pg-${pg}+typeorm-${typeorm}`);
+  }
+
+  /** @param {Cell} cell */
+  #link(cell) {
+    const { pg, typeorm } = cell;
+    const modules = path.join(this.#directoryOf(cell), 'node_modules');
+    fs.mkdirSync(modules, { recursive: true });
+    const links = {
+      pg: `pg-${pg}`,
+      'pg-cursor': `pg-cursor-${pg}`,
+      'pg-query-stream': `pg-query-stream-${pg}`,
+      typeorm: `typeorm-${typeorm}`,
+      'nestjs-pgpubsub': 'nestjs-pgpubsub',
+    };
+    for (const [name, target] of Object.entries(links))
+      fs.symlinkSync(path.join(this.directory, 'node_modules', target), path.join(modules, name));
+  }
+
+  /**
+   * What concerns pg alone is checked with one TypeORM only.
+   * @param {Cell} cell @param {Checks} checks @param {(name: string) => Promise<string>} createDatabase
+   */
+  async #check(cell, checks, createDatabase) {
+    const isFirstOfPg = PG.indexOf(cell.pg) === TYPEORM.indexOf(cell.typeorm);
+    const url = await createDatabase(`contracts_${cell.pg}_${cell.typeorm}`.replaceAll('.', '_'));
+    const args = [this.#directoryOf(cell), url, isFirstOfPg ? 'all' : 'typeorm'];
+    await checks.check(
+      `pg ${cell.pg} and TypeORM ${cell.typeorm}: all checks ran, and nothing is left open`,
+      async () => {
+        const { passed, failed } = await runCell(args);
+        checks.passed += passed;
+        checks.failed += failed;
+      },
+    );
+  }
+}
+
+/** @param {string[]} args @returns {Promise<Counted>} */
+function runCell(args) {
+  const program = path.join(import.meta.dirname, 'cell.js');
+  const execArgv = ['--preserve-symlinks', '--no-deprecation', '--disable-warning=ExperimentalWarning'];
+  return new Promise((resolve, reject) => {
+    const child = fork(program, args, { execArgv });
+    /** @type {Counted | undefined} */
+    let counted;
+    const late = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS);
+    child.on('message', (message) => {
+      counted = /** @type {Counted} */ (message);
+    });
+    child.once('exit', (code, signal) => {
+      clearTimeout(late);
+      if (counted && code === 0) resolve(counted);
+      else reject(new Error(`expected the process to report and to end by itself, got ${signal ?? code}`));
+    });
+  });
+}

@@ -1,0 +1,75 @@
+// @ts-check
+import assert from 'node:assert/strict';
+
+/** Members of pg's client itself. @param {import('./subject.js').Subject} subject */
+export async function checkPgClient(subject) {
+  const { processIdOf, destroySocket, AS_TEXT } = await subject.cell.load('postgres/pg-client.js');
+  const { requestCancel } = await subject.cell.load('postgres/cancel.js');
+  const { isPgClient } = await subject.cell.load('postgres/prefixed-query.js');
+
+  await subject.check('client.processID is the process of the server', async () => {
+    const client = await subject.connect();
+    const { rows } = await client.query('select pg_backend_pid() as pid');
+    assert.equal(processIdOf(client), rows[0].pid);
+  });
+
+  await subject.check('client.connection.stream can be destroyed, which ends the client', async () => {
+    const client = await subject.connect();
+    const processId = processIdOf(client);
+    const ended = new Promise((resolve) => client.once('end', resolve)); // 'error' comes first
+    const sleeping = client.query('select pg_sleep(60)');
+    destroySocket(client);
+    await assert.rejects(sleeping);
+    await ended;
+    await subject.query('select pg_terminate_backend($1)', [processId]); // it would sleep on
+  });
+
+  await subject.check('client.secretKey cancels the statement in progress, and no later one', async () => {
+    const client = await subject.connect();
+    const sleeping = client.query('select pg_sleep(60)');
+    const rejected = assert.rejects(sleeping, { code: '57014' });
+    await subject.sessionSleeps(processIdOf(client));
+    await requestCancel(client);
+    await rejected;
+    assert.equal((await client.query('select 1 as one')).rows[0].one, 1);
+  });
+
+  await subject.check('client.constructor.Query is the class of its queries', async () => {
+    const client = await subject.connect();
+    assert(isPgClient(client));
+    assert.equal(client.constructor.Query, subject.cell.pg.Query);
+    assert(!isPgClient({ query: () => undefined }));
+  });
+
+  await subject.check('query.types decides about every column, whatever parsers the client has', async () => {
+    const client = await subject.connect({
+      types: { getTypeParser: () => () => 'parsed by the application' },
+    });
+    const text = `select 1 as a, true as b, null as c, now()::timestamptz as d; select '{"x": 1}'::json as a`;
+    const [first, second] = await client.query({ text, rowMode: 'array', types: AS_TEXT });
+    assert.deepEqual(first.rows[0].slice(0, 3), ['1', 't', null]);
+    assert.equal(typeof first.rows[0][3], 'string');
+    assert.deepEqual(second.rows, [['{"x": 1}']]);
+  });
+
+  await subject.check('getTransactionStatus() is I, T or E where pg has it (8.21 and later)', async () => {
+    const client = await subject.connect();
+    assert.equal('getTransactionStatus' in client, minorOf(subject) >= 21);
+    if (minorOf(subject) < 21) return;
+    assert.equal(client.getTransactionStatus(), 'I');
+    await client.query('begin');
+    assert.equal(client.getTransactionStatus(), 'T');
+    for (const _ of [1, 2]) await assert.rejects(client.query('select 1 / 0')); // rejects ahead of the status
+    assert.equal(client.getTransactionStatus(), 'E');
+    await client.query('rollback');
+    assert.equal(client.getTransactionStatus(), 'I');
+  });
+
+  await subject.check('client.pipeline is false where pg has it (8.23 and later)', async () => {
+    const client = await subject.connect();
+    assert.equal(client.pipeline, minorOf(subject) >= 23 ? false : undefined);
+  });
+}
+
+/** Of the version of pg. @param {import('./subject.js').Subject} subject */
+export const minorOf = ({ name }) => Number(/^pg 8\.(\d+)/.exec(name)?.[1]);
