@@ -6,6 +6,7 @@ beforeEach(() => {
   vi.useFakeTimers();
 });
 afterEach(() => {
+  vi.restoreAllMocks(); // before the timers: what spies on a fake one puts that back
   vi.useRealTimers();
 });
 
