@@ -22,7 +22,10 @@ export interface Notification<T = unknown> {
    * Exactly-once: of the transaction that also acknowledges. Broadcast: the DataSource's.
    */
   readonly manager: EntityManager;
-  /** Aborted when the application closes and `shutdownTimeoutMs` has passed. */
+  /**
+   * Aborted when the application closes and `shutdownTimeoutMs` has passed. Exactly-once: also when the handler has run
+   * for `timeoutMs`.
+   */
   readonly signal: AbortSignal;
 }
 
@@ -32,6 +35,6 @@ export interface Notification<T = unknown> {
 export interface NotificationBatch<T = unknown> extends ReadonlyArray<Notification<T>> {
   /** Of the transaction that also acknowledges all of them. */
   readonly manager: EntityManager;
-  /** Aborted when the application closes and `shutdownTimeoutMs` has passed. */
+  /** Aborted when the handler has run for `timeoutMs`, or the application closes and `shutdownTimeoutMs` has passed. */
   readonly signal: AbortSignal;
 }

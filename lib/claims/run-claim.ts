@@ -1,6 +1,7 @@
 import { backoffDelayMs } from '../common/backoff.js';
 import { isTimedOut } from '../common/deadline.js';
 import { PgPubSubError } from '../common/errors.js';
+import { isServerError } from '../common/server-error.js';
 import type { ClaimConnection } from '../postgres/claim-connection.js';
 import { Claim } from './claim.js';
 import type { ClaimContext } from './claim-context.js';
@@ -53,7 +54,7 @@ async function tryClaim(claim: Claim): Promise<readonly ClaimedRow[] | undefined
   } catch (error) {
     throwIfLost(claim, error);
     await undo(claim);
-    claim.context.restoresSettings = true; // one of its handlers may have changed some
+    if (!isConstraint(error)) claim.context.restoresSettings = true; // a handler may have changed some
     return undefined;
   }
 }
@@ -102,9 +103,15 @@ async function failAlone(
 function holdBack(context: ClaimContext, id: string): void {
   const { heldBack, listeners } = context;
   const attempts = (heldBack.get(id)?.attempts ?? 0) + 1;
+  if (heldBack.size >= MAX_HELD_BACK && !heldBack.has(id)) forgetOverdue(heldBack);
   if (heldBack.size >= MAX_HELD_BACK && !heldBack.has(id)) throw tooManyRefused(context.channel);
   const pauses = listeners.map(({ retry }) => Math.max(backoffDelayMs(attempts, retry), retry.minDelayMs));
   heldBack.set(id, { attempts, until: performance.now() + Math.min(...pauses) });
+}
+
+/** Forgets rows that could have been claimed again by now: others may have removed them. */
+function forgetOverdue(heldBack: ClaimContext['heldBack']): void {
+  for (const [id, { until }] of heldBack) if (until < performance.now()) heldBack.delete(id);
 }
 
 /** An undone claim leaves its rows as they were. When that is refused, too, the connection is of no use. */
@@ -116,6 +123,9 @@ async function undo(claim: Claim): Promise<void> {
     throw error;
   }
 }
+
+/** Whether a deferred constraint was violated: settings have nothing to do with it. */
+const isConstraint = (error: unknown): boolean => isServerError(error) && error.code.startsWith('23');
 
 /** Throws when the connection is lost. What it was given up for decides which rows have used up an attempt. */
 function throwIfLost(claim: Claim, error: unknown): void {

@@ -3,9 +3,10 @@
  * the server's language) and a code; errors of the connection lack the first. Classes 08, 57P, 58 and XX end the
  * connection, or leave the fate of the statement open.
  */
-export const isServerError = (error: unknown): boolean =>
+export const isServerError = (error: unknown): error is { readonly code: string } =>
   typeof error === 'object' &&
   error !== null &&
   'severity' in error &&
   'code' in error &&
-  !/^(08|57P|58|XX)/.test(String(error.code));
+  typeof error.code === 'string' &&
+  !/^(08|57P|58|XX)/.test(error.code);

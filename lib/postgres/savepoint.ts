@@ -39,6 +39,8 @@ export class Savepoint {
   private effects: StatementEffects = NO_EFFECTS;
   /** What triggers find, if it was set for a handler. */
   private context: string | undefined;
+  /** The same when the savepoint was set: what it is again when the handler is undone. */
+  private outerContext: string | undefined;
   private readonly known = new Map<string, StatementEffects>();
   /** The error of a command in front of a handler's statement: the claim cannot go on. */
   private failure: { readonly error: unknown } | undefined;
@@ -81,6 +83,7 @@ export class Savepoint {
 
   /** The commands to send in front of a handler's first statement; `isShared`: handlers interleave behind them. */
   take(isShared: boolean): Command[] {
+    if (this.state !== 'fresh') this.outerContext = this.context;
     const commands = this.begin();
     const context = isShared ? undefined : this.options.contextOfHandler();
     const text = context && JSON.stringify(context);
@@ -113,6 +116,7 @@ export class Savepoint {
   /** Fails when the transaction is broken behind the savepoint. */
   async renew(): Promise<void> {
     await this.leave(SET_SAVEPOINT, 'the server to renew a savepoint');
+    this.outerContext = this.context;
     this.state = 'fresh';
   }
 
@@ -120,7 +124,7 @@ export class Savepoint {
   async undo(): Promise<void> {
     await this.connection.roundTrip(ROLL_BACK_TO_SAVEPOINT, 'the server to undo what a handler wrote');
     this.state = 'fresh';
-    this.context = undefined;
+    this.context = this.outerContext;
     this.effects = NO_EFFECTS;
   }
 

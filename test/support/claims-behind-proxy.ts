@@ -90,12 +90,15 @@ export async function startBehindProxy(stored: Stored, { options, dataSource, ..
   };
 }
 
-/** Stores 1 … `count`, in one transaction, as any other client does. */
+/**
+ * Stores 1 … `count`, in one transaction, as any other client does. They become due at one time: a claim that begins at
+ * this moment takes all of them or none.
+ */
 export const store = (stored: Stored, channel: ChannelDefinition<number>, count: number) =>
-  stored.query('select pgpubsub_notify($1, to_json(n)) from generate_series(1, $2::int) as n', [
-    channel.name,
-    count,
-  ]);
+  stored.query(
+    'select pgpubsub_notify($1, to_json(n), available_at => now()) from generate_series(1, $2::int) as n',
+    [channel.name, count],
+  );
 
 /** Resolves when nothing of the channel is waiting; fails when that takes longer than `withinMs`. */
 export const handled = (stored: Stored, channel: ChannelDefinition<number>, withinMs = RECOVERY_MS) =>
