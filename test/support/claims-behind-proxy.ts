@@ -90,6 +90,17 @@ export async function startBehindProxy(stored: Stored, { options, dataSource, ..
   };
 }
 
+/** Lets a message of a client pass only after `work`, then the next one. Never resolves; ends with the proxy. */
+export async function slowDown(proxy: TcpProxy, work: () => Promise<unknown>): Promise<never> {
+  let next = proxy.hold('');
+  for (;;) {
+    const held = await next;
+    await work().catch(() => undefined);
+    next = proxy.hold('');
+    held.deliver();
+  }
+}
+
 /**
  * Stores 1 … `count`, in one transaction, as any other client does. They become due at one time: a claim that begins at
  * this moment takes all of them or none.

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { Messages, TERMINATED, isReady, message, typeOf } from './wire-messages.js';
 
 /**
  * A link to the server that fails as networks, proxies and poolers do. It knows the messages of
@@ -60,17 +61,6 @@ export class TcpProxy implements AsyncDisposable {
    */
   hold(text: string): Promise<HeldMessage> {
     return new Promise((caught) => this.traps.add({ text, caught }));
-  }
-
-  /** Lets a message of a client pass only after `work`, then the next one. Never resolves; ends with the proxy. */
-  async slowDown(work: () => Promise<unknown>): Promise<never> {
-    let next = this.hold('');
-    for (;;) {
-      const held = await next;
-      await work().catch(() => undefined);
-      next = this.hold('');
-      held.deliver();
-    }
   }
 
   /** Ends `silence()`, whose bytes arrive now, and `swallow()`, whose messages are lost. */
@@ -304,49 +294,3 @@ class Link implements HeldMessage {
     return true;
   }
 }
-
-/**
- * Cuts a stream of bytes into messages: one byte for the type (none for the startup), four for the
- * length.
- */
-class Messages {
-  private rest: Buffer = Buffer.alloc(0);
-  private isStartup: boolean;
-
-  constructor({ hasStartup = false } = {}) {
-    this.isStartup = hasStartup;
-  }
-
-  /** Returns the messages that are complete. */
-  read(chunk: Buffer): Buffer[] {
-    this.rest = Buffer.concat([this.rest, chunk]);
-    const messages: Buffer[] = [];
-    for (;;) {
-      const lengthAt = this.isStartup ? 0 : 1;
-      if (this.rest.length < lengthAt + 4) return messages;
-      const end = lengthAt + this.rest.readInt32BE(lengthAt);
-      if (this.rest.length < end) return messages;
-      messages.push(this.rest.subarray(0, end));
-      this.rest = this.rest.subarray(end);
-      this.isStartup = false;
-    }
-  }
-}
-
-const typeOf = (bytes: Buffer): string => String.fromCharCode(bytes[0] ?? 0);
-
-const isReady = (bytes: Buffer): boolean => typeOf(bytes) === 'Z';
-
-function message(type: string, text: string): Buffer {
-  const body = Buffer.from(text);
-  const head = Buffer.alloc(5);
-  head.write(type);
-  head.writeInt32BE(4 + body.length, 1);
-  return Buffer.concat([head, body]);
-}
-
-/** The error with which the server ends a session for an administrator. */
-const TERMINATED = message(
-  'E',
-  'SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0',
-);

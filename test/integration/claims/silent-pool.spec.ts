@@ -7,6 +7,7 @@ import {
   gate,
   handled,
   recordRuns,
+  slowDown,
   startBehindProxy,
   store,
   uncounted,
@@ -195,7 +196,7 @@ describe.concurrent('connections of the pool that swallow everything', () => {
     await using _claiming = claiming;
     await using other = await stored.start({ providers: [second.provider] });
     // whatever the process does about the claim, the other one claims before its next message
-    void claiming.proxy.slowDown(() => other.pubsub.recover([channel]));
+    void slowDown(claiming.proxy, () => other.pubsub.recover([channel]));
     await handled(stored, channel);
 
     const runs = [...first.runs.all, ...second.runs.all];
