@@ -4,6 +4,7 @@ import { PgPubSubError } from './common/errors.js';
 import type { Report } from './common/facts.js';
 import type { ResolvedOptions } from './common/options.js';
 import { assertUsable } from './connection/listen-config.js';
+import { guardPools } from './postgres/pool-guard.js';
 import { EntityChannels } from './triggers/entity-channels.js';
 import { findDrift, schemaDrifted, storageMissing } from './triggers/schema.verifier.js';
 import {
@@ -34,7 +35,10 @@ export interface PreparationOptions {
 
 /** Compares the database with what is declared, or creates it, as `verifySchema` and `synchronize` say. */
 export class DatabasePreparation implements Preparation {
-  constructor(private readonly parts: PreparationOptions) {}
+  constructor(private readonly parts: PreparationOptions) {
+    const { dataSource } = parts;
+    if (dataSource.options.type === 'postgres') guardPools(dataSource);
+  }
 
   get isPossible(): boolean {
     return this.parts.dataSource.isInitialized;

@@ -194,9 +194,29 @@ export class ChannelWorker {
       } finally {
         this.connections.delete(connection);
         await connection.release();
+        await this.settleNow();
       }
     } finally {
       giveBack();
+    }
+  }
+
+  /** Settles what was given up also when nothing more is claimed; what fails now is left to the next connection. */
+  private async settleNow(): Promise<void> {
+    if (this.context.givenUp.length === 0 || this.state === 'abandoned') return;
+    try {
+      const connection = await ClaimConnection.open(this.context.dataSource);
+      this.connections.add(connection);
+      try {
+        await settleGivenUp(connection, this.context);
+      } catch (error) {
+        await connection.destroy(error);
+      } finally {
+        this.connections.delete(connection);
+        await connection.release();
+      }
+    } catch {
+      // the database is away: noteFailure() tells of the claim
     }
   }
 

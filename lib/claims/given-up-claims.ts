@@ -1,37 +1,28 @@
 import type { ClaimConnection } from '../postgres/claim-connection.js';
 import { isServerError } from '../common/server-error.js';
-import type { ClaimContext, GivenUpClaim, Platform } from './claim-context.js';
-import { readPlatform, settleRows, terminateSession } from './claim.sql.js';
+import type { ClaimContext, Platform } from './claim-context.js';
+import { readPlatform, settleClaim } from './claim.sql.js';
 
 /**
- * Settles the claims that this process has given up without an answer: ends the sessions that the server may keep for
- * them, and says in their rows, where they are known, which of them ran. A commit that the server still works at is left
- * to it. Best effort: what cannot be settled is counted like a crash by the next claim. On a new connection, before it
- * claims; what it does not answer is tried on the next one.
+ * Settles the claims that this process has given up without an answer. Best effort: what the server refuses is counted
+ * like a crash by the next claim. Rejects when the connection is lost; what was not settled is left for the next one.
  */
 export async function settleGivenUp(connection: ClaimConnection, context: ClaimContext): Promise<void> {
   const { givenUp } = context;
-  for (let claim = givenUp[0]; claim !== undefined; claim = givenUp[0]) {
-    await settle(connection, context, claim);
-    givenUp.shift();
+  for (let claim = givenUp.shift(); claim !== undefined; claim = givenUp.shift()) {
+    try {
+      await connection.roundTrip(settleClaim(context, claim), SETTLED, { ends: true });
+    } catch (error) {
+      if (!isServerError(error)) {
+        givenUp.push(claim);
+        throw error;
+      }
+      await connection.roundTrip('rollback', SETTLED, { ends: true }); // the rows are still locked
+    }
   }
 }
 
-async function settle(
-  connection: ClaimConnection,
-  context: ClaimContext,
-  { processId, ids, ran, isCommitting }: GivenUpClaim,
-): Promise<void> {
-  const what = 'the database to settle a claim';
-  try {
-    await connection.statement(terminateSession(context, ids, isCommitting), [processId], what);
-    if (ids.length > 0)
-      await connection.roundTrip(settleRows(context.schema, ids, ran), what, { ends: true });
-  } catch (error) {
-    if (!isServerError(error)) throw error;
-    await connection.roundTrip('rollback', what, { ends: true }); // rows that are still locked are counted by others
-  }
-}
+const SETTLED = 'the database to settle a claim';
 
 /** Reads what the server can be told about dead peers. */
 export async function findPlatform(connection: ClaimConnection): Promise<Platform> {

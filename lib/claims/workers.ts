@@ -8,7 +8,7 @@ import { PgPubSubError } from '../common/errors.js';
 import type { Report } from '../common/facts.js';
 import type { JsonObject, JsonValue } from '../common/json.js';
 import type { BatchOptions, PollOptions } from '../common/options.js';
-import { guardPool, poolSizeOf } from '../postgres/driver.js';
+import { poolSizeOf } from '../postgres/driver.js';
 import { ChannelWorker, type DrainCount } from './channel-worker.js';
 import type { ClaimListener } from './claim-context.js';
 import { Semaphore } from './semaphore.js';
@@ -74,7 +74,6 @@ export class Workers {
   start(): void {
     const { concurrency, report, dataSource } = this.options;
     if (this.isEmpty) return;
-    guardPool(dataSource);
     const poolSize = poolSizeOf(dataSource);
     const spare = Math.max(1, Math.min(MAX_DEFAULT_CLAIMS, Math.floor(poolSize / 2)));
     const total = Math.min(concurrency ?? spare, poolSize);

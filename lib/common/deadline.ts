@@ -11,7 +11,7 @@ export interface DeadlineOptions {
   /** Names the wait in the error: "expected `what` within 10000 ms", for example "the database to answer a claim". */
   readonly what: string;
   /** Ends what is late. Called once, before the promise rejects; must not throw. */
-  readonly onLate?: () => void;
+  readonly onLate?: (error: Error) => void;
 }
 
 /**
@@ -21,8 +21,9 @@ export interface DeadlineOptions {
 export function withDeadline<T>(work: PromiseLike<T>, options: DeadlineOptions): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      options.onLate?.();
-      reject(new LateError(options));
+      const error = new LateError(options);
+      options.onLate?.(error);
+      reject(error);
     }, options.ms);
     const settle = (finish: () => void) => {
       clearTimeout(timer);

@@ -67,6 +67,8 @@ type Stored = Pick<Findings, 'channels' | 'queueUsage' | 'silence'>;
 
 /** A question that hangs outlives who asked it, and holds a connection of the pool: the next ones wait for it, too. */
 const MAX_PENDING = 2;
+/** The server gives up a statement before the client does, and says why. */
+const SERVER_SHARE = 0.8;
 
 /** Answers `pubsub.status()`: asks the database, in a bounded time, and adds what the parts know. */
 export class StatusReader {
@@ -131,7 +133,7 @@ export class StatusReader {
   private async look(): Promise<Stored> {
     const { dataSource, timeoutMs } = this.options;
     return dataSource.transaction(async (manager) => {
-      await manager.query(limitStatements, [String(timeoutMs)]);
+      await manager.query(limitStatements, [String(Math.ceil(timeoutMs * SERVER_SHARE))]);
       return this.lookWith(manager);
     });
   }

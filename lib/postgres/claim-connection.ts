@@ -6,6 +6,7 @@ import { messageOf } from '../common/errors.js';
 import { requestCancel } from './cancel.js';
 import { createPlainRunner, destroyRunner } from './driver.js';
 import { AS_TEXT } from './pg-client.js';
+import { isSuspect, suspectPool, unlessPoolEnds } from './pool-guard.js';
 import { isPgClient, sendWithPrefix, type Command, type Statement } from './prefixed-query.js';
 import { PreparedStatementCache } from './prepared-statement-cache.js';
 
@@ -47,22 +48,31 @@ export class ClaimConnection {
     if (this.couldPipeline) pooled.pipeline = true;
   }
 
-  /** Rejects with `TIMED_OUT` when the pool gives no connection within 10 s. */
+  /** Rejects with `TIMED_OUT` when the pool gives no connection within 10 s. Drops those that are likely to be lost. */
   static async open(dataSource: DataSource): Promise<ClaimConnection> {
+    for (;;) {
+      const connection = await this.openAny(dataSource);
+      if (!isSuspect(dataSource, connection.pooled)) return connection;
+      await connection.destroy(new Error('closed: another connection of the pool got no answer'));
+    }
+  }
+
+  private static async openAny(dataSource: DataSource): Promise<ClaimConnection> {
     const runner = createPlainRunner(dataSource);
     let isLate = false;
-    // no deadline: limited by withDeadline() below, which gives a late connection back
-    const connecting = runner.connect().then((client: PgPoolClient) => {
-      if (isLate) void runner.release(); // nobody waits for it any more
+    // no deadline: limited by withDeadline() below; a late connection is given back
+    const connect = async (): Promise<PgPoolClient> => {
+      const client = (await runner.connect()) as PgPoolClient;
+      if (isLate) await runner.release(); // nobody waits for it any more
       return client;
-    });
+    };
     try {
       const what = 'the pool to give a connection for a claim';
-      const onLate = () => (isLate = true);
-      const client = await withDeadline(connecting, { ms: ROUND_TRIP_MS, what, onLate });
+      const opening = unlessPoolEnds(dataSource, connect);
+      const client = await withDeadline(opening, { ms: ROUND_TRIP_MS, what });
       return new ClaimConnection(dataSource, runner, client);
     } catch (error) {
-      if (!isLate) await runner.release();
+      isLate = true;
       throw error;
     }
   }
@@ -171,11 +181,17 @@ export class ClaimConnection {
     await destroyRunner(this.runner, cause instanceof Error ? cause : new Error(messageOf(cause)));
   }
 
+  /** Ends a connection that gets no answer. Others of the pool that are as old are not trusted either. */
+  async giveUp(cause: Error): Promise<void> {
+    suspectPool(this.dataSource);
+    await this.destroy(cause);
+  }
+
   /** Cancels on the server a statement that is late, unless it commits: that may wait for the commit to be durable. */
   private limited<T>(sent: PromiseLike<T>, what: string, ends: boolean): Promise<T> {
-    const onLate = () => {
+    const onLate = (error: Error) => {
       if (!ends) void this.cancel();
-      void this.destroy(new Error(`expected ${what} within ${ROUND_TRIP_MS} ms`));
+      void this.giveUp(error);
     };
     return withDeadline(sent, { ms: ROUND_TRIP_MS, what, onLate });
   }

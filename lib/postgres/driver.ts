@@ -15,22 +15,28 @@ interface PostgresDriver {
   readonly master?: Pool;
 }
 
-interface Pool {
-  readonly options?: { readonly max?: number };
-  on(event: 'connect', listener: (client: ErrorSource) => void): void;
+export interface Pool {
+  readonly options?: { readonly max?: number; readonly connectionTimeoutMillis?: number };
+  /** The class of its connections. */
+  Client: new (options: object) => object;
+  on(event: 'connect', listener: (client: PoolClient) => void): void;
+  end(...parameters: unknown[]): unknown;
 }
 
-interface ErrorSource {
-  on(event: 'error', listener: () => void): void;
+export interface PoolClient {
+  on(event: 'error', listener: () => void): unknown;
 }
 
 const DEFAULT_POOL_SIZE = 10; // of pg-pool
 
 const driverOf = ({ driver }: DataSource): PostgresDriver => driver as unknown as PostgresDriver;
 
+/** The pool of the primary server. */
+export const poolOf = (dataSource: DataSource): Pool | undefined => driverOf(dataSource).master;
+
 /** The number of connections that the DataSource's pool opens at most. */
 export const poolSizeOf = (dataSource: DataSource): number =>
-  driverOf(dataSource).master?.options?.max ?? DEFAULT_POOL_SIZE;
+  poolOf(dataSource)?.options?.max ?? DEFAULT_POOL_SIZE;
 
 /** The schema of tables that name none: the DataSource's option, else the one TypeORM found when it connected. */
 export const defaultSchemaOf = (dataSource: DataSource): string => driverOf(dataSource).schema ?? 'public';
@@ -41,25 +47,9 @@ export function typeParsersOf(dataSource: DataSource): TypeParsers {
   return options.extra?.types ?? postgres.types;
 }
 
-const guardedPools = new WeakSet<Pool>();
-
-/**
- * Keeps an error of a pooled connection from ending the process. TypeORM and pg-pool leave a new connection without a
- * listener for its `error` event for one turn; a server that shuts down ends it in that very turn. What uses the
- * connection fails all the same. Idempotent, and to be called again after the DataSource was initialized again.
- */
-export function guardPool(dataSource: DataSource): void {
-  const pool = driverOf(dataSource).master;
-  if (pool === undefined || guardedPools.has(pool)) return;
-  guardedPools.add(pool);
-  pool.on('connect', (client) => client.on('error', () => undefined));
-}
-
 /** A query runner of the driver itself: those of the DataSource may carry a context, or be another library's. */
-export function createPlainRunner(dataSource: DataSource): QueryRunner {
-  guardPool(dataSource);
-  return dataSource.driver.createQueryRunner('master');
-}
+export const createPlainRunner = (dataSource: DataSource): QueryRunner =>
+  dataSource.driver.createQueryRunner('master');
 
 /** Ends a runner's connection instead of giving it back to the pool. */
 export async function destroyRunner(runner: QueryRunner, cause: Error): Promise<void> {

@@ -67,7 +67,7 @@ export class HandlerStatements implements HandlerOwner, HandlerChannel {
     const answered = this.answered();
     this.closeSubmitted();
     await connection.cancel();
-    if (!(await settlesWithin(answered, CANCEL_MS))) await connection.destroy(cause);
+    if (!(await settlesWithin(answered, CANCEL_MS))) await connection.giveUp(cause);
   }
 
   /** Throws the error that broke the transaction when the handler has swallowed it. */

@@ -1,0 +1,103 @@
+import type { DataSource } from 'typeorm';
+import { ROUND_TRIP_MS } from '../common/deadline.js';
+import { poolOf, type Pool, type PoolClient } from './driver.js';
+
+/** Longer than a claim waits for a connection: the claim says what is late. */
+const CONNECT_MS = ROUND_TRIP_MS + 1_000;
+
+/** What is known of a pool. */
+interface Guard {
+  /** When each connection was opened, in milliseconds of `performance.now()`. */
+  readonly openedAt: WeakMap<PoolClient, number>;
+  /** Connections that were opened before are as silent as the one that got no answer at this time. */
+  suspectBefore: number;
+  /** Reject what waits for a connection when the pool ends: pg-pool forgets it. */
+  readonly waiting: Set<(error: Error) => void>;
+}
+
+const guards = new WeakMap<Pool, Guard>();
+const guardedDrivers = new WeakSet<object>();
+
+/**
+ * Guards the pool of a DataSource, and those it opens when it is initialized again:
+ *
+ * - An error of a pooled connection does not end the process. TypeORM and pg-pool leave a new connection without a listener
+ *   for its `error` event for one turn; a server that shuts down ends it in that very turn. What uses the connection
+ *   fails all the same.
+ * - A connection that the server does not answer while it is opened is given up, where the application has set no
+ *   `connectionTimeoutMillis`: else it would keep its place in the pool.
+ *
+ * Idempotent.
+ */
+export function guardPools(dataSource: DataSource): void {
+  guardOf(dataSource);
+  const driver = dataSource.driver as { connect(): Promise<void> };
+  if (guardedDrivers.has(driver)) return;
+  guardedDrivers.add(driver);
+  const connect = driver.connect.bind(driver);
+  driver.connect = async () => {
+    // no deadline: the application initializes its DataSource
+    await connect();
+    guardOf(dataSource);
+  };
+}
+
+/** Remembers that a connection of the pool got no answer: idle ones that are older have most likely been lost with it. */
+export function suspectPool(dataSource: DataSource): void {
+  const guard = guardOf(dataSource);
+  if (guard) guard.suspectBefore = performance.now();
+}
+
+/** Whether another connection of the pool has got no answer since this one was opened. */
+export function isSuspect(dataSource: DataSource, client: PoolClient): boolean {
+  const guard = guardOf(dataSource);
+  return guard !== undefined && (guard.openedAt.get(client) ?? 0) < guard.suspectBefore;
+}
+
+/** Rejects when the pool ends before a connection of it is there. */
+export function unlessPoolEnds<T>(dataSource: DataSource, connect: () => Promise<T>): Promise<T> {
+  const waiting = guardOf(dataSource)?.waiting;
+  return new Promise((resolve, reject) => {
+    waiting?.add(reject);
+    connect()
+      .then(resolve, reject)
+      .finally(() => waiting?.delete(reject));
+  });
+}
+
+function guardOf(dataSource: DataSource): Guard | undefined {
+  const pool = poolOf(dataSource);
+  if (pool === undefined) return undefined;
+  const known = guards.get(pool);
+  if (known !== undefined) return known;
+  const guard: Guard = { openedAt: new WeakMap(), suspectBefore: 0, waiting: new Set() };
+  guards.set(pool, guard);
+  pool.on('connect', (client) => {
+    guard.openedAt.set(client, performance.now());
+    client.on('error', () => undefined);
+  });
+  limitConnecting(pool);
+  rejectAtEnd(pool, guard);
+  return guard;
+}
+
+/** Of the client, not of the pool: that would limit as well how long the application waits for its turn. */
+function limitConnecting(pool: Pool): void {
+  const { Client } = pool;
+  if (pool.options?.connectionTimeoutMillis) return;
+  pool.Client = class extends Client {
+    constructor(options: object) {
+      const own: object = Object.defineProperties({}, Object.getOwnPropertyDescriptors(options)); // the password is hidden
+      super(Object.assign(own, { connectionTimeoutMillis: CONNECT_MS }));
+    }
+  };
+}
+
+function rejectAtEnd(pool: Pool, { waiting }: Guard): void {
+  const end = pool.end.bind(pool);
+  pool.end = (...parameters) => {
+    const ending = end(...parameters);
+    for (const reject of waiting) reject(new Error('the DataSource was destroyed'));
+    return ending;
+  };
+}
