@@ -1,5 +1,7 @@
 // @ts-check
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
 import { mock } from 'node:test';
 import { until } from './subject.js';
 
@@ -196,32 +198,79 @@ export async function checkClaimConnections(subject) {
     while ((await subject.query(sql, [processId])).length === 0);
   }
 
-  await subject.check("pool 'connect': guardPool keeps an error right after it from ending the process", () =>
+  await subject.check(
+    "pool 'connect': guardPools() keeps an error right after it from ending the process",
+    () =>
+      subject.withDataSource({ poolSize: 1 }, async (dataSource) => {
+        const { guardPools } = await subject.cell.load('postgres/pool-guard.js');
+        const { master } = dataSource.driver;
+        await subject.query('select pg_terminate_backend($1)', [await processIdIn(dataSource)]);
+        await until(() => master.totalCount === 0, 'the pool to be empty');
+        guardPools(dataSource);
+        guardPools(dataSource);
+        /** @type {unknown[]} */
+        const uncaught = [];
+        const note = (/** @type {unknown} */ error) => uncaught.push(error);
+        process.on('uncaughtException', note);
+        let emitted = 0;
+        master.once('connect', (/** @type {any} */ client) => {
+          process.nextTick(() => {
+            emitted++; // ahead of TypeORM, which continues in a promise
+            client.emit('error', new Error('the server shuts down'));
+          });
+        });
+        await ClaimConnection.open(dataSource).then(
+          (/** @type {any} */ opened) => opened.release(),
+          () => undefined,
+        );
+        process.off('uncaughtException', note);
+        assert.equal(uncaught.length, 0, 'expected no error to end the process');
+        assert.equal(emitted, 1);
+      }),
+  );
+
+  await subject.check('pool.Client: guardPools() limits how long a connection may take to open', () =>
     subject.withDataSource({ poolSize: 1 }, async (dataSource) => {
-      const { guardPool } = await subject.cell.load('postgres/driver.js');
+      const { guardPools } = await subject.cell.load('postgres/pool-guard.js');
+      guardPools(dataSource);
       const { master } = dataSource.driver;
       await subject.query('select pg_terminate_backend($1)', [await processIdIn(dataSource)]);
       await until(() => master.totalCount === 0, 'the pool to be empty');
-      guardPool(dataSource);
-      guardPool(dataSource);
-      /** @type {unknown[]} */
-      const uncaught = [];
-      const note = (/** @type {unknown} */ error) => uncaught.push(error);
-      process.on('uncaughtException', note);
-      let emitted = 0;
-      master.once('connect', (/** @type {any} */ client) => {
-        process.nextTick(() => {
-          emitted++; // ahead of TypeORM, which continues in a promise
-          client.emit('error', new Error('the server shuts down'));
-        });
-      });
-      await ClaimConnection.open(dataSource).then(
-        (/** @type {any} */ opened) => opened.release(),
-        () => undefined,
-      );
-      process.off('uncaughtException', note);
-      assert.equal(uncaught.length, 0, 'expected no error to end the process');
-      assert.equal(emitted, 1);
+      const silent = net.createServer().listen(0, '127.0.0.1');
+      await once(silent, 'listening');
+      const accepted = once(silent, 'connection');
+      const { host, port, connectionString } = master.options;
+      const to = { host: '127.0.0.1', port: /** @type {any} */ (silent.address()).port };
+      Object.assign(master.options, { ...to, connectionString: undefined });
+      mock.timers.enable({ apis: ['setTimeout'] });
+      const opening = assert.rejects(dataSource.query('select 1'), /timeout|terminated/i);
+      const [socket] = await accepted;
+      mock.timers.tick(ROUND_TRIP_MS + 1_000);
+      mock.timers.reset();
+      await opening;
+      assert.equal(master.totalCount, 0);
+      Object.assign(master.options, { host, port, connectionString });
+      socket.destroy();
+      silent.close();
+      assert.deepEqual(await dataSource.query('select 1 as n'), [{ n: 1 }]);
     }),
+  );
+
+  await subject.check(
+    'driver.connect, pool.end: what waits for a connection learns of the end of its pool',
+    () =>
+      subject.withDataSource({ poolSize: 1 }, async (dataSource) => {
+        const { guardPools } = await subject.cell.load('postgres/pool-guard.js');
+        guardPools(dataSource);
+        await dataSource.destroy();
+        await dataSource.initialize();
+        const connection = await ClaimConnection.open(dataSource);
+        const waiting = assert.rejects(ClaimConnection.open(dataSource), /was destroyed/);
+        const ended = dataSource.destroy();
+        await waiting;
+        await connection.release();
+        await ended;
+        await dataSource.initialize();
+      }),
   );
 }
