@@ -98,6 +98,8 @@ export class ClaimedRow {
 
   /** Whether no listener has anything left to do with the row, of those it names also in other processes. */
   get isComplete(): boolean {
+    if (this.failures.length === 0 && this.fields.listeners === null)
+      return this.succeeded.length === this.listeners.length;
     return this.done.length === this.listeners.length && (this.remaining?.length ?? 0) === 0;
   }
 

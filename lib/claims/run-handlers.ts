@@ -160,11 +160,15 @@ class HandlerRun {
     const rows: ClaimedRow[] = [];
     for (const row of this.claim.rows) {
       if (!row.due.includes(listener) || (!row.isDecoded && !(await this.decode(row)))) continue;
-      const notification = this.notificationOf(row, listener, this.createTransaction(listener));
-      if (listener.accepts?.(notification) === false) row.skip(listener);
-      else rows.push(row);
+      if (this.isAccepted(row, listener)) rows.push(row);
+      else row.skip(listener);
     }
     return rows;
+  }
+
+  private isAccepted(row: ClaimedRow, listener: ClaimListener): boolean {
+    if (listener.accepts === undefined) return true;
+    return listener.accepts(this.notificationOf(row, listener, this.createTransaction(listener)));
   }
 
   /** Decodes the payload of a row. What cannot be decoded now never will be: its listeners give up. */
