@@ -1,6 +1,6 @@
 import type { ClaimCursor } from './claim.sql.js';
 
-/** What a row is assumed to take before any has been handled: the first claim is small. */
+/** The time that a row is assumed to take before any has been handled: the first claim is small. */
 const UNKNOWN_MS = 25;
 
 /** The resolution of the clock. */

@@ -46,11 +46,11 @@ const MAX_RECONNECT_MS = 1_000;
  * idle, it holds nothing.
  */
 export class ChannelWorker {
-  /** What this process has done on the channel since the start. */
+  /** The number of rows that this process has handled on the channel since the start. */
   readonly count: DrainCount = { handled: 0, failed: 0 };
   private readonly context: ClaimContext;
   private readonly batchSize: AdaptiveBatchSize;
-  /** Of an ordered channel. */
+  /** The search for heads, of an ordered channel. */
   private readonly heads: HeadSearch | undefined;
   private readonly nextWakeUp = new NextWakeUp(() => this.look());
   private readonly connections = new Set<ClaimConnection>();

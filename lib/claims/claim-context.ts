@@ -23,7 +23,7 @@ export interface ClaimListener {
   ) => Promise<unknown>;
 }
 
-/** What all claims of a channel in this process share. Owned by the channel's worker. */
+/** Parts that all claims of a channel in this process share. Owned by the channel's worker. */
 export interface ClaimContext {
   readonly dataSource: DataSource;
   /** The schema of the library's tables. */
@@ -47,7 +47,7 @@ export interface ClaimContext {
   readonly isEnding: () => boolean;
   readonly signal: AbortSignal;
   readonly report: Report;
-  /** What the server can be told about dead peers; read with the first claim. */
+  /** The settings for dead peers that the server knows; read with the first claim. */
   platform: Platform;
   /** Whether settings are restored behind every handler: one of this channel has changed some inside of a function. */
   restoresSettings: boolean;

@@ -2,7 +2,7 @@ import { quoteLiteral, quoteTextArray } from '../common/sql-identifier.js';
 import type { JsonObject } from '../common/json.js';
 import { setContext, settingsDiffer, type GuardedValues } from '../postgres/handler.sql.js';
 import { deadLetterTable, notificationTable } from '../schema/storage.sql.js';
-import type { ClaimContext, GivenUpClaim } from './claim-context.js';
+import type { ClaimContext } from './claim-context.js';
 import { claimHeadOf, claimHeads, claimOldestHeads, type HeadsFrom } from './heads.sql.js';
 
 /** Where the next claim begins: behind the last row of the one before. */
@@ -76,7 +76,7 @@ const heldIds = (heldBack: Scope['heldBack']): string[] =>
   [...heldBack].filter(([, { until }]) => until > performance.now()).map(([id]) => id);
 
 /**
- * What the planner must not do, for the one statement: a table that is empty at one moment and full at the next has no
+ * Settings that keep the planner on the index, for the one statement: a table that is empty at one moment and full at the next has no
  * statistics to go by, and with wrong ones the planner reads and sorts all rows for each claim, instead of the index's
  * first.
  */
@@ -91,7 +91,7 @@ const PLANNER_SETTINGS = ['enable_seqscan', 'enable_bitmapscan', 'enable_sort'];
 export function beginClaim(context: ClaimContext, range: ClaimRange): string {
   const contextJson = JSON.stringify(context.context?.() ?? {});
   return [
-    // What the DataSource's default isolation is does not matter: a stricter one would fail instead of skipping.
+    // The isolation is set, because a stricter default of the DataSource would fail instead of skipping.
     'begin isolation level read committed',
     ...(contextJson === '{}' ? [] : [setContext(contextJson)]),
     ...deadPeerSettings(context),
@@ -163,7 +163,7 @@ export const readPayload = (schema: string): string =>
 /** Begins the text that the completion raises with; the server adds the rest. */
 export const COMPLETION_REFUSED = 'pgpubsub: completed';
 
-/** What a completion verifies. */
+/** The conditions that a completion verifies. */
 export interface Verification {
   /** The settings that no handler may have changed; `undefined`: they were set back. */
   readonly settings: GuardedValues | undefined;
@@ -216,91 +216,6 @@ export const moveToDeadLetters = (schema: string): string => `
   on conflict (id, listener) do update
   set attempts = excluded.attempts, last_error = excluded.last_error, handled_by = excluded.handled_by, died_at = excluded.died_at
 `;
-
-/** Marks the advisory locks of transactions that are being settled, among the locks of the application: an arbitrary number. */
-const SETTLING = 1_885_827_121;
-
-/**
- * Which of these transactions ($1) have ended without a commit. Their lock stays visible in the row as its xmax, which is
- * the lower half of their number: they are the last before the next one that end so. Those that another process settles
- * are left out.
- */
-export const findAborted = `
-  select id::text as id from unnest($1::bigint[]) as id, txid_snapshot_xmax(txid_current_snapshot()) as next
-  where txid_status(next - ((next - id) & 4294967295)) = 'aborted'
-    and not exists (
-      select from pg_locks as l
-      where l.locktype = 'advisory' and l.database = (select oid from pg_database where datname = current_database())
-        and l.classid = ${SETTLING} and l.objsubid = 2 and l.objid::bigint = (id + 2147483648) % 4294967296
-    )
-`;
-
-/** Adds one to a counter that any writer may have filled. */
-const increased = (column: string): string => `${column} = least(${column}, 2147483646) + 1`;
-
-/** Counts for these rows ($1) that a claim ended with its process or connection: nothing could be written meanwhile. */
-export const countCrash = (schema: string): string =>
-  `update ${notificationTable(schema)} set ${increased('deaths')}, ${increased('attempts')} where id = any($1::bigint[])`;
-
-/**
- * Undoes a claim whose transaction is still ours, and locks its rows once more for a moment: a lock whose transaction was
- * undone would stay visible in them, and be taken for that of a process that crashed.
- */
-export const undoClaim = (schema: string, ids: readonly string[]): string =>
-  `rollback; begin; ${lockRows(schema, ids, 'skip locked')}; commit`;
-
-/** Holds a text: the transaction of the claim that is being settled, or none. */
-const GIVEN_UP = "current_setting('pgpubsub.given_up')";
-
-/**
- * Settles a claim that was given up, in one transaction: ends the server's session that still holds its rows, waits until
- * they are free, and locks them once more. Others see in them then neither a crash nor, for those that `ran`, less than one.
- * The advisory lock hides the transaction from `findAborted` meanwhile.
- *
- * The session is ended only while it holds the locks of the rows, or, for a claim whose rows are not known, waits behind it:
- * behind a pooler the number of the process may be that of another session. A session that commits is left to itself: it
- * may wait for the commit to be durable.
- */
-export function settleClaim({ schema, channel }: ClaimContext, claim: GivenUpClaim): string {
-  const { ids, ran } = claim;
-  const table = notificationTable(schema);
-  const rows =
-    ids.length === 0
-      ? `n.channel = ${quoteLiteral(channel)} and n.xmax::text = ${GIVEN_UP}`
-      : `n.id = any('{${ids.join(',')}}')`;
-  return [
-    "begin; set local lock_timeout = '2s'",
-    `select set_config('pgpubsub.given_up', coalesce((${findSession(table, channel, claim)}), ''), true)`,
-    `select pg_advisory_xact_lock(${SETTLING}, (x.id::bigint - 2147483648)::int) from (select ${GIVEN_UP} as id) as x where x.id <> ''`,
-    `select pg_terminate_backend(${Number(claim.processId)}) where ${GIVEN_UP} <> ''`,
-    `select from ${table} as n where ${rows} order by n.id for update`,
-    ...(ran.length === 0
-      ? []
-      : [
-          `update ${table} set ${increased('deaths')}, ${increased('attempts')} where id in (${ran.join(', ')})`,
-        ]),
-    'commit',
-  ].join('; ');
-}
-
-/** The transaction of the session of a claim, while it may be ended. */
-function findSession(table: string, channel: string, { processId, ids, isCommitting }: GivenUpClaim): string {
-  const state =
-    isCommitting || ids.length === 0 ? "a.state like 'idle in transaction%'" : "a.state <> 'idle'";
-  const has = (text: string) => `position(${quoteLiteral(text)} in a.query) > 0`;
-  const isOurs =
-    ids.length === 0
-      ? `${has(`from ${table} as n`)} and ${has(quoteLiteral(channel))}`
-      : `a.backend_xid::text in (select n.xmax::text from ${table} as n where n.id = any('{${ids.join(',')}}'))`;
-  return `
-    select a.backend_xid::text from pg_stat_activity as a
-    where a.pid = ${Number(processId)} and a.usename = session_user and a.datname = current_database()
-      and a.backend_xid is not null and ${state} and ${isOurs}
-  `;
-}
-
-const lockRows = (schema: string, ids: readonly string[], wait: string): string =>
-  `select from ${notificationTable(schema)} where id = any('{${ids.join(',')}}') order by id for update ${wait}`;
 
 /**
  * Milliseconds until the next scheduled row of channel $1; rows that became due within the last $2 ms count as due now:

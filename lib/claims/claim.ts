@@ -8,15 +8,13 @@ import {
   COMPLETION_REFUSED,
   beginClaim,
   completeClaim,
-  countCrash,
-  findAborted,
   moveToDeadLetters,
   postpone,
   serverTime,
-  undoClaim,
   type ClaimRange,
 } from './claim.sql.js';
 import { ClaimedRow, deadRows, postponedRow } from './claimed-row.js';
+import { countCrash, findAborted, undoClaim } from './given-up.sql.js';
 import { findPlatform } from './given-up-claims.js';
 import type { HeadsCursor } from './heads.sql.js';
 import { parseRow } from './parse-row.js';
@@ -24,7 +22,7 @@ import { runHandlers } from './run-handlers.js';
 
 type Values = (string | null)[];
 
-/** What the server has locked for a claim. */
+/** The rows that the server has locked for a claim. */
 interface Locked {
   readonly rows: readonly ClaimedRow[];
   /** The number of rows that were locked, with those of keys that another process handles. */

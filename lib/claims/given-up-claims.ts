@@ -1,7 +1,8 @@
 import type { ClaimConnection } from '../postgres/claim-connection.js';
 import { isServerError } from '../common/server-error.js';
 import type { ClaimContext, Platform } from './claim-context.js';
-import { readPlatform, settleClaim } from './claim.sql.js';
+import { readPlatform } from './claim.sql.js';
+import { settleClaim } from './given-up.sql.js';
 
 /**
  * Settles the claims that this process has given up without an answer. Best effort: what the server refuses is counted
