@@ -17,6 +17,11 @@ export async function runHandlers(claim: Claim): Promise<void> {
   await new HandlerRun(claim).run();
 }
 
+/** What a handler threw. */
+interface Failure {
+  readonly error: unknown;
+}
+
 class HandlerRun {
   private readonly deadline: number;
   private readonly watchdog = new Watchdog();
@@ -134,24 +139,27 @@ class HandlerRun {
   }
 
   /** Runs a handler in its transaction; resolves with its failure, and rejects when the claim cannot go on. */
-  private async call(
+  private call(
     rows: readonly ClaimedRow[],
     transaction: HandlerTransaction,
     work: () => Promise<unknown>,
-  ): Promise<{ readonly error: unknown } | undefined> {
-    const { running, savepoint, connection } = this.claim;
-    for (const row of rows) running.add(row);
-    let failure: { readonly error: unknown } | undefined;
-    try {
-      await transaction.run(work);
-    } catch (error) {
-      failure = { error };
-      if (isHandlerTimeout(error)) this.isCutShort = true;
-      if (isHandlerTimeout(error) && connection.isLost) this.claim.blame(rows);
+  ): Promise<Failure | undefined> {
+    for (const row of rows) this.claim.running.add(row);
+    return transaction.run(work).then(
+      () => this.ended(rows, undefined),
+      (error: unknown) => this.ended(rows, { error }),
+    );
+  }
+
+  private ended(rows: readonly ClaimedRow[], failure: Failure | undefined): Failure | undefined {
+    const { claim } = this;
+    if (failure && isHandlerTimeout(failure.error)) {
+      this.isCutShort = true;
+      if (claim.connection.isLost) claim.blame(rows);
     }
-    savepoint.assertIntact();
-    if (savepoint.isLast) this.isCutShort = true;
-    for (const row of rows) running.delete(row);
+    claim.savepoint.assertIntact();
+    if (claim.savepoint.isLast) this.isCutShort = true;
+    for (const row of rows) claim.running.delete(row);
     return failure;
   }
 

@@ -41,31 +41,34 @@ export interface LateCall {
   timeOut(): Error;
 }
 
+/** A call and its deadline, in milliseconds of `performance.now()`. */
+interface Watched {
+  readonly at: number;
+  readonly expire: () => void;
+}
+
 /**
- * Limits calls that follow each other, with one timer for all of them: a timer for each would cost as much as a call
- * that does next to nothing. Owned by whoever makes the calls, who calls `stop()` after the last one.
+ * Limits many short calls with one timer: a timer for each would cost as much as a call that does next to nothing. Owned
+ * by whoever makes the calls, who calls `stop()` after the last one.
  */
 export class Watchdog {
+  private readonly watched = new Set<Watched>();
   private timer: NodeJS.Timeout | undefined;
-  private timerMs = 0;
-  private expire: (() => void) | undefined;
+  private timerAt = Infinity;
 
-  /** Settles as `work` does, or rejects with the error of `call.timeOut()` after `ms`. One call at a time. */
+  /** Settles as `work` does, or rejects with the error of `call.timeOut()` after `ms`. */
   watch<T>(work: PromiseLike<T>, ms: number, call: LateCall): Promise<T> {
     return new Promise((resolve, reject) => {
-      const expire = () => reject(call.timeOut());
-      const settle = () => {
-        if (this.expire === expire) this.expire = undefined;
-      };
-      this.expire = expire;
-      this.start(ms);
+      const watched = { at: performance.now() + ms, expire: () => reject(call.timeOut()) };
+      this.watched.add(watched);
+      if (watched.at < this.timerAt) this.start(watched.at, ms);
       work.then(
         (value) => {
-          settle();
+          this.watched.delete(watched);
           resolve(value);
         },
         (error: unknown) => {
-          settle();
+          this.watched.delete(watched);
           reject(error);
         },
       );
@@ -74,18 +77,27 @@ export class Watchdog {
 
   stop(): void {
     clearTimeout(this.timer);
-    this.timer = undefined;
-    this.expire = undefined;
+    this.timerAt = Infinity;
+    this.watched.clear();
   }
 
-  private start(ms: number): void {
-    if (this.timer !== undefined && this.timerMs === ms) {
-      this.timer.refresh();
-      return;
-    }
+  private start(at: number, ms: number): void {
     clearTimeout(this.timer);
-    this.timerMs = ms;
-    this.timer = setTimeout(() => this.expire?.(), ms);
+    this.timerAt = at;
+    this.timer = setTimeout(() => this.expire(), ms);
+  }
+
+  /** Ends the calls that are late. Calls that began meanwhile get the timer again. */
+  private expire(): void {
+    const now = performance.now();
+    this.timerAt = Infinity;
+    for (const watched of this.watched) {
+      if (watched.at > now) continue;
+      this.watched.delete(watched);
+      watched.expire();
+    }
+    const next = Math.min(...[...this.watched].map(({ at }) => at));
+    if (next < this.timerAt) this.start(next, next - now);
   }
 }
 

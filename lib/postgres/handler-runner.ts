@@ -1,13 +1,12 @@
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
-import type { Statement } from './prefixed-query.js';
 
 /** The statements of a handler, as its query runner sends them. */
 export interface HandlerOwner {
   /** The client of the claim, as the handler sees it. */
   readonly client: ClientBase;
   /** Sends a statement that is counted already. */
-  send(statement: Statement): Promise<unknown>;
+  query(text: string, values: unknown): Promise<unknown>;
   /** Counts a call of the handler until it is answered; rejects when the handler is over. */
   track<T>(call: () => Promise<T>): Promise<T>;
   /** The error for what comes after the end of the handler. */
@@ -37,41 +36,55 @@ export function createHandlerRunner(dataSource: DataSource, owner: HandlerOwner)
   const HandlerRunner = handlerRunnerClass(dataSource);
   const runner = new HandlerRunner(dataSource.driver, owner);
   runner.manager = dataSource.createEntityManager(runner);
+  runner.manager.query = queryInHandler;
   return runner;
 }
 
 /**
  * Tells TypeORM that the handler is over: it then loads lazy relations of the handler's entities on a connection of their
- * own. Of a query it would say no more than that its runner was released.
+ * own.
  */
-export function endHandlerRunner(runner: QueryRunner, owner: HandlerOwner): void {
-  Object.assign(runner, { isReleased: true });
-  runner.manager.query = () => Promise.reject(owner.late());
+export function endHandlerRunner(runner: QueryRunner): void {
+  (runner as PostgresRunner).isReleased = true;
 }
 
-const classes = new WeakMap<DataSource['driver'], HandlerRunnerClass>();
+/** `manager.query()` of a handler. Of one that is over TypeORM would say no more than that its runner was released. */
+function queryInHandler(this: EntityManager, ...args: Parameters<EntityManager['query']>): Promise<never> {
+  // no deadline: a statement of the handler, whose call is limited
+  if (this.queryRunner?.isReleased) return this.queryRunner.query(...args) as Promise<never>; // rejects
+  const { query } = Object.getPrototypeOf(this) as EntityManager;
+  // no deadline: a statement of the handler, whose call is limited
+  return query.apply(this, args) as Promise<never>; // TypeORM declares any
+}
+
+/** By driver, and by TypeORM's class: what V8 has learned of the class holds for the DataSources to come. */
+const classes = new WeakMap<object, HandlerRunnerClass>();
 
 function handlerRunnerClass({ driver }: DataSource): HandlerRunnerClass {
   const known = classes.get(driver);
   if (known !== undefined) return known;
   const Runner = driver.createQueryRunner('master').constructor as RunnerClass;
-  class HandlerRunner extends Runner {
-    override isTransactionActive = true;
-    override transactionDepth = 1;
+  const HandlerRunner = classes.get(Runner) ?? createRunnerClass(Runner);
+  classes.set(Runner, HandlerRunner).set(driver, HandlerRunner);
+  return HandlerRunner;
+}
+
+function createRunnerClass(Runner: RunnerClass): HandlerRunnerClass {
+  return class HandlerRunner extends Runner {
     private isSending = false;
-    private readonly sender: Pick<ClientBase, 'query'>;
 
     constructor(
       driver: unknown,
       private readonly owner: HandlerOwner,
     ) {
       super(driver, 'master');
-      this.sender = { query: (text: string, values: unknown) => owner.send({ text, values }) } as never; // as TypeORM calls it
+      this.isTransactionActive = true;
+      this.transactionDepth = 1;
     }
 
     /** TypeORM asks for its client at the start of `query()`; whoever else does gets the guarded one. */
     override connect(): Promise<unknown> {
-      return Promise.resolve(this.isSending ? this.sender : this.owner.client);
+      return Promise.resolve(this.isSending ? this.owner : this.owner.client);
     }
 
     override query(...args: Parameters<QueryRunner['query']>): Promise<never> {
@@ -111,7 +124,5 @@ function handlerRunnerClass({ driver }: DataSource): HandlerRunnerClass {
       if (this.transactionDepth <= 1) throw this.owner.refuseEnd();
       await super.rollbackTransaction();
     }
-  }
-  classes.set(driver, HandlerRunner);
-  return HandlerRunner;
+  };
 }

@@ -53,11 +53,11 @@ export class HandlerStatements implements HandlerOwner, HandlerChannel {
     return (this.guarded ??= createHandlerClient(this.savepoint.connection.client, this));
   }
 
-  /** Waits for the statements that the handler did not await, and closes a cursor that it left open. */
-  async finish(): Promise<void> {
+  /** Waits for the statements that the handler did not await, if there are any, and closes a cursor that it left open. */
+  finish(): Promise<void> | undefined {
     if (this.state === 'open') this.state = 'finishing';
     this.closeSubmitted();
-    if (this.pending > 0) await this.answered();
+    return this.pending > 0 ? this.answered() : undefined;
   }
 
   /** Ends what the server does for a handler that is late. Without an answer in time the connection is given up. */
@@ -70,12 +70,17 @@ export class HandlerStatements implements HandlerOwner, HandlerChannel {
     if (!(await settlesWithin(answered, CANCEL_MS))) await connection.giveUp(cause);
   }
 
-  /** Throws the error that broke the transaction when the handler has swallowed it. */
+  /** Throws the error of a statement that the handler has swallowed, when it has broken the transaction. */
   async assertUnbroken(): Promise<void> {
     if (this.failure === undefined) return;
     const { error } = this.failure;
     if (this.shared) throw error; // it has broken the transaction of all
     await this.savepoint.renew().catch(() => Promise.reject(error));
+  }
+
+  /** Whether a statement has failed. */
+  get hasFailed(): boolean {
+    return this.failure !== undefined;
   }
 
   /** Undoes what the handler wrote, unless it shares its savepoint. */
@@ -86,7 +91,7 @@ export class HandlerStatements implements HandlerOwner, HandlerChannel {
   /** Rejects all statements from now on. */
   end(): void {
     this.state = 'over';
-    endHandlerRunner(this.runner, this);
+    endHandlerRunner(this.runner);
   }
 
   /** Resolves when no statement is on its way. */
@@ -124,6 +129,11 @@ export class HandlerStatements implements HandlerOwner, HandlerChannel {
     if (!(error instanceof PgPubSubError)) this.failure ??= { error };
     this.noteAnswer();
   };
+
+  /** As TypeORM sends a statement, which is counted already. */
+  query(text: string, values: unknown): Promise<unknown> {
+    return this.send({ text, values });
+  }
 
   /** Sends a statement that is counted already. */
   send(statement: Statement): Promise<unknown> {

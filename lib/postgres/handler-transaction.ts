@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
-import { Watchdog } from '../common/deadline.js';
+import type { Watchdog } from '../common/deadline.js';
 import { PgPubSubError } from '../common/errors.js';
 import { HandlerStatements, type SharedSavepoint } from './handler-statements.js';
 import type { Savepoint } from './savepoint.js';
@@ -14,7 +14,7 @@ export interface HandlerScope {
   readonly timeoutMs: number | false;
   /** Aborted when the application closes and its handlers have had their time. */
   readonly shutdown: AbortSignal;
-  /** Limits calls that follow each other. */
+  /** Limits the calls. */
   readonly watchdog: Watchdog;
 }
 
@@ -76,31 +76,25 @@ export class HandlerTransaction {
    * its own all the same: they are answered before the next handler runs.
    */
   async run(work: () => Promise<unknown>): Promise<void> {
-    const watchdog = this.shared ? new Watchdog() : this.scope.watchdog; // those that interleave have one each
     try {
-      await this.limited(this.call(work), watchdog);
-      if (this.statements !== undefined) await this.statements.assertUnbroken();
+      await this.limited(work().then(() => this.statements?.finish()));
+      if (this.statements?.hasFailed) await this.statements.assertUnbroken();
     } catch (error) {
-      if (this.statements !== undefined) await this.fail(this.statements, watchdog);
+      if (this.statements !== undefined) await this.fail(this.statements);
       throw error;
     } finally {
       this.end();
-      if (this.shared) watchdog.stop();
     }
   }
 
-  private async call(work: () => Promise<unknown>): Promise<void> {
-    await work();
-    if (this.statements !== undefined) await this.statements.finish();
-  }
-
-  private limited(work: Promise<void>, watchdog: Watchdog): Promise<void> {
-    const { timeoutMs } = this.scope;
+  private limited(work: Promise<void>): Promise<void> {
+    const { timeoutMs, watchdog } = this.scope;
     return timeoutMs === false ? work : watchdog.watch(work, timeoutMs, this);
   }
 
-  private async fail(statements: HandlerStatements, watchdog: Watchdog): Promise<void> {
-    if (this.late === undefined) await this.limited(statements.finish(), watchdog).catch(() => undefined);
+  private async fail(statements: HandlerStatements): Promise<void> {
+    const answered = this.late === undefined ? statements.finish() : undefined;
+    if (answered) await this.limited(answered).catch(() => undefined);
     if (this.late !== undefined) await statements.cancel(this.late);
     this.end();
     await statements.undo();

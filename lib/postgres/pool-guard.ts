@@ -83,15 +83,25 @@ function guardOf(dataSource: DataSource): Guard | undefined {
 
 /** Of the client, not of the pool: that would limit as well how long the application waits for its turn. */
 function limitConnecting(pool: Pool): void {
-  const { Client } = pool;
   if (pool.options?.connectionTimeoutMillis) return;
-  pool.Client = class extends Client {
+  const { Client } = pool;
+  const Limited = limitedClients.get(Client) ?? createLimitedClient(Client);
+  limitedClients.set(Client, Limited);
+  pool.Client = Limited;
+}
+
+type ClientClass = Pool['Client'];
+
+/** By pg's class: pools share what V8 has learned of it. */
+const limitedClients = new WeakMap<ClientClass, ClientClass>();
+
+const createLimitedClient = (Client: ClientClass): ClientClass =>
+  class extends Client {
     constructor(options: object) {
       const own: object = Object.defineProperties({}, Object.getOwnPropertyDescriptors(options)); // the password is hidden
       super(Object.assign(own, { connectionTimeoutMillis: CONNECT_MS }));
     }
   };
-}
 
 function rejectAtEnd(pool: Pool, { waiting }: Guard): void {
   const end = pool.end.bind(pool);

@@ -173,23 +173,46 @@ describe('Watchdog', () => {
   it('limits many calls with one timer, each from its own start', async () => {
     const watchdog = new Watchdog();
     const setTimer = vi.spyOn(globalThis, 'setTimeout');
-    for (let count = 0; count < 10; count++) {
+    for (let count = 0; count < 100; count++) {
       const call = createCall();
       const outcome = watchOutcome(watchdog.watch(call.promise, 1_000, call));
-      await pass(900);
+      await pass(9);
       call.resolve('done');
       await pass(0);
       expect(outcome).toEqual({ value: 'done' });
       expect(vi.getTimerCount()).toBe(1);
     }
+    expect(setTimer).toHaveBeenCalledTimes(1);
+    setTimer.mockRestore();
     const last = createCall('the last');
     const outcome = watchOutcome(watchdog.watch(last.promise, 1_000, last));
     await pass(999);
     expect(outcome).toEqual({});
     await pass(1);
     expect(outcome).toEqual({ error: new Error('the last is late') });
-    expect(setTimer).toHaveBeenCalledTimes(1);
-    setTimer.mockRestore();
+  });
+
+  it('limits calls that overlap, each from its own start and by its own limit', async () => {
+    const watchdog = new Watchdog();
+    const calls = [1_000, 300, 1_000, 600].map((ms) => ({ ms, call: createCall(`${ms}`) }));
+    const outcomes: ReturnType<typeof watchOutcome>[] = [];
+    for (const { ms, call } of calls) {
+      outcomes.push(watchOutcome(watchdog.watch(call.promise, ms, call)));
+      await pass(100);
+    }
+    const late = () => outcomes.map((outcome) => 'error' in outcome);
+    expect(vi.getTimerCount()).toBe(1);
+    expect(late()).toEqual([false, true, false, false]); // at 400 ms
+    await pass(499);
+    expect(late()).toEqual([false, true, false, false]);
+    await pass(1);
+    expect(late()).toEqual([false, true, false, true]); // at 900 ms
+    await pass(100);
+    expect(late()).toEqual([true, true, false, true]); // at 1,000 ms
+    calls[2]?.call.resolve('done');
+    await pass(5_000);
+    expect(outcomes[2]).toEqual({ value: 'done' });
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('limits a call after one that was late', async () => {
