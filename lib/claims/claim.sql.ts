@@ -1,7 +1,7 @@
-import { quoteLiteral, quoteTextArray } from '../common/sql-identifier.js';
+import { quoteLiteral, quoteQualified, quoteTextArray } from '../common/sql-identifier.js';
 import type { JsonObject } from '../common/json.js';
-import { setContext, settingsDiffer, type GuardedValues } from '../postgres/handler.sql.js';
-import { deadLetterTable, notificationTable } from '../schema/storage.sql.js';
+import { GUARDED_SETTINGS, setContext, type GuardedValues } from '../postgres/handler.sql.js';
+import { COMPLETE_FUNCTION, deadLetterTable, notificationTable } from '../schema/storage.sql.js';
 import type { ClaimContext } from './claim-context.js';
 import { claimHeadOf, claimHeads, claimOldestHeads, type HeadsFrom } from './heads.sql.js';
 
@@ -82,14 +82,16 @@ const heldIds = (heldBack: Scope['heldBack']): string[] =>
  */
 const PLANNER_SETTINGS = ['enable_seqscan', 'enable_bitmapscan', 'enable_sort'];
 
+/** What triggers find as context while the claim runs, as JSON; `{}`: what the session has. */
+export const contextOfClaim = ({ context }: ClaimContext): string => JSON.stringify(context?.() ?? {});
+
 /**
  * Begins a transaction and locks claimable rows until it ends, oldest first, skipping those another process holds; one
  * round trip. Uses the index `(channel, available_at, id)`. From a place on, because entries of rows that are handled
  * stay at the index's start until vacuum may remove them. Settings take a statement each: one SELECT for all of them
  * takes the server ten times as long.
  */
-export function beginClaim(context: ClaimContext, range: ClaimRange): string {
-  const contextJson = JSON.stringify(context.context?.() ?? {});
+export function beginClaim(context: ClaimContext, range: ClaimRange, contextJson: string): string {
   return [
     // The isolation is set, because a stricter default of the DataSource would fail instead of skipping.
     'begin isolation level read committed',
@@ -160,34 +162,19 @@ function claimHeadsOf(scope: Scope, range: ClaimRange): string {
 export const readPayload = (schema: string): string =>
   `select payload::text as payload from ${notificationTable(schema)} where id = $1`;
 
-/** Begins the text that the completion raises with; the server adds the rest. */
-export const COMPLETION_REFUSED = 'pgpubsub: completed';
-
-/** The conditions that a completion verifies. */
-export interface Verification {
-  /** The settings that no handler may have changed; `undefined`: they were set back. */
-  readonly settings: GuardedValues | undefined;
-}
-
 /**
- * Ends the claim: deletes what is handled, releases the rest; one round trip. With a verification it raises instead of
- * committing when fewer rows are deleted than were handled (row-level security, a trigger, or rows that were deleted
- * meanwhile), or when a handler has left other settings. A cast that fails is the one way to raise without a function.
- * Without a verification the number of rows in the answer says what is missing: enough where handlers wrote nothing.
+ * Ends the claim: deletes what is handled, releases the rest; one round trip. Raises instead of committing when fewer rows
+ * are deleted than were handled (row-level security, a trigger, or rows that were deleted meanwhile), or when a handler
+ * has left other settings than these.
  */
-export function completeClaim(schema: string, handled: readonly string[], verified?: Verification): string {
-  const differ = verified?.settings === undefined ? [] : [settingsDiffer(verified.settings)];
-  const gone = `delete from ${notificationTable(schema)} where id operator(pg_catalog.=) any('{${handled.join(',')}}'::pg_catalog.int8[])`;
-  if (handled.length === 0)
-    return differ.length === 0
-      ? 'commit'
-      : `select pg_catalog.concat('${COMPLETION_REFUSED} ', pg_catalog.clock_timestamp())::pg_catalog.int4 where ${differ.join()}; commit`;
-  if (verified === undefined) return `${gone}; commit`;
-  const count = 'pg_catalog.count(*)';
-  const raise = `pg_catalog.concat('${COMPLETION_REFUSED} ', ${count}, ' of ${handled.length}')::pg_catalog.int4`;
-  const refused = [`${count} operator(pg_catalog.<>) ${handled.length}`, ...differ].join(' or ');
-  return `with gone as (${gone} returning 1) select ${raise} from gone having ${refused}; commit`;
+export function completeClaim(schema: string, handled: readonly string[], settings?: GuardedValues): string {
+  if (handled.length === 0 && settings === undefined) return 'commit';
+  const ids = `'{${handled.join(',')}}'::pg_catalog.int8[]`;
+  const expected = settings === undefined ? [] : [texts(GUARDED_SETTINGS), texts(settings)];
+  return `select ${quoteQualified(schema, COMPLETE_FUNCTION)}(${[ids, ...expected].join(', ')}); commit`;
 }
+
+const texts = (values: readonly string[]): string => `array[${values.map(quoteLiteral).join(', ')}]`;
 
 /** The server's clock, in milliseconds. */
 export const serverTime = 'select extract(epoch from clock_timestamp()) * 1000 as now';

@@ -3,11 +3,12 @@ import { PgPubSubError, messageOf } from '../common/errors.js';
 import { isServerError } from '../common/server-error.js';
 import type { ClaimConnection } from '../postgres/claim-connection.js';
 import { Savepoint } from '../postgres/savepoint.js';
+import { COMPLETION_REFUSED } from '../schema/storage.sql.js';
 import type { ClaimContext } from './claim-context.js';
 import {
-  COMPLETION_REFUSED,
   beginClaim,
   completeClaim,
+  contextOfClaim,
   moveToDeadLetters,
   postpone,
   serverTime,
@@ -65,6 +66,7 @@ export class Claim {
     /** Rows whose last claim crashed; `undefined`: the claim is of one row, whose history does not matter. */
     crashed: ReadonlySet<string> | undefined,
     readonly startedAt: number,
+    contextJson: string,
   ) {
     const crashes = ({ id, fields }: ClaimedRow) => fields.crashCount + (crashed?.has(id) ? 1 : 0);
     const isSuspect = (row: ClaimedRow) => crashed !== undefined && crashes(row) > 0;
@@ -73,6 +75,7 @@ export class Claim {
     this.rows = this.suspects.length === 0 ? locked.rows : locked.rows.filter((row) => !isSuspect(row));
     this.savepoint = new Savepoint(connection, {
       contextOfHandler: context.contextOfHandler,
+      contextOfClaim: contextJson,
       restoresAlways: context.restoresSettings,
     });
   }
@@ -81,12 +84,13 @@ export class Claim {
   static async begin(connection: ClaimConnection, context: ClaimContext, range: ClaimRange): Promise<Claim> {
     if (!context.platform.isKnown) context.platform = await findPlatform(connection);
     const startedAt = performance.now();
+    const contextJson = contextOfClaim(context);
     try {
-      const results = await connection.roundTrip(beginClaim(context, range), ANSWER);
+      const results = await connection.roundTrip(beginClaim(context, range, contextJson), ANSWER);
       const found = results.find(({ command }) => command === 'SELECT');
       const locked = readLocked(context, rowsOf(found));
       const crashed = 'id' in range ? undefined : await countCrashes(connection, context, locked.rows);
-      return new Claim(connection, context, locked, crashed, startedAt);
+      return new Claim(connection, context, locked, crashed, startedAt, contextJson);
     } catch (error) {
       const { processId } = connection;
       if (isTimedOut(error)) context.givenUp.push({ processId, ids: [], ran: [], isCommitting: false });
@@ -129,13 +133,12 @@ export class Claim {
     await this.writeFailures(attempted);
     const complete = attempted.filter(({ isComplete }) => isComplete).map(({ id }) => id);
     const settings = wasUsed && !this.context.restoresSettings ? savepoint.settings : undefined;
-    const text = completeClaim(schema, complete, wasUsed || this.isAlone ? { settings } : undefined);
+    const text = completeClaim(schema, complete, settings);
     this.isCommitting = true;
     try {
-      const results = await savepoint.leave(text, COMPLETION, { ends: true });
-      const deleted = results.find(({ command }) => command === 'DELETE')?.rowCount ?? complete.length;
-      if (deleted < complete.length) throw notCompleted(`${deleted} of ${complete.length}`);
+      await savepoint.leave(text, COMPLETION, { ends: true });
     } catch (error) {
+      this.connection.settings = undefined;
       throw refusedCompletion(error);
     }
     this.isCommitting = false;
@@ -247,7 +250,7 @@ export const isRefusal = (error: unknown): boolean =>
 
 /** The server's way to say that rows are missing is an error of its own. */
 function refusedCompletion(error: unknown): unknown {
-  const [, count] = new RegExp(`"${COMPLETION_REFUSED} ([^"]*)"`).exec(messageOf(error)) ?? [];
+  const [, count] = new RegExp(`${COMPLETION_REFUSED} (\\d+ of \\d+)$`).exec(messageOf(error)) ?? [];
   if (count !== undefined) return notCompleted(count, error);
   const isDenied = typeof error === 'object' && error !== null && 'code' in error && error.code === '42501';
   return isDenied ? notCompleted('0', error) : error;

@@ -5,6 +5,7 @@ import { ROUND_TRIP_MS, withDeadline } from '../common/deadline.js';
 import { messageOf } from '../common/errors.js';
 import { requestCancel } from './cancel.js';
 import { createPlainRunner, destroyRunner } from './driver.js';
+import type { GuardedValues } from './handler.sql.js';
 import { AS_TEXT } from './pg-client.js';
 import { isSuspect, suspectPool, unlessPoolEnds } from './pool-guard.js';
 import { isPgClient, sendWithPrefix, type Command, type Statement } from './prefixed-query.js';
@@ -21,12 +22,21 @@ type PgPoolClient = ClientBase & {
   getTransactionStatus?(): string | null;
 };
 
+/** The guarded settings at the begin of a claim. */
+export interface FoundSettings {
+  readonly values: GuardedValues;
+  /** What the claim had set for triggers, as JSON: one of the settings. */
+  readonly context: string;
+}
+
 /**
  * A connection of the DataSource's pool on which claims run one after the other. Statements of the library have a limit
  * in time of 10 s each; statements of handlers are limited by their handler. Owned by the worker that opened it; ends
  * with `release()`, or with `destroy()`, which lets the server undo what was not committed.
  */
 export class ClaimConnection {
+  /** The guarded settings as an earlier claim has found them; only of a session that is certainly this one. */
+  settings: FoundSettings | undefined;
   private failure: unknown;
   private isOver = false;
   private tainted = false;

@@ -36,11 +36,12 @@ export type GuardedValues = readonly string[];
 const valueOf = (setting: string): string =>
   `coalesce(pg_catalog.current_setting(${quoteLiteral(setting)}, true), '')`;
 
-/** The guarded settings as columns. Names are qualified: a handler may have set any search_path. */
-const guardedColumns = (): string => GUARDED_SETTINGS.map(valueOf).join(', ');
-
-/** Reads the guarded settings: one row, as texts. */
-export const readSettings = (): string => `select ${guardedColumns()}`;
+/**
+ * Reads the guarded settings, and the id of the session's process: one row, as texts. Names are qualified: a handler may
+ * have set any search_path.
+ */
+export const readSettings = (): string =>
+  `select ${GUARDED_SETTINGS.map(valueOf).join(', ')}, pg_catalog.pg_backend_pid()`;
 
 /**
  * Sets the guarded settings that differ from these values back to them, until the transaction ends. Returns a row for
@@ -55,9 +56,3 @@ export function restoreSettings(values: GuardedValues): string {
     `where coalesce(pg_catalog.current_setting(s.name, true), '') operator(pg_catalog.<>) s.value`
   );
 }
-
-const SEPARATOR = '\u0001';
-
-/** A condition that is true when a guarded setting differs from these values. */
-export const settingsDiffer = (values: GuardedValues): string =>
-  `pg_catalog.concat_ws(${quoteLiteral(SEPARATOR)}, ${guardedColumns()}) operator(pg_catalog.<>) ${quoteLiteral(values.join(SEPARATOR))}`;

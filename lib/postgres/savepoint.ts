@@ -20,6 +20,8 @@ import { NO_EFFECTS, effectsOf, type StatementEffects } from './statement-effect
 export interface SavepointOptions {
   /** What triggers find while the handler runs that asks; `undefined`: what the claim has set. */
   readonly contextOfHandler: () => JsonObject | undefined;
+  /** What the claim has set for triggers, as JSON. */
+  readonly contextOfClaim: string;
   /** Whether settings are restored behind every handler: one of them was seen to set some where no text shows it. */
   readonly restoresAlways: boolean;
 }
@@ -163,12 +165,25 @@ export class Savepoint {
     this.state = 'used';
     if (state === 'fresh') return [];
     if (state === 'used') return [...this.cleaning(), { text: SET_SAVEPOINT }];
+    if (this.found.length === 0) this.found = this.knownSettings();
     if (this.found.length > 0) return [{ text: SET_SAVEPOINT }];
-    return [
-      { text: readSettings(), onRow: (values) => (this.found = values.map(String)) },
-      { text: SET_SAVEPOINT },
-    ];
+    return [{ text: readSettings(), onRow: this.noteSettings }, { text: SET_SAVEPOINT }];
   }
+
+  /** The settings as an earlier claim has found them. Its end has verified that they are the same. */
+  private knownSettings(): GuardedValues {
+    const { settings } = this.connection;
+    const isSame = !this.options.restoresAlways && settings?.context === this.options.contextOfClaim;
+    return isSame ? settings.values : [];
+  }
+
+  /** Behind a pooler the next claim may meet another session: the pooler announces a process of its own making. */
+  private readonly noteSettings = (row: readonly unknown[]): void => {
+    const values = row.map(String);
+    this.found = values.slice(0, GUARDED_SETTINGS.length);
+    const isOwnSession = values.at(-1) === String(this.connection.processId);
+    if (isOwnSession) this.connection.settings = { values: this.found, context: this.options.contextOfClaim };
+  };
 
   private cleaning(): Command[] {
     const { effects, connection, options } = this;

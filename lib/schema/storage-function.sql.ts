@@ -1,5 +1,7 @@
 import { dollarQuoted, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
 import {
+  COMPLETE_FUNCTION,
+  COMPLETION_REFUSED,
   HINT_CHANNEL,
   NOTIFY_FUNCTION,
   VERSION_FUNCTION,
@@ -70,9 +72,41 @@ end
 `,
 });
 
+/**
+ * Deletes what a claim has handled. Raises when that is not all of it, or when a setting has another value than expected.
+ * The plan is kept with the function: as a text of its own the same takes the server three times as long. It names all
+ * operators, because the search_path is a setting to be verified. A plan made while the table was small must not read all
+ * of it later.
+ */
+const completeFunction = ({ schema }: Storage): StorageFunction => ({
+  name: COMPLETE_FUNCTION,
+  parameters: 'ids bigint[], settings text[] DEFAULT NULL::text[], expected text[] DEFAULT NULL::text[]',
+  types: 'bigint[], text[], text[]',
+  result: 'void',
+  volatility: 'volatile',
+  settings: [['enable_seqscan', 'off']],
+  body: `
+declare
+  completed integer := 0;
+begin
+  for i in 1 .. coalesce(pg_catalog.cardinality(settings), 0) loop
+    if coalesce(pg_catalog.current_setting(settings[i], true), '') operator(pg_catalog.<>) expected[i] then
+      raise exception '${COMPLETION_REFUSED} 0 of %', pg_catalog.cardinality(ids) using detail = pg_catalog.format('%s was changed', settings[i]);
+    end if;
+  end loop;
+  delete from ${notificationTable(schema)} where id operator(pg_catalog.=) any(ids);
+  get diagnostics completed = row_count;
+  if completed operator(pg_catalog.<>) pg_catalog.cardinality(ids) then
+    raise exception '${COMPLETION_REFUSED} % of %', completed, pg_catalog.cardinality(ids);
+  end if;
+end
+`,
+});
+
 export const storageFunctions = (storage: Storage): readonly StorageFunction[] => [
   versionFunction(storage),
   notifyFunction(storage),
+  completeFunction(storage),
 ];
 
 export const functionIdentity = (schema: string, { name, types }: StorageFunction): string =>

@@ -11,6 +11,7 @@ import {
   schemaExists,
 } from './catalog.sql.js';
 import {
+  COMPLETE_FUNCTION,
   DEAD_LETTER_TABLE,
   NOTIFICATION_TABLE,
   NOTIFY_FUNCTION,
@@ -93,7 +94,7 @@ export const readStorage = (runner: QueryRunner, schema: string): Promise<Storag
     const columns = await rowsOf<ColumnRow>(runner, readColumns, ours);
     const constraints = await rowsOf<Member & FoundConstraint>(runner, readConstraints, ours);
     const indexes = await rowsOf<Member & FoundIndex>(runner, readIndexes, ours);
-    const names = [VERSION_FUNCTION, NOTIFY_FUNCTION];
+    const names = [VERSION_FUNCTION, NOTIFY_FUNCTION, COMPLETE_FUNCTION];
     const functions = await rowsOf<FoundFunction>(runner, readFunctions, [names, schema]);
     const [found] = await rowsOf<{ exists: boolean }>(runner, schemaExists, [schema]);
     return {

@@ -6,6 +6,10 @@ export const NOTIFICATION_TABLE = 'pgpubsub_notification';
 export const DEAD_LETTER_TABLE = 'pgpubsub_dead_letter';
 /** How SQL stores a notification. */
 export const NOTIFY_FUNCTION = 'pgpubsub_notify';
+/** Completes what a claim has handled, or raises. */
+export const COMPLETE_FUNCTION = 'pgpubsub_complete';
+/** Begins the message that `pgpubsub_complete()` raises with. */
+export const COMPLETION_REFUSED = 'pgpubsub: completed';
 /** The newest executed migration. */
 export const VERSION_FUNCTION = 'pgpubsub_schema_version';
 

@@ -25,12 +25,15 @@ async function storage(): Promise<string[]> {
   const names = [...tables, ...functions].map((row) =>
     [row['nspname'], row['relname'] ?? row['proname']].join('.'),
   );
-  return names.filter((name) => /\.pgpubsub_(notification|dead_letter|notify|schema_version)$/.test(name));
+  return names.filter((name) =>
+    /\.pgpubsub_(notification|dead_letter|notify|complete|schema_version)$/.test(name),
+  );
 }
 
 const STORAGE = [
   'public.pgpubsub_dead_letter',
   'public.pgpubsub_notification',
+  'public.pgpubsub_complete',
   'public.pgpubsub_notify',
   'public.pgpubsub_schema_version',
 ];
@@ -266,6 +269,7 @@ describe('channels that are known at run time only', () => {
       'missing: table public.pgpubsub_dead_letter',
       'missing: function public.pgpubsub_schema_version',
       'missing: function public.pgpubsub_notify',
+      'missing: function public.pgpubsub_complete',
     ]);
     await synchronizeTriggers(source, { needsStorage: true });
     expect(await findDrift(source, { needsStorage: true })).toEqual([]);

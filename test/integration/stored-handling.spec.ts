@@ -107,7 +107,7 @@ describe('the manager', () => {
       'savepoint pgpubsub_handler',
     ]);
     expect(texts[end]).toMatch(
-      /^release savepoint pgpubsub_handler; with gone as \(delete from "public"\."pgpubsub_notification" where .*; commit$/,
+      /^release savepoint pgpubsub_handler; select "public"\."pgpubsub_complete"\([^;]*\); commit$/,
     );
   });
 

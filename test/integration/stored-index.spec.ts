@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ClaimContext } from '../../lib/claims/claim-context.js';
-import { beginClaim, type ClaimCursor } from '../../lib/claims/claim.sql.js';
+import { beginClaim, completeClaim, type ClaimCursor } from '../../lib/claims/claim.sql.js';
 import { useStored } from '../support/stored.js';
 
 const { query, database } = useStored();
@@ -68,6 +68,7 @@ describe.each([
         beginClaim(
           context(more),
           'ordered' in more ? { size: 100, heads: 'window' } : { size: 100, from: cursor },
+          '{}',
         ),
       ),
     );
@@ -79,11 +80,26 @@ describe.each([
     }
     expect(plan.filter((node) => node['Node Type'].includes('Sort'))).toEqual([]);
   });
+
+  it('completes rows along the index, with the plan of one claim and with the plan that is kept for many', async () => {
+    const client = await database().client();
+    await client.query('begin');
+    for (let count = 0; count < 10; count++) {
+      const ids = Array.from({ length: 100 }, (_id, index) => String(count * 100 + index + 1));
+      await client.query(completeClaim('public', ids).replace('; commit', ''));
+    }
+    const { rows } = await client.query(
+      `select seq_scan::int as seq, n_tup_del::int as deleted from pg_stat_xact_user_tables where relname = 'pgpubsub_notification'`,
+    );
+    expect(rows).toEqual([{ seq: 0, deleted: 1_000 }]);
+    await client.query('rollback');
+    await client.end();
+  });
 });
 
 it('leaves the settings of the planner as they were', async () => {
   const client = await database().client();
-  await client.query(beginClaim(context(), { size: 10 }));
+  await client.query(beginClaim(context(), { size: 10 }, '{}'));
   const { rows } = await client.query<{ setting: string }>(
     "select setting from pg_settings where name like 'enable\\_%scan' or name in ('enable_sort', 'enable_hashjoin', 'enable_mergejoin')",
   );

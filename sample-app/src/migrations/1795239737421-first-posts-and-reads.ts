@@ -54,6 +54,25 @@ $pgpubsub$`);
     await queryRunner.query(
       `comment on function "public"."pgpubsub_notify"(text, json, text, jsonb, timestamp with time zone) is 'pgpubsub:public.migrations'`,
     );
+    await queryRunner.query(`create or replace function "public"."pgpubsub_complete"(ids bigint[], settings text[] DEFAULT NULL::text[], expected text[] DEFAULT NULL::text[]) returns void language plpgsql volatile set enable_seqscan = off as $pgpubsub$
+declare
+  completed integer := 0;
+begin
+  for i in 1 .. coalesce(pg_catalog.cardinality(settings), 0) loop
+    if coalesce(pg_catalog.current_setting(settings[i], true), '') operator(pg_catalog.<>) expected[i] then
+      raise exception 'pgpubsub: completed 0 of %', pg_catalog.cardinality(ids) using detail = pg_catalog.format('%s was changed', settings[i]);
+    end if;
+  end loop;
+  delete from "public"."pgpubsub_notification" where id operator(pg_catalog.=) any(ids);
+  get diagnostics completed = row_count;
+  if completed operator(pg_catalog.<>) pg_catalog.cardinality(ids) then
+    raise exception 'pgpubsub: completed % of %', completed, pg_catalog.cardinality(ids);
+  end if;
+end
+$pgpubsub$`);
+    await queryRunner.query(
+      `comment on function "public"."pgpubsub_complete"(bigint[], text[], text[]) is 'pgpubsub:public.migrations'`,
+    );
     await queryRunner.query(`create or replace function "public"."pgpubsub_author_author_bec408e6"() returns trigger language plpgsql set search_path = pg_catalog, pg_temp set datestyle = 'ISO' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = '1' as $pgpubsub$
 #variable_conflict use_column
 declare
@@ -406,6 +425,7 @@ $function$
     await queryRunner.query(
       `comment on function "public"."pgpubsub_author_author_bec408e6"() is 'pgpubsub:public.migrations'`,
     );
+    await queryRunner.query(`drop function "public"."pgpubsub_complete"(bigint[], text[], text[])`);
     await queryRunner.query(
       `drop function "public"."pgpubsub_notify"(text, json, text, jsonb, timestamp with time zone)`,
     );

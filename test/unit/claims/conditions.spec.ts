@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ClaimContext } from '../../../lib/claims/claim-context.js';
-import { beginClaim, type ClaimRange } from '../../../lib/claims/claim.sql.js';
+import { beginClaim, contextOfClaim, type ClaimRange } from '../../../lib/claims/claim.sql.js';
 import { createListener, splitLiterals } from './fixtures.js';
 
 const HOSTILE = String.raw`it's \' "x"; drop table y; --`;
@@ -30,8 +30,10 @@ const createContext = (rest: Partial<ClaimContext> = {}): ClaimContext => ({
   ...rest,
 });
 
-const begin = (rest?: Partial<ClaimContext>, range: ClaimRange = TEN) =>
-  beginClaim(createContext(rest), range);
+function begin(rest?: Partial<ClaimContext>, range: ClaimRange = TEN): string {
+  const context = createContext(rest);
+  return beginClaim(context, range, contextOfClaim(context));
+}
 const statementsOf = (text: string) => text.split('; ').map((statement) => statement.trim());
 const selectOf = (text: string) => statementsOf(text).find((one) => /^(select|with) /.test(one)) ?? '';
 /** The conditions of the statement that locks rows, without the first two: the channel, and that the row is due. */
