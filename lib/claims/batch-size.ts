@@ -11,7 +11,7 @@ const FULL_SCAN_MS = 1_000;
 /** The least pause between two such reads, as a multiple of their duration: they pass over all entries of handled rows. */
 const FULL_SCAN_SHARE = 20;
 
-/** What a claim has read. */
+/** The rows that a claim has read. */
 export interface Claimed {
   readonly wanted: number;
   /** The number of rows that were read. */

@@ -179,21 +179,13 @@ export class ChannelWorker {
    * whether there may be more.
    */
   private async takeTurn(): Promise<boolean> {
-    const { slots } = this.options;
-    const giveBack = await slots.acquire(this);
+    const giveBack = await this.options.slots.acquire(this);
     try {
       if (this.isEnding) return false;
       const connection = await ClaimConnection.open(this.context.dataSource);
-      this.connections.add(connection);
       try {
-        await settleGivenUp(connection, this.context);
-        return await this.claimOn(connection);
-      } catch (error) {
-        await connection.destroy(error);
-        throw error;
+        return await this.use(connection, () => this.claimOn(connection));
       } finally {
-        this.connections.delete(connection);
-        await connection.release();
         await this.settleNow();
       }
     } finally {
@@ -205,18 +197,24 @@ export class ChannelWorker {
   private async settleNow(): Promise<void> {
     if (this.context.givenUp.length === 0 || this.state === 'abandoned') return;
     try {
-      const connection = await ClaimConnection.open(this.context.dataSource);
-      this.connections.add(connection);
-      try {
-        await settleGivenUp(connection, this.context);
-      } catch (error) {
-        await connection.destroy(error);
-      } finally {
-        this.connections.delete(connection);
-        await connection.release();
-      }
+      await this.use(await ClaimConnection.open(this.context.dataSource), () => Promise.resolve());
     } catch {
       // the database is away: noteFailure() tells of the claim
+    }
+  }
+
+  /** Settles what was given up, works on the connection, and gives it back. */
+  private async use<T>(connection: ClaimConnection, work: () => Promise<T>): Promise<T> {
+    this.connections.add(connection);
+    try {
+      await settleGivenUp(connection, this.context);
+      return await work();
+    } catch (error) {
+      await connection.destroy(error);
+      throw error;
+    } finally {
+      this.connections.delete(connection);
+      await connection.release();
     }
   }
 

@@ -82,7 +82,7 @@ const heldIds = (heldBack: Scope['heldBack']): string[] =>
  */
 const PLANNER_SETTINGS = ['enable_seqscan', 'enable_bitmapscan', 'enable_sort'];
 
-/** What triggers find as context while the claim runs, as JSON; `{}`: what the session has. */
+/** The context for triggers while the claim runs, as JSON; `{}`: the session's. */
 export const contextOfClaim = ({ context }: ClaimContext): string => JSON.stringify(context?.() ?? {});
 
 /**

@@ -1,7 +1,7 @@
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 
-/** What a row remembers of a listener that has failed. */
+/** The failed attempts of a listener, as the row remembers them. */
 export interface Retry {
   readonly attempts: number;
   /** When the listener is due again: milliseconds of the server's clock. */

@@ -7,7 +7,7 @@ import { Claim } from './claim.js';
 import type { ClaimContext } from './claim-context.js';
 import type { ClaimedRow } from './claimed-row.js';
 
-/** What has become of a claim, once it is committed. */
+/** The outcome of a claim that is committed. */
 export interface ClaimResult {
   /** The number of rows that were attempted, and of those that have failed for a listener. */
   readonly attempted: number;

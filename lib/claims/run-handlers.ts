@@ -17,7 +17,7 @@ export async function runHandlers(claim: Claim): Promise<void> {
   await new HandlerRun(claim).run();
 }
 
-/** What a handler threw. */
+/** The error of a handler. */
 interface Failure {
   readonly error: unknown;
 }

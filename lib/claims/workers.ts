@@ -49,7 +49,7 @@ const SIGNAL_GRACE_MS = 100;
  * to `stop()`.
  */
 export class Workers {
-  /** By the channel's name: two definitions with one name are one channel. */
+  /** Workers by the channel's name: two definitions with one name are one channel. */
   private readonly attached = new Map<string, Attached>();
   private workers = new Map<string, ChannelWorker>();
   /** Never the context of a request: handlers must not inherit its transaction or user. */

@@ -25,7 +25,7 @@ type PgPoolClient = ClientBase & {
 /** The guarded settings at the begin of a claim. */
 export interface FoundSettings {
   readonly values: GuardedValues;
-  /** What the claim had set for triggers, as JSON: one of the settings. */
+  /** The context that the claim had set for triggers, as JSON: one of the settings. */
   readonly context: string;
 }
 

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg';
-import type { Statement } from './prefixed-query.js';
+import type { HandlerStatements } from './handler-statements.js';
 
 /** A query object of its own that sends itself: a cursor, a stream of rows, a COPY. */
 export interface Submittable {
@@ -10,15 +10,6 @@ export interface Submittable {
   destroy?(): unknown;
   readonly text?: string;
   readonly cursor?: { readonly text?: string };
-}
-
-/** Receives what a handler sends on the client. */
-export interface HandlerChannel {
-  send(statement: Statement): Promise<unknown>;
-  track<T>(call: () => Promise<T>): Promise<T>;
-  submit(query: Submittable): void;
-  /** The error for a call that would end or change the connection of the claim. */
-  refuse(method: string): Error;
 }
 
 /** Members that a handler may read or call. What is not listed here reaches the connection beside the guards. */
@@ -41,15 +32,15 @@ interface Config {
 
 /**
  * pg's client as a handler sees it. Every way to the connection (text, object, callback, cursor, stream, COPY) goes
- * through `channel`; what would end the connection throws; pg's internal members are not there.
+ * through the handler's statements; what would end the connection throws; pg's internal members are not there.
  */
-export function createHandlerClient(client: ClientBase, channel: HandlerChannel): ClientBase {
-  const query = (...args: readonly unknown[]): unknown => sendQuery(channel, args);
+export function createHandlerClient(client: ClientBase, statements: HandlerStatements): ClientBase {
+  const query = (...args: readonly unknown[]): unknown => sendQuery(statements, args);
   const facade: ClientBase = new Proxy(client, {
     get(target, property) {
       if (property === 'query') return query;
       if (typeof property === 'symbol') return undefined;
-      if (REFUSED.has(property)) return refusing(channel, property);
+      if (REFUSED.has(property)) return refusing(statements, property);
       const isSubscribing = SUBSCRIBING.has(property);
       if (!isSubscribing && !READABLE.has(property)) return undefined;
       const value: unknown = Reflect.get(target, property, target);
@@ -60,34 +51,34 @@ export function createHandlerClient(client: ClientBase, channel: HandlerChannel)
       };
     },
     set(_target, property) {
-      throw channel.refuse(`${String(property)} =`);
+      throw statements.refuse(`${String(property)} =`);
     },
   });
   return facade;
 }
 
-const refusing = (channel: HandlerChannel, method: string) => (): never => {
-  throw channel.refuse(`${method}()`);
+const refusing = (statements: HandlerStatements, method: string) => (): never => {
+  throw statements.refuse(`${method}()`);
 };
 
 /** As `client.query()`: a text or an object, values, and a callback in place of the promise. */
-function sendQuery(channel: HandlerChannel, args: readonly unknown[]): unknown {
+function sendQuery(statements: HandlerStatements, args: readonly unknown[]): unknown {
   const [query, values] = args;
   if (typeof query === 'string' && args.length <= 2 && typeof values !== 'function')
-    return channel.track(() => channel.send({ text: query, values }));
-  if (!isSubmittable(query)) return sendConfig(channel, query, args.slice(1));
-  channel.submit(query);
+    return statements.track(() => statements.send({ text: query, values }));
+  if (!isSubmittable(query)) return sendConfig(statements, query, args.slice(1));
+  statements.submit(query);
   return query;
 }
 
-function sendConfig(channel: HandlerChannel, query: unknown, rest: readonly unknown[]): unknown {
+function sendConfig(statements: HandlerStatements, query: unknown, rest: readonly unknown[]): unknown {
   const { text, values, callback, ...config } = (
     typeof query === 'string' ? { text: query } : query
   ) as Config;
   const given = rest.find((argument) => Array.isArray(argument)) ?? values;
   const settle = [...rest, callback].find((argument): argument is Callback => typeof argument === 'function');
   const statement = { text: text as string, values: given, config }; // which pg checks
-  const sent = channel.track(() => channel.send(statement));
+  const sent = statements.track(() => statements.send(statement));
   if (settle === undefined) return sent;
   sent.then(
     (result) => process.nextTick(settle, null, result), // what the callback throws is not the promise's

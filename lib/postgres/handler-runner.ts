@@ -1,21 +1,5 @@
-import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
-
-/** The statements of a handler, as its query runner sends them. */
-export interface HandlerOwner {
-  /** The client of the claim, as the handler sees it. */
-  readonly client: ClientBase;
-  /** Sends a statement that is counted already. */
-  query(text: string, values: unknown): Promise<unknown>;
-  /** Counts a call of the handler until it is answered; rejects when the handler is over. */
-  track<T>(call: () => Promise<T>): Promise<T>;
-  /** The error for what comes after the end of the handler. */
-  late(): Error;
-  /** The error for ending the transaction. */
-  refuseEnd(): Error;
-  /** The error for a nested transaction, where handlers interleave. */
-  refuseNested(): Error | undefined;
-}
+import type { HandlerStatements } from './handler-statements.js';
 
 /** Members of TypeORM's `PostgresQueryRunner` that are not public. */
 interface PostgresRunner extends QueryRunner {
@@ -26,15 +10,15 @@ interface PostgresRunner extends QueryRunner {
 }
 
 type RunnerClass = new (driver: unknown, mode: 'master') => PostgresRunner;
-type HandlerRunnerClass = new (driver: unknown, owner: HandlerOwner) => PostgresRunner;
+type HandlerRunnerClass = new (driver: unknown, statements: HandlerStatements) => PostgresRunner;
 
 /**
  * Creates the query runner of a handler, with a manager of its own, on the connection of the claim. TypeORM takes it for
  * one with an open transaction, so that transactions of the handler become savepoints.
  */
-export function createHandlerRunner(dataSource: DataSource, owner: HandlerOwner): QueryRunner {
+export function createHandlerRunner(dataSource: DataSource, statements: HandlerStatements): QueryRunner {
   const HandlerRunner = handlerRunnerClass(dataSource);
-  const runner = new HandlerRunner(dataSource.driver, owner);
+  const runner = new HandlerRunner(dataSource.driver, statements);
   runner.manager = dataSource.createEntityManager(runner);
   runner.manager.query = queryInHandler;
   return runner;
@@ -52,12 +36,12 @@ export function endHandlerRunner(runner: QueryRunner): void {
 function queryInHandler(this: EntityManager, ...args: Parameters<EntityManager['query']>): Promise<never> {
   // no deadline: a statement of the handler, whose call is limited
   if (this.queryRunner?.isReleased) return this.queryRunner.query(...args) as Promise<never>; // rejects
-  const { query } = Object.getPrototypeOf(this) as EntityManager;
+  const manager = Object.getPrototypeOf(this) as EntityManager;
   // no deadline: a statement of the handler, whose call is limited
-  return query.apply(this, args) as Promise<never>; // TypeORM declares any
+  return manager.query.apply(this, args) as Promise<never>; // TypeORM declares any
 }
 
-/** By driver, and by TypeORM's class: what V8 has learned of the class holds for the DataSources to come. */
+/** Classes by driver, and by TypeORM's class: DataSources share one, so that V8 compiles it once. */
 const classes = new WeakMap<object, HandlerRunnerClass>();
 
 function handlerRunnerClass({ driver }: DataSource): HandlerRunnerClass {
@@ -75,7 +59,7 @@ function createRunnerClass(Runner: RunnerClass): HandlerRunnerClass {
 
     constructor(
       driver: unknown,
-      private readonly owner: HandlerOwner,
+      private readonly statements: HandlerStatements,
     ) {
       super(driver, 'master');
       this.isTransactionActive = true;
@@ -84,11 +68,11 @@ function createRunnerClass(Runner: RunnerClass): HandlerRunnerClass {
 
     /** TypeORM asks for its client at the start of `query()`; whoever else does gets the guarded one. */
     override connect(): Promise<unknown> {
-      return Promise.resolve(this.isSending ? this.owner : this.owner.client);
+      return Promise.resolve(this.isSending ? this.statements : this.statements.client);
     }
 
     override query(...args: Parameters<QueryRunner['query']>): Promise<never> {
-      return this.owner.track(() => {
+      return this.statements.track(() => {
         this.isSending = true;
         try {
           // no deadline: a statement of the handler, whose call is limited
@@ -101,7 +85,7 @@ function createRunnerClass(Runner: RunnerClass): HandlerRunnerClass {
 
     override stream(...args: Parameters<QueryRunner['stream']>): ReturnType<QueryRunner['stream']> {
       // no deadline: a statement of the handler, whose call is limited
-      return this.owner.track(() => super.stream(...args));
+      return this.statements.track(() => super.stream(...args));
     }
 
     /** The connection is the claim's. */
@@ -110,18 +94,18 @@ function createRunnerClass(Runner: RunnerClass): HandlerRunnerClass {
     }
 
     override async startTransaction(...args: Parameters<QueryRunner['startTransaction']>): Promise<void> {
-      const refusal = this.owner.refuseNested();
+      const refusal = this.statements.refuseNested();
       if (refusal) throw refusal;
       await super.startTransaction(...args);
     }
 
     override async commitTransaction(): Promise<void> {
-      if (this.transactionDepth <= 1) throw this.owner.refuseEnd();
+      if (this.transactionDepth <= 1) throw this.statements.refuseEnd();
       await super.commitTransaction();
     }
 
     override async rollbackTransaction(): Promise<void> {
-      if (this.transactionDepth <= 1) throw this.owner.refuseEnd();
+      if (this.transactionDepth <= 1) throw this.statements.refuseEnd();
       await super.rollbackTransaction();
     }
   };

@@ -2,8 +2,8 @@ import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { settlesWithin } from '../common/deadline.js';
 import { PgPubSubError } from '../common/errors.js';
-import { createHandlerClient, type HandlerChannel, type Submittable } from './handler-client.js';
-import { createHandlerRunner, endHandlerRunner, type HandlerOwner } from './handler-runner.js';
+import { createHandlerClient, type Submittable } from './handler-client.js';
+import { createHandlerRunner, endHandlerRunner } from './handler-runner.js';
 import type { Statement } from './prefixed-query.js';
 import type { Savepoint } from './savepoint.js';
 import { NO_EFFECTS, type StatementEffects } from './statement-effects.js';
@@ -20,7 +20,7 @@ export interface SharedSavepoint {
  * The statements of one call of a handler, on the connection of its claim: guards them, counts them until they are
  * answered, and undoes them. Created with the first use of the manager; owned by the handler's transaction.
  */
-export class HandlerStatements implements HandlerOwner, HandlerChannel {
+export class HandlerStatements {
   private readonly runner: QueryRunner;
   private guarded: ClientBase | undefined;
   private hasSavepoint = false;
@@ -49,6 +49,7 @@ export class HandlerStatements implements HandlerOwner, HandlerChannel {
     return this.runner.manager;
   }
 
+  /** The client of the claim, as the handler sees it. */
   get client(): ClientBase {
     return (this.guarded ??= createHandlerClient(this.savepoint.connection.client, this));
   }
@@ -207,6 +208,7 @@ export class HandlerStatements implements HandlerOwner, HandlerChannel {
     this.submitted = undefined;
   }
 
+  /** The error for a call after the end of the handler. */
   late(): PgPubSubError {
     return this.misused(
       'to use its manager while it runs',
@@ -215,14 +217,17 @@ export class HandlerStatements implements HandlerOwner, HandlerChannel {
     );
   }
 
+  /** The error for the end of the claim's transaction. */
   refuseEnd(): PgPubSubError {
     return this.misused('to leave its transaction to the claim', 'a commit or a rollback', RETURN);
   }
 
+  /** The error for a nested transaction, where handlers interleave. */
   refuseNested(): PgPubSubError | undefined {
     return this.shared && this.misused('not to nest transactions', 'a nested one', INTERLEAVED);
   }
 
+  /** The error for a call that would end or change the connection of the claim. */
   refuse(method: string): PgPubSubError {
     return this.misused(
       'to leave its connection to the claim',

@@ -4,7 +4,7 @@ import { PgPubSubError } from '../common/errors.js';
 import { HandlerStatements, type SharedSavepoint } from './handler-statements.js';
 import type { Savepoint } from './savepoint.js';
 
-/** What the calls of one listener in one claim share. */
+/** Parts that the calls of one listener in one claim share. */
 export interface HandlerScope {
   readonly dataSource: DataSource;
   readonly savepoint: Savepoint;

@@ -5,7 +5,7 @@ import { poolOf, type Pool, type PoolClient } from './driver.js';
 /** Longer than a claim waits for a connection: the claim says what is late. */
 const CONNECT_MS = ROUND_TRIP_MS + 1_000;
 
-/** What is known of a pool. */
+/** State of a pool. */
 interface Guard {
   /** When each connection was opened, in milliseconds of `performance.now()`. */
   readonly openedAt: WeakMap<PoolClient, number>;
@@ -81,7 +81,7 @@ function guardOf(dataSource: DataSource): Guard | undefined {
   return guard;
 }
 
-/** Of the client, not of the pool: that would limit as well how long the application waits for its turn. */
+/** Limits the client, not the pool: that would limit as well how long the application waits for its turn. */
 function limitConnecting(pool: Pool): void {
   if (pool.options?.connectionTimeoutMillis) return;
   const { Client } = pool;
@@ -92,7 +92,7 @@ function limitConnecting(pool: Pool): void {
 
 type ClientClass = Pool['Client'];
 
-/** By pg's class: pools share what V8 has learned of it. */
+/** Classes by pg's class: pools share one, so that V8 compiles it once. */
 const limitedClients = new WeakMap<ClientClass, ClientClass>();
 
 const createLimitedClient = (Client: ClientClass): ClientClass =>

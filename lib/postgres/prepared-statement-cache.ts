@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { sendAlone, sendWithPrefix, type Command, type PgClient, type Statement } from './prefixed-query.js';
 
-/** What pg's connection knows of named statements, and how it tells the server to forget one. */
+/** Members of pg's connection that know of named statements, and tell the server to forget one. */
 interface NamingConnection {
   readonly parsedStatements: Record<string, string>;
   /** pg 8.23 and later */
@@ -29,7 +29,7 @@ let count = 0;
  * pooler, the next transaction may be on another connection of the server. Owned by the claim's connection.
  */
 export class PreparedStatementCache {
-  /** By text; `undefined` for a text that was seen once. */
+  /** Names by text; `undefined` for a text that was seen once. */
   private readonly texts = new Map<string, Named | undefined>();
   private readonly forgotten: Named[] = [];
 

@@ -18,9 +18,9 @@ import type { Command, Statement } from './prefixed-query.js';
 import { NO_EFFECTS, effectsOf, type StatementEffects } from './statement-effects.js';
 
 export interface SavepointOptions {
-  /** What triggers find while the handler runs that asks; `undefined`: what the claim has set. */
+  /** The context for triggers while the handler runs that asks; `undefined`: the claim's. */
   readonly contextOfHandler: () => JsonObject | undefined;
-  /** What the claim has set for triggers, as JSON. */
+  /** The context that the claim has set for triggers, as JSON. */
   readonly contextOfClaim: string;
   /** Whether settings are restored behind every handler: one of them was seen to set some where no text shows it. */
   readonly restoresAlways: boolean;
@@ -39,7 +39,7 @@ export class Savepoint {
   /** The guarded settings as the first handler found them. */
   private found: GuardedValues = [];
   private effects: StatementEffects = NO_EFFECTS;
-  /** What triggers find, if it was set for a handler. */
+  /** The context for triggers, if it was set for a handler. */
   private context: string | undefined;
   /** The same when the savepoint was set: what it is again when the handler is undone. */
   private outerContext: string | undefined;
@@ -74,7 +74,7 @@ export class Savepoint {
     if (this.connection.hasNoTransaction) throw transactionEnded();
   }
 
-  /** What the statements of a text do beside reading and writing rows. */
+  /** Determines what the statements of a text do beside reading and writing rows. */
   effectsOf(text: string): StatementEffects {
     const known = this.known.get(text);
     if (known !== undefined) return known;

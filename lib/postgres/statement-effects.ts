@@ -22,7 +22,7 @@ import {
   type StringSettings,
 } from './sql-tokens.js';
 
-/** What the statements of a text do beyond reading and writing rows. */
+/** Effects of the statements of a text, beyond reading and writing rows. */
 export interface StatementEffects {
   /** The first statement that a handler may not send (its keywords) and the remedy. */
   readonly refusal: Refusal | undefined;
