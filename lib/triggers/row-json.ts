@@ -52,21 +52,25 @@ export const parseLossless = (text: string): unknown =>
     ),
   );
 
-const STRING_OR_NUMBER = /"(?:[^"\\]+|\\.)*"|-?\d[\d.eE+-]*/gs;
+const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/gs;
 
 /** Fifteen digits always fit. */
 const keepsDigits = (number: string): boolean =>
   /^[^eE]{1,15}$/.test(number) || digitsOf(number) === digitsOf(String(Number(number)));
 
-/** What is the same for all ways to write a number, `1.10` and `11e-1`: its digits, and where they begin. */
+/** The digits of a number and their position: the same for all ways to write it, `1.10` and `11e-1`. Takes linear time. */
 function digitsOf(number: string): string {
   const [mantissa = '', exponent = '0'] = number.toLowerCase().split('e');
   const [whole = '', fraction = ''] = mantissa.replace('-', '').split('.');
   const digits = `${whole}${fraction}`;
-  const significant = digits.replace(/^0+/, '');
-  const scale = Number(exponent) + whole.length - (digits.length - significant.length);
-  return significant === '' ? '0' : `${significant.replace(/0+$/, '')}e${scale}`;
+  const start = digits.search(/[1-9]/);
+  if (start === -1) return '0';
+  let end = digits.length;
+  while (digits.charCodeAt(end - 1) === ZERO) end--;
+  return `${digits.slice(start, end)}e${Number(exponent) + whole.length - start}`;
 }
+
+const ZERO = 0x30;
 
 /** The value of a JSON string, given with its quotes. */
 export const readJsonString = (source: string): string => JSON.parse(source) as string; // a string's text is a string

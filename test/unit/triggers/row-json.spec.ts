@@ -36,6 +36,22 @@ describe('parseLossless', () => {
   });
 });
 
+describe('a text of a million characters', () => {
+  const zeros = '0'.repeat(1_000_000);
+  it.each([
+    ['digits', `1${zeros}1`],
+    ['digits behind the point', `0.1${zeros}1`],
+    ['zeros in front of digits', `0.${zeros}1`],
+    ['an exponent behind zeros', `1${zeros}1e-5`],
+  ])('is read without backtracking: %s', (_name, number) => {
+    expect(parseLossless(`[${number}]`)).toEqual([number]);
+  });
+
+  it('is rejected without backtracking: a string that does not end', () => {
+    expect(() => parseLossless(`"${zeros}`)).toThrow(SyntaxError);
+  });
+});
+
 describe('splitJsonObject', () => {
   it('gives each member as it was written', () => {
     const text = '{"id":9007199254740993,"price":1.10,"name":"Ada","none":null,"yes":true,"far":-1.5e+400}';
