@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { merge, type Observable } from 'rxjs';
+import { filter, merge, type Observable } from 'rxjs';
 import type { ChannelDefinition } from './channels/channel.definition.js';
 import type { ChannelLike, PayloadOf } from './channels/channel.registry.js';
 import type { Notification } from './channels/notification.js';
@@ -72,7 +72,7 @@ export class PubSubService {
   observe<T>(...channels: ChannelLike<T>[]): Observable<Notification<T>>;
   observe(...channels: ChannelLike[]): Observable<Notification> {
     const definitions = this.broadcasts(channels, 'observe()');
-    return merge(...definitions.map((definition) => this.parts.dispatcher.observe(definition)));
+    return merge(...definitions.map((definition) => this.observeOne(definition, channels)));
   }
 
   /**
@@ -165,6 +165,19 @@ export class PubSubService {
    */
   get events$(): Observable<PubSubEvent> {
     return this.parts.facts.asObservable();
+  }
+
+  /** Observes a channel: of entities that share it, the changes of those that were named. */
+  private observeOne(
+    definition: ChannelDefinition,
+    channels: readonly ChannelLike[],
+  ): Observable<Notification> {
+    const { registry, dispatcher } = this.parts;
+    const observed = dispatcher.observe(definition);
+    const names = channels.filter((channel) => registry.resolve(channel).name === definition.name);
+    const meant = names.map((channel) => registry.meantBy(channel));
+    if (meant.includes(undefined)) return observed;
+    return observed.pipe(filter(({ payload }) => meant.some((isMeant) => isMeant?.(payload))));
   }
 
   private resolved(channels: readonly ChannelLike[] | undefined): ChannelDefinition[] | undefined {

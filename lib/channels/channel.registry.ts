@@ -53,6 +53,11 @@ export class ChannelRegistry {
     this.entities?.assertText(channel, text);
   }
 
+  /** Whether a payload is meant by who asks for this channel; `undefined`: every payload of it is. */
+  meantBy(channel: ChannelLike): ((payload: unknown) => boolean) | undefined {
+    return typeof channel === 'function' ? this.entities?.isOf(channel) : undefined;
+  }
+
   /** The operations that are sent on an entity's channel; `undefined` for other channels. */
   operationsOf(channel: string): readonly string[] | undefined {
     return this.entities?.operationsOf(channel);

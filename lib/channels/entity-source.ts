@@ -21,6 +21,11 @@ export interface EntitySource {
   decoderOf(channel: string): TextDecoder | undefined;
   /** The operations that are sent on this channel; `undefined` for other channels. */
   operationsOf(channel: string): readonly string[] | undefined;
+  /**
+   * Whether a payload of the entity's channel is a change of the entity's table; `undefined`: the channel has changes of
+   * no other.
+   */
+  isOf(entity: object): ((payload: unknown) => boolean) | undefined;
   /** Throws `INVALID_PAYLOAD` for a text that is to be sent on an entity's channel, and is no change of a table. */
   assertText(channel: string, text: string): void;
 }

@@ -27,6 +27,12 @@ export interface StreamOptions {
   readonly report: Report;
 }
 
+/** Ends the decoding of a notification whose text is decoded; `undefined`, after a report, for what cannot be delivered. */
+type Decoding = () => Promise<Notification | undefined> | Notification | undefined;
+
+/** The number of waiting notifications that are decoded at once. */
+const MAX_BATCH = 1_000;
+
 /** What notifications may have to wait for, as reports name it. */
 const SCHEMA = 'the schema of the channel';
 const ROWS = 'the loading of its rows';
@@ -71,15 +77,36 @@ export class ChannelStream {
 
   /** For schemas that validate asynchronously, and rows that are loaded: one after the other, the rest waits. */
   private async acceptInOrder(first: Promise<Notification | undefined>): Promise<void> {
-    let next: Promise<Notification | undefined> | Notification | undefined = first;
-    for (;;) {
-      const notification = await next;
-      if (notification) this.subject.next(notification);
-      const incoming = this.waiting.shift();
-      if (incoming === undefined) break;
-      next = this.decode(incoming);
+    let batch: readonly Decoding[] = [() => first];
+    while (batch.length > 0) {
+      for (const finish of batch) {
+        const notification = await finish();
+        if (notification) this.subject.next(notification);
+      }
+      batch = this.decodeWaiting();
     }
     this.decoding = undefined;
+  }
+
+  /** Decodes what waits at once, so that the rows of many are loaded by one query; it is passed on in order. */
+  private decodeWaiting(): Decoding[] {
+    const batch: Decoding[] = [];
+    while (batch.length < MAX_BATCH) {
+      const incoming = this.waiting.shift();
+      if (incoming === undefined) break;
+      batch.push(this.decodeAhead(incoming));
+    }
+    return batch;
+  }
+
+  private decodeAhead(incoming: IncomingNotification): Decoding {
+    try {
+      const text = this.decodeText(incoming.text);
+      if (text instanceof Promise) text.catch(() => undefined); // reported when its turn comes
+      return () => this.finish(incoming, text);
+    } catch (error) {
+      return () => this.reject(incoming.channel, error);
+    }
   }
 
   private hold(incoming: IncomingNotification): void {
@@ -93,14 +120,22 @@ export class ChannelStream {
   }
 
   /** `undefined`, after a report, for what cannot be delivered. */
-  private decode(
-    incoming: IncomingNotification,
-  ): Promise<Notification | undefined> | Notification | undefined {
+  private decode(incoming: IncomingNotification): ReturnType<Decoding> {
     try {
-      const decoded = this.decodeText(incoming.text);
-      this.slowPart = decoded instanceof Promise ? ROWS : SCHEMA;
+      return this.finish(incoming, this.decodeText(incoming.text));
+    } catch (error) {
+      return this.reject(incoming.channel, error);
+    }
+  }
+
+  private finish(
+    incoming: IncomingNotification,
+    text: DecodedText | Promise<DecodedText>,
+  ): ReturnType<Decoding> {
+    try {
+      this.slowPart = text instanceof Promise ? ROWS : SCHEMA;
       const notification =
-        decoded instanceof Promise ? this.validateLater(incoming, decoded) : this.validate(incoming, decoded);
+        text instanceof Promise ? this.validateLater(incoming, text) : this.validate(incoming, text);
       if (!(notification instanceof Promise)) return notification;
       return notification.catch((error: unknown) => this.reject(incoming.channel, error));
     } catch (error) {

@@ -25,7 +25,7 @@ export interface ListenerDefinition {
   readonly timeoutMs: number | false | undefined;
   /** Exactly-once: other rows are left to other processes. */
   readonly filter: JsonObject | undefined;
-  /** Is it meant for this listener, by its operation (and, for broadcasts, its context)? */
+  /** Whether a notification is addressed to this listener, by its table and operation (and, for broadcasts, its context). */
   readonly accepts: ((notification: Notification) => boolean) | undefined;
   readonly invoke: Invoke;
 }
@@ -76,7 +76,7 @@ export function resolveListener(
     retry: parsed.retry,
     timeoutMs: parsed.timeoutMs,
     filter: isStored ? parsed.filter?.context : undefined,
-    accepts: acceptance(on, isStored ? undefined : parsed.filter?.context),
+    accepts: acceptance(registry.meantBy(channel), on, isStored ? undefined : parsed.filter?.context),
   };
 }
 
@@ -111,11 +111,13 @@ function assertSent(
 }
 
 function acceptance(
+  isMeant: ((payload: unknown) => boolean) | undefined,
   on: readonly string[] | undefined,
   context: JsonObject | undefined,
 ): ListenerDefinition['accepts'] {
-  if (on === undefined && context === undefined) return undefined;
+  if (isMeant === undefined && on === undefined && context === undefined) return undefined;
   return (notification) =>
+    (isMeant === undefined || isMeant(notification.payload)) &&
     (on === undefined || isOneOf(on, notification.payload)) &&
     (context === undefined || contains(notification.context, context));
 }

@@ -26,7 +26,9 @@ class KnownEntities extends EntityChannels {
     private readonly dataSource: DataSource,
     changes: EntityDeliveries,
   ) {
-    super(declaredTriggers(dataSource), (channel, text) => changes.decode(channel, text));
+    const triggers = declaredTriggers(dataSource);
+    const isDeclared = (channel: string) => triggers.some((trigger) => trigger.channel === channel);
+    super(triggers, (channel) => (isDeclared(channel) ? (text) => changes.decode(channel, text) : undefined));
   }
 
   override definitionOf(entity: EntityClass): ChannelDefinition {

@@ -2,10 +2,10 @@ import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'ty
 import type { DecodedText } from '../channels/entity-source.js';
 import { PgPubSubError, messageOf } from '../common/errors.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
-import { quoteIdentifier } from '../common/sql-identifier.js';
-import { OPERATIONS, type EntityChange } from '../channels/entity-change.js';
+import { OPERATIONS, type EntityChange, type Operation } from '../channels/entity-change.js';
 import { parseLossless, splitJsonObject } from './row-json.js';
 import type { RowHydrator, RowHydrators } from './row.hydrator.js';
+import { TruncatedRows } from './truncated-rows.js';
 
 const NO_CONTEXT: JsonObject = Object.freeze({});
 
@@ -22,30 +22,44 @@ interface ChangeText {
   readonly target: EntityTarget<ObjectLiteral> | undefined;
 }
 
+/** A declaration as the decoder needs it: what a trigger sends. */
+export interface DeclaredChanges {
+  readonly channel: string;
+  readonly schema: string;
+  readonly table: string;
+  readonly on: readonly Operation[];
+  readonly target: unknown;
+}
+
 /**
  * Makes changes of entities out of what triggers send. Owned by `EntityChannels`; knows the tables as they were when
  * the application started.
  */
 export class ChangeDecoder {
+  private readonly rows: TruncatedRows;
+
+  /** `declared`: what is sent on the channel. */
   constructor(
-    private readonly dataSource: DataSource,
+    dataSource: DataSource,
     private readonly hydrators: RowHydrators,
-    private readonly targetOf: (
-      channel: string,
-      schema: string,
-      table: string,
-    ) => EntityTarget<ObjectLiteral> | undefined,
+    private readonly declared: readonly DeclaredChanges[],
     private readonly metadataOf: (
       target: EntityTarget<ObjectLiteral> | undefined,
       schema: string,
       table: string,
     ) => EntityMetadata | undefined,
-  ) {}
+  ) {
+    this.rows = new TruncatedRows(dataSource);
+  }
 
-  /** A promise only for rows that were too large, which are loaded. Throws `INVALID_PAYLOAD` for other texts. */
+  /**
+   * A promise only for rows that were too large, which are loaded. Throws `INVALID_PAYLOAD` for other texts, and for
+   * changes that are not declared on the channel, whoever sent them.
+   */
   decode(channel: string, text: string): DecodedText | Promise<DecodedText> {
     const parsed = parseChange(channel, text);
-    const change = { ...parsed, target: this.targetOf(channel, parsed.schema, parsed.table) };
+    const { target } = findDeclared(channel, this.declared, parsed);
+    const change = { ...parsed, target: target as EntityTarget<ObjectLiteral> | undefined }; // of metadata, or of nothing
     const row = (source: string | null) => (source === null ? null : this.hydrate(change, source));
     const old = row(change.oldRow);
     if (change.truncated && change.newRow !== null) return this.loadTruncated(change, old, change.newRow);
@@ -73,25 +87,8 @@ export class ChangeDecoder {
     const key = this.hydratorOf(change)?.keyOf(keyText);
     const named = this.hydrate(change, keyText);
     if (!metadata || !key) return describe(change, old, named, []);
-    const loaded = await this.load(metadata, key);
+    const loaded = await this.rows.load(metadata.target, key);
     return describe(change, old, loaded, [], loaded ?? old ?? named);
-  }
-
-  private async load(
-    { target }: EntityMetadata,
-    key: ReadonlyMap<string, string>,
-  ): Promise<ObjectLiteral | null> {
-    const runner = this.dataSource.createQueryRunner('master'); // a replica may not have it yet
-    try {
-      const query = runner.manager.createQueryBuilder(target, 'row').withDeleted();
-      [...key].forEach(([column, text], position) => {
-        const parameter = `key${position}`;
-        query.andWhere(`"row".${quoteIdentifier(column)} = :${parameter}`, { [parameter]: text });
-      });
-      return await query.getOne();
-    } finally {
-      await runner.release();
-    }
   }
 
   /** A table that TypeORM does not know has plain objects. */
@@ -149,13 +146,26 @@ function describe(
 }
 
 /** Throws `INVALID_PAYLOAD` for a text that listeners of the channel would refuse. */
-export function assertChange(channel: string, text: string): void {
-  const { oldRow, newRow } = parseChange(channel, text);
+export function assertChange(channel: string, text: string, declared: readonly DeclaredChanges[]): void {
+  const change = parseChange(channel, text);
+  const { oldRow, newRow } = change;
+  findDeclared(channel, declared, change);
   try {
     for (const row of [oldRow, newRow]) if (row !== null) splitJsonObject(row);
   } catch (cause) {
     throw notAChange(channel, cause);
   }
+}
+
+/** Throws `INVALID_PAYLOAD` for a change that no declaration sends on the channel: everybody may notify. */
+function findDeclared(
+  channel: string,
+  declared: readonly DeclaredChanges[],
+  { operation, schema, table }: Pick<ChangeText, 'operation' | 'schema' | 'table'>,
+): DeclaredChanges {
+  const found = declared.find((one) => one.schema === schema && one.table === table);
+  if (found?.on.includes(operation)) return found;
+  throw notDeclared(channel, `${operation} on "${schema}"."${table}"`, declared);
 }
 
 function parseChange(channel: string, text: string): Omit<ChangeText, 'target'> {
@@ -181,6 +191,15 @@ function parseChange(channel: string, text: string): Omit<ChangeText, 'target'> 
     throw notAChange(channel, cause);
   }
 }
+
+const notDeclared = (channel: string, got: string, declared: readonly DeclaredChanges[]) => {
+  const expected = declared.map(({ on, schema, table }) => `${on.join(', ')} on "${schema}"."${table}"`);
+  return new PgPubSubError(
+    'INVALID_PAYLOAD',
+    `expected a change that is declared on channel "${channel}" (${expected.join('; ')}), got ${got}. ` +
+      'Find out who sends it: every role that may connect may notify.',
+  );
+};
 
 const notAChange = (channel: string, cause: unknown) =>
   new PgPubSubError(

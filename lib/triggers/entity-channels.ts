@@ -1,6 +1,7 @@
 import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'typeorm';
 import { defineChannel, type ChannelDefinition } from '../channels/channel.definition.js';
 import type { EntitySource, TextDecoder } from '../channels/entity-source.js';
+import { isJsonObject } from '../common/json.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { ChangeDecoder, assertChange } from './change.decoder.js';
 import type { Operation } from '../channels/entity-change.js';
@@ -16,10 +17,10 @@ import type { ResolvedTrigger } from './trigger.resolver.js';
 export class EntityChannels implements EntitySource {
   readonly definitions: readonly ChannelDefinition[];
 
-  /** `decode`: how the texts of a channel become changes. */
+  /** `decoderOf`: how the texts of a channel become changes; `undefined` for channels of others. */
   constructor(
     private readonly triggers: readonly ResolvedTrigger[],
-    private readonly decode: (channel: string, text: string) => ReturnType<TextDecoder>,
+    readonly decoderOf: (channel: string) => TextDecoder | undefined,
   ) {
     this.definitions = triggers.map(
       (trigger) => trigger.definition ?? defineChannel(trigger.channel, channelOptions(trigger.options)),
@@ -27,12 +28,6 @@ export class EntityChannels implements EntitySource {
   }
 
   static async load(dataSource: DataSource, triggers: readonly ResolvedTrigger[]): Promise<EntityChannels> {
-    const targetOf = (channel: string, schema: string, table: string) => {
-      const sender = triggers.find(
-        (trigger) => trigger.channel === channel && trigger.schema === schema && trigger.table === table,
-      );
-      return sender?.target as EntityTarget<ObjectLiteral> | undefined; // of metadata, or of nothing
-    };
     const schemaOf = (metadata: EntityMetadata) => metadata.schema ?? defaultSchemaOf(dataSource);
     const metadataOf = (target: EntityTarget<ObjectLiteral> | undefined, schema: string, table: string) =>
       target !== undefined && dataSource.hasMetadata(target)
@@ -41,8 +36,15 @@ export class EntityChannels implements EntitySource {
             (metadata) => metadata.tableName === table && schemaOf(metadata) === schema,
           );
     const hydrators = await RowHydrators.load(dataSource);
-    const decoder = new ChangeDecoder(dataSource, hydrators, targetOf, metadataOf);
-    return new EntityChannels(triggers, (channel, text) => decoder.decode(channel, text));
+    const decoders = new Map<string, ChangeDecoder>();
+    for (const { channel } of triggers) {
+      const declared = triggers.filter((trigger) => trigger.channel === channel);
+      decoders.set(channel, new ChangeDecoder(dataSource, hydrators, declared, metadataOf));
+    }
+    return new EntityChannels(triggers, (channel) => {
+      const decoder = decoders.get(channel);
+      return decoder && ((text) => decoder.decode(channel, text));
+    });
   }
 
   definitionOf(entity: object): ChannelDefinition {
@@ -64,18 +66,25 @@ export class EntityChannels implements EntitySource {
     return standing.map(({ name }) => name);
   }
 
-  decoderOf(channel: string): TextDecoder | undefined {
-    if (!this.triggers.some((trigger) => trigger.channel === channel)) return undefined;
-    return (text) => this.decode(channel, text);
-  }
-
   assertText(channel: string, text: string): void {
-    if (this.triggers.some((trigger) => trigger.channel === channel)) assertChange(channel, text);
+    const declared = this.triggersOn(channel);
+    if (declared.length > 0) assertChange(channel, text, declared);
   }
 
   operationsOf(channel: string): readonly Operation[] | undefined {
-    const sent = this.triggers.filter((trigger) => trigger.channel === channel);
+    const sent = this.triggersOn(channel);
     return sent.length === 0 ? undefined : [...new Set(sent.flatMap(({ on }) => on))];
+  }
+
+  isOf(entity: object): ((payload: unknown) => boolean) | undefined {
+    const [chosen] = this.triggersMeantBy(entity);
+    if (chosen === undefined || this.triggersOn(chosen.channel).length === 1) return undefined;
+    const { schema, table } = chosen;
+    return (payload) => isJsonObject(payload) && payload['schema'] === schema && payload['table'] === table;
+  }
+
+  private triggersOn(channel: string): readonly ResolvedTrigger[] {
+    return this.triggers.filter((trigger) => trigger.channel === channel);
   }
 
   private triggersOf(entity: object): readonly ResolvedTrigger[] {

@@ -12,6 +12,7 @@ import { conditionStep } from './schema-diff.js';
 import { assertColumns, assertSeesAll, type DeclaredTrigger } from './table.check.js';
 import { readCatalogTables, readServerVersion } from './trigger.catalog.js';
 import { triggerName } from './trigger.literals.js';
+import { channelOfTable } from './trigger.resolver.js';
 import {
   commentOnFunction,
   commentOnTrigger,
@@ -28,7 +29,7 @@ export interface NotifyTriggerLiterals {
   schema?: string;
   /** The table whose changes are notified. */
   table: string;
-  /** Without it the name of the table. */
+  /** Without it the name of the table, with its schema when that is not the default schema of the DataSource. */
   channel?: string;
   /** @defaultValue `['insert', 'update', 'delete']` */
   on?: readonly Operation[];
@@ -99,8 +100,10 @@ export async function createNotifyTrigger(
  */
 export async function dropNotifyTrigger(
   runner: QueryRunner,
-  { schema = 'public', table, channel = table }: Pick<NotifyTriggerLiterals, 'schema' | 'table' | 'channel'>,
+  literals: Pick<NotifyTriggerLiterals, 'schema' | 'table' | 'channel'>,
 ): Promise<void> {
+  const { schema = 'public', table } = literals;
+  const { channel = channelOfTable(runner.manager.connection, schema, table) } = literals;
   await runner.query(dropFunctionAndTriggers(schema, triggerName({ table, channel })));
 }
 
@@ -135,7 +138,8 @@ async function resolveLiterals(
 ): Promise<DeclaredTrigger> {
   const what = 'createNotifyTrigger()';
   const parsed = parseShape(literalsShape, literals, { code: 'INVALID_TRIGGER', what });
-  const { schema, table, channel = table, level, columns, exclude, of, when } = parsed;
+  const { schema, table, level, columns, exclude, of, when } = parsed;
+  const { channel = channelOfTable(runner.manager.connection, schema, table) } = parsed;
   assertChannelName(channel);
   const found = (await readCatalogTables(runner, [{ schema, table }]))({ schema, table });
   if (found === undefined) throw notThere(what, `"${schema}"."${table}"`);

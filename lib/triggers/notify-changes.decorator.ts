@@ -9,7 +9,10 @@ export const inOrder = (operations: readonly Operation[]): Operation[] =>
 
 /** Options of {@link NotifyChanges}; properties are named as in the entity. */
 export interface NotifyChangesOptions<T = unknown> extends Omit<ChannelOptions, 'schema' | 'codec'> {
-  /** The channel, by name or definition. Without it the name of the table. */
+  /**
+   * The channel, by name or definition. Without it the name of the table, with its schema (`schema.table`) when that is not the
+   * default schema of the DataSource.
+   */
   channel?: string | ChannelDefinition;
   /**
    * Which operations are notified.
@@ -22,6 +25,8 @@ export interface NotifyChangesOptions<T = unknown> extends Omit<ChannelOptions, 
    * they are named here.
    */
   columns?: readonly PropertyOf<T>[];
+  /** Properties that the notification leaves out, for example a password. Not together with `columns`. */
+  exclude?: readonly PropertyOf<T>[];
   /**
    * Updates count only when one of these properties changed, by value. An update that changes nothing never counts.
    */

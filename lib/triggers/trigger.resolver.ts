@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'typeorm';
 import * as v from 'valibot';
-import { assertChannelName } from '../channels/channel-name.js';
+import { MAX_CHANNEL_BYTES, assertChannelName } from '../channels/channel-name.js';
 import { ChannelDefinition, DELIVERIES } from '../channels/channel.definition.js';
 import { PgPubSubError } from '../common/errors.js';
 import { retryOverrideShape } from '../common/options.resolver.js';
@@ -46,6 +46,7 @@ const optionsShape = group({
     ['insert', 'update', 'delete'],
   ),
   columns: v.optional(names),
+  exclude: v.optional(names, []),
   of: v.optional(names, []),
   when: v.optional(nonEmptyString),
   level: v.optional(v.picklist(['row', 'statement']), 'row'),
@@ -117,6 +118,7 @@ function fromList(dataSource: DataSource, declaration: TriggerDeclaration): Decl
   return resolve(`the table "${table}"`, options, {
     schema,
     table,
+    defaultChannel: channelOfTable(dataSource, schema, table),
     primaryKey: primaryKey ?? [],
     hidden: [],
     columnOf: (name) => name, // compared with the catalog, once the table is there
@@ -133,9 +135,11 @@ function ofEntity(dataSource: DataSource, metadata: EntityMetadata, options: Not
       'a table',
       'a view: triggers of views see no changes. Declare it on the tables beneath',
     );
+  const schema = metadata.schema ?? defaultSchemaOf(dataSource);
   return resolve(what, options, {
-    schema: metadata.schema ?? defaultSchemaOf(dataSource),
+    schema,
     table: metadata.tableName,
+    defaultChannel: channelOfTable(dataSource, schema, metadata.tableName),
     primaryKey: metadata.primaryColumns.map(({ databaseName }) => databaseName),
     hidden: metadata.columns.filter(({ isSelect }) => !isSelect).map(({ databaseName }) => databaseName),
     columnOf: (property) => columnOf(metadata, property, what),
@@ -147,6 +151,7 @@ function ofEntity(dataSource: DataSource, metadata: EntityMetadata, options: Not
 interface Place {
   readonly schema: string;
   readonly table: string;
+  readonly defaultChannel: string;
   readonly primaryKey: readonly string[];
   readonly hidden: readonly string[];
   readonly columnOf: (property: string) => string | readonly string[];
@@ -157,8 +162,10 @@ interface Place {
 function resolve(what: string, options: NotifyChangesOptions, place: Place): Declared {
   const parsed = parseShape(optionsShape, options, { code: 'INVALID_TRIGGER', what });
   const definition = parsed.channel instanceof ChannelDefinition ? parsed.channel : undefined;
-  const channel = definition?.name ?? (typeof parsed.channel === 'string' ? parsed.channel : place.table);
-  assertChannelName(channel);
+  const named = definition?.name ?? (typeof parsed.channel === 'string' ? parsed.channel : undefined);
+  if (named !== undefined) assertChannelName(named);
+  const channel = named ?? defaultChannel(what, place);
+  assertSatisfiable(what, parsed);
   if (parsed.when?.includes(DOLLAR_TAG)) throw invalid(what, `"when" without ${DOLLAR_TAG}`, 'it');
   const delivery = parsed.delivery ?? definition?.delivery ?? 'broadcast';
   const ordered = parsed.ordered ?? definition?.ordered ?? false;
@@ -177,7 +184,7 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Dec
     ordered,
     wake: parsed.wake ?? definition?.wake ?? 'notify',
     columns,
-    exclude: place.hidden,
+    exclude: [...new Set([...place.hidden, ...parsed.exclude.flatMap(place.columnOf)])],
     of: parsed.of.flatMap(place.columnOf),
     when:
       place.condition && parsed.when
@@ -188,6 +195,30 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Dec
     definition,
     options,
   };
+}
+
+/** The channel of a table without one: a name is no identity where several schemas have a table of that name. */
+export const channelOfTable = (dataSource: DataSource, schema: string, table: string): string =>
+  schema === defaultSchemaOf(dataSource) ? table : `${schema}.${table}`;
+
+function defaultChannel(what: string, { defaultChannel: name }: Place): string {
+  if (Buffer.byteLength(name) <= MAX_CHANNEL_BYTES) return name;
+  const expected = `a channel of its own for "${name}", whose name has more than ${MAX_CHANNEL_BYTES} bytes`;
+  throw invalid(what, expected, 'none: give it "channel"');
+}
+
+/** Throws for a declaration that can never notify as it says. */
+function assertSatisfiable(
+  what: string,
+  { on, of, when, columns, exclude }: v.InferOutput<typeof optionsShape>,
+): void {
+  const operations = typeof on === 'string' ? [on] : on;
+  if (of.length > 0 && !operations.includes('update'))
+    throw invalid(what, '"of" together with the operation update', `it for ${operations.join(', ')}`);
+  if (when !== undefined && operations.every((one) => one === 'truncate'))
+    throw invalid(what, '"when" together with operations on rows', 'it for truncate');
+  if (columns !== undefined && exclude.length > 0)
+    throw invalid(what, '"columns" or "exclude"', 'both: leave out what is not to be carried');
 }
 
 /** A definition says how its channel is delivered, to senders and listeners alike: a declaration cannot say otherwise. */
@@ -214,6 +245,12 @@ function assertSameChannel(
 /** A property may be an embedded with several columns; a relation's is its foreign key. */
 function columnOf(metadata: EntityMetadata, property: string, what: string): string[] {
   const columns = metadata.findColumnsWithPropertyPath(property);
+  if (columns.some(({ isVirtualProperty }) => isVirtualProperty))
+    throw invalid(
+      what,
+      'properties with a column in the table',
+      `"${property}", which is computed by a query`,
+    );
   const embedded = metadata.findEmbeddedWithPropertyPath(property);
   const found =
     columns.length > 0 ? columns : (embedded?.columnsFromTree.filter(({ isSelect }) => isSelect) ?? []);

@@ -1,0 +1,89 @@
+import type { DataSource, EntityTarget, ObjectLiteral } from 'typeorm';
+import { quoteIdentifier } from '../common/sql-identifier.js';
+
+/** The texts of a primary key, by the names of its columns. */
+type Key = ReadonlyMap<string, string>;
+
+interface Wanted {
+  readonly target: EntityTarget<ObjectLiteral>;
+  readonly key: Key;
+  readonly resolve: (row: ObjectLiteral | null) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** The number of rows that one query loads. */
+const MAX_KEYS = 1_000;
+
+/**
+ * Loads the rows of changes that were too large for a notification: one query at a time, for all keys that wait, so that
+ * a flood of such changes costs the database little more than one. Owned by the decoder of a channel.
+ */
+export class TruncatedRows {
+  private waiting: Wanted[] = [];
+  private isLoading = false;
+
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** Resolves with the row as it is now; `null` when it is gone. */
+  load(target: EntityTarget<ObjectLiteral>, key: Key): Promise<ObjectLiteral | null> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ target, key, resolve, reject });
+      if (this.isLoading) return;
+      this.isLoading = true;
+      queueMicrotask(() => void this.loadAll()); // others may follow in this turn
+    });
+  }
+
+  private async loadAll(): Promise<void> {
+    while (this.waiting.length > 0) {
+      const batch = this.takeBatch();
+      try {
+        const rows = await this.query(batch);
+        batch.forEach(({ resolve }, position) => resolve(rows.get(position) ?? null));
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.isLoading = false;
+  }
+
+  /** Takes keys of one entity, each once: every change gets an instance of its own. */
+  private takeBatch(): Wanted[] {
+    const taken = new Map<string, Wanted>();
+    const left: Wanted[] = [];
+    const [first] = this.waiting;
+    for (const wanted of this.waiting) {
+      const key = JSON.stringify([...wanted.key]);
+      if (wanted.target !== first?.target || taken.has(key) || taken.size === MAX_KEYS) left.push(wanted);
+      else taken.set(key, wanted);
+    }
+    this.waiting = left;
+    return [...taken.values()];
+  }
+
+  /**
+   * Resolves with the rows by their position in the batch. The server says which key a row has: texts of one key differ,
+   * and values of JavaScript are not exact.
+   */
+  private async query(batch: readonly Wanted[]): Promise<ReadonlyMap<number, ObjectLiteral>> {
+    const runner = this.dataSource.createQueryRunner('master'); // a replica may not have them yet
+    try {
+      const query = runner.manager.createQueryBuilder(batch[0]?.target as EntityTarget<ObjectLiteral>, 'row');
+      const conditions = batch.map(({ key }, position) => {
+        const members = [...key].map(([column, text], index) => {
+          const parameter = `key_${position}_${index}`;
+          query.setParameter(parameter, text);
+          return `"row".${quoteIdentifier(column)} = :${parameter}`;
+        });
+        return `(${members.join(' and ')})`;
+      });
+      const position = `case ${conditions.map((condition, at) => `when ${condition} then ${at}`).join(' ')} end`;
+      query.withDeleted().where(conditions.join(' or ')).addSelect(position, 'pgpubsub_position');
+      // no deadline: as the application's own queries
+      const { raw, entities } = await query.getRawAndEntities<{ pgpubsub_position: unknown }>();
+      return new Map(raw.map((row, at) => [Number(row.pgpubsub_position), entities[at] as ObjectLiteral]));
+    } finally {
+      await runner.release();
+    }
+  }
+}
