@@ -1,13 +1,19 @@
+import { owningRole } from './owner.js';
+
+const OWNING_ROLE = owningRole('$3', '$4');
+
 /**
- * The library's own tables and functions as the catalog has them: by their names ($1) in the schema $2, and in others
- * when they carry our comment. Exact under an empty search path only. Reads catalogs, locks nothing.
+ * The library's own tables and functions as the catalog has them: by their names ($1) in the schema $2; in others tables
+ * of the owning role that carry our comment, which every role can write. Exact under an empty search path only. Reads
+ * catalogs, locks nothing.
  */
 const isOurs = `c.relname = any($1::text[]) and c.relkind in ('r', 'p', 'v', 'm', 'f')
-    and (n.nspname = $2 or obj_description(c.oid, 'pg_class') like 'pgpubsub:%')`;
+    and (n.nspname = $2 or c.relkind = 'r' and c.relowner = ${OWNING_ROLE} and obj_description(c.oid, 'pg_class') like 'pgpubsub:%')`;
 
 export const readTables = `
   select n.nspname as schema, c.relname as name, c.relkind::text as kind, c.relpersistence = 'p' as logged,
-    c.reloptions as settings, obj_description(c.oid, 'pg_class') as comment
+    c.reloptions as settings, obj_description(c.oid, 'pg_class') as comment,
+    c.relkind = 'r' and c.relowner = ${OWNING_ROLE} as owned
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where ${isOurs}
   order by 1, 2
@@ -50,10 +56,10 @@ export const readFunctions = `
     case p.provolatile when 'i' then 'immutable' when 's' then 'stable' else 'volatile' end as volatility,
     not p.prosecdef and not p.proleakproof and not p.proisstrict and p.proparallel = 'u' as plain,
     p.proconfig as settings, p.prosrc as body, obj_description(p.oid, 'pg_proc') as comment,
-    pg_get_functiondef(p.oid) as definition
+    pg_get_functiondef(p.oid) as definition, p.proowner = ${OWNING_ROLE} as owned
   from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
   where p.prokind = 'f' and p.proname = any($1::text[])
-    and (n.nspname = $2 or obj_description(p.oid, 'pg_proc') like 'pgpubsub:%')
+    and (n.nspname = $2 or p.proowner = ${OWNING_ROLE} and obj_description(p.oid, 'pg_proc') like 'pgpubsub:%')
   order by 1, 2, types
 `;
 

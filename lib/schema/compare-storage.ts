@@ -16,7 +16,7 @@ export async function compareStorage(
   runner: QueryRunner,
   { storage, owner, isNeeded, keepsRows }: Comparison,
 ): Promise<StorageDiff> {
-  const catalog = await readStorage(runner, storage.schema);
+  const catalog = await readStorage(runner, storage);
   const wanted = isNeeded ? storage : undefined;
   const diff = diffStorage(wanted, catalog, owner);
   const isKept = keepsRows && (await holdsRows(runner, obsoleteTables(catalog, wanted, owner)));

@@ -16,6 +16,7 @@ import {
   NOTIFICATION_TABLE,
   NOTIFY_FUNCTION,
   VERSION_FUNCTION,
+  type Storage,
   type StorageColumn,
 } from './storage.sql.js';
 
@@ -38,6 +39,8 @@ export interface FoundTable {
   readonly logged: boolean;
   readonly settings: readonly string[] | null;
   readonly comment: string | null;
+  /** Whether the owning role has it, and it is a table. */
+  readonly owned: boolean;
   readonly columns: readonly StorageColumn[];
   readonly constraints: readonly FoundConstraint[];
   readonly indexes: readonly FoundIndex[];
@@ -56,6 +59,8 @@ export interface FoundFunction {
   readonly settings: readonly string[] | null;
   readonly body: string;
   readonly comment: string | null;
+  /** Whether the owning role has it. */
+  readonly owned: boolean;
   readonly definition: string;
 }
 
@@ -83,9 +88,13 @@ interface ColumnRow extends Member {
 }
 
 /** What stands where the storage would be, and what is left of ours in other schemas. */
-export const readStorage = (runner: QueryRunner, schema: string): Promise<StorageCatalog> =>
+export const readStorage = (
+  runner: QueryRunner,
+  { schema, migrationsSchema, migrationsTable }: Storage,
+): Promise<StorageCatalog> =>
   withoutSearchPath(runner, async () => {
-    const ours = [[NOTIFICATION_TABLE, DEAD_LETTER_TABLE], schema];
+    const place = [schema, migrationsSchema, migrationsTable];
+    const ours = [[NOTIFICATION_TABLE, DEAD_LETTER_TABLE], ...place];
     const tables = await rowsOf<Omit<FoundTable, 'columns' | 'constraints' | 'indexes'>>(
       runner,
       readTables,
@@ -95,7 +104,7 @@ export const readStorage = (runner: QueryRunner, schema: string): Promise<Storag
     const constraints = await rowsOf<Member & FoundConstraint>(runner, readConstraints, ours);
     const indexes = await rowsOf<Member & FoundIndex>(runner, readIndexes, ours);
     const names = [VERSION_FUNCTION, NOTIFY_FUNCTION, COMPLETE_FUNCTION];
-    const functions = await rowsOf<FoundFunction>(runner, readFunctions, [names, schema]);
+    const functions = await rowsOf<FoundFunction>(runner, readFunctions, [names, ...place]);
     const [found] = await rowsOf<{ exists: boolean }>(runner, schemaExists, [schema]);
     return {
       schemaExists: found?.exists === true,

@@ -90,7 +90,9 @@ export const obsoleteTables = (
   wanted: Storage | undefined,
   owner: string,
 ): FoundTable[] =>
-  tables.filter(({ schema, comment }) => comment === commentOf(owner) && schema !== wanted?.schema);
+  tables.filter(
+    ({ schema, comment, owned }) => owned && comment === commentOf(owner) && schema !== wanted?.schema,
+  );
 
 function obsoleteFunctions(
   { functions }: StorageCatalog,
@@ -99,7 +101,8 @@ function obsoleteFunctions(
 ): FoundFunction[] {
   const identities = wanted ? storageFunctions(wanted) : [];
   return functions.filter(
-    ({ schema, name, types, comment }) =>
+    ({ schema, name, types, comment, owned }) =>
+      owned &&
       comment === commentOf(owner) &&
       !(schema === wanted?.schema && identities.some((own) => own.name === name && own.types === types)),
   );

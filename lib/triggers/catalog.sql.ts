@@ -1,6 +1,10 @@
+import { owningRole } from '../schema/owner.js';
+
+const OWNING_ROLE = owningRole('$2', '$3');
+
 /**
- * Our triggers as the catalog has them: those with our comment, those of functions with our comment, and those with our
- * names ($1). The definitions are exact under an empty search path only, see `withoutSearchPath`. Reads catalogs, locks
+ * Our triggers as the catalog has them: those of functions of the owning role ($2 and $3 schema and name of TypeORM's migrations
+ * table) with our comment, or with it themselves, on tables of that role; and those with our names ($1). The definitions are exact under an empty search path only, see `withoutSearchPath`. Reads catalogs, locks
  * nothing.
  */
 export const readTriggers = `
@@ -9,7 +13,8 @@ export const readTriggers = `
     t.tgoldtable as old_table, t.tgnewtable as new_table,
     t.tgqual is null and t.tgnargs = 0 and t.tgattr::text = '' and t.tgconstraint = 0 as plain,
     pg_get_triggerdef(t.oid) as definition, obj_description(t.oid, 'pg_trigger') as comment,
-    obj_description(f.oid, 'pg_proc') as function_comment
+    obj_description(f.oid, 'pg_proc') as function_comment,
+    c.relowner = ${OWNING_ROLE} and f.proowner = c.relowner as owned
   from pg_trigger t
     join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
     join pg_proc f on f.oid = t.tgfoid join pg_namespace fn on fn.oid = f.pronamespace
@@ -18,8 +23,9 @@ export const readTriggers = `
       select from pg_depend d where d.classid = 'pg_trigger'::regclass and d.objid = t.oid and d.refclassid = 'pg_trigger'::regclass
     )
     and (
-      obj_description(t.oid, 'pg_trigger') like 'pgpubsub:%' or obj_description(f.oid, 'pg_proc') like 'pgpubsub:%'
-      or t.tgname = any($1::text[])
+      t.tgname = any($1::text[])
+      or c.relowner = ${OWNING_ROLE} and f.proowner = c.relowner
+        and (obj_description(t.oid, 'pg_trigger') like 'pgpubsub:%' or obj_description(f.oid, 'pg_proc') like 'pgpubsub:%')
     )
   order by 1, 2, 3
 `;
@@ -28,10 +34,11 @@ export const readTriggers = `
 export const readFunctions = `
   select n.nspname as schema, p.proname as name, p.prosrc as body, p.proconfig as settings,
     l.lanname = 'plpgsql' and p.provolatile = 'v' and not p.prosecdef and not p.proleakproof as plain,
-    pg_get_functiondef(p.oid) as definition, obj_description(p.oid, 'pg_proc') as comment
+    pg_get_functiondef(p.oid) as definition, obj_description(p.oid, 'pg_proc') as comment,
+    p.proowner = ${OWNING_ROLE} as owned
   from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
   where p.prorettype = 'trigger'::regtype
-    and (obj_description(p.oid, 'pg_proc') like 'pgpubsub:%' or p.proname = any($1::text[]))
+    and (p.proname = any($1::text[]) or p.proowner = ${OWNING_ROLE} and obj_description(p.oid, 'pg_proc') like 'pgpubsub:%')
   order by 1, 2
 `;
 

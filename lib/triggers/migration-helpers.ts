@@ -172,7 +172,8 @@ async function assertStorage(
 ): Promise<void> {
   if (ordered && trigger.primaryKey.length === 0) throw notOrdered(what, table);
   const { storageSchema } = trigger;
-  const { tables } = await readStorage(runner, storageSchema);
+  const storage = { ...storageOf(runner.manager.connection), schema: storageSchema };
+  const { tables } = await readStorage(runner, storage);
   if (tables.some(({ schema }) => schema === storageSchema)) return;
   throw new PgPubSubError(
     'INVALID_TRIGGER',

@@ -82,13 +82,15 @@ export function diffSchema(
     }
     if (holder !== owner && differences.length > known) throw heldByAnother(trigger, owner, holder);
   }
-  const isObsolete = ({ comment, function_comment }: CatalogTrigger) =>
-    (ownerIn(comment) ?? ownerIn(function_comment)) === owner;
+  const isObsolete = ({ comment, function_comment, owned }: CatalogTrigger) =>
+    owned && (ownerIn(comment) ?? ownerIn(function_comment)) === owner;
   for (const found of [...leftTriggers.values()].filter(isObsolete)) {
     note('obsolete', `trigger ${found.name} on ${found.schema}.${found.table}`);
     before.push(dropTriggerStep(found), ...existingTriggerExtras(found));
   }
-  for (const found of [...leftFunctions.values()].filter(({ comment }) => ownerIn(comment) === owner)) {
+  for (const found of [...leftFunctions.values()].filter(
+    ({ comment, owned }) => owned && ownerIn(comment) === owner,
+  )) {
     note('obsolete', `function ${found.schema}.${found.name}`);
     before.push(
       {

@@ -1,6 +1,7 @@
 import type { QueryRunner } from 'typeorm';
 import { quoteQualified } from '../common/sql-identifier.js';
 import { rowsOf, withoutSearchPath } from '../schema/catalog-session.js';
+import type { Storage } from '../schema/storage.sql.js';
 import { readFunctions, readTables, readTriggers, serverVersion } from './catalog.sql.js';
 
 export interface CatalogTrigger {
@@ -19,6 +20,8 @@ export interface CatalogTrigger {
   readonly definition: string;
   readonly comment: string | null;
   readonly function_comment: string | null;
+  /** Whether the owning role has its table and its function. */
+  readonly owned: boolean;
 }
 
 export interface CatalogFunction {
@@ -30,6 +33,8 @@ export interface CatalogFunction {
   readonly plain: boolean;
   readonly definition: string;
   readonly comment: string | null;
+  /** Whether the owning role has it. */
+  readonly owned: boolean;
 }
 
 export interface Catalog {
@@ -40,12 +45,19 @@ export interface Catalog {
 }
 
 /** What the database has of us, and what stands where ours would be (`names`). */
-export const readCatalog = (runner: QueryRunner, names: readonly string[]): Promise<Catalog> =>
-  withoutSearchPath(runner, async () => ({
-    serverVersion: await readServerVersion(runner),
-    triggers: await rowsOf<CatalogTrigger>(runner, readTriggers, [names]),
-    functions: await rowsOf<CatalogFunction>(runner, readFunctions, [names]),
-  }));
+export const readCatalog = (
+  runner: QueryRunner,
+  names: readonly string[],
+  { migrationsSchema, migrationsTable }: Storage,
+): Promise<Catalog> =>
+  withoutSearchPath(runner, async () => {
+    const ours = [names, migrationsSchema, migrationsTable];
+    return {
+      serverVersion: await readServerVersion(runner),
+      triggers: await rowsOf<CatalogTrigger>(runner, readTriggers, ours),
+      functions: await rowsOf<CatalogFunction>(runner, readFunctions, ours),
+    };
+  });
 
 export async function readServerVersion(runner: QueryRunner): Promise<number> {
   const [found] = await rowsOf<{ version: string }>(runner, serverVersion);

@@ -123,9 +123,10 @@ export async function diffTriggers(
   try {
     await assertFit(own, wanted);
     const owner = ownerOf(dataSource);
-    const triggers = diffSchema(wanted, await readCatalog(own, wanted.flatMap(namesOf)), owner);
+    const place = storageOf(dataSource);
+    const triggers = diffSchema(wanted, await readCatalog(own, wanted.flatMap(namesOf), place), owner);
     const isNeeded = needsStorage || declaresStorage(dataSource);
-    const storage = await compareStorage(own, { storage: storageOf(dataSource), owner, isNeeded, keepsRows });
+    const storage = await compareStorage(own, { storage: place, owner, isNeeded, keepsRows });
     return {
       ...triggers,
       after: [...storage.create, ...triggers.after, ...storage.drop],

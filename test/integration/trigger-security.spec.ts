@@ -244,3 +244,67 @@ describe('a search_path with functions and operators of the same names', () => {
     for (const { context } of await sent.take(3)) expect(context).toEqual({ tenant: 'a' });
   });
 });
+
+describe('objects of another role with our names and comments', () => {
+  const COMMENT = 'pgpubsub:public.migrations';
+  const role = `evil_${randomUUID().slice(0, 8)}`;
+
+  /** Everything that a role with a schema of its own can make look like ours; `{name}` is the name of a trigger of ours. */
+  async function imitate(name: string): Promise<void> {
+    await database.query(`create role ${role}; create schema ${role} authorization ${role}`);
+    await database.query(`set role ${role}; set search_path = ${role};
+      create table called (by text);
+      grant all on called to public; grant usage on schema ${role} to public;
+      create function call() returns bigint language plpgsql as $$ begin insert into ${role}.called values (current_user); return 1; end $$;
+      create view pgpubsub_notification as select call() as id, 'x'::text as channel;
+      comment on view pgpubsub_notification is '${COMMENT}';
+      create table pgpubsub_dead_letter (id bigint); insert into pgpubsub_dead_letter values (1);
+      comment on table pgpubsub_dead_letter is '${COMMENT}';
+      create function pgpubsub_schema_version() returns text language sql as 'select null::text';
+      comment on function pgpubsub_schema_version() is '${COMMENT}';
+      create function "${name}"() returns trigger language plpgsql as $$ begin perform ${role}.call(); return null; end $$;
+      comment on function "${name}"() is '${COMMENT}';
+      create function pgpubsub_other() returns trigger language plpgsql as $$ begin perform ${role}.call(); return null; end $$;
+      comment on function pgpubsub_other() is '${COMMENT}';
+      create table mine (id int);
+      create trigger "${name}" after insert on mine for each row execute function "${name}"();
+      comment on trigger "${name}" on mine is '${COMMENT}';
+      create trigger other after insert on mine for each row execute function pgpubsub_other();
+      comment on trigger other on mine is '${COMMENT}'`);
+  }
+
+  const called = () => database.query(`select * from ${role}.called`);
+  const forget = async () => {
+    await database.query(`drop owned by ${role} cascade`);
+    await database.query(`drop role ${role}`);
+  };
+
+  it.each(['broadcast', 'exactly-once'] as const)(
+    'appear in no migration, are not read and not dropped, with %s triggers',
+    async (delivery) => {
+      @Entity({ name: 'author' })
+      @NotifyChanges({ delivery })
+      class Watched {
+        @PrimaryGeneratedColumn() id!: number;
+        @Column('text') name!: string;
+      }
+      const first = await start({ entities: [Watched], synchronize: true });
+      const [trigger] = await database.query<{ tgname: string }>(
+        `select tgname from pg_trigger where tgname like 'pgpubsub%'`,
+      );
+      await imitate(String(trigger?.tgname));
+      try {
+        expect((await first.driver.createSchemaBuilder().log()).upQueries).toEqual([]);
+        await first.synchronize();
+        const other = await start({ entities: [], synchronize: true }); // drops what is not declared any more
+        const { differences } = await diffTriggers(other, {});
+        expect(differences).toEqual([]);
+        expect(await called()).toEqual([]);
+        expect(await database.query(`select relname from pg_class where relnamespace = '${role}'::regnamespace and relkind in ('r', 'v') order by 1`)).toHaveLength(4); // prettier-ignore
+        expect(await database.query(`select proname from pg_proc where pronamespace = '${role}'::regnamespace`)).toHaveLength(4); // prettier-ignore
+      } finally {
+        await forget();
+      }
+    },
+  );
+});
