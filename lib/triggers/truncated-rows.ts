@@ -1,4 +1,5 @@
 import type { DataSource, EntityTarget, ObjectLiteral } from 'typeorm';
+import { ROUND_TRIP_MS, withDeadline } from '../common/deadline.js';
 import { quoteIdentifier } from '../common/sql-identifier.js';
 
 /** The texts of a primary key, by the names of its columns. */
@@ -38,7 +39,8 @@ export class TruncatedRows {
     while (this.waiting.length > 0) {
       const batch = this.takeBatch();
       try {
-        const rows = await this.query(batch);
+        const what = 'the database to return rows that were too large for their notification';
+        const rows = await withDeadline(this.query(batch), { ms: ROUND_TRIP_MS, what });
         batch.forEach(({ resolve }, position) => resolve(rows.get(position) ?? null));
       } catch (error) {
         for (const { reject } of batch) reject(error);

@@ -17,7 +17,7 @@ export interface Death {
 }
 
 const CLAIM = /for update skip locked/;
-const COMPLETION = /\bdelete from .*pgpubsub_notification.*; commit$/;
+const COMPLETION = /pgpubsub_complete.*; commit$/;
 
 type Query = (...args: unknown[]) => Promise<{ command: string; rows: unknown[] }[]>;
 
