@@ -71,10 +71,13 @@ export const NOTIFICATION_COLUMNS: readonly StorageColumn[] = [
 ];
 
 export const DEAD_LETTER_COLUMNS: readonly StorageColumn[] = [
+  /** The id of the notification: another one may get the same, after a restart of the sequence. */
   column('id', 'bigint', { notNull: true }),
   ...COMMON_COLUMNS,
   column('died_at', time, { notNull: true, default: 'clock_timestamp()' }),
   column('listener', 'text', { notNull: true }),
+  /** The identity of the letter. */
+  column('letter', 'bigint', { notNull: true, identity: 'by default' }),
 ];
 
 /** Rows live for milliseconds: vacuum by their number, and without pauses. */
@@ -118,7 +121,12 @@ export const STORAGE_TABLES: readonly StorageTable[] = [
     primaryKey: ['id'],
     settings: TABLE_SETTINGS,
   },
-  { name: DEAD_LETTER_TABLE, columns: DEAD_LETTER_COLUMNS, primaryKey: ['id', 'listener'], settings: [] },
+  {
+    name: DEAD_LETTER_TABLE,
+    columns: DEAD_LETTER_COLUMNS,
+    primaryKey: ['id', 'listener', 'letter'],
+    settings: [],
+  },
 ];
 
 export const notificationTable = (schema: string): string => quoteQualified(schema, NOTIFICATION_TABLE);
