@@ -1,9 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Column, Entity, PrimaryGeneratedColumn, type EntityManager } from 'typeorm';
+import { NotifyChanges, withPgPubSub } from 'nestjs-pgpubsub';
+import { Column, Entity, PrimaryGeneratedColumn, type DataSource, type EntityManager } from 'typeorm';
 import {
   StorageDriver,
   Transactional,
   addTransactionalDataSource,
+  deleteDataSourceByName,
   initializeTransactionalContext,
 } from 'typeorm-transactional';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -141,3 +143,41 @@ it("joins typeorm-transactional's transactions, and only those: callers at the s
     'outside too',
   ]);
 });
+
+@Entity()
+@NotifyChanges()
+class Shipment {
+  @PrimaryGeneratedColumn()
+  id!: number;
+}
+
+it.each<[string, (dataSource: DataSource) => DataSource]>([
+  ['before withPgPubSub()', (dataSource) => withPgPubSub(addTransactionalDataSource(register(dataSource)))],
+  ['after withPgPubSub()', (dataSource) => addTransactionalDataSource(register(withPgPubSub(dataSource)))],
+])('joins transactions of typeorm-transactional that was given the DataSource %s', async (order, patch) => {
+  initializeTransactionalContext({ storageDriver: StorageDriver.ASYNC_LOCAL_STORAGE });
+  const { provider, received } = collector<{ new: { id: number } }>(Shipment);
+  await using app = await TestApp.start({
+    url: database.url,
+    providers: [provider],
+    dataSource: { entities: [Shipment], synchronize: true },
+    patch,
+  });
+  const { dataSource } = app;
+  class Service {
+    @Transactional({ connectionName: CONNECTION })
+    async ship(fails: boolean) {
+      await dataSource.getRepository(Shipment).save({});
+      await app.pubsub.notify(order.slice(0, 5), 'sent');
+      if (fails) throw new Error('no');
+    }
+  }
+  await expect(new Service().ship(true)).rejects.toThrow('no');
+  await new Service().ship(false);
+  const { payload } = await received.next();
+  expect(payload.new.id % 2).toBe(0); // the second of the two
+  deleteDataSourceByName(CONNECTION);
+});
+
+const CONNECTION = 'shipments';
+const register = (dataSource: DataSource) => ({ name: CONNECTION, dataSource, patch: true });

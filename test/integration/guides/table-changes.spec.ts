@@ -40,6 +40,20 @@ describe('the tables of docs/table-changes.md', () => {
     expect(left).toEqual(NOTHING);
   });
 
+  it('tell listeners of a DataSource of its own, which is not wrapped', async () => {
+    const { provider, received } = collector<EntityChange<Author>>(guide.Author);
+    const { entities } = guide.dataSource.options;
+    await using app = await TestApp.start({
+      url: database.url,
+      dataSource: { entities: entities as never },
+      providers: [provider],
+    });
+    expect(app.dataSource).not.toBe(guide.dataSource);
+    await database.query(`insert into author (name, password) values ('Own', 'secret')`);
+    expect((await received.next()).payload).toMatchObject({ operation: 'insert', new: { name: 'Own' } });
+    await database.query('truncate author restart identity cascade');
+  });
+
   it('tell listeners of what SQL changes, with the rows as the repository loads them', async () => {
     const { provider, received } = collector<EntityChange<Author>>(guide.Author);
     await using app = await start(guide.Authors, provider);
