@@ -42,6 +42,7 @@ it('has no complaints about a healthy database', async () => {
     'vacuum',
     'backlog',
     'dead letters',
+    'secrets',
     'privileges',
   ]);
   const { stdout } = await pgpubsub(['doctor', '-d', STORED_DATA_SOURCE], { DATABASE_URL: database.url });

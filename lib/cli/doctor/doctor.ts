@@ -7,6 +7,7 @@ import { poolerCheck } from './pooler.check.js';
 import { privilegesCheck } from './privileges.check.js';
 import { queueCheck } from './queue.check.js';
 import { schemaCheck } from './schema.check.js';
+import { secretsCheck } from './secrets.check.js';
 import { standbyCheck } from './standby.check.js';
 import { tablesCheck } from './tables.check.js';
 import { transactionsCheck } from './transactions.check.js';
@@ -23,6 +24,7 @@ const CHECKS: readonly Check[] = [
   tablesCheck,
   backlogCheck,
   deadLettersCheck,
+  secretsCheck,
   privilegesCheck,
 ];
 

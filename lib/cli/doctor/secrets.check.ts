@@ -1,0 +1,37 @@
+import { readCatalogTables } from '../../triggers/trigger.catalog.js';
+import type { ResolvedTrigger } from '../../triggers/trigger.resolver.js';
+import { declaredTriggers } from '../../triggers/with-pg-pubsub.js';
+import { briefly } from '../brief.js';
+import { good, warning, type Check, type Found } from './finding.js';
+
+/** Names of columns that are likely to hold what nobody may read. */
+const SECRET =
+  /passw|passphrase|secret|credential|api_?key|private_?key|(?:^|_)(?:token|otp|pin|cvc|cvv)(?:_|$)|[a-z]Token$/i;
+
+/** Looks for columns that notifications carry, and whose names say that they hold secrets. */
+export const secretsCheck: Check = {
+  name: 'secrets',
+  async examine({ dataSource }) {
+    const triggers = declaredTriggers(dataSource);
+    const tableOf = await briefly(dataSource, (runner) => readCatalogTables(runner, triggers));
+    const found = triggers.flatMap((trigger) => carriedSecrets(trigger, tableOf(trigger)?.columns ?? []));
+    return found.length > 0 ? found : [good('No notification carries a column that is named like a secret.')];
+  },
+};
+
+function carriedSecrets(
+  { schema, table, channel, columns, exclude }: ResolvedTrigger,
+  all: readonly string[],
+): Found[] {
+  const carried = columns ?? all.filter((column) => !exclude.includes(column));
+  const secrets = carried.filter((column) => SECRET.test(column));
+  if (secrets.length === 0) return [];
+  const names = secrets.map((column) => `"${column}"`).join(', ');
+  return [
+    warning(
+      `Notifications of ${schema}.${table} on channel "${channel}" carry ${names}.`,
+      'Listeners, logs, stored notifications and dead letters hold it; a broadcast is heard by every role that may connect.',
+      'Leave it out by "exclude" (or "columns") of @NotifyChanges().',
+    ),
+  ];
+}
