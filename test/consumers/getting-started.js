@@ -20,6 +20,9 @@ const commandsOf = (reader, newsroom) => [
 
 /** Whole paragraphs: another word may ask for something else. @param {Reader} reader @param {Newsroom} newsroom @returns {Known[]} */
 const wordsOf = (reader, newsroom) => [
+  [
+    /^A notification carries the whole row\. Leave out .* `@NotifyChanges\(\{ exclude: \['password'\] \}\)`\.$/,
+  ],
   [/^You need Node [\d.]+ or newer and a PostgreSQL, .* for example$/],
   [/^Everything below goes into `src\/`, beside what Nest has made\.$/],
   [
