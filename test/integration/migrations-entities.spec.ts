@@ -255,7 +255,7 @@ describe('entities of every kind:', () => {
       ['insert', { post_id: 1, tag_id: 1 }],
       ['delete', { post_id: 1, tag_id: 1 }],
     ]);
-    const logged = await sentBy('log', () => query(`insert into legacy.log values (1, 'x')`));
+    const logged = await sentBy('legacy.log', () => query(`insert into legacy.log values (1, 'x')`));
     expect(rowsOf(logged)).toEqual([{ id: 1 }]);
   });
 });

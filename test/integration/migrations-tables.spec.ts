@@ -74,8 +74,8 @@ describe.each(LEVELS)('a rename, with a trigger at level "%s"', (level) => {
     await query('alter schema "Old Press" rename to press');
     await write('press.author'); // nobody's write fails before the migration
     await migrateTo([writer('author', { schema: 'press' })]);
-    await expectOneTrigger('author', 'press.author');
-    expect(await objects()).toMatchObject({ functions: ['press: pgpubsub_author_author'] });
+    await expectOneTrigger('press.author', 'press.author');
+    expect(await objects()).toMatchObject({ functions: ['press: pgpubsub_author_press_author'] });
   });
 
   it('into another schema leaves one trigger, and no function in the old one', async () => {
@@ -83,8 +83,8 @@ describe.each(LEVELS)('a rename, with a trigger at level "%s"', (level) => {
     await query('create schema press; alter table author set schema press');
     await write('press.author'); // nobody's write fails before the migration
     await migrateTo([writer('author', { schema: 'press' })]);
-    await expectOneTrigger('author', 'press.author');
-    expect(await objects()).toMatchObject({ functions: ['press: pgpubsub_author_author'] });
+    await expectOneTrigger('press.author', 'press.author');
+    expect(await objects()).toMatchObject({ functions: ['press: pgpubsub_author_press_author'] });
   });
 });
 
