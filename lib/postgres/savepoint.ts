@@ -172,9 +172,9 @@ export class Savepoint {
 
   /** The settings as an earlier claim has found them. Its end has verified that they are the same. */
   private knownSettings(): GuardedValues {
+    const { restoresAlways, contextOfClaim } = this.options;
     const { settings } = this.connection;
-    const isSame = !this.options.restoresAlways && settings?.context === this.options.contextOfClaim;
-    return isSame ? settings.values : [];
+    return !restoresAlways && settings?.context === contextOfClaim ? settings.values : [];
   }
 
   /** Behind a pooler the next claim may meet another session: the pooler announces a process of its own making. */

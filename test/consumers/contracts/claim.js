@@ -28,7 +28,11 @@ export async function beginClaim({ cell }, dataSource) {
   const { Watchdog } = await cell.load('common/deadline.js');
   const connection = await ClaimConnection.open(dataSource);
   await connection.roundTrip('begin', 'the server to begin');
-  const savepoint = new Savepoint(connection, { contextOfHandler: () => undefined, restoresAlways: false });
+  const savepoint = new Savepoint(connection, {
+    contextOfHandler: () => undefined,
+    contextOfClaim: '{}',
+    restoresAlways: false,
+  });
   const watchdog = new Watchdog();
   const shutdown = new AbortController().signal;
   const scope = { dataSource, savepoint, handler: 'Contracts.handle', shutdown, watchdog };
