@@ -12,7 +12,7 @@ import { conditionStep } from './schema-diff.js';
 import { assertColumns, assertSeesAll, type DeclaredTrigger } from './table.check.js';
 import { readCatalogTables, readServerVersion } from './trigger.catalog.js';
 import { triggerName } from './trigger.literals.js';
-import { channelOfTable } from './trigger.resolver.js';
+import { defaultChannel } from './trigger.resolver.js';
 import {
   commentOnFunction,
   commentOnTrigger,
@@ -102,8 +102,9 @@ export async function dropNotifyTrigger(
   runner: QueryRunner,
   literals: Pick<NotifyTriggerLiterals, 'schema' | 'table' | 'channel'>,
 ): Promise<void> {
+  const what = 'dropNotifyTrigger()';
   const { schema = 'public', table } = literals;
-  const { channel = channelOfTable(runner.manager.connection, schema, table) } = literals;
+  const { channel = defaultChannel(what, runner.manager.connection, schema, table) } = literals;
   await runner.query(dropFunctionAndTriggers(schema, triggerName({ table, channel })));
 }
 
@@ -139,7 +140,7 @@ async function resolveLiterals(
   const what = 'createNotifyTrigger()';
   const parsed = parseShape(literalsShape, literals, { code: 'INVALID_TRIGGER', what });
   const { schema, table, level, columns, exclude, of, when } = parsed;
-  const { channel = channelOfTable(runner.manager.connection, schema, table) } = parsed;
+  const { channel = defaultChannel(what, runner.manager.connection, schema, table) } = parsed;
   assertChannelName(channel);
   const found = (await readCatalogTables(runner, [{ schema, table }]))({ schema, table });
   if (found === undefined) throw notThere(what, `"${schema}"."${table}"`);

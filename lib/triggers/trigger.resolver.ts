@@ -118,7 +118,7 @@ function fromList(dataSource: DataSource, declaration: TriggerDeclaration): Decl
   return resolve(`the table "${table}"`, options, {
     schema,
     table,
-    defaultChannel: channelOfTable(dataSource, schema, table),
+    defaultChannel: (what) => defaultChannel(what, dataSource, schema, table),
     primaryKey: primaryKey ?? [],
     hidden: [],
     columnOf: (name) => name, // compared with the catalog, once the table is there
@@ -139,7 +139,7 @@ function ofEntity(dataSource: DataSource, metadata: EntityMetadata, options: Not
   return resolve(what, options, {
     schema,
     table: metadata.tableName,
-    defaultChannel: channelOfTable(dataSource, schema, metadata.tableName),
+    defaultChannel: () => defaultChannel(what, dataSource, schema, metadata.tableName),
     primaryKey: metadata.primaryColumns.map(({ databaseName }) => databaseName),
     hidden: metadata.columns.filter(({ isSelect }) => !isSelect).map(({ databaseName }) => databaseName),
     columnOf: (property) => columnOf(metadata, property, what),
@@ -151,7 +151,7 @@ function ofEntity(dataSource: DataSource, metadata: EntityMetadata, options: Not
 interface Place {
   readonly schema: string;
   readonly table: string;
-  readonly defaultChannel: string;
+  readonly defaultChannel: (what: string) => string;
   readonly primaryKey: readonly string[];
   readonly hidden: readonly string[];
   readonly columnOf: (property: string) => string | readonly string[];
@@ -164,7 +164,7 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Dec
   const definition = parsed.channel instanceof ChannelDefinition ? parsed.channel : undefined;
   const named = definition?.name ?? (typeof parsed.channel === 'string' ? parsed.channel : undefined);
   if (named !== undefined) assertChannelName(named);
-  const channel = named ?? defaultChannel(what, place);
+  const channel = named ?? place.defaultChannel(what);
   assertSatisfiable(what, parsed);
   if (parsed.when?.includes(DOLLAR_TAG)) throw invalid(what, `"when" without ${DOLLAR_TAG}`, 'it');
   const delivery = parsed.delivery ?? definition?.delivery ?? 'broadcast';
@@ -197,11 +197,12 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Dec
   };
 }
 
-/** The channel of a table without one: a name is no identity where several schemas have a table of that name. */
-export const channelOfTable = (dataSource: DataSource, schema: string, table: string): string =>
-  schema === defaultSchemaOf(dataSource) ? table : `${schema}.${table}`;
-
-function defaultChannel(what: string, { defaultChannel: name }: Place): string {
+/**
+ * The channel of a table without one: a name is no identity where several schemas have a table of that name. Throws
+ * `INVALID_TRIGGER` when it is too long for a channel.
+ */
+export function defaultChannel(what: string, dataSource: DataSource, schema: string, table: string): string {
+  const name = schema === defaultSchemaOf(dataSource) ? table : `${schema}.${table}`;
   if (Buffer.byteLength(name) <= MAX_CHANNEL_BYTES) return name;
   const expected = `a channel of its own for "${name}", whose name has more than ${MAX_CHANNEL_BYTES} bytes`;
   throw invalid(what, expected, 'none: give it "channel"');

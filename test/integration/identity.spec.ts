@@ -318,6 +318,12 @@ describe('a declaration that can never be true', () => {
         code: 'INVALID_TRIGGER',
         message: expect.stringContaining('give it "channel"') as string,
       });
+      const runner = source.createQueryRunner();
+      await expect(createNotifyTrigger(runner, { schema: 's1', table })).rejects.toMatchObject({
+        code: 'INVALID_TRIGGER',
+        message: expect.stringMatching(/^createNotifyTrigger\(\): .*give it "channel"/) as string,
+      });
+      await runner.release();
     } finally {
       await source.destroy();
     }
