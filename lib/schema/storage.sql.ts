@@ -71,13 +71,10 @@ export const NOTIFICATION_COLUMNS: readonly StorageColumn[] = [
 ];
 
 export const DEAD_LETTER_COLUMNS: readonly StorageColumn[] = [
-  /** The id of the notification: another one may get the same, after a restart of the sequence. */
   column('id', 'bigint', { notNull: true }),
   ...COMMON_COLUMNS,
   column('died_at', time, { notNull: true, default: 'clock_timestamp()' }),
   column('listener', 'text', { notNull: true }),
-  /** The identity of the letter. */
-  column('letter', 'bigint', { notNull: true, identity: 'by default' }),
 ];
 
 /** Rows live for milliseconds: vacuum by their number, and without pauses. */
@@ -121,12 +118,7 @@ export const STORAGE_TABLES: readonly StorageTable[] = [
     primaryKey: ['id'],
     settings: TABLE_SETTINGS,
   },
-  {
-    name: DEAD_LETTER_TABLE,
-    columns: DEAD_LETTER_COLUMNS,
-    primaryKey: ['id', 'listener', 'letter'],
-    settings: [],
-  },
+  { name: DEAD_LETTER_TABLE, columns: DEAD_LETTER_COLUMNS, primaryKey: ['id', 'listener'], settings: [] },
 ];
 
 export const notificationTable = (schema: string): string => quoteQualified(schema, NOTIFICATION_TABLE);

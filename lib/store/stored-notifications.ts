@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from '../common/json.js';
+import { deadLetterTable, notificationTable } from '../schema/storage.sql.js';
 import { StoredConditions, type StoredConditionsOptions } from './stored-conditions.js';
 import { assertFilter, type Conditions, type StoredFilter } from './stored-filter.js';
 import {
@@ -64,7 +65,7 @@ export class StoredNotifications {
     const where = await this.conditions.ofPending(filter, 'pending', 2);
     const sql = pagePending(schema, where.sql, PAGE_SIZE);
     for (let rows = await this.query(sql, ['0', ...where.parameters]); rows.length > 0;) {
-      for (const row of rows) yield pendingOf(row, await this.payloadOf(row));
+      for (const row of rows) yield pendingOf(row, await this.payloadOf(row, notificationTable(schema)));
       rows = rows.length < PAGE_SIZE ? [] : await this.query(sql, [rows.at(-1)?.['id'], ...where.parameters]);
     }
   }
@@ -72,13 +73,13 @@ export class StoredNotifications {
   /** What listeners have given up, oldest first: one for each listener. */
   async *deadLetters(filter: StoredFilter = {}): AsyncGenerator<DeadLetter, void, undefined> {
     const { schema } = this.options.storage();
-    const where = await this.conditions.ofDead(filter, 'deadLetters', 4);
+    const where = await this.conditions.ofDead(filter, 'deadLetters', 3);
     const sql = pageDeadLetters(schema, where.sql, PAGE_SIZE);
-    for (let rows = await this.query(sql, ['0', '', '0', ...where.parameters]); rows.length > 0;) {
-      for (const row of rows) yield deadLetterOf(row, await this.payloadOf(row));
+    for (let rows = await this.query(sql, ['0', '', ...where.parameters]); rows.length > 0;) {
+      for (const row of rows) yield deadLetterOf(row, await this.payloadOf(row, deadLetterTable(schema)));
       const last = rows.at(-1);
-      const behind = [last?.['id'], last?.['listener'], last?.['letter']];
-      rows = rows.length < PAGE_SIZE ? [] : await this.query(sql, [...behind, ...where.parameters]);
+      const isLast = rows.length < PAGE_SIZE;
+      rows = isLast ? [] : await this.query(sql, [last?.['id'], last?.['listener'], ...where.parameters]);
     }
   }
 
@@ -114,15 +115,11 @@ export class StoredNotifications {
     return Number(rows[0]?.['count']);
   }
 
-  private async payloadOf(row: Row): Promise<JsonValue | undefined> {
-    const json = row.is_large ? await this.largePayload(row) : row['payload'];
+  private async payloadOf(row: Row, table: string): Promise<JsonValue | undefined> {
+    const json = row.is_large
+      ? (await this.query(readLargePayload(table), [row['id']]))[0]?.['payload']
+      : row['payload'];
     return json === null || json === undefined ? undefined : (JSON.parse(json) as JsonValue);
-  }
-
-  private async largePayload({ id, letter }: Row): Promise<string | null | undefined> {
-    const sql = readLargePayload(this.options.storage().schema, letter !== undefined);
-    const [row] = await this.query(sql, [id, letter]);
-    return row?.['payload'];
   }
 
   private query(sql: string, parameters: readonly unknown[]): Promise<Row[]> {
