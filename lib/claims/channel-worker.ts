@@ -219,6 +219,7 @@ export class ChannelWorker {
   }
 
   private async claimOn(connection: ClaimConnection): Promise<boolean> {
+    if (this.isEnding) return false; // paused while the connection was opened
     for (;;) {
       const began = performance.now();
       const hasMore = await this.claimOnce(connection, began);

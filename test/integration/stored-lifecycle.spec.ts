@@ -12,7 +12,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { TestApp } from '../support/app.js';
 import { TestDatabase } from '../support/database.js';
 import { collector, payloadsOf } from '../support/listeners.js';
-import { Mailbox } from '../support/mailbox.js';
+import { Mailbox, eventually } from '../support/mailbox.js';
 import { range, useStored } from '../support/stored.js';
 
 const { start, query, settled, waiting, effects } = useStored();
@@ -190,3 +190,30 @@ const nameOf = async (manager: Notification['manager']): Promise<string> => {
   const [row] = await manager.query<{ name: string }[]>('select current_database() as name');
   return String(row?.name);
 };
+
+it('claims nothing that was paused while it waited for a connection of the pool', async () => {
+  const seen = new Mailbox<unknown>();
+  @Injectable()
+  class Handler {
+    @Listener(Orders)
+    receive(payload: unknown) {
+      seen.push(payload);
+    }
+  }
+  await using app = await start({ providers: [Handler], dataSource: { poolSize: 1 } });
+  await app.pubsub.recover();
+  const { master: pool } = app.dataSource.driver as unknown as {
+    master: { waitingCount: number; idleCount: number };
+  };
+  const runner = app.dataSource.createQueryRunner();
+  await runner.connect();
+  await query(`select pgpubsub_notify('${Orders.name}', '1')`);
+  await eventually(() => pool.waitingCount === 1, 'the claim waits for the connection');
+  app.pubsub.pause();
+  await runner.release();
+  await eventually(() => pool.idleCount === 1, 'the claim has given the connection back');
+  expect(await waiting(Orders)).toHaveLength(1);
+  expect(seen.all).toEqual([]);
+  app.pubsub.resume();
+  expect(await seen.next()).toBe(1);
+});
