@@ -7,7 +7,7 @@ import { readPayload } from './claim.sql.js';
 import type { Claim } from './claim.js';
 import type { ClaimListener } from './claim-context.js';
 import { ClaimedBatch, ClaimedNotification } from './claimed-notification.js';
-import type { ClaimedRow } from './claimed-row.js';
+import type { ClaimedRow, Failure } from './claimed-row.js';
 
 /**
  * Runs the listeners of a claim's rows, and leaves in each row how it went. Rejects when the claim cannot go on: its
@@ -18,9 +18,7 @@ export async function runHandlers(claim: Claim): Promise<void> {
 }
 
 /** The error of a handler. */
-interface Failure {
-  readonly error: unknown;
-}
+type Thrown = Pick<Failure, 'error'>;
 
 class HandlerRun {
   private readonly deadline: number;
@@ -143,7 +141,7 @@ class HandlerRun {
     rows: readonly ClaimedRow[],
     transaction: HandlerTransaction,
     work: () => Promise<unknown>,
-  ): Promise<Failure | undefined> {
+  ): Promise<Thrown | undefined> {
     for (const row of rows) this.claim.running.add(row);
     return transaction.run(work).then(
       () => this.ended(rows, undefined),
@@ -151,7 +149,7 @@ class HandlerRun {
     );
   }
 
-  private ended(rows: readonly ClaimedRow[], failure: Failure | undefined): Failure | undefined {
+  private ended(rows: readonly ClaimedRow[], failure: Thrown | undefined): Thrown | undefined {
     const { claim } = this;
     if (failure && isHandlerTimeout(failure.error)) {
       this.isCutShort = true;

@@ -2,9 +2,10 @@ import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'ty
 import type { DecodedText } from '../channels/entity-source.js';
 import { PgPubSubError, messageOf } from '../common/errors.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
-import { OPERATIONS, type EntityChange, type Operation } from '../channels/entity-change.js';
+import { OPERATIONS, type EntityChange } from '../channels/entity-change.js';
 import { parseLossless, splitJsonObject } from './row-json.js';
 import type { RowHydrator, RowHydrators } from './row.hydrator.js';
+import type { ResolvedTrigger } from './trigger.resolver.js';
 import { TruncatedRows } from './truncated-rows.js';
 
 const NO_CONTEXT: JsonObject = Object.freeze({});
@@ -22,15 +23,6 @@ interface ChangeText {
   readonly target: EntityTarget<ObjectLiteral> | undefined;
 }
 
-/** A declaration as the decoder needs it: what a trigger sends. */
-export interface DeclaredChanges {
-  readonly channel: string;
-  readonly schema: string;
-  readonly table: string;
-  readonly on: readonly Operation[];
-  readonly target: unknown;
-}
-
 /**
  * Makes changes of entities out of what triggers send. Owned by `EntityChannels`; knows the tables as they were when
  * the application started.
@@ -42,7 +34,7 @@ export class ChangeDecoder {
   constructor(
     dataSource: DataSource,
     private readonly hydrators: RowHydrators,
-    private readonly declared: readonly DeclaredChanges[],
+    private readonly declared: readonly ResolvedTrigger[],
     private readonly metadataOf: (
       target: EntityTarget<ObjectLiteral> | undefined,
       schema: string,
@@ -146,7 +138,7 @@ function describe(
 }
 
 /** Throws `INVALID_PAYLOAD` for a text that listeners of the channel would refuse. */
-export function assertChange(channel: string, text: string, declared: readonly DeclaredChanges[]): void {
+export function assertChange(channel: string, text: string, declared: readonly ResolvedTrigger[]): void {
   const change = parseChange(channel, text);
   const { oldRow, newRow } = change;
   findDeclared(channel, declared, change);
@@ -160,9 +152,9 @@ export function assertChange(channel: string, text: string, declared: readonly D
 /** Throws `INVALID_PAYLOAD` for a change that no declaration sends on the channel: everybody may notify. */
 function findDeclared(
   channel: string,
-  declared: readonly DeclaredChanges[],
+  declared: readonly ResolvedTrigger[],
   { operation, schema, table }: Pick<ChangeText, 'operation' | 'schema' | 'table'>,
-): DeclaredChanges {
+): ResolvedTrigger {
   const found = declared.find((one) => one.schema === schema && one.table === table);
   if (found?.on.includes(operation)) return found;
   throw notDeclared(channel, `${operation} on "${schema}"."${table}"`, declared);
@@ -192,7 +184,7 @@ function parseChange(channel: string, text: string): Omit<ChangeText, 'target'> 
   }
 }
 
-const notDeclared = (channel: string, got: string, declared: readonly DeclaredChanges[]) => {
+const notDeclared = (channel: string, got: string, declared: readonly ResolvedTrigger[]) => {
   const expected = declared.map(({ on, schema, table }) => `${on.join(', ')} on "${schema}"."${table}"`);
   return new PgPubSubError(
     'INVALID_PAYLOAD',
