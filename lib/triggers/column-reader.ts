@@ -1,5 +1,7 @@
 import type { TypeParsers } from '../postgres/driver.js';
 import type { ColumnType } from './column-types.catalog.js';
+import { shortenGeoJson } from './geo-json.js';
+import { readJsonString } from './row-json.js';
 import { createTextRenderer, type TextRenderer } from './row-text.js';
 
 /** From what a value looks like in JSON to what pg returns for it. Never called for SQL's null. */
@@ -12,13 +14,20 @@ export function createColumnReader(
   parsers: TypeParsers,
   toZone: TextRenderer,
 ): ColumnReader {
-  if (isSpatial(type)) return parsers.getTypeParser(JSON_OID, 'text'); // TypeORM selects ST_AsGeoJSON(…)::json
   const parse = parsers.getTypeParser(type.oid, 'text');
   const render = createTextRenderer(type, keepsZone(type, parse) ? toZone : (text) => text);
   return (source) => parse(render(source));
 }
 
-const isSpatial = ({ name }: ColumnType): boolean => name === 'geometry' || name === 'geography';
+/**
+ * Reads a column that the repository selects as `ST_AsGeoJSON(column, digits)::json`. A value without GeoJSON, such as a
+ * curve, is a string: the text of the server, in hexadecimal digits. The repository fails to load such a row.
+ */
+export function createGeoJsonReader(parsers: TypeParsers, digits: number | undefined): ColumnReader {
+  const parse = parsers.getTypeParser(JSON_OID, 'text');
+  return (source) =>
+    source.startsWith('"') ? readJsonString(source) : parse(shortenGeoJson(source, digits));
+}
 
 /** Is the time zone still to be seen in what the parser makes of a moment? In a Date it is not. */
 function keepsZone({ name, element }: ColumnType, parse: (text: string) => unknown): boolean {

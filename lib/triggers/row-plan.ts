@@ -2,7 +2,7 @@ import type { DataSource, EntityMetadata } from 'typeorm';
 import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
 import type { TableTypes } from './column-types.catalog.js';
 import { typeParsersOf, type TypeParsers } from '../postgres/driver.js';
-import { createColumnReader, type ColumnReader } from './column-reader.js';
+import { createColumnReader, createGeoJsonReader, type ColumnReader } from './column-reader.js';
 import { createTextRenderer, type TextRenderer } from './row-text.js';
 import { createZoneConverter } from './row-time-zone.js';
 
@@ -26,11 +26,13 @@ export class RowPlanner {
   private readonly positions: ReadonlyMap<string, number>;
   private readonly parsers: TypeParsers;
   private readonly toZone: (text: string) => string;
+  private readonly spatialTypes: readonly unknown[];
 
   constructor(
     dataSource: DataSource,
     private readonly types: TableTypes,
   ) {
+    this.spatialTypes = dataSource.driver.spatialTypes;
     this.positions = new Map(Array.from(types.columns.keys(), (name, position) => [name, position]));
     this.parsers = typeParsersOf(dataSource);
     this.toZone = createZoneConverter(types.timeZone);
@@ -52,7 +54,9 @@ export class RowPlanner {
     return {
       position,
       column,
-      read: createColumnReader(type, this.parsers, this.toZone),
+      read: this.spatialTypes.includes(column.type) // the repository decides by the type in the entity
+        ? createGeoJsonReader(this.parsers, column.precision || undefined)
+        : createColumnReader(type, this.parsers, this.toZone),
       render: createTextRenderer(type, (moment) => moment),
     };
   }

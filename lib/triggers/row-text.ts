@@ -21,7 +21,7 @@ export function createTextRenderer(type: ColumnType, toZone: TextRenderer): Text
     });
     return `{${elements.join(delimiter)}}`;
   };
-  return renderArray;
+  return (source) => (source.startsWith('"') ? readJsonString(source) : renderArray(source)); // cast to text in the trigger
 }
 
 /** By the name of the type: those of extensions have no fixed number. */

@@ -3,6 +3,7 @@ import type { TestProject } from 'vitest/node';
 import { startPostgres } from '../../tools/embedded-postgres.js';
 import { hasTerminal } from './command.js';
 import { PgBouncer } from './pg-bouncer.js';
+import { postgisInstallation } from './postgis.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -25,6 +26,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
 function sayWhatIsSkipped(): void {
   if (!PgBouncer.isInstalled)
     console.warn('No PgBouncer: tests with a pooler are skipped. Install one (Debian: pgbouncer).');
+  if (postgisInstallation === undefined)
+    console.warn(
+      'No PostGIS: tests of spatial columns are skipped. Install it (Debian: postgresql-15-postgis-3).',
+    );
   if (!hasTerminal) console.warn('No script(1) of util-linux: the test on a terminal is skipped.');
   if (process.env['DATABASE_URL'] !== undefined)
     console.warn('DATABASE_URL is set: tests that stop the server, or copy it to a standby, are skipped.');

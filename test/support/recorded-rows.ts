@@ -27,8 +27,8 @@ export interface Recorded {
   readonly as_jsonb: string;
 }
 
-export async function createRecordingDatabase(): Promise<TestDatabase> {
-  const database = await TestDatabase.create();
+export async function createRecordingDatabase(serverUrl?: string): Promise<TestDatabase> {
+  const database = await TestDatabase.create(serverUrl);
   // before PostgreSQL 12 a session writes 15 digits, unless it asks for more; since then as many as a float has
   const digits = inject('serverVersion') < 120_000 ? 0 : 1;
   await database.query(EXTENSIONS.map((name) => `create extension "${name}";`).join('') + recorder(digits));
