@@ -6,7 +6,7 @@ const LAYERS = [
   ['common'],
   ['channels'],
   ['postgres'],
-  ['schema'],
+  ['storage'],
   ['connection', 'publishing', 'listeners', 'claims', 'store', 'triggers'],
   ['dispatch'],
   ['observability'],

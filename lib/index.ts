@@ -58,4 +58,4 @@ export { NotifyChanges } from './triggers/notify-changes.decorator.js';
 export type { NotifyChangesOptions } from './triggers/notify-changes.decorator.js';
 export type { TriggerDeclaration } from './triggers/trigger.resolver.js';
 export { withPgPubSub } from './triggers/with-pg-pubsub.js';
-export type { WithPgPubSubOptions } from './triggers/with-pg-pubsub.js';
+export type { WithPgPubSubOptions } from './triggers/database.js';

@@ -18,9 +18,9 @@ import { PubSubTelemetry } from './observability/pubsub.telemetry.js';
 import { Publisher } from './publishing/publisher.js';
 import { postgresBackend, type Connection } from './pubsub.backend.js';
 import type { Preparation } from './pubsub.preparation.js';
-import { HINT_CHANNEL } from './schema/storage.sql.js';
+import { HINT_CHANNEL } from './storage/storage.js';
 import { StoredNotifications } from './store/stored-notifications.js';
-import { setStorageSchema, storageOf } from './triggers/with-pg-pubsub.js';
+import { Database } from './triggers/database.js';
 import { TransactionSettings } from './publishing/transaction-settings.js';
 
 /** The parts of one instance, wired. Nothing here runs before `PubSubLifecycle` starts it. */
@@ -105,8 +105,9 @@ export function createParts(
     report,
   });
   const settings = new TransactionSettings(dataSource, options.context, () => telemetry.traceContext());
-  if (options.schema !== undefined) setStorageSchema(dataSource, options.schema);
-  const schema = () => storageOf(dataSource).schema; // asked once it is connected
+  const database = Database.of(dataSource);
+  database.use({ schema: options.schema, role: options.role });
+  const schema = () => database.storage.schema; // known once it is connected
   const publisher = new Publisher({
     statements: backend.createStatements(schema),
     pool: manager,
@@ -135,7 +136,7 @@ export function createParts(
   });
   const stored = new StoredNotifications({
     dataSource,
-    storage: () => storageOf(dataSource),
+    storage: () => database.storage,
     nameOf: (channel) => registry.resolve(channel).name,
   });
   const status = new StatusReader({

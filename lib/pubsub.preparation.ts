@@ -5,14 +5,10 @@ import type { Report } from './common/facts.js';
 import type { ResolvedOptions } from './common/options.js';
 import { assertUsable } from './connection/listen-config.js';
 import { guardPools } from './postgres/pool-guard.js';
+import type { Difference } from './storage/step.js';
 import { EntityChannels } from './triggers/entity-channels.js';
 import { findDrift, schemaDrifted, storageMissing } from './triggers/schema.verifier.js';
-import {
-  declaredTriggers,
-  declaresStorage,
-  synchronizeTriggers,
-  type DiffOptions,
-} from './triggers/with-pg-pubsub.js';
+import { Database, type DiffOptions } from './triggers/database.js';
 
 /** What is done about the database before anything of an instance runs. */
 export interface Preparation {
@@ -51,7 +47,7 @@ export class DatabasePreparation implements Preparation {
   async prepareEntities(): Promise<void> {
     const { dataSource, registry } = this.parts;
     if (dataSource.options.type !== 'postgres') return;
-    const triggers = declaredTriggers(dataSource);
+    const { triggers } = Database.of(dataSource);
     if (triggers.length === 0) return;
     await this.prepareSchema({});
     registry.useEntities(await EntityChannels.load(dataSource, triggers));
@@ -60,17 +56,17 @@ export class DatabasePreparation implements Preparation {
   async prepareStorage(): Promise<void> {
     const { dataSource, registry } = this.parts;
     const stored = registry.definitions.filter(({ delivery }) => delivery === 'exactly-once');
-    if (stored.length === 0 || declaresStorage(dataSource)) return;
+    if (stored.length === 0 || Database.of(dataSource).needsStorage) return;
     const names = stored.map(({ name }) => name);
     await this.prepareSchema({ needsStorage: true }, (drift) => storageMissing(names, drift));
   }
 
   private async prepareSchema(
     needs: DiffOptions,
-    drifted = (drift: readonly string[]): PgPubSubError => schemaDrifted(this.parts.dataSource, drift),
+    drifted = (drift: readonly Difference[]): PgPubSubError => schemaDrifted(this.parts.dataSource, drift),
   ): Promise<void> {
     const { dataSource, options, report } = this.parts;
-    if (options.synchronize) return synchronizeTriggers(dataSource, needs);
+    if (options.synchronize) return Database.of(dataSource).synchronize(needs);
     if (options.verifySchema === false) return;
     const drift = await findDrift(dataSource, needs);
     if (drift.length === 0) return;

@@ -1,7 +1,7 @@
 import { quoteLiteral, quoteQualified, quoteTextArray } from '../common/sql-identifier.js';
 import type { JsonObject } from '../common/json.js';
 import { GUARDED_SETTINGS, setContext, type GuardedValues } from '../postgres/handler.sql.js';
-import { COMPLETE_FUNCTION, deadLetterTable, notificationTable } from '../schema/storage.sql.js';
+import { COMPLETE_FUNCTION, deadLetterTable, notificationTable } from '../storage/storage.js';
 import type { ClaimContext } from './claim-context.js';
 import { claimHeadOf, claimHeads, claimOldestHeads, type HeadsFrom } from './heads.sql.js';
 
@@ -190,7 +190,7 @@ export const postpone = (schema: string): string => `
   where n.id = r.id
 `;
 
-/** Copies what its listener has given up on: $1 a JSON array of rows. A letter that is retried may die again. */
+/** Copies what its listener has given up on: $1 a JSON array of rows. Each becomes a letter of its own, because ids may repeat. */
 export const moveToDeadLetters = (schema: string): string => `
   insert into ${deadLetterTable(schema)} (
     id, channel, payload, context, key, created_at, available_at, attempts, handled_by, last_error,
@@ -200,8 +200,6 @@ export const moveToDeadLetters = (schema: string): string => `
     n.schema_version, n.process_id, r.listener
   from json_to_recordset($1::json) as r(id bigint, listener text, attempts int, last_error text)
     join ${notificationTable(schema)} as n on n.id = r.id
-  on conflict (id, listener) do update
-  set attempts = excluded.attempts, last_error = excluded.last_error, handled_by = excluded.handled_by, died_at = excluded.died_at
 `;
 
 /**

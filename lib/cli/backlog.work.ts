@@ -5,7 +5,7 @@ import type { Fact } from '../common/facts.js';
 import type { ListenerCandidate } from '../listener.selection.js';
 import { findBacklog } from '../observability/backlog.js';
 import type { PubSubParts } from '../pubsub.parts.js';
-import { storageOf } from '../triggers/with-pg-pubsub.js';
+import { Database } from '../triggers/database.js';
 import type { BacklogWatcher } from './backlog.report.js';
 import { CommandFailure, EXIT } from './command-failure.js';
 
@@ -60,7 +60,7 @@ export class BacklogWork {
 }
 
 async function countDue({ dataSource }: PubSubParts, channels: readonly string[]): Promise<number> {
-  const { schema } = storageOf(dataSource);
+  const { schema } = Database.of(dataSource).storage;
   const backlog = await findBacklog(dataSource.manager, { schema, countUpTo: null });
   const wanted = backlog.filter(({ channel }) => channels.includes(channel));
   return wanted.reduce((sum, { due }) => sum + due, 0);

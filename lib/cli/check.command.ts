@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { DataSource } from 'typeorm';
-import { diffTriggers, isWrapped } from '../triggers/with-pg-pubsub.js';
+import { Database } from '../triggers/database.js';
+import { remedyFor } from '../triggers/schema.verifier.js';
 import { briefly } from './brief.js';
 import { EXIT, type ExitCode } from './command-failure.js';
 import { addDataSourceOption, withDataSource } from './data-source.loader.js';
@@ -22,7 +23,7 @@ export function checkCommand(program: Command, end: (code: ExitCode) => void): v
 }
 
 async function check(dataSource: DataSource, asJson: boolean): Promise<ExitCode> {
-  const { differences } = await briefly(dataSource, (runner) => diffTriggers(dataSource, {}, runner));
+  const { differences } = await briefly(dataSource, (runner) => Database.of(dataSource).diff({}, runner));
   if (asJson) printJson({ differences });
   else if (differences.length === 0) printLine('The database is as the DataSource declares it.');
   else {
@@ -30,13 +31,7 @@ async function check(dataSource: DataSource, asJson: boolean): Promise<ExitCode>
       ['difference', 'object'],
       differences.map(({ kind, object }) => [kind, object]),
     );
-    printLine(wayOut(dataSource));
+    printLine(remedyFor(dataSource, differences));
   }
   return differences.length === 0 ? EXIT.good : EXIT.failed;
 }
-
-/** What makes the database as it is declared. */
-export const wayOut = (dataSource: DataSource): string =>
-  isWrapped(dataSource)
-    ? 'Run "typeorm migration:run", after "typeorm migration:generate" where no migration has them yet.'
-    : 'Wrap the DataSource in withPgPubSub(), then run "typeorm migration:generate" and "typeorm migration:run".';

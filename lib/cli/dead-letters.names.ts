@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import { storageOf } from '../triggers/with-pg-pubsub.js';
+import { Database } from '../triggers/database.js';
 import { readNames } from './dead-letters.sql.js';
 
 /** What `--channel` and `--listener` say. */
@@ -26,7 +26,7 @@ export async function findStrangeName(
 ): Promise<string | undefined> {
   if (channels === undefined && listener === undefined) return undefined;
   // no deadline: a command, which a person runs and ends
-  const names = await dataSource.query<Names[]>(readNames(storageOf(dataSource).schema)); // as the statement says
+  const names = await dataSource.query<Names[]>(readNames(Database.of(dataSource).storage.schema)); // as the statement says
   const ofChannels = names.filter(({ channel }) => channels?.includes(channel) ?? true);
   if (channels !== undefined && ofChannels.length === 0)
     return `expected --channel to name a channel that has dead letters (${listOf(names, 'channel')}), got ${quoted(channels)}`;

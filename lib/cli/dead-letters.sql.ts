@@ -1,4 +1,4 @@
-import { deadLetterTable } from '../schema/storage.sql.js';
+import { deadLetterTable } from '../storage/storage.js';
 
 /** What there are dead letters of. Reads all of them; locks nothing. */
 export const readNames = (schema: string): string =>

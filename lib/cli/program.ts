@@ -6,6 +6,7 @@ import { CommandFailure, EXIT, type ExitCode } from './command-failure.js';
 import { deadLettersCommand } from './dead-letters.command.js';
 import { doctorCommand } from './doctor.command.js';
 import { listenCommand } from './listen.command.js';
+import { migrateCommand } from './migrate.command.js';
 import { statusCommand } from './status.command.js';
 
 /** Runs one command to its end; never rejects. What a command returns is the exit code. */
@@ -27,7 +28,7 @@ export function createProgram(end: (code: ExitCode) => void): Command {
     .version(VERSION, '--version')
     .exitOverride() // instead of ending the process with 1 for wrong usage
     .showHelpAfterError('(add --help for what is possible)');
-  for (const add of [listenCommand, checkCommand, statusCommand, deadLettersCommand, doctorCommand])
+  for (const add of [listenCommand, checkCommand, migrateCommand, statusCommand, deadLettersCommand, doctorCommand])
     add(program, end);
   return program;
 }

@@ -2,12 +2,12 @@ import type { Command } from 'commander';
 import type { DataSource } from 'typeorm';
 import { findBacklog, type ChannelBacklog } from '../observability/backlog.js';
 import { StoredConditions } from '../store/stored-conditions.js';
-import { storageOf } from '../triggers/with-pg-pubsub.js';
+import { Database } from '../triggers/database.js';
 import { renderAge } from './age.js';
 import { briefly } from './brief.js';
 import type { ExitCode } from './command-failure.js';
 import { addDataSourceOption, withDataSource } from './data-source.loader.js';
-import { assertStorage, declaredStoredChannels, storedOptions } from './storage.js';
+import { assertStorage, storedOptions } from './storage.js';
 import { printJson, printLine, printTable } from './terminal.js';
 
 interface StatusCommandOptions {
@@ -39,11 +39,11 @@ async function readStatus(
   await assertStorage(dataSource);
   const filter = beforeMigration === undefined ? {} : { beforeMigration };
   const condition = await new StoredConditions(storedOptions(dataSource)).ofPending(filter, 'status', 2);
-  const { schema } = storageOf(dataSource);
+  const { schema } = Database.of(dataSource).storage;
   const question = { schema, countUpTo: null, condition };
   const stored = await briefly(dataSource, (runner) => findBacklog(runner, question));
   const names = new Set(stored.map(({ channel }) => channel));
-  const idle = [...new Set(declaredStoredChannels(dataSource))].filter((channel) => !names.has(channel));
+  const idle = [...new Set(Database.of(dataSource).storedChannels)].filter((channel) => !names.has(channel));
   return [...stored, ...idle.map(nothingOf)].toSorted((a, b) => (a.channel < b.channel ? -1 : 1));
 }
 

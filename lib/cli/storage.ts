@@ -1,14 +1,14 @@
 import type { DataSource } from 'typeorm';
 import { ChannelRegistry } from '../channels/channel.registry.js';
-import { NOTIFICATION_TABLE, notificationTable } from '../schema/storage.sql.js';
+import { NOTIFICATION_TABLE, notificationTable } from '../storage/storage.js';
 import type { StoredConditionsOptions } from '../store/stored-conditions.js';
-import { declaredTriggers, optionsOf, storageOf } from '../triggers/with-pg-pubsub.js';
+import { Database } from '../triggers/database.js';
 import { CommandFailure, EXIT } from './command-failure.js';
 import { tableExists } from './storage.sql.js';
 
 /** Are the tables of stored notifications where this DataSource has them? */
 export async function hasStorage(dataSource: DataSource): Promise<boolean> {
-  const name = notificationTable(storageOf(dataSource).schema);
+  const name = notificationTable(Database.of(dataSource).storage.schema);
   // no deadline: a command, which a person runs and ends
   const [row] = await dataSource.query<{ found: boolean }[]>(tableExists, [name]); // as the statement says
   return row?.found ?? false;
@@ -18,7 +18,7 @@ export async function hasStorage(dataSource: DataSource): Promise<boolean> {
 export async function assertStorage(dataSource: DataSource): Promise<void> {
   if (await hasStorage(dataSource)) return;
   throw new CommandFailure(
-    `expected the table "${NOTIFICATION_TABLE}" in the schema "${storageOf(dataSource).schema}", got none: nothing is stored here. ` +
+    `expected the table "${NOTIFICATION_TABLE}" in the schema "${Database.of(dataSource).storage.schema}", got none: nothing is stored here. ` +
       'Give the exactly-once channels, and the schema if it is another, to withPgPubSub(dataSource, { channels, schema }); ' +
       'then run "typeorm migration:generate" and "typeorm migration:run".',
     EXIT.failed,
@@ -30,16 +30,7 @@ export const storedOptions = (dataSource: DataSource): StoredConditionsOptions =
   const registry = new ChannelRegistry();
   return {
     dataSource,
-    storage: () => storageOf(dataSource),
+    storage: () => Database.of(dataSource).storage,
     nameOf: (channel) => registry.resolve(channel).name,
   };
 };
-
-/** The exactly-once channels that the DataSource knows of. */
-export function declaredStoredChannels(dataSource: DataSource): string[] {
-  const declared = [
-    ...(optionsOf(dataSource).channels ?? []),
-    ...declaredTriggers(dataSource).map(({ channel, delivery }) => ({ name: channel, delivery })),
-  ];
-  return declared.filter(({ delivery }) => delivery === 'exactly-once').map(({ name }) => name);
-}

@@ -63,6 +63,7 @@ const optionsShape = group({
   connection: v.optional(v.custom<string | ClientConfig>((value) => isConnection(value), connectionMessage)),
   listen: v.optional(v.union([v.boolean(), v.array(v.unknown())], listenMessage), OPTION_DEFAULTS.listen),
   schema: v.optional(nonEmptyString),
+  role: v.optional(nonEmptyString),
   synchronize: v.optional(v.boolean(), OPTION_DEFAULTS.synchronize),
   verifySchema: v.optional(
     v.union([v.picklist(['error', 'warn']), v.literal(false)], verifyMessage),
@@ -136,6 +137,7 @@ export function resolveOptions(options: PgPubSubOptions, extras: PgPubSubExtras)
     ...rest,
     connection: parsed.connection,
     schema: parsed.schema,
+    role: parsed.role,
     concurrency: parsed.concurrency,
     context: parsed.context,
     executor: parsed.executor,

@@ -176,6 +176,11 @@ export interface PgPubSubOptions {
   /** Schema of the library's own tables and functions. Without it the DataSource's. */
   schema?: string;
   /**
+   * The role that owns the library's objects in the database. Without it the owner of TypeORM's migrations table, or the role of
+   * the DataSource. Objects of other roles are never used.
+   */
+  role?: string;
+  /**
    * Development only: create what is missing at start-up, as TypeORM's `synchronize` does.
    *
    * @defaultValue `false`
@@ -267,6 +272,7 @@ export interface ResolvedOptions {
   readonly connection: string | ClientConfig | undefined;
   readonly listen: boolean | readonly unknown[];
   readonly schema: string | undefined;
+  readonly role: string | undefined;
   readonly synchronize: boolean;
   readonly verifySchema: 'error' | 'warn' | false;
   readonly reconnect: ReconnectOptions;

@@ -15,8 +15,14 @@ export interface SchemaStatements {
 export interface SchemaExtension {
   /** Resolves with the statements of a migration; `tables` has those of TypeORM. */
   log(tables: () => Promise<SchemaStatements>): Promise<SchemaStatements>;
-  /** Changes the schema; `buildTables` does TypeORM's part on a query runner, which it leaves open. */
-  build(buildTables: (runner: QueryRunner) => Promise<void>): Promise<void>;
+  /**
+   * Changes the schema; `buildTables` does TypeORM's part on a query runner, which it leaves open, and `tables` has its
+   * statements.
+   */
+  build(
+    buildTables: (runner: QueryRunner) => Promise<void>,
+    tables: (runner: QueryRunner) => Promise<SchemaStatements>,
+  ): Promise<void>;
 }
 
 /** The part of TypeORM's schema builder that its commands call; not all of it is in its declarations. */
@@ -44,25 +50,33 @@ export function extendSchemaBuilder(dataSource: DataSource, extension: SchemaExt
       });
       return Object.assign(memory ?? (await log()), { upQueries: [...up], downQueries: [...down] });
     };
-    builder.build = () => extension.build((runner) => buildOn(runner, dataSource, builder, build));
+    builder.build = () =>
+      extension.build(
+        (runner) => buildOn(runner, dataSource, builder, build),
+        async (runner) => {
+          const reader = create();
+          const { upQueries, downQueries } = await buildOn(runner, dataSource, reader, () => reader.log());
+          return { up: upQueries, down: downQueries };
+        },
+      );
     return builder;
   };
 }
 
 /** Lets TypeORM's schema builder work on this runner: it asks its DataSource for one of its own. */
-async function buildOn(
+async function buildOn<T>(
   runner: QueryRunner,
   dataSource: DataSource,
   builder: SchemaBuilder,
-  build: SchemaBuilder['build'],
-): Promise<void> {
+  build: () => Promise<T>,
+): Promise<T> {
   const release = runner.release.bind(runner);
   const view = Object.create(dataSource, { createQueryRunner: { value: () => runner } }) as DataSource;
   const names = Object.entries(builder).filter(([, value]) => value === dataSource); // `connection` before TypeORM 1
   for (const [name] of names) Reflect.set(builder, name, view);
   runner.release = () => Promise.resolve();
   try {
-    await build();
+    return await build();
   } finally {
     runner.release = release;
     for (const [name] of names) Reflect.set(builder, name, dataSource);

@@ -1,4 +1,4 @@
-import { HINT_CHANNEL, notificationTable, schemaVersion } from '../schema/storage.sql.js';
+import { HINT_CHANNEL, noteSchemaVersion, notificationTable } from '../storage/storage.js';
 
 /**
  * Sends one broadcast: $1 channel, $2 text. Takes no lock before commit, where the queue of the cluster has one. It
@@ -27,12 +27,12 @@ export const sendBroadcasts = `
  */
 export const storeNotifications = (schema: string): string => `
   with stored as (
-    insert into ${notificationTable(schema)} (channel, payload, context, key, available_at, schema_version)
+    insert into ${notificationTable(schema)} (channel, payload, context, key, available_at)
     select coalesce(sent.channel, ($1::text[])[1]), nullif(sent.payload, '')::json, sent.context, sent.key,
-      coalesce(sent.available_at, clock_timestamp() + coalesce(sent.delay_ms, 0) * interval '1 millisecond'),
-      (select ${schemaVersion(schema)})
+      coalesce(sent.available_at, clock_timestamp() + coalesce(sent.delay_ms, 0) * interval '1 millisecond')
     from unnest($1::text[], (string_to_array($2, e'\\x01'))[2:], $3::jsonb[], $4::text[], $5::timestamptz[], $6::float8[])
       with ordinality as sent(channel, payload, context, key, available_at, delay_ms, position)
+      cross join (select ${noteSchemaVersion(schema)} offset 0) as noted
     order by sent.position
   )
   select count(pg_notify('${HINT_CHANNEL}', hinted)) from unnest($7::text[]) as hinted
@@ -40,9 +40,9 @@ export const storeNotifications = (schema: string): string => `
 
 /** What a notification may say beside its channel and payload; left out, each has its default. */
 export const STORED_VALUES = {
-  context: ['context', (parameter: string) => parameter],
-  key: ['key', (parameter: string) => parameter],
-  availableAt: ['available_at', (parameter: string) => parameter],
+  context: ['context', (parameter: string) => `${parameter}::jsonb`],
+  key: ['key', (parameter: string) => `${parameter}::text`],
+  availableAt: ['available_at', (parameter: string) => `${parameter}::timestamptz`],
   delayMs: [
     'available_at',
     (parameter: string) => `clock_timestamp() + ${parameter}::float8 * interval '1 millisecond'`,
@@ -59,8 +59,8 @@ export function storeNotification(schema: string, given: readonly StoredValue[],
   const columns = given.map((value) => STORED_VALUES[value][0]);
   const values = given.map((value, index) => STORED_VALUES[value][1](`$${index + 3}`));
   return (
-    `insert into ${notificationTable(schema)} (${['channel', 'payload', ...columns, 'schema_version'].join(', ')}) ` +
-    `values (${['$1', '$2', ...values, schemaVersion(schema)].join(', ')})` +
+    `insert into ${notificationTable(schema)} (${['channel', 'payload', ...columns].join(', ')}) ` +
+    `select ${['$1::text', '$2::json', ...values].join(', ')} from (select ${noteSchemaVersion(schema)} offset 0) as noted` +
     (hints ? ` returning pg_notify('${HINT_CHANNEL}', channel)` : '')
   );
 }

@@ -1,18 +1,14 @@
 import type { Conditions, StoredFilter } from './stored-filter.js';
 import { StoredConditions, type StoredConditionsOptions } from './stored-conditions.js';
-import {
-  countDeadLetters,
-  discardDeadLetters,
-  endOfPortion,
-  retryDeadLetters,
-  serverTime,
-} from './stored.sql.js';
+import { rejectRetry } from './refused-retry.js';
+import { retryDeadLetters } from './retry.sql.js';
+import { countDeadLetters, discardDeadLetters, endOfPortion, serverTime } from './stored.sql.js';
 
 /** How many are retried or discarded in one transaction. */
 const PORTION_SIZE = 1_000;
 
-/** A key of the table: `id` and `listener`. */
-type Key = readonly [id: string, listener: string];
+/** The primary key of the table. */
+type Key = readonly [id: string, listener: string, letter: string];
 
 /**
  * Dead letters that are retried or discarded in portions, each a transaction of its own: many of them in one would lock
@@ -25,7 +21,7 @@ type Key = readonly [id: string, listener: string];
 export class DeadLetterPortions {
   private constructor(
     private readonly options: StoredConditionsOptions,
-    /** On $3 and the following. */
+    /** On $4 and the following. */
     private readonly conditions: Conditions,
     /** How many there were at the begin. */
     readonly total: number,
@@ -44,12 +40,16 @@ export class DeadLetterPortions {
     const { sql, parameters } = await conditionsFrom(1);
     const count = countDeadLetters(options.storage().schema, sql);
     const [found] = await manager.query<{ count: string }[]>(count, [...parameters]);
-    return new DeadLetterPortions(options, await conditionsFrom(3), Number(found?.count));
+    return new DeadLetterPortions(options, await conditionsFrom(4), Number(found?.count));
   }
 
   /** Puts them back to work, as `StoredNotifications.retry()` does; yields how many each portion had. */
-  retry(): AsyncGenerator<number, void, undefined> {
-    return this.walk(retryDeadLetters);
+  async *retry(): AsyncGenerator<number, void, undefined> {
+    try {
+      yield* this.walk(retryDeadLetters);
+    } catch (error) {
+      rejectRetry(error);
+    }
   }
 
   /** Deletes them, likewise. */
@@ -62,9 +62,11 @@ export class DeadLetterPortions {
   ): AsyncGenerator<number, void, undefined> {
     const { schema } = this.options.storage();
     const { sql, parameters } = this.conditions;
-    const behind = `(n.id, n.listener) > ($1::bigint, $2::text) and ${sql}`;
-    const upTo = `(n.id, n.listener) <= ($${parameters.length + 3}::bigint, $${parameters.length + 4}::text)`;
-    let last: Key = ['0', ''];
+    const key = '(n.id, n.listener, n.letter)';
+    const behind = `${key} > ($1::bigint, $2::text, $3::bigint) and ${sql}`;
+    const [id, listener, letter] = [4, 5, 6].map((position) => `$${parameters.length + position}`);
+    const upTo = `${key} <= (${id}::bigint, ${listener}::text, ${letter}::bigint)`;
+    let last: Key = ['0', '', '0'];
     for (;;) {
       const end = await this.endBehind(last, behind);
       if (end === undefined) return;
@@ -77,11 +79,11 @@ export class DeadLetterPortions {
 
   private async endBehind(last: Key, where: string): Promise<Key | undefined> {
     const sql = endOfPortion(this.options.storage().schema, where, PORTION_SIZE);
-    const [end] = await this.query<{ id: string; listener: string }>(sql, [
+    const [end] = await this.query<{ id: string; listener: string; letter: string }>(sql, [
       ...last,
       ...this.conditions.parameters,
     ]);
-    return end && [end.id, end.listener];
+    return end && [end.id, end.listener, end.letter];
   }
 
   /** Rows as their statement says. */

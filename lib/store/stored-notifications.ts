@@ -1,5 +1,6 @@
 import type { JsonObject, JsonValue } from '../common/json.js';
-import { deadLetterTable, notificationTable } from '../schema/storage.sql.js';
+import { rejectRetry } from './refused-retry.js';
+import { retryDeadLetters } from './retry.sql.js';
 import { StoredConditions, type StoredConditionsOptions } from './stored-conditions.js';
 import { assertFilter, type Conditions, type StoredFilter } from './stored-filter.js';
 import {
@@ -8,8 +9,8 @@ import {
   pageDeadLetters,
   pagePending,
   purgePending,
+  readLargeLetter,
   readLargePayload,
-  retryDeadLetters,
 } from './stored.sql.js';
 
 /** A stored notification that waits for listeners. */
@@ -64,22 +65,24 @@ export class StoredNotifications {
     const { schema } = this.options.storage();
     const where = await this.conditions.ofPending(filter, 'pending', 2);
     const sql = pagePending(schema, where.sql, PAGE_SIZE);
+    const large = readLargePayload(schema);
     for (let rows = await this.query(sql, ['0', ...where.parameters]); rows.length > 0;) {
-      for (const row of rows) yield pendingOf(row, await this.payloadOf(row, notificationTable(schema)));
+      for (const row of rows) yield pendingOf(row, await this.payloadOf(row, large, [row['id']]));
       rows = rows.length < PAGE_SIZE ? [] : await this.query(sql, [rows.at(-1)?.['id'], ...where.parameters]);
     }
   }
 
-  /** What listeners have given up, oldest first: one for each listener. */
+  /** What listeners have given up, oldest first: one for each notification and listener. */
   async *deadLetters(filter: StoredFilter = {}): AsyncGenerator<DeadLetter, void, undefined> {
     const { schema } = this.options.storage();
-    const where = await this.conditions.ofDead(filter, 'deadLetters', 3);
+    const where = await this.conditions.ofDead(filter, 'deadLetters', 4);
     const sql = pageDeadLetters(schema, where.sql, PAGE_SIZE);
-    for (let rows = await this.query(sql, ['0', '', ...where.parameters]); rows.length > 0;) {
-      for (const row of rows) yield deadLetterOf(row, await this.payloadOf(row, deadLetterTable(schema)));
-      const last = rows.at(-1);
+    const large = readLargeLetter(schema);
+    const keyOf = (row: Row | undefined) => [row?.['id'], row?.['listener'], row?.['letter']];
+    for (let rows = await this.query(sql, ['0', '', '0', ...where.parameters]); rows.length > 0;) {
+      for (const row of rows) yield deadLetterOf(row, await this.payloadOf(row, large, keyOf(row)));
       const isLast = rows.length < PAGE_SIZE;
-      rows = isLast ? [] : await this.query(sql, [last?.['id'], last?.['listener'], ...where.parameters]);
+      rows = isLast ? [] : await this.query(sql, [...keyOf(rows.at(-1)), ...where.parameters]);
     }
   }
 
@@ -92,7 +95,8 @@ export class StoredNotifications {
   /** Puts dead letters back to work, for their listener alone, with all attempts before them. Returns how many. */
   async retry(filter: StoredFilter): Promise<number> {
     assertFilter(filter, 'retry');
-    return this.countOf(retryDeadLetters, await this.conditions.ofDead(filter, 'retry', 1));
+    const where = await this.conditions.ofDead(filter, 'retry', 1);
+    return this.countOf(retryDeadLetters, where).catch(rejectRetry);
   }
 
   /** Deletes dead letters. Returns how many. */
@@ -115,10 +119,9 @@ export class StoredNotifications {
     return Number(rows[0]?.['count']);
   }
 
-  private async payloadOf(row: Row, table: string): Promise<JsonValue | undefined> {
-    const json = row.is_large
-      ? (await this.query(readLargePayload(table), [row['id']]))[0]?.['payload']
-      : row['payload'];
+  /** The payload of a row; `large` reads the one that is too large for a page, by the row's key. */
+  private async payloadOf(row: Row, large: string, key: readonly unknown[]): Promise<JsonValue | undefined> {
+    const json = row.is_large ? (await this.query(large, key))[0]?.['payload'] : row['payload'];
     return json === null || json === undefined ? undefined : (JSON.parse(json) as JsonValue);
   }
 

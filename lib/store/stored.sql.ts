@@ -1,5 +1,5 @@
 import { quoteQualified } from '../common/sql-identifier.js';
-import { HINT_CHANNEL, deadLetterTable, notificationTable, type Storage } from '../schema/storage.sql.js';
+import { deadLetterTable, notificationTable, type Storage } from '../storage/storage.js';
 
 /** Larger payloads are read one by one: a page must fit into memory. */
 const LARGE_PAYLOAD = 32_768;
@@ -17,43 +17,25 @@ export const pagePending = (schema: string, where: string, size: number): string
   select ${columns} from ${notificationTable(schema)} as n where n.id > $1::bigint and ${where} order by n.id limit ${size}
 `;
 
-/** A page of the dead letters, behind the id $1 and the listener $2. */
+/** A page of the dead letters, behind the id $1, the listener $2 and the letter $3. */
 export const pageDeadLetters = (schema: string, where: string, size: number): string => `
-  select ${columns}, (extract(epoch from n.died_at) * 1000)::text as died_ms, n.listener
-  from ${deadLetterTable(schema)} as n where (n.id, n.listener) > ($1::bigint, $2::text) and ${where}
-  order by n.id, n.listener limit ${size}
+  select ${columns}, (extract(epoch from n.died_at) * 1000)::text as died_ms, n.listener, n.letter::text as letter
+  from ${deadLetterTable(schema)} as n where (n.id, n.listener, n.letter) > ($1::bigint, $2::text, $3::bigint) and ${where}
+  order by n.id, n.listener, n.letter limit ${size}
 `;
 
-export const readLargePayload = (table: string): string =>
-  `select payload::text as payload from ${table} where id = $1 limit 1`;
+/** Reads the payload of a notification that waits: $1 the id. */
+export const readLargePayload = (schema: string): string =>
+  `select payload::text as payload from ${notificationTable(schema)} where id = $1`;
+
+/** Reads the payload of a dead letter: $1 the id, $2 the listener, $3 the letter. */
+export const readLargeLetter = (schema: string): string => `
+  select payload::text as payload from ${deadLetterTable(schema)}
+  where id = $1::bigint and listener = $2::text and letter = $3::bigint
+`;
 
 export const countPending = (schema: string, where: string): string =>
   `select count(*)::text as count from ${notificationTable(schema)} as n where ${where}`;
-
-/**
- * Dead letters go back to work, for their listener alone, and wake those who claim. A notification that still waits for
- * other listeners waits for this one, too, then: waits for its claim, if there is one.
- */
-export const retryDeadLetters = (schema: string, where: string): string => `
-  with gone as (
-    delete from ${deadLetterTable(schema)} as n where ${where} returning *
-  ), back as (
-    insert into ${notificationTable(schema)} as w (
-      id, channel, payload, context, key, created_at, schema_version, process_id, last_error, listeners
-    )
-    select distinct on (id) id, channel, payload, context, key, created_at, schema_version, process_id, last_error,
-      (select array_agg(same.listener) from gone as same where same.id = gone.id)
-    from gone
-    on conflict (id) do update set
-      listeners = case when w.listeners is not null then w.listeners || excluded.listeners end,
-      handled_by = array(select unnest(w.handled_by) except select unnest(excluded.listeners)),
-      retries = w.retries - excluded.listeners, available_at = excluded.available_at, deaths = 0
-    returning w.channel
-  ), hinted as (
-    select count(pg_notify('${HINT_CHANNEL}', channel)) from (select distinct channel from back) as channels
-  )
-  select (select count(*) from gone)::text as count from hinted
-`;
 
 export const discardDeadLetters = (schema: string, where: string): string =>
   `with gone as (delete from ${deadLetterTable(schema)} as n where ${where} returning 1) select count(*)::text as count from gone`;
@@ -66,11 +48,12 @@ export const serverTime = "select to_json(clock_timestamp()) #>> '{}' as now";
 
 /** The last of the next `size` dead letters, in the order of the primary key. No row: there are none. Locks nothing. */
 export const endOfPortion = (schema: string, where: string, size: number): string => `
-  select id::text as id, listener
+  select id::text as id, listener, letter::text as letter
   from (
-    select n.id, n.listener from ${deadLetterTable(schema)} as n where ${where} order by n.id, n.listener limit ${size}
+    select n.id, n.listener, n.letter from ${deadLetterTable(schema)} as n where ${where}
+    order by n.id, n.listener, n.letter limit ${size}
   ) as portion
-  order by portion.id desc, portion.listener desc limit 1
+  order by portion.id desc, portion.listener desc, portion.letter desc limit 1
 `;
 
 /** What is being handled stays: it is locked. */

@@ -8,7 +8,7 @@ import { findBacklog } from '../observability/backlog.js';
 import type { PubSubParts } from '../pubsub.parts.js';
 import type { PubSubService } from '../pubsub.service.js';
 import type { PendingNotification } from '../store/stored-notifications.js';
-import { storageOf } from '../triggers/with-pg-pubsub.js';
+import { Database } from '../triggers/database.js';
 import { makeDue } from './drain.sql.js';
 
 /** Options of {@link drain}; all are optional. */
@@ -59,7 +59,7 @@ export async function drain(
   const before = parts.workers.countOf(definitions);
   if (withScheduled)
     // no deadline: a test's statement on its own database, limited by the test
-    await parts.dataSource.manager.query(makeDue(storageOf(parts.dataSource).schema), [names]);
+    await parts.dataSource.manager.query(makeDue(Database.of(parts.dataSource).storage.schema), [names]);
   try {
     pubsub.resume(paused);
     await inTime(drainAll(parts, definitions), timeoutMs, () => leftOver(parts, names));
@@ -112,7 +112,7 @@ async function inTime(
 }
 
 async function leftOver({ dataSource }: PubSubParts, names: readonly string[]): Promise<string> {
-  const { schema } = storageOf(dataSource);
+  const { schema } = Database.of(dataSource).storage;
   const backlog = await findBacklog(dataSource.manager, { schema, countUpTo: null });
   const left = backlog.filter(({ channel, due }) => due > 0 && names.includes(channel));
   return (

@@ -10,7 +10,7 @@ import { DEFAULT_NAME } from '../common/options.js';
 import { Publisher } from '../publishing/publisher.js';
 import { PubSubLifecycle } from '../pubsub.lifecycle.js';
 import type { ResolvedTrigger } from '../triggers/trigger.resolver.js';
-import { declaredTriggers } from '../triggers/with-pg-pubsub.js';
+import { Database } from '../triggers/database.js';
 import type { SentNotification } from './delivery-record.js';
 import type { PublishedChange } from './entity-deliveries.js';
 import { TEST_PROCESS } from './loopback.js';
@@ -135,7 +135,7 @@ export class PubSubTester {
 
   /** By the entity that was given, or else by the rows: several tables may share a channel. */
   private findTrigger(name: string, channel: ChannelLike, payload: unknown): ResolvedTrigger | undefined {
-    const own = declaredTriggers(this.parts.dataSource).filter((trigger) => trigger.channel === name);
+    const own = Database.of(this.parts.dataSource).triggers.filter((trigger) => trigger.channel === name);
     const rows = isJsonObject(payload) ? [payload['new'], payload['old']] : [];
     const types = new Set<unknown>([
       channel,

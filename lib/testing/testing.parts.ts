@@ -6,7 +6,7 @@ import { PgPubSubError, describeValue } from '../common/errors.js';
 import type { ResolvedOptions } from '../common/options.js';
 import { createParts, type PubSubParts } from '../pubsub.parts.js';
 import { EntityChannels } from '../triggers/entity-channels.js';
-import { declaredTriggers } from '../triggers/with-pg-pubsub.js';
+import { Database } from '../triggers/database.js';
 import { DeliveryRecord } from './delivery-record.js';
 import { EntityDeliveries } from './entity-deliveries.js';
 import { Loopback } from './loopback.js';
@@ -26,7 +26,7 @@ class KnownEntities extends EntityChannels {
     private readonly dataSource: DataSource,
     changes: EntityDeliveries,
   ) {
-    const triggers = declaredTriggers(dataSource);
+    const triggers = Database.of(dataSource).triggers;
     const isDeclared = (channel: string) => triggers.some((trigger) => trigger.channel === channel);
     super(triggers, (channel) => (isDeclared(channel) ? (text) => changes.decode(channel, text) : undefined));
   }

@@ -1,20 +1,17 @@
-import { owningRole } from '../schema/owner.js';
-
-const OWNING_ROLE = owningRole('$2', '$3');
+import { isOurs, isTrusted } from '../storage/state.sql.js';
 
 /**
- * Our triggers as the catalog has them: those of functions of the owning role ($2 and $3 schema and name of TypeORM's migrations
- * table) with our comment, or with it themselves, on tables of that role; and those with our names ($1). The definitions are exact under an empty search path only, see `withoutSearchPath`. Reads catalogs, locks
+ * The triggers that are named ($1), or that have a name of ours; $2 and $3 schema and name of TypeORM's migrations table, $4
+ * the option `role`. Definitions are exact under an empty search path only, see `withoutSearchPath`. Reads catalogs, locks
  * nothing.
  */
 export const readTriggers = `
   select n.nspname as schema, c.relname as "table", t.tgname as name, f.proname as function_name,
     fn.nspname as function_schema, t.tgtype::int as type, t.tgenabled as enabled,
-    t.tgoldtable as old_table, t.tgnewtable as new_table,
-    t.tgqual is null and t.tgnargs = 0 and t.tgattr::text = '' and t.tgconstraint = 0 as plain,
+    t.tgoldtable as old_table, t.tgnewtable as new_table, t.tgattr::text = '' and t.tgconstraint = 0 as plain,
+    substring(pg_get_triggerdef(t.oid) from ' WHEN \\((.*)\\) EXECUTE ') as condition, encode(t.tgargs, 'hex') as arguments,
     pg_get_triggerdef(t.oid) as definition, obj_description(t.oid, 'pg_trigger') as comment,
-    obj_description(f.oid, 'pg_proc') as function_comment,
-    c.relowner = ${OWNING_ROLE} and f.proowner = c.relowner as owned
+    ${isOurs('c.relowner')} and ${isOurs('f.proowner')} as owned
   from pg_trigger t
     join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
     join pg_proc f on f.oid = t.tgfoid join pg_namespace fn on fn.oid = f.pronamespace
@@ -22,23 +19,22 @@ export const readTriggers = `
     and not exists (
       select from pg_depend d where d.classid = 'pg_trigger'::regclass and d.objid = t.oid and d.refclassid = 'pg_trigger'::regclass
     )
-    and (
-      t.tgname = any($1::text[])
-      or c.relowner = ${OWNING_ROLE} and f.proowner = c.relowner
-        and (obj_description(t.oid, 'pg_trigger') like 'pgpubsub:%' or obj_description(f.oid, 'pg_proc') like 'pgpubsub:%')
-    )
+    and (t.tgname = any($1::text[]) or t.tgname like '\\_pgpubsub\\_%' or f.proname in ('pgpubsub_broadcast', 'pgpubsub_store') or f.proname = any($1::text[])
+      or ${isOurs('f.proowner')} and obj_description(f.oid, 'pg_proc') like 'pgpubsub:%')
   order by 1, 2, 3
 `;
 
-/** Our functions, likewise: by comment, or by name ($1). */
+/** The functions that declarations generated: by name ($1), or by a comment of ours. Parameters as above. */
 export const readFunctions = `
   select n.nspname as schema, p.proname as name, p.prosrc as body, p.proconfig as settings,
-    l.lanname = 'plpgsql' and p.provolatile = 'v' and not p.prosecdef and not p.proleakproof as plain,
+    p.provolatile = 'v' and not p.prosecdef and not p.proleakproof and not p.proisstrict
+      and (p.prorettype = 'trigger'::regtype and l.lanname = 'plpgsql' or p.prorettype = 'boolean'::regtype and l.lanname = 'sql') as plain,
+    format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as identity,
     pg_get_functiondef(p.oid) as definition, obj_description(p.oid, 'pg_proc') as comment,
-    p.proowner = ${OWNING_ROLE} as owned
+    ${isOurs('p.proowner')} as owned, ${isTrusted('p.proowner')} as trusted
   from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
-  where p.prorettype = 'trigger'::regtype
-    and (p.proname = any($1::text[]) or p.proowner = ${OWNING_ROLE} and obj_description(p.oid, 'pg_proc') like 'pgpubsub:%')
+  where p.prokind = 'f' and p.prorettype in ('trigger'::regtype, 'boolean'::regtype)
+    and (p.proname = any($1::text[]) or ${isOurs('p.proowner')} and obj_description(p.oid, 'pg_proc') like 'pgpubsub:%')
   order by 1, 2
 `;
 

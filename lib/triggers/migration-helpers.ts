@@ -5,23 +5,17 @@ import { DELIVERIES, type Delivery } from '../channels/channel.definition.js';
 import { OPERATIONS, type Operation } from '../channels/entity-change.js';
 import { PgPubSubError } from '../common/errors.js';
 import { group, nonEmptyString, parseShape } from '../common/parse.js';
-import { commentOf } from '../schema/owner.js';
-import { readStorage } from '../schema/storage.catalog.js';
+import { createSteps, readStorage } from '../storage/state.js';
+import type { Step } from '../storage/step.js';
+import { Database, executeStep } from './database.js';
+import { generatedFunctions } from './generated-function.sql.js';
 import { inOrder } from './notify-changes.decorator.js';
-import { conditionStep } from './schema-diff.js';
-import { assertColumns, assertSeesAll, type DeclaredTrigger } from './table.check.js';
-import { readCatalogTables, readServerVersion } from './trigger.catalog.js';
-import { triggerName } from './trigger.literals.js';
-import { defaultChannel } from './trigger.resolver.js';
-import {
-  commentOnFunction,
-  commentOnTrigger,
-  createFunction,
-  createTrigger,
-  dropFunctionAndTriggers,
-  variantsOf,
-} from './trigger.sql.js';
-import { executeStep, ownerOf, storageOf } from './with-pg-pubsub.js';
+import { createFunctionSteps, createTriggerSteps } from './schema-diff.js';
+import { assertColumns, assertSeesAll } from './table.check.js';
+import { readCatalog, readCatalogTables, readServerVersion } from './trigger.catalog.js';
+import { conditionFunctionName, functionName, triggerName } from './trigger.names.js';
+import { assertSatisfiable, completed, defaultChannel, type ResolvedTrigger } from './trigger.resolver.js';
+import { dropFunction, dropTrigger, operationTriggers } from './trigger.sql.js';
 
 /** A trigger in the words of the database: a migration must not change when the entity does. */
 export interface NotifyTriggerLiterals {
@@ -70,9 +64,9 @@ export interface NotifyTriggerLiterals {
 }
 
 /**
- * Creates the trigger of a handwritten migration. With the same declaration on the entity, a later
- * `migration:generate` finds no difference. Throws `INVALID_TRIGGER`, before anything is changed, for options it does not
- * know, and for columns that the table does not have.
+ * Creates the triggers of a handwritten migration. With the same declaration on the entity, a later `migration:generate` finds no
+ * difference. A broadcast creates the storage, with the functions that triggers call, where there is none. Throws
+ * `INVALID_TRIGGER`, before anything is changed, for options it does not know, and for columns that the table does not have.
  *
  * no deadline: a part of a migration or of the start, whose locks and duration are the application's
  */
@@ -80,21 +74,20 @@ export async function createNotifyTrigger(
   runner: QueryRunner,
   literals: NotifyTriggerLiterals,
 ): Promise<void> {
-  const trigger = await resolveLiterals(runner, literals);
-  const { schema, table, when } = trigger;
-  if (trigger.delivery === 'exactly-once') await assertStorage(runner, trigger);
-  const comment = commentOf(literals.owner ?? ownerOf(runner.manager.connection));
-  if (when !== undefined) await executeStep(runner, conditionStep({ ...trigger, when }));
-  await runner.query(createFunction(trigger, await readServerVersion(runner)));
-  await runner.query(commentOnFunction(schema, triggerName(trigger), comment));
-  for (const variant of variantsOf(trigger)) {
-    await runner.query(createTrigger(trigger, variant));
-    await runner.query(commentOnTrigger(schema, table, variant.name, comment));
-  }
+  const { trigger, serverVersion } = await resolveLiterals(runner, literals);
+  const owner = literals.owner ?? Database.of(runner.manager.connection).owner;
+  const steps = [
+    ...(await storageSteps(runner, trigger, owner)),
+    ...generatedFunctions(trigger, serverVersion).flatMap((one) =>
+      createFunctionSteps(trigger, one, true, owner),
+    ),
+    ...operationTriggers(trigger, owner).flatMap((one) => createTriggerSteps(trigger, one)),
+  ];
+  for (const step of steps) await executeStep(runner, step);
 }
 
 /**
- * Drops what {@link createNotifyTrigger} created: the function, and with it its triggers.
+ * Drops what {@link createNotifyTrigger} created, but for the storage. Throws `INVALID_TRIGGER` when there is nothing.
  *
  * no deadline: a part of a migration or of the start, whose locks and duration are the application's
  */
@@ -104,8 +97,19 @@ export async function dropNotifyTrigger(
 ): Promise<void> {
   const what = 'dropNotifyTrigger()';
   const { schema = 'public', table } = literals;
-  const { channel = defaultChannel(what, runner.manager.connection, schema, table) } = literals;
-  await runner.query(dropFunctionAndTriggers(schema, triggerName({ table, channel })));
+  const database = Database.of(runner.manager.connection);
+  const { channel = defaultChannel(what, database.dataSource, schema, table) } = literals;
+  const triggers = OPERATIONS.map((operation) => triggerName(channel, operation));
+  const functions = [functionName(table, channel), conditionFunctionName(table, channel)];
+  const found = await readCatalog(runner, [...triggers, ...functions], database.storage);
+  const ours = found.triggers.filter(
+    (one) => one.schema === schema && one.table === table && triggers.includes(one.name),
+  );
+  if (ours.length === 0)
+    throw notThere(what, `no trigger of "${schema}"."${table}" for the channel "${channel}"`);
+  for (const { name } of ours) await runner.query(dropTrigger(schema, table, name));
+  for (const one of found.functions)
+    if (one.schema === schema && functions.includes(one.name)) await runner.query(dropFunction(one.identity));
 }
 
 const operations = v.array(v.picklist(OPERATIONS, `operations (${OPERATIONS.join(', ')})`));
@@ -136,46 +140,48 @@ const literalsShape = group({
 async function resolveLiterals(
   runner: QueryRunner,
   literals: NotifyTriggerLiterals,
-): Promise<DeclaredTrigger> {
+): Promise<{ trigger: ResolvedTrigger; serverVersion: number }> {
   const what = 'createNotifyTrigger()';
   const parsed = parseShape(literalsShape, literals, { code: 'INVALID_TRIGGER', what });
-  const { schema, table, level, columns, exclude, of, when } = parsed;
-  const { channel = defaultChannel(what, runner.manager.connection, schema, table) } = parsed;
+  const database = Database.of(runner.manager.connection);
+  const { schema, table } = parsed;
+  const { channel = defaultChannel(what, database.dataSource, schema, table) } = parsed;
   assertChannelName(channel);
   const found = (await readCatalogTables(runner, [{ schema, table }]))({ schema, table });
   if (found === undefined) throw notThere(what, `"${schema}"."${table}"`);
-  const primaryKey = parsed.primaryKey ?? found.primary_key;
-  const on = inOrder(parsed.on);
-  const place = { what, schema, table, channel };
-  const trigger = {
-    ...place,
-    on,
-    level,
-    delivery: parsed.delivery,
-    ordered: parsed.ordered,
-    wake: parsed.wake,
-    storageSchema: parsed.storageSchema ?? storageOf(runner.manager.connection).schema,
-    columns,
-    exclude,
-    of,
-    when,
-    primaryKey,
-  } as const;
+  const trigger: ResolvedTrigger = {
+    ...parsed,
+    what,
+    channel,
+    on: inOrder(parsed.on),
+    columns: parsed.columns,
+    when: parsed.when,
+    discriminator: undefined,
+    storageSchema: parsed.storageSchema ?? database.storage.schema,
+    primaryKey: parsed.primaryKey ?? found.primary_key,
+    target: undefined,
+    definition: undefined,
+    options: {},
+  };
+  assertSatisfiable(what, { ...parsed, of: parsed.of, exclude: parsed.exclude });
   assertColumns(trigger, found);
   assertSeesAll(trigger, found);
-  return trigger;
+  if (trigger.ordered && trigger.primaryKey.length === 0) throw notOrdered(what, table);
+  const serverVersion = await readServerVersion(runner);
+  return { trigger: completed(trigger, found, serverVersion), serverVersion };
 }
 
-/** Without its tables, the trigger would break every write. */
-async function assertStorage(
+/** Throws for a trigger that stores while there is nowhere to store: that takes a decision. */
+async function storageSteps(
   runner: QueryRunner,
-  { what, table, ordered, ...trigger }: DeclaredTrigger,
-): Promise<void> {
-  if (ordered && trigger.primaryKey.length === 0) throw notOrdered(what, table);
-  const { storageSchema } = trigger;
-  const storage = { ...storageOf(runner.manager.connection), schema: storageSchema };
-  const { tables } = await readStorage(runner, storage);
-  if (tables.some(({ schema }) => schema === storageSchema)) return;
+  trigger: ResolvedTrigger,
+  owner: string,
+): Promise<readonly Step[]> {
+  const { what, table, storageSchema, delivery } = trigger;
+  const storage = { ...Database.of(runner.manager.connection).storage, schema: storageSchema };
+  const state = await readStorage(runner, storage);
+  if (state.exists) return [];
+  if (delivery === 'broadcast') return createSteps(state.place, owner);
   throw new PgPubSubError(
     'INVALID_TRIGGER',
     `${what}: expected the schema "${storageSchema}" to have the storage of notifications for the trigger of ` +

@@ -1,29 +1,29 @@
 import type { Operation } from '../channels/entity-change.js';
 import { PgPubSubError, messageOf } from '../common/errors.js';
-import { commentOf, ownerIn } from '../schema/owner.js';
-import type { Difference, Step } from '../schema/step.js';
+import { commentOf, ownerIn } from '../storage/owner.js';
+import type { Difference, Step } from '../storage/step.js';
+import { comparableSettings } from '../storage/text-settings.js';
+import { ANY_CHANGE, isRestricted } from './condition.js';
+import { generatedFunctions, type GeneratedFunction } from './generated-function.sql.js';
 import type { Catalog, CatalogFunction, CatalogTrigger } from './trigger.catalog.js';
-import type { DeclaredTrigger } from './table.check.js';
-import { triggerName, type TriggerLiterals } from './trigger.literals.js';
+import type { ResolvedTrigger } from './trigger.resolver.js';
 import {
-  functionSettings,
-  bodyOf,
-  checkCondition,
+  checkRows,
   commentOnFunction,
   commentOnTrigger,
-  createFunction,
   createTrigger,
   dropFunction,
   dropTrigger,
+  operationTriggers,
   toggleTrigger,
-  variantsOf,
-  type TriggerCondition,
-  type TriggerVariant,
+  type OperationTrigger,
 } from './trigger.sql.js';
 
-/** Fails when the condition of a trigger that stays does not fit its table any more. */
-export interface Check extends Step {
+/** What depends on the columns of a table, and is made again when a migration changes them. */
+export interface Rebuild {
   readonly table: string;
+  readonly before: readonly Step[];
+  readonly after: readonly Step[];
 }
 
 export interface SchemaDiff {
@@ -31,80 +31,63 @@ export interface SchemaDiff {
   readonly before: readonly Step[];
   /** To run after: what comes. */
   readonly after: readonly Step[];
-  /** To run after, where tables change. */
-  readonly checks: readonly Check[];
+  readonly rebuilds: readonly Rebuild[];
   readonly differences: readonly Difference[];
 }
 
+interface Found {
+  readonly triggers: Map<string, CatalogTrigger>;
+  readonly functions: Map<string, CatalogFunction>;
+}
+
+interface Changes {
+  readonly before: Step[];
+  readonly after: Step[];
+  readonly rebuilds: Rebuild[];
+  readonly differences: Difference[];
+}
+
 /**
- * Compares declarations with the catalog, object by object and by what they are, not by a mark of ours: what was
- * changed by hand is found. What carries the owner's comment and is not declared any more is dropped. What another owner
- * has is used when it is what is declared, and never changed.
+ * Compares declarations with the catalog, object by object and by what they are. An object of the owner that is not declared any
+ * more is dropped. An object of another owner is used when it is what is declared, and never changed.
  */
 export function diffSchema(
-  wanted: readonly DeclaredTrigger[],
+  wanted: readonly ResolvedTrigger[],
   { triggers, functions, serverVersion }: Catalog,
   owner: string,
 ): SchemaDiff {
-  const before: Step[] = [];
-  const after: Step[] = [];
-  const checks: Check[] = [];
-  const differences: Difference[] = [];
-  const note = (kind: Difference['kind'], object: string) => differences.push({ kind, object });
-  const leftTriggers = new Map(
-    triggers.map((found) => [triggerKey(found.schema, found.table, found.name), found]),
-  );
-  const leftFunctions = new Map(functions.map((found) => [functionKey(found.schema, found.name), found]));
-
+  const changes: Changes = { before: [], after: [], rebuilds: [], differences: [] };
+  const found: Found = {
+    triggers: new Map(triggers.map((one) => [keyOf(one.schema, one.table, one.name), one])),
+    functions: new Map(functions.map((one) => [keyOf(one.schema, one.name), one])),
+  };
   for (const trigger of wanted) {
-    const name = triggerName(trigger);
-    const found = take(leftFunctions, functionKey(trigger.schema, name));
-    const holder = ownerIn(found?.comment) ?? owner;
-    const known = differences.length;
-    if (found === undefined || !isSameFunction(found, trigger, holder, serverVersion)) {
-      note(found ? 'drifted' : 'missing', `function ${trigger.schema}.${name}`);
-      after.push(...functionSteps(trigger, found, owner, serverVersion));
-    } else if (trigger.when !== undefined) {
-      // replaced by itself: other sessions have compiled it for the types that columns had
-      const recompile = { table: trigger.table, up: createFunction(trigger, serverVersion) };
-      checks.push({ table: trigger.table, ...conditionStep({ ...trigger, when: trigger.when }) }, recompile);
-    }
-    for (const variant of variantsOf(trigger)) {
-      const existing = take(leftTriggers, triggerKey(trigger.schema, trigger.table, variant.name));
-      const kind = triggerDifference(existing, trigger, variant, holder);
-      if (kind === undefined) continue;
-      note(kind, `trigger ${variant.name} on ${trigger.schema}.${trigger.table}`);
-      if (kind === 'disabled' && existing) after.push(...enableSteps(existing));
-      else {
-        if (existing) before.push(dropTriggerStep(existing), ...existingTriggerExtras(existing));
-        after.push(...createTriggerSteps(trigger, variant, owner));
-      }
-    }
-    if (holder !== owner && differences.length > known) throw heldByAnother(trigger, owner, holder);
+    const known = changes.differences.length;
+    const holders = [
+      ...generatedFunctions(trigger, serverVersion).map((wantedFunction) =>
+        diffFunction(
+          trigger,
+          wantedFunction,
+          take(found.functions, keyOf(trigger.schema, wantedFunction.name)),
+          { owner, changes },
+        ),
+      ),
+      ...operationTriggers(trigger, owner).map((one) =>
+        diffTrigger(trigger, one, take(found.triggers, keyOf(one.schema, one.table, one.name)), {
+          owner,
+          changes,
+        }),
+      ),
+    ];
+    const holder = holders.find((one) => one !== undefined && one !== owner);
+    if (holder !== undefined && changes.differences.length > known)
+      throw heldByAnother(trigger, owner, holder);
   }
-  const isObsolete = ({ comment, function_comment, owned }: CatalogTrigger) =>
-    owned && (ownerIn(comment) ?? ownerIn(function_comment)) === owner;
-  for (const found of [...leftTriggers.values()].filter(isObsolete)) {
-    note('obsolete', `trigger ${found.name} on ${found.schema}.${found.table}`);
-    before.push(dropTriggerStep(found), ...existingTriggerExtras(found));
-  }
-  for (const found of [...leftFunctions.values()].filter(
-    ({ comment, owned }) => owned && ownerIn(comment) === owner,
-  )) {
-    note('obsolete', `function ${found.schema}.${found.name}`);
-    before.push(
-      {
-        up: dropFunction(found.schema, found.name),
-        down: commentOnFunction(found.schema, found.name, found.comment),
-      },
-      { down: found.definition },
-    );
-  }
-  return { before, after, checks, differences };
+  dropObsolete(found, owner, changes);
+  return changes;
 }
 
-const triggerKey = (...parts: [schema: string, table: string, name: string]): string => JSON.stringify(parts);
-const functionKey = (...parts: [schema: string, name: string]): string => JSON.stringify(parts);
+const keyOf = (...parts: readonly string[]): string => JSON.stringify(parts);
 
 function take<T>(map: Map<string, T>, key: string): T | undefined {
   const found = map.get(key);
@@ -112,110 +95,181 @@ function take<T>(map: Map<string, T>, key: string): T | undefined {
   return found;
 }
 
-function isSameFunction(
-  found: CatalogFunction,
-  trigger: TriggerLiterals,
-  owner: string,
-  serverVersion: number,
-): boolean {
-  const settings = functionSettings(serverVersion).map(([name, value]) => `${name}=${value}`);
-  const floats = settings.at(-1) ?? '';
-  const found_ = (found.settings ?? []).map(
-    (setting) =>
-      setting
-        .replace(/^DateStyle=/, 'datestyle=')
-        .replace(/^IntervalStyle=/, 'intervalstyle=')
-        .replace(/^extra_float_digits=[01]$/, floats), // of a migration that was generated on another server
-  );
-  return (
-    found.plain &&
-    found.body === bodyOf(trigger) &&
-    found.comment === commentOf(owner) &&
-    settings.every((setting) => found_.includes(setting)) &&
-    found_.length === settings.length
-  );
+interface Context {
+  readonly owner: string;
+  readonly changes: Changes;
 }
 
-/** Created anew, or replaced; `down` restores what was there, to the letter. */
-function functionSteps(
-  trigger: DeclaredTrigger,
+/** Returns the owner of the function that is there. */
+function diffFunction(
+  trigger: ResolvedTrigger,
+  wanted: GeneratedFunction,
   found: CatalogFunction | undefined,
-  owner: string,
-  serverVersion: number,
-): Step[] {
-  const name = triggerName(trigger);
-  const { schema, when } = trigger;
-  const steps: Step[] = when === undefined ? [] : [conditionStep({ ...trigger, when })];
-  if (found) steps.push({ down: commentOnFunction(schema, name, found.comment) });
-  steps.push({
-    up: createFunction(trigger, serverVersion),
-    down: found ? found.definition : dropFunction(schema, name),
+  { owner, changes }: Context,
+): string | undefined {
+  const holder = ownerIn(found?.comment) ?? owner;
+  if (found && isSameFunction(found, wanted, holder)) {
+    // sessions that have compiled it know the types that columns had
+    const { table } = trigger;
+    changes.rebuilds.push({ table, before: [{ down: wanted.create }], after: [{ up: wanted.create }] });
+    return holder;
+  }
+  changes.differences.push({
+    kind: found ? 'drifted' : 'missing',
+    object: `function ${wanted.schema}.${wanted.name}`,
   });
-  steps.push({ up: commentOnFunction(schema, name, commentOf(owner)) });
-  return steps;
+  if (found)
+    changes.before.push(
+      { down: commentOnFunction(wanted.identity, found.comment) },
+      { down: found.definition },
+    );
+  changes.after.push(...createFunctionSteps(trigger, wanted, found === undefined, owner));
+  return found && holder;
 }
 
-export const conditionStep = (trigger: TriggerCondition): Step => ({
-  up: checkCondition(trigger),
-  refused: conditionRefused,
-});
+const isSameFunction = (found: CatalogFunction, wanted: GeneratedFunction, owner: string): boolean =>
+  found.plain &&
+  found.trusted &&
+  found.body === wanted.body &&
+  found.comment === commentOf(owner) &&
+  comparableSettings(found.settings) === comparableSettings(wanted.settings);
 
-/** The server's error has the sentence already, see {@link checkCondition}. */
-const conditionRefused = (cause: unknown): PgPubSubError =>
-  new PgPubSubError('INVALID_TRIGGER', `${messageOf(cause)}. Correct the declaration.`, { cause });
-
-function createTriggerSteps(trigger: TriggerLiterals, variant: TriggerVariant, owner: string): Step[] {
-  const { schema, table } = trigger;
-  return [
-    { up: createTrigger(trigger, variant), down: dropTrigger(schema, table, variant.name) },
-    { up: commentOnTrigger(schema, table, variant.name, commentOf(owner)) },
-  ];
-}
-
-/** `down` runs in the reverse order: first the definition, then what belongs to it. */
-const dropTriggerStep = ({ schema, table, name, comment }: CatalogTrigger): Step => ({
-  up: dropTrigger(schema, table, name),
-  ...(comment !== null && { down: commentOnTrigger(schema, table, name, comment) }),
-});
-
-function existingTriggerExtras(found: CatalogTrigger): Step[] {
-  const steps: Step[] = [{ down: found.definition }];
-  if (found.enabled !== 'O')
-    steps.unshift({ down: toggleTrigger(found.schema, found.table, found.name, found.enabled) });
-  return steps;
-}
-
-const enableSteps = ({ schema, table, name, enabled }: CatalogTrigger): Step[] => [
-  { up: toggleTrigger(schema, table, name, 'O'), down: toggleTrigger(schema, table, name, enabled) },
+/** The way back of one that was there runs when the table is as it was: SQL functions are checked when they are created. */
+export const createFunctionSteps = (
+  trigger: ResolvedTrigger,
+  wanted: GeneratedFunction,
+  isNew: boolean,
+  owner: string,
+): Step[] => [
+  { up: wanted.create, ...(isNew && { down: dropFunction(wanted.identity) }), ...refusal(trigger) },
+  { up: commentOnFunction(wanted.identity, commentOf(owner)) },
 ];
 
-function triggerDifference(
+/** Returns the owner of the trigger that is there. */
+function diffTrigger(
+  trigger: ResolvedTrigger,
+  wanted: OperationTrigger,
   found: CatalogTrigger | undefined,
-  trigger: TriggerLiterals,
-  variant: TriggerVariant,
-  owner: string,
-): Difference['kind'] | undefined {
-  if (found === undefined) return 'missing';
-  const isSame =
-    found.plain &&
-    found.type === typeBits(variant) &&
-    found.function_schema === trigger.schema &&
-    found.function_name === triggerName(trigger) &&
-    found.old_table === variant.oldTable &&
-    found.new_table === variant.newTable &&
-    found.comment === commentOf(owner);
-  if (!isSame) return 'drifted';
-  return found.enabled === 'D' || found.enabled === 'R' ? 'disabled' : undefined;
+  { changes }: Context,
+): string | undefined {
+  const object = `trigger ${wanted.name} on ${wanted.schema}.${wanted.table}`;
+  const [holder] = found ? argumentsIn(found) : [];
+  const note = (kind: Difference['kind']) => changes.differences.push({ kind, object });
+  if (found === undefined) {
+    note('missing');
+    changes.after.push(...createTriggerSteps(trigger, wanted));
+  } else if (!isSameTrigger(found, wanted)) {
+    note('drifted');
+    changes.before.push(...dropTriggerSteps(found));
+    changes.after.push(...createTriggerSteps(trigger, wanted));
+  } else if (found.enabled === 'D' || found.enabled === 'R') {
+    note('disabled');
+    const { schema, table, name, enabled } = found;
+    changes.after.push({
+      up: toggleTrigger(schema, table, name, 'O'),
+      down: toggleTrigger(schema, table, name, enabled),
+    });
+  } else if (found.comment !== null && wanted.comment !== null) {
+    // PostgreSQL refuses to change and to drop columns that a WHEN clause names
+    changes.rebuilds.push({
+      table: wanted.table,
+      before: dropTriggerSteps(found),
+      after: createTriggerSteps(trigger, wanted),
+    });
+  }
+  if (!wanted.perRow && isRestricted(trigger, wanted.operation))
+    changes.rebuilds.push({ table: wanted.table, before: [], after: [checkStep(trigger, wanted.operation)] });
+  return holder;
 }
+
+/** The owner, the first argument, may be another one. */
+function isSameTrigger(found: CatalogTrigger, wanted: OperationTrigger): boolean {
+  const [, ...given] = argumentsIn(found);
+  const condition = wanted.condition === undefined ? null : `(${ANY_CHANGE})`;
+  return (
+    found.plain &&
+    found.type === typeBits(wanted) &&
+    found.function_schema === wanted.functionSchema &&
+    found.function_name === wanted.functionName &&
+    found.old_table === wanted.oldTable &&
+    found.new_table === wanted.newTable &&
+    JSON.stringify(given) === JSON.stringify(wanted.arguments.slice(1)) &&
+    (wanted.comment === null
+      ? found.condition === condition
+      : found.condition !== null && found.comment === wanted.comment)
+  );
+}
+
+const argumentsIn = ({ arguments: text }: CatalogTrigger): string[] =>
+  Buffer.from(text, 'hex').toString().split('\0').slice(0, -1);
 
 /** Bits of `pg_trigger.tgtype`, from PostgreSQL's pg_trigger.h; AFTER is the absence of BEFORE and INSTEAD. */
 const ROW_BIT = 1;
 const OPERATION_BITS: Record<Operation, number> = { insert: 4, delete: 8, update: 16, truncate: 32 };
 
-const typeBits = ({ operations, perRow }: TriggerVariant): number =>
-  operations.reduce((bits, operation) => bits | OPERATION_BITS[operation], perRow ? ROW_BIT : 0);
+const typeBits = ({ operation, perRow }: OperationTrigger): number =>
+  OPERATION_BITS[operation] | (perRow ? ROW_BIT : 0);
 
-const heldByAnother = ({ table, channel }: TriggerLiterals, owner: string, holder: string) =>
+/** With the check of a condition on the rows of a statement, which PL/pgSQL looks at only when it runs it. */
+export function createTriggerSteps(trigger: ResolvedTrigger, wanted: OperationTrigger): Step[] {
+  const { schema, table, name, comment, perRow, operation } = wanted;
+  const check = !perRow && isRestricted(trigger, operation) ? [checkStep(trigger, operation)] : [];
+  return [
+    ...check,
+    { up: createTrigger(wanted), down: dropTrigger(schema, table, name), ...refusal(trigger) },
+    ...(comment === null ? [] : [{ up: commentOnTrigger(wanted, comment) }]),
+  ];
+}
+
+const checkStep = (trigger: ResolvedTrigger, operation: Operation): Step => ({
+  up: checkRows(trigger, operation),
+  ...refusal(trigger),
+});
+
+/** What an error of the server means for a declaration with a condition. */
+const refusal = (trigger: ResolvedTrigger): Pick<Step, 'refused'> =>
+  trigger.when === undefined ? {} : { refused: conditionRefused(trigger) };
+
+const conditionRefused =
+  ({ what, table }: ResolvedTrigger) =>
+  (cause: unknown): PgPubSubError =>
+    new PgPubSubError(
+      'INVALID_TRIGGER',
+      `${what}: expected "when" to be a condition over OLD and NEW that fits the table "${table}", ` +
+        `got: ${messageOf(cause)}. Correct the declaration.`,
+      { cause },
+    );
+
+/** The way back runs in the reverse order: first the definition, then what belongs to it. */
+function dropTriggerSteps(found: CatalogTrigger): Step[] {
+  const { schema, table, name, comment, enabled, definition } = found;
+  return [
+    {
+      up: dropTrigger(schema, table, name),
+      ...(comment !== null && { down: commentOnTrigger(found, comment) }),
+    },
+    ...(enabled === 'O' ? [] : [{ down: toggleTrigger(schema, table, name, enabled) }]),
+    { down: definition },
+  ];
+}
+
+function dropObsolete({ triggers, functions }: Found, owner: string, { before, differences }: Changes): void {
+  for (const found of triggers.values()) {
+    if (!found.owned || argumentsIn(found)[0] !== owner) continue;
+    differences.push({ kind: 'obsolete', object: `trigger ${found.name} on ${found.schema}.${found.table}` });
+    before.push(...dropTriggerSteps(found));
+  }
+  for (const { schema, name, comment, identity, definition, owned } of functions.values()) {
+    if (!owned || ownerIn(comment) !== owner) continue;
+    differences.push({ kind: 'obsolete', object: `function ${schema}.${name}` });
+    before.push(
+      { up: dropFunction(identity), down: commentOnFunction(identity, comment) },
+      { down: definition },
+    );
+  }
+}
+
+const heldByAnother = ({ table, channel }: ResolvedTrigger, owner: string, holder: string) =>
   new PgPubSubError(
     'INVALID_TRIGGER',
     `expected the trigger of the table "${table}" for the channel "${channel}" to be as "${owner}" declares it, ` +

@@ -1,6 +1,10 @@
 import type { QueryRunner } from 'typeorm';
-import { createStorageSteps, dropStorageStatements } from '../schema/storage.diff.js';
-import { ownerOf, storageOf } from './with-pg-pubsub.js';
+import * as v from 'valibot';
+import { PgPubSubError } from '../common/errors.js';
+import { group, nonEmptyString, parseShape } from '../common/parse.js';
+import { createSteps, dropStatements, readStorage } from '../storage/state.js';
+import { VERSIONS } from '../storage/versions.js';
+import { Database, executeStep } from './database.js';
 
 /** Where {@link createNotificationStorage} creates; both are optional. */
 export interface NotificationStorageLiterals {
@@ -8,29 +12,51 @@ export interface NotificationStorageLiterals {
   schema?: string;
   /** As `owner` of {@link withPgPubSub}; without it, that of the DataSource the migration runs on. */
   owner?: string;
+  /**
+   * The version of the storage. Name it, so that the migration stays the same when the library becomes newer: a later
+   * `migration:generate` has the way to the newest one.
+   *
+   * @defaultValue the newest version of the library
+   */
+  version?: number;
 }
+
+const storageShape = group({
+  schema: v.optional(nonEmptyString),
+  owner: v.optional(nonEmptyString),
+  version: v.optional(
+    v.pipe(
+      v.number(),
+      v.check(
+        (number) => VERSIONS.some((version) => version.number === number),
+        'a version of the storage that this library knows',
+      ),
+    ),
+  ),
+});
 
 /**
  * Creates, in a handwritten migration, the tables and functions of stored notifications. A later `migration:generate`
- * finds no difference. Fails when they are there already.
+ * finds no difference. Throws `INVALID_TRIGGER` when they are there already.
  *
  * no deadline: a part of a migration or of the start, whose locks and duration are the application's
  */
 export async function createNotificationStorage(
   runner: QueryRunner,
-  { schema, owner }: NotificationStorageLiterals = {},
+  literals: NotificationStorageLiterals = {},
 ): Promise<void> {
-  const { connection } = runner.manager;
-  const storage = storageOf(connection);
-  const steps = createStorageSteps(
-    { ...storage, schema: schema ?? storage.schema },
-    owner ?? ownerOf(connection),
-  );
-  for (const { up } of steps) if (up !== undefined) await runner.query(up);
+  const what = 'createNotificationStorage()';
+  const { schema, owner, version } = parseShape(storageShape, literals, { code: 'INVALID_TRIGGER', what });
+  const database = Database.of(runner.manager.connection);
+  const storage = { ...database.storage, ...(schema !== undefined && { schema }) };
+  const { place, exists } = await readStorage(runner, storage);
+  if (exists) throw alreadyThere(storage.schema);
+  for (const step of createSteps(place, owner ?? database.owner, version)) await executeStep(runner, step);
 }
 
 /**
- * Drops what {@link createNotificationStorage} created, with all notifications that wait in it.
+ * Drops what {@link createNotificationStorage} created, with all notifications that wait in it. Throws `INVALID_TRIGGER` while
+ * triggers of another owner use it.
  *
  * no deadline: a part of a migration or of the start, whose locks and duration are the application's
  */
@@ -38,7 +64,14 @@ export async function dropNotificationStorage(
   runner: QueryRunner,
   { schema }: Pick<NotificationStorageLiterals, 'schema'> = {},
 ): Promise<void> {
-  const storage = storageOf(runner.manager.connection);
-  for (const statement of dropStorageStatements({ ...storage, schema: schema ?? storage.schema }))
-    await runner.query(statement);
+  const { storage } = Database.of(runner.manager.connection);
+  const statements = await dropStatements(runner, { ...storage, ...(schema !== undefined && { schema }) });
+  for (const statement of statements) await runner.query(statement);
 }
+
+const alreadyThere = (schema: string) =>
+  new PgPubSubError(
+    'INVALID_TRIGGER',
+    `createNotificationStorage(): expected the schema "${schema}" to have no storage of notifications, got one. ` +
+      'Leave the call out, or create it in another "schema".',
+  );

@@ -1,15 +1,9 @@
 import { PgPubSubError } from '../common/errors.js';
 import type { CatalogTable } from './trigger.catalog.js';
-import type { TriggerLiterals } from './trigger.literals.js';
-
-/** A trigger, and how errors name whoever declares it. */
-export interface DeclaredTrigger extends TriggerLiterals {
-  /** For example `@NotifyChanges() on Author`. */
-  readonly what: string;
-}
+import type { ResolvedTrigger } from './trigger.resolver.js';
 
 /** Throws `INVALID_TRIGGER` for columns that the table does not have: a trigger would leave them out without a word. */
-export function assertColumns({ what, table, ...trigger }: DeclaredTrigger, { columns }: CatalogTable): void {
+export function assertColumns({ what, table, ...trigger }: ResolvedTrigger, { columns }: CatalogTable): void {
   const named = [...(trigger.columns ?? []), ...trigger.exclude, ...trigger.of, ...trigger.primaryKey];
   const unknown = named.find((name) => !columns.includes(name));
   if (unknown === undefined) return;
@@ -24,7 +18,7 @@ export function assertColumns({ what, table, ...trigger }: DeclaredTrigger, { co
  * Throws `INVALID_TRIGGER` for a trigger that would miss changes: one per statement runs for the table that the
  * statement names, be it the partitioned table or one of its partitions, and for no other.
  */
-export function assertSeesAll({ what, level, on, table }: DeclaredTrigger, found: CatalogTable): void {
+export function assertSeesAll({ what, level, on, table }: ResolvedTrigger, found: CatalogTable): void {
   if (level === 'row' || on.every((operation) => operation === 'truncate')) return;
   if (!found.partitioned && !found.partition) return;
   const [kind, missed] = found.partitioned

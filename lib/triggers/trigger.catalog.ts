@@ -1,7 +1,7 @@
 import type { QueryRunner } from 'typeorm';
 import { quoteQualified } from '../common/sql-identifier.js';
-import { rowsOf, withoutSearchPath } from '../schema/catalog-session.js';
-import type { Storage } from '../schema/storage.sql.js';
+import { rowsOf, withoutSearchPath } from '../storage/catalog-session.js';
+import type { Storage } from '../storage/storage.js';
 import { readFunctions, readTables, readTriggers, serverVersion } from './catalog.sql.js';
 
 export interface CatalogTrigger {
@@ -15,11 +15,14 @@ export interface CatalogTrigger {
   readonly enabled: string;
   readonly old_table: string | null;
   readonly new_table: string | null;
-  /** No condition, no arguments, no columns, not deferred: as ours are. */
+  /** No columns, not deferred: as ours are. */
   readonly plain: boolean;
+  /** The WHEN clause, as PostgreSQL writes it. */
+  readonly condition: string | null;
+  /** In hexadecimal digits, each with a zero byte at its end. */
+  readonly arguments: string;
   readonly definition: string;
   readonly comment: string | null;
-  readonly function_comment: string | null;
   /** Whether the owning role has its table and its function. */
   readonly owned: boolean;
 }
@@ -29,12 +32,16 @@ export interface CatalogFunction {
   readonly name: string;
   readonly body: string;
   readonly settings: readonly string[] | null;
-  /** In PL/pgSQL, with the rights of the caller: as ours are. */
+  /** With the rights of the caller: as ours are. */
   readonly plain: boolean;
+  /** With its parameters, as statements name it. */
+  readonly identity: string;
   readonly definition: string;
   readonly comment: string | null;
   /** Whether the owning role has it. */
   readonly owned: boolean;
+  /** Whether a role has it that may. */
+  readonly trusted: boolean;
 }
 
 export interface Catalog {
@@ -44,14 +51,14 @@ export interface Catalog {
   readonly functions: readonly CatalogFunction[];
 }
 
-/** What the database has of us, and what stands where ours would be (`names`). */
+/** The triggers and functions of ours, and those that have their names. */
 export const readCatalog = (
   runner: QueryRunner,
   names: readonly string[],
-  { migrationsSchema, migrationsTable }: Storage,
+  { migrationsSchema, migrationsTable, role }: Storage,
 ): Promise<Catalog> =>
   withoutSearchPath(runner, async () => {
-    const ours = [names, migrationsSchema, migrationsTable];
+    const ours = [names, migrationsSchema, migrationsTable, role ?? null];
     return {
       serverVersion: await readServerVersion(runner),
       triggers: await rowsOf<CatalogTrigger>(runner, readTriggers, ours),

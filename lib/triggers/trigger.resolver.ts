@@ -2,15 +2,16 @@ import { isDeepStrictEqual } from 'node:util';
 import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'typeorm';
 import * as v from 'valibot';
 import { MAX_CHANNEL_BYTES, assertChannelName } from '../channels/channel-name.js';
-import { ChannelDefinition, DELIVERIES } from '../channels/channel.definition.js';
+import { ChannelDefinition, DELIVERIES, type Delivery } from '../channels/channel.definition.js';
 import { PgPubSubError } from '../common/errors.js';
 import { retryOverrideShape } from '../common/options.resolver.js';
 import { milliseconds, nonEmptyString, parseShape, group, timeLimit } from '../common/parse.js';
 import { defaultSchemaOf } from '../postgres/driver.js';
 import { DOLLAR_TAG } from '../common/sql-identifier.js';
-import { OPERATIONS } from '../channels/entity-change.js';
+import { OPERATIONS, type Operation } from '../channels/entity-change.js';
+import { triggerName } from './trigger.names.js';
 import { declarationsOf, inOrder, type NotifyChangesOptions } from './notify-changes.decorator.js';
-import type { DeclaredTrigger } from './table.check.js';
+import type { CatalogTable } from './trigger.catalog.js';
 
 /** A trigger for what has no class to decorate: an EntitySchema, or a table such as a join table. */
 export type TriggerDeclaration = NotifyChangesOptions &
@@ -24,8 +25,33 @@ export type TriggerDeclaration = NotifyChangesOptions &
       }
   );
 
-/** A declaration, resolved against the metadata of its DataSource. */
-export interface ResolvedTrigger extends DeclaredTrigger {
+/** A declaration in the words of the database, resolved against the metadata of its DataSource, or written by hand. */
+export interface ResolvedTrigger {
+  /** The name of the declaration in errors, for example `@NotifyChanges() on Author`. */
+  readonly what: string;
+  readonly schema: string;
+  readonly table: string;
+  readonly channel: string;
+  readonly on: readonly Operation[];
+  readonly level: 'row' | 'statement';
+  readonly delivery: Delivery;
+  /** The columns that are carried; undefined: all that are not in `exclude`. */
+  readonly columns: readonly string[] | undefined;
+  /** Columns that are not carried, where `columns` is undefined: those of the table are not known yet. */
+  readonly exclude: readonly string[];
+  /** Updates count only when one of these columns changed; empty: when any did. */
+  readonly of: readonly string[];
+  readonly when: string | undefined;
+  /** Only rows whose column has one of these values: those of a child with single table inheritance. */
+  readonly discriminator: { readonly column: string; readonly values: readonly string[] } | undefined;
+  /** Exactly-once: whether the primary key is the notification's key. */
+  readonly ordered: boolean;
+  /** Exactly-once: whether storing wakes the processes that listen. */
+  readonly wake: 'notify' | 'poll';
+  /** The schema of the storage, with its trigger functions. */
+  readonly storageSchema: string;
+  /** What is left of a row that is too large for a notification. */
+  readonly primaryKey: readonly string[];
   /** The class that was decorated, or the entity that was named; `undefined` for bare tables. */
   readonly target: unknown;
   /** The definition given as `channel`, if it was one. */
@@ -74,11 +100,11 @@ export function resolveTriggers(
     ...dataSource.entityMetadatas.flatMap((metadata) => decorated(dataSource, metadata)),
     ...declared.map((declaration) => fromList(dataSource, declaration)),
   ];
-  const seen = new Map<string, Declared>();
+  const seen = new Set<string>();
   for (const trigger of triggers) {
-    const key = JSON.stringify([trigger.schema, trigger.table, trigger.channel]);
+    const key = JSON.stringify([trigger.schema, trigger.table, triggerName(trigger.channel, 'insert')]);
     if (seen.has(key)) throw twice(trigger);
-    seen.set(key, trigger);
+    seen.add(key);
   }
   return triggers.map((trigger) => ({ ...trigger, storageSchema }));
 }
@@ -120,10 +146,11 @@ function fromList(dataSource: DataSource, declaration: TriggerDeclaration): Decl
     table,
     defaultChannel: (what) => defaultChannel(what, dataSource, schema, table),
     primaryKey: primaryKey ?? [],
+    tableColumns: undefined,
     hidden: [],
     columnOf: (name) => name, // compared with the catalog, once the table is there
     target: undefined,
-    condition: undefined,
+    discriminator: undefined,
   });
 }
 
@@ -141,10 +168,13 @@ function ofEntity(dataSource: DataSource, metadata: EntityMetadata, options: Not
     table: metadata.tableName,
     defaultChannel: () => defaultChannel(what, dataSource, schema, metadata.tableName),
     primaryKey: metadata.primaryColumns.map(({ databaseName }) => databaseName),
+    tableColumns: metadata.columns
+      .filter(({ isVirtualProperty }) => !isVirtualProperty)
+      .map(({ databaseName }) => databaseName),
     hidden: metadata.columns.filter(({ isSelect }) => !isSelect).map(({ databaseName }) => databaseName),
     columnOf: (property) => columnOf(metadata, property, what),
     target: metadata.target,
-    condition: discriminates(metadata),
+    discriminator: discriminatorOf(metadata),
   });
 }
 
@@ -153,10 +183,12 @@ interface Place {
   readonly table: string;
   readonly defaultChannel: (what: string) => string;
   readonly primaryKey: readonly string[];
+  /** Undefined for a table that TypeORM does not know. */
+  readonly tableColumns: readonly string[] | undefined;
   readonly hidden: readonly string[];
   readonly columnOf: (property: string) => string | readonly string[];
   readonly target: unknown;
-  readonly condition: string | undefined;
+  readonly discriminator: ResolvedTrigger['discriminator'];
 }
 
 function resolve(what: string, options: NotifyChangesOptions, place: Place): Declared {
@@ -172,7 +204,8 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Dec
   assertSameChannel(what, options, definition);
   if (delivery === 'exactly-once' && ordered && place.primaryKey.length === 0)
     throw invalid(what, 'a primary key, because the channel is ordered', 'none');
-  const columns = parsed.columns?.flatMap(place.columnOf);
+  const exclude = [...new Set([...place.hidden, ...parsed.exclude.flatMap(place.columnOf)])];
+  const columns = parsed.columns?.flatMap(place.columnOf) ?? without(exclude, place.tableColumns);
   return {
     what,
     schema: place.schema,
@@ -184,12 +217,10 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Dec
     ordered,
     wake: parsed.wake ?? definition?.wake ?? 'notify',
     columns,
-    exclude: [...new Set([...place.hidden, ...parsed.exclude.flatMap(place.columnOf)])],
+    exclude,
     of: parsed.of.flatMap(place.columnOf),
-    when:
-      place.condition && parsed.when
-        ? `${place.condition} and (${parsed.when})`
-        : (parsed.when ?? place.condition),
+    when: parsed.when,
+    discriminator: place.discriminator,
     primaryKey: place.primaryKey,
     target: place.target,
     definition,
@@ -209,9 +240,16 @@ export function defaultChannel(what: string, dataSource: DataSource, schema: str
 }
 
 /** Throws for a declaration that can never notify as it says. */
-function assertSatisfiable(
+export function assertSatisfiable(
   what: string,
-  { on, of, when, columns, exclude }: v.InferOutput<typeof optionsShape>,
+  {
+    on,
+    of,
+    when,
+    columns,
+    exclude,
+  }: Pick<v.InferOutput<typeof optionsShape>, 'on' | 'when' | 'columns'> &
+    Pick<ResolvedTrigger, 'of' | 'exclude'>,
 ): void {
   const operations = typeof on === 'string' ? [on] : on;
   if (of.length > 0 && !operations.includes('update'))
@@ -261,13 +299,31 @@ function columnOf(metadata: EntityMetadata, property: string, what: string): str
 }
 
 /** Children of single table inheritance share their table: theirs are the rows with their discriminator. */
-function discriminates(metadata: EntityMetadata): string | undefined {
+function discriminatorOf(metadata: EntityMetadata): ResolvedTrigger['discriminator'] {
   if (metadata.tableType !== 'entity-child' || metadata.discriminatorColumn === undefined) return undefined;
-  const column = metadata.discriminatorColumn.databaseName.replaceAll('"', '""');
-  const values = [metadata, ...metadata.childEntityMetadatas].map(
-    ({ discriminatorValue }) => `'${String(discriminatorValue).replaceAll("'", "''")}'`,
+  const values = [metadata, ...metadata.childEntityMetadatas].map(({ discriminatorValue }) =>
+    String(discriminatorValue),
   );
-  return `coalesce(NEW."${column}", OLD."${column}")::text in (${values.join(', ')})`;
+  return { column: metadata.discriminatorColumn.databaseName, values };
+}
+
+/** The columns of the table that are not excluded; undefined when all of them are carried, or when they are not known. */
+const without = (exclude: readonly string[], columns: readonly string[] | undefined): string[] | undefined =>
+  exclude.length === 0 ? undefined : columns?.filter((column) => !exclude.includes(column));
+
+/** PostgreSQL before 13 takes no whole row in a WHEN clause on a partitioned table. */
+const WHOLE_ROWS_OF_PARTITIONS_SINCE = 130_000;
+
+/** What a trigger can know about its table only when the table is there. */
+export function completed(
+  trigger: ResolvedTrigger,
+  found: CatalogTable,
+  serverVersion: number,
+): ResolvedTrigger {
+  const columns = trigger.columns ?? without(trigger.exclude, found.columns);
+  const listsAll =
+    found.partitioned && serverVersion < WHOLE_ROWS_OF_PARTITIONS_SINCE && trigger.of.length === 0;
+  return { ...trigger, columns, ...(listsAll && { of: found.columns }) };
 }
 
 const invalid = (what: string, expected: string, got: string) =>

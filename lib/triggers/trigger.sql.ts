@@ -1,89 +1,78 @@
-import { dollarQuoted, quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
 import type { Operation } from '../channels/entity-change.js';
-import { storedFunctionBody } from './stored-function.sql.js';
-import { functionBody } from './trigger-function.sql.js';
-import type { DeclaredTrigger } from './table.check.js';
-import { triggerName, type TriggerLiterals } from './trigger.literals.js';
+import { dollarQuoted, quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
+import { TRIGGER_FUNCTIONS } from '../storage/storage.js';
+import { ANY_CHANGE, rowsClause, whenClause } from './condition.js';
+import { isGenerated } from './generated-function.sql.js';
+import { functionName, triggerName } from './trigger.names.js';
+import type { ResolvedTrigger } from './trigger.resolver.js';
 
-/**
- * What the text of a row depends on, and must not take from the session that happens to write. The order is that
- * in which the catalog lists it, as given.
- */
-const FUNCTION_SETTINGS = [
-  ['search_path', 'pg_catalog, pg_temp'],
-  ['datestyle', 'ISO'],
-  ['intervalstyle', 'postgres'],
-  ['bytea_output', 'hex'],
-] as const;
-
-/** Of which servers the shortest exact text of a float is the one they write without being told otherwise. */
-const EXACT_FLOATS_SINCE = 120_000;
-
-/** With the digits of floats that a session of the DataSource has, and so a repository: 15 on older servers. */
-export const functionSettings = (serverVersion: number) =>
-  [...FUNCTION_SETTINGS, ['extra_float_digits', serverVersion < EXACT_FLOATS_SINCE ? '0' : '1']] as const;
-
-/** One of the triggers of a declaration: transition tables allow one operation each, TRUNCATE has no rows. */
-export interface TriggerVariant {
+/** The trigger of one operation of a declaration. */
+export interface OperationTrigger {
+  readonly schema: string;
+  readonly table: string;
   readonly name: string;
-  readonly operations: readonly Operation[];
+  readonly operation: Operation;
   readonly perRow: boolean;
   readonly oldTable: string | null;
   readonly newTable: string | null;
+  /** The WHEN clause. */
+  readonly condition: string | undefined;
+  /**
+   * The WHEN clause as it is declared, in the trigger's comment: PostgreSQL keeps it in a form of its own. Null for the
+   * conditions that every trigger has.
+   */
+  readonly comment: string | null;
+  readonly functionSchema: string;
+  readonly functionName: string;
+  readonly arguments: readonly string[];
 }
 
-export function variantsOf(trigger: TriggerLiterals): TriggerVariant[] {
-  const stem = triggerName(trigger);
-  const rows = trigger.on.filter((operation) => operation !== 'truncate');
-  const none = { oldTable: null, newTable: null };
-  const variants: TriggerVariant[] =
-    trigger.level === 'row'
-      ? rows.length === 0
-        ? []
-        : [{ name: stem, operations: rows, perRow: true, ...none }]
-      : rows.map((operation) => ({
-          name: `${stem}_${operation}`,
-          operations: [operation],
-          perRow: false,
-          oldTable: operation === 'insert' ? null : 'old_rows',
-          newTable: operation === 'delete' ? null : 'new_rows',
-        }));
-  if (trigger.on.includes('truncate'))
-    variants.push({ name: `${stem}_truncate`, operations: ['truncate'], perRow: false, ...none });
-  return variants;
+/** The triggers of a declaration: transition tables and WHEN clauses allow one operation each, TRUNCATE has no rows. */
+export const operationTriggers = (trigger: ResolvedTrigger, owner: string): OperationTrigger[] =>
+  trigger.on.map((operation) => {
+    const { schema, table, channel, level, delivery } = trigger;
+    const perRow = level === 'row' && operation !== 'truncate';
+    const hasTables = level === 'statement' && operation !== 'truncate';
+    const condition = perRow ? whenClause(trigger, operation) : undefined;
+    const generated = isGenerated(trigger, operation);
+    return {
+      schema,
+      table,
+      name: triggerName(channel, operation),
+      operation,
+      perRow,
+      oldTable: hasTables && operation !== 'insert' ? 'old_rows' : null,
+      newTable: hasTables && operation !== 'delete' ? 'new_rows' : null,
+      condition,
+      comment: condition === undefined || condition === ANY_CHANGE ? null : `pgpubsub: when ${condition}`,
+      functionSchema: generated ? schema : trigger.storageSchema,
+      functionName: generated ? functionName(table, channel) : TRIGGER_FUNCTIONS[delivery],
+      arguments: argumentsOf(trigger, owner),
+    };
+  });
+
+/** See `pgpubsub_broadcast()` and `pgpubsub_store()`. */
+function argumentsOf(trigger: ResolvedTrigger, owner: string): string[] {
+  const { schema, table, channel, delivery, wake, ordered, primaryKey } = trigger;
+  const place = [owner, channel, inJson(schema), inJson(table)];
+  return delivery === 'exactly-once'
+    ? [...place, wake, ...(ordered ? primaryKey : [])]
+    : [...place, ...primaryKey];
 }
 
-export const bodyOf = (trigger: TriggerLiterals): string =>
-  trigger.delivery === 'exactly-once' ? storedFunctionBody(trigger) : functionBody(trigger);
+/** A name as JSON writes it, without quotes. Ordinary names stay as they are. */
+const inJson = (name: string): string => JSON.stringify(name).slice(1, -1);
 
-/** Creates or replaces the function: `schema:drop` drops tables, and leaves functions behind. */
-export function createFunction(trigger: TriggerLiterals, serverVersion: number): string {
-  const settings = functionSettings(serverVersion)
-    .map(([name, value]) => `set ${name} = ${name === 'search_path' ? value : `'${value}'`}`)
-    .join(' ');
-  const name = quoteQualified(trigger.schema, triggerName(trigger));
-  return `create or replace function ${name}() returns trigger language plpgsql ${settings} as ${dollarQuoted(bodyOf(trigger))}`;
-}
-
-export const dropFunction = (schema: string, name: string): string =>
-  `drop function ${quoteQualified(schema, name)}()`;
-
-export const dropFunctionAndTriggers = (schema: string, name: string): string =>
-  `${dropFunction(schema, name)} cascade`;
-
-export const commentOnFunction = (schema: string, name: string, comment: string | null): string =>
-  `comment on function ${quoteQualified(schema, name)}() is ${comment === null ? 'null' : quoteLiteral(comment)}`;
-
-export function createTrigger(trigger: TriggerLiterals, variant: TriggerVariant): string {
-  const { schema, table } = trigger;
-  const transitions = [
-    variant.oldTable && `old table as ${variant.oldTable}`,
-    variant.newTable && `new table as ${variant.newTable}`,
-  ].filter(Boolean);
+export function createTrigger(trigger: OperationTrigger): string {
+  const { schema, table, name, operation, perRow, oldTable, newTable, condition } = trigger;
+  const transitions = [oldTable && `old table as ${oldTable}`, newTable && `new table as ${newTable}`].filter(
+    Boolean,
+  );
   const referencing = transitions.length > 0 ? ` referencing ${transitions.join(' ')}` : '';
   return (
-    `create trigger ${quoteIdentifier(variant.name)} after ${variant.operations.join(' or ')} on ${quoteQualified(schema, table)}` +
-    `${referencing} for each ${variant.perRow ? 'row' : 'statement'} execute function ${quoteQualified(schema, triggerName(trigger))}()`
+    `create trigger ${quoteIdentifier(name)} after ${operation} on ${quoteQualified(schema, table)}${referencing}\n` +
+    `  for each ${perRow ? 'row' : 'statement'}${condition === undefined ? '' : ` when (${condition})`} ` +
+    `execute function ${quoteQualified(trigger.functionSchema, trigger.functionName)}(${trigger.arguments.map(quoteLiteral).join(', ')})`
   );
 }
 
@@ -91,9 +80,7 @@ export const dropTrigger = (schema: string, table: string, name: string): string
   `drop trigger ${quoteIdentifier(name)} on ${quoteQualified(schema, table)}`;
 
 export const commentOnTrigger = (
-  schema: string,
-  table: string,
-  name: string,
+  { schema, table, name }: Pick<OperationTrigger, 'schema' | 'table' | 'name'>,
   comment: string | null,
 ): string =>
   `comment on trigger ${quoteIdentifier(name)} on ${quoteQualified(schema, table)} is ${comment === null ? 'null' : quoteLiteral(comment)}`;
@@ -109,24 +96,21 @@ const STATES: Readonly<Record<string, string>> = {
 export const toggleTrigger = (schema: string, table: string, name: string, enabled: string): string =>
   `alter table ${quoteQualified(schema, table)} ${STATES[enabled]} trigger ${quoteIdentifier(name)}`;
 
+export const dropFunction = (identity: string): string => `drop function ${identity}`;
+
+export const commentOnFunction = (identity: string, comment: string | null): string =>
+  `comment on function ${identity} is ${comment === null ? 'null' : quoteLiteral(comment)}`;
+
 /**
- * Fails when the condition does not fit the table, in the migration instead of at somebody's first write: PL/pgSQL
- * looks at expressions only when it runs them. It runs under the function's own search path, and reads no row. The error
- * is the server's, with its code, and says whose condition it is.
+ * Fails when the condition of a statement trigger does not fit the table: PL/pgSQL looks at the query in a function only when it
+ * runs it. Runs under the search path of the function, and reads no row.
  */
-export function checkCondition({ schema, table, what, when }: TriggerCondition): string {
-  const name = quoteQualified(schema, table);
-  const check = `select from ${name} as new, ${name} as old where (${when}) limit 0`;
-  const sentence = `${what}: expected "when" to be a condition over OLD and NEW that fits the table "${table}", got: `;
+export function checkRows(trigger: ResolvedTrigger, operation: Operation): string {
+  const name = quoteQualified(trigger.schema, trigger.table);
+  const check = `select from ${name} as new, ${name} as old where (${rowsClause(trigger, operation)}) limit 0`;
   return `do ${dollarQuoted(` declare path text := current_setting('search_path'); begin
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
   execute ${dollarQuoted(check)};
   perform set_config('search_path', path, true);
-exception when others then
-  raise exception using errcode = sqlstate, message = ${dollarQuoted(sentence)} || sqlerrm;
 end `)}`;
-}
-
-export interface TriggerCondition extends DeclaredTrigger {
-  readonly when: string;
 }

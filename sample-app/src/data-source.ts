@@ -3,9 +3,7 @@ import { DataSource } from 'typeorm';
 import { Author } from './authors/author.entity.js';
 import { PostReads, Printing } from './channels.js';
 import { CreateAuthorsAndPosts1795227273975 } from './migrations/1795227273975-create-authors-and-posts.js';
-import { NotifyAuthorChanges1795233534017 } from './migrations/1795233534017-notify-author-changes.js';
-import { FirstPostsAndReads1795239737421 } from './migrations/1795239737421-first-posts-and-reads.js';
-import { EditionsAndHandlings1795250071170 } from './migrations/1795250071170-editions-and-handlings.js';
+import { NotifyChanges1795233534017 } from './migrations/1795233534017-notify-changes.js';
 import { Post } from './posts/post.entity.js';
 import { Edition } from './printing/edition.entity.js';
 import { Handling } from './processes/handling.entity.js';
@@ -27,12 +25,7 @@ export const dataSource = withPgPubSub(
     url: settings.databaseUrl,
     applicationName: `newsroom ${settings.role} ${settings.processName}`, // the page lists them
     entities: [Author, Post, ReadsPerDay, Handling, Edition],
-    migrations: [
-      CreateAuthorsAndPosts1795227273975,
-      NotifyAuthorChanges1795233534017,
-      FirstPostsAndReads1795239737421,
-      EditionsAndHandlings1795250071170,
-    ],
+    migrations: [CreateAuthorsAndPosts1795227273975, NotifyChanges1795233534017],
     migrationsRun: true,
   }),
   { channels: [PostReads, Printing] },

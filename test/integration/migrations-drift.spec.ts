@@ -4,10 +4,12 @@ import { NotifyChanges } from 'nestjs-pgpubsub';
 import {
   NOTHING,
   CREATED,
+  DROPPED,
   REPLACED,
   author,
   errorOf,
   generate,
+  isGenerated,
   verbs,
   type Given,
   useMigrations,
@@ -34,10 +36,10 @@ describe('two DataSources on one database', () => {
     expect(await migrateTo([author({})], first)).toEqual(NOTHING);
 
     const { up: goes } = await migrateTo([author()], first);
-    expect(verbs(goes)).toEqual(['drop trigger', 'drop function']);
+    expect(verbs(goes)).toEqual(DROPPED);
     expect(await objects()).toEqual({
-      triggers: ['public.book: pgpubsub_book_book'],
-      functions: ['public: pgpubsub_book_book'],
+      triggers: ['delete', 'insert', 'update'].map((one) => `public.book: _pgpubsub_book_${one}`),
+      functions: [],
     });
     await migrateTo([author({})], first);
     const source = await connect([Book], second);
@@ -51,10 +53,7 @@ describe('two DataSources on one database', () => {
     expect(verbs(up)).toEqual(CREATED);
     const sent = await sentBy('a', () => query('insert into author default values'));
     expect(sent.length).toBe(1);
-    expect(verbs((await migrateTo([author()], { owner: 'b' })).up)).toEqual([
-      'drop trigger',
-      'drop function',
-    ]);
+    expect(verbs((await migrateTo([author()], { owner: 'b' })).up)).toEqual(DROPPED);
     expect(await migrateTo([author({ channel: 'a' })], { owner: 'a' })).toEqual(NOTHING);
   });
 
@@ -68,7 +67,7 @@ describe('two DataSources on one database', () => {
   it('that declare different triggers for one table and channel are told so', async () => {
     await migrateTo([author({})], { owner: 'a' });
     const before = await snapshot();
-    const source = await connect([author({ on: 'insert' })], { owner: 'b' });
+    const source = await connect([author({ of: ['name'] })], { owner: 'b' });
     expect(await errorOf(() => generate(source))).toBe(
       'INVALID_TRIGGER: expected the trigger of the table "author" for the channel "author" to be as "b" declares it, ' +
         'got another one, which belongs to "a". Declare the same, or give it a channel of its own; ' +
@@ -80,50 +79,74 @@ describe('two DataSources on one database', () => {
 });
 
 describe('what was changed by hand', () => {
+  const on = ['insert', 'update', 'truncate'] as const;
   const declared = {
-    row: author({ on: ['insert', 'update', 'truncate'] }),
-    statement: author({ on: ['insert', 'update', 'truncate'], level: 'statement' }),
+    /** Triggers of shared functions. */
+    row: author({ on }),
+    statement: author({ on, level: 'statement' }),
+    /** Triggers of a generated function, with a condition. */
+    some: author({ on, columns: ['id', 'name'], when: 'NEW.active' }),
   };
-  const MINE = "comment on trigger T on author is 'pgpubsub:migrations'";
-  const DRIFT: [string, string, string][] = [
-    ['a trigger that was dropped', 'drop trigger T on author', 'create trigger, comment on trigger'],
-    ['a trigger that was disabled', 'alter table author disable trigger T', 'alter table'],
-    ['a trigger that fires on replicas only', 'alter table author enable replica trigger T', 'alter table'],
-    ['a trigger whose comment was removed', 'comment on trigger T on author is null', 'drop trigger, create trigger, comment on trigger'],
-    ['a trigger with another comment', "comment on trigger T on author is 'mine'", 'drop trigger, create trigger, comment on trigger'],
-    ['a trigger for less', 'drop trigger T on author; create trigger T after insert on author for each statement execute function F(); MINE', 'drop trigger, create trigger, comment on trigger'],
-    ['a trigger that runs before', 'drop trigger T on author; create trigger T before insert or update on author for each row execute function F(); MINE', 'drop trigger, create trigger, comment on trigger'],
-    ['a trigger with a condition', 'drop trigger T on author; create trigger T after insert or update on author for each row when (new.id > 5) execute function F(); MINE', 'drop trigger, create trigger, comment on trigger'],
-    ['a trigger of some columns', 'drop trigger T on author; create trigger T after insert or update of name on author for each row execute function F(); MINE', 'drop trigger, create trigger, comment on trigger'],
-    ['a trigger that is deferred', 'drop trigger T on author; create constraint trigger T after insert or update on author deferrable initially deferred for each row execute function F(); MINE', 'drop trigger, create trigger, comment on trigger'],
-    ['a trigger that was dropped, recreated and disabled', 'drop trigger T on author; create trigger T after delete on author for each row execute function F(); MINE; alter table author disable trigger T', 'drop trigger, create trigger, comment on trigger'],
-    ['a trigger of another function', `create function other() returns trigger language plpgsql as 'begin return null; end';
-      drop trigger T on author; create trigger T after insert or update on author for each row execute function other(); MINE`, 'drop trigger, create trigger, comment on trigger'],
-    ['a function of another body', "create or replace function F() returns trigger language plpgsql as 'begin return null; end'", REPLACED.join(', ')],
-    ['a function with the rights of its owner', 'alter function F() security definer', REPLACED.join(', ')],
-    ['a function without its settings', 'alter function F() reset all', REPLACED.join(', ')],
-    ['a function with another search path', 'alter function F() set search_path = public', REPLACED.join(', ')],
-    ['a function with one more setting', "alter function F() set work_mem = '1MB'", REPLACED.join(', ')],
-    ['a function whose comment was removed', 'comment on function F() is null', REPLACED.join(', ')],
-    ['a function that was dropped with its triggers', 'drop function F() cascade', 'create or replace function, comment on function, create trigger, comment on trigger, create trigger, comment on trigger'],
-    ['a copy of a trigger under another name', 'create trigger copy after insert on author for each row execute function F()', 'drop trigger'],
-  ]; // prettier-ignore
-
-  it.each(DRIFT)('(%s) is found and mended; reverting brings it back', async (_, drift, expected) => {
+  const T = '_pgpubsub_author_update';
+  const CALL =
+    "for each row when (old.* *<> new.*) execute function pgpubsub_broadcast('public.migrations', 'author', 'public', 'author', 'id')";
+  const AGAIN = 'drop trigger, create trigger';
+  it.each<[string, string, string]>([
+    ['that was dropped', '', 'create trigger'],
+    ['that was disabled', `create trigger T after update on author ${CALL}; alter table author disable trigger T`, 'alter table'],
+    ['that fires on replicas only', `create trigger T after update on author ${CALL}; alter table author enable replica trigger T`, 'alter table'],
+    ['for other operations', `create trigger T after insert on author ${CALL.replace('when (old.* *<> new.*)', '')}`, AGAIN],
+    ['for each statement', `create trigger T after update on author ${CALL.replace('row when (old.* *<> new.*)', 'statement')}`, AGAIN],
+    ['that runs before', `create trigger T before update on author ${CALL}`, AGAIN],
+    ['without its condition', `create trigger T after update on author ${CALL.replace('when (old.* *<> new.*)', '')}`, AGAIN],
+    ['with another condition', `create trigger T after update on author ${CALL.replace('old.* *<> new.*', 'new.id > 5')}`, AGAIN],
+    ['of some columns', `create trigger T after update of name on author ${CALL}`, AGAIN],
+    ['that is deferred', `create constraint trigger T after update on author deferrable initially deferred ${CALL}`, AGAIN],
+    ['that sends to another channel', `create trigger T after update on author ${CALL.replace("'author'", "'writer'")}`, AGAIN],
+    ['that sends another key', `create trigger T after update on author ${CALL.replace("'id'", "'name'")}`, AGAIN],
+    ['of another function', `create function other() returns trigger language plpgsql as 'begin return null; end';
+      create trigger T after update on author for each row execute function other()`, AGAIN],
+    ['that was recreated otherwise, and disabled', `create trigger T after delete on author ${CALL.replace('when (old.* *<> new.*)', '')}; alter table author disable trigger T`, AGAIN],
+  ])('(a trigger %s) is found and mended; reverting brings it back', async (_, drift, expected) => {
     await migrateTo([declared.row]);
     const good = await snapshot();
-    const [name] = good.functions.map(({ proname }) => String(proname));
-    await query(drift.replaceAll('MINE', MINE).replaceAll(/\bT\b|\bF\b/g, name ?? ''));
-    expect(await snapshot()).not.toEqual(good);
+    await query(`drop trigger ${T} on author; ${drift.replaceAll(/\bT\b/g, T)}`);
+    await expectMended(declared.row, good, expected);
+  }); // prettier-ignore
 
-    const { up } = await migrateTo([declared.row]);
+  const REPLACED_FUNCTION = REPLACED.join(', ');
+  it.each<[string, string, string]>([
+    ['a function of another body', "create or replace function F() returns trigger language plpgsql as 'begin return null; end'", REPLACED_FUNCTION],
+    ['a function with the rights of its owner', 'alter function F() security definer', REPLACED_FUNCTION],
+    ['a function without its settings', 'alter function F() reset all', REPLACED_FUNCTION],
+    ['a function with another search path', 'alter function F() set search_path = public', REPLACED_FUNCTION],
+    ['a function with one more setting', "alter function F() set work_mem = '1MB'", REPLACED_FUNCTION],
+    ['a function whose comment was removed', 'comment on function F() is null', REPLACED_FUNCTION],
+    ['a function that was dropped with its triggers', 'drop function F() cascade', `${REPLACED_FUNCTION}, create trigger, comment on trigger, create trigger, comment on trigger`],
+    ['a copy of a trigger under another name', "create trigger copy after insert on author for each row execute function F('public.migrations')", 'drop trigger'],
+    ['a trigger whose declared condition is gone from its comment', 'comment on trigger T on author is null', 'drop trigger, create trigger, comment on trigger'],
+  ])('(%s) is found and mended; reverting brings it back', async (_, drift, expected) => {
+    await migrateTo([declared.some]);
+    const good = await snapshot();
+    const name = good.functions.find(isGenerated)?.['proname'] ?? '';
+    await query(drift.replaceAll(/\bF\b/g, name).replaceAll(/\bT\b/g, T));
+    await expectMended(declared.some, good, expected);
+  }); // prettier-ignore
+
+  async function expectMended(
+    entity: ReturnType<typeof author>,
+    good: Awaited<ReturnType<typeof snapshot>>,
+    expected: string,
+  ): Promise<void> {
+    expect(await snapshot()).not.toEqual(good);
+    const { up } = await migrateTo([entity]);
     expect(verbs(up).join(', ')).toBe(expected);
     const left = (await snapshot()).functions.length - good.functions.length; // the hand's own function is not ours
     expect(await snapshot()).toMatchObject({
       ...good,
       ...(left > 0 && { functions: expect.anything() as never }),
     });
-  });
+  }
 
   it.each([
     ['without transition tables', 'after update on author for each statement'],
@@ -132,29 +155,24 @@ describe('what was changed by hand', () => {
   ])('(a statement trigger %s) is found and mended; reverting brings it back', async (_, definition) => {
     await migrateTo([declared.statement]);
     const good = await snapshot();
-    const name = String(good.triggers.find(({ tgname }) => String(tgname).endsWith('_update'))?.['tgname']);
-    const drift = `drop trigger ${name} on author; create trigger ${name} ${definition} execute function ${name.slice(0, -'_update'.length)}();
-      ${MINE.replace('T', name)}`;
-    await query(drift);
-    const { up } = await migrateTo([declared.statement]);
-    expect(verbs(up)).toEqual(['drop trigger', 'create trigger', 'comment on trigger']);
-    expect(await snapshot()).toEqual(good);
+    const call = CALL.slice(CALL.indexOf('execute'));
+    await query(`drop trigger ${T} on author; create trigger ${T} ${definition} ${call}`);
+    await expectMended(declared.statement, good, AGAIN);
   }); // prettier-ignore
 
   it('is dropped with the declaration, and comes back as it was', async () => {
-    await migrateTo([declared.row]);
-    const [name] = (await snapshot()).functions.map(({ proname }) => String(proname));
-    await query(`comment on trigger ${name} on author is null; alter table author disable trigger ${name}`);
-    await query(`create trigger copy after insert on author for each row execute function ${name}()`);
-    await query(`alter table author enable always trigger ${name}_truncate`);
+    await migrateTo([declared.some]);
+    const name = (await snapshot()).functions.find(isGenerated)?.['proname'] ?? '';
+    await query(`comment on trigger ${T} on author is 'mine'; alter table author disable trigger ${T}`);
+    await query(`create trigger copy after insert on author for each row execute function ${name}('public.migrations')`);
+    await query('alter table author enable always trigger _pgpubsub_author_truncate');
     await migrateTo([author()]);
     expect(await objects()).toEqual({ triggers: [], functions: [] });
   }); // prettier-ignore
 
-  it('keeps a trigger that was told to fire always', async () => {
+  it('keeps a trigger that was told to fire always, and comments of others', async () => {
     await migrateTo([declared.row]);
-    const [name] = (await snapshot()).functions.map(({ proname }) => String(proname));
-    await query(`alter table author enable always trigger ${name}`);
+    await query(`alter table author enable always trigger ${T}; comment on trigger ${T} on author is 'mine'`);
     expect(await migrateTo([declared.row])).toEqual(NOTHING);
   });
 

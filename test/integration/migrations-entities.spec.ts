@@ -12,10 +12,10 @@ import {
 } from 'typeorm';
 import { describe, expect, it } from 'vitest';
 import { NotifyChanges } from 'nestjs-pgpubsub';
-import { LEVELS, verbs, useMigrations } from '../support/migrations.js';
+import { DROPPED, LEVELS, verbs, useMigrations } from '../support/migrations.js';
 import { rowsOf, type Sent } from '../support/sent.js';
 
-const { connect, migrate, migrateTo, objects, query, sentBy, snapshot } = useMigrations();
+const { connect, migrate, migrateTo, objects, query, sentBy } = useMigrations();
 
 describe('entities of every kind:', () => {
   it('single table inheritance, declared on the parent: one trigger for all', async () => {
@@ -36,7 +36,7 @@ describe('entities of every kind:', () => {
     }
     const source = await connect([Content, Photo, Note]);
     await migrate(source);
-    expect((await objects()).triggers).toEqual(['public.content: pgpubsub_content_content']);
+    expect((await objects()).triggers.length).toBe(3);
     const sent = await sentBy('content', async () => {
       await source.getRepository(Photo).save({ size: 'big', location: 'secret' });
       await source.getRepository(Note).save({ text: 'hello' });
@@ -66,7 +66,7 @@ describe('entities of every kind:', () => {
     class Letter extends Note {}
     const source = await connect([Content, Photo, Note, Letter]);
     await migrate(source);
-    expect((await snapshot()).functions.length).toBe(1);
+    expect((await objects()).functions.length).toBe(1);
     const sent = await sentBy('notes', async () => {
       await source.getRepository(Photo).save({ size: 'big' });
       await source.getRepository(Note).save({ text: 'hello' });
@@ -160,7 +160,9 @@ describe('entities of every kind:', () => {
     }
     const source = await connect([Odd, Plain], { dataSource: { schema: 'lesser' } });
     await migrate(source);
-    expect((await snapshot()).functions.map(({ nspname }) => nspname)).toEqual(['My Schema', 'lesser']);
+    expect((await objects()).functions).toEqual([
+      'My Schema: pgpubsub_t_ble_of_x_pgpubsub_it_s_a_channel_of_1_',
+    ]);
     const sent = await sentBy(channel, async () => {
       await source.getRepository(Odd).insert({ id: 1, select: 'a' });
       await source.getRepository(Odd).update({ id: 1 }, { select: 'b' });
@@ -188,7 +190,7 @@ describe('entities of every kind:', () => {
     }
     const source = await connect([One, Two]);
     await migrate(source);
-    expect((await snapshot()).functions.length).toBe(2);
+    expect((await objects()).triggers.length).toBe(4);
     const sent = await sentBy(`${long}_two`, () => source.getRepository(Two).insert({ id: 1 }));
     expect(rowsOf(sent)).toEqual([{ id: 1 }]);
   });
@@ -217,9 +219,7 @@ describe('entities of every kind:', () => {
     });
     expect([rowsOf(books), rowsOf(titles)]).toEqual([[{ id: 1, the_title: 'a' }], [{ the_title: 'a' }]]);
     await source.destroy();
-    expect(verbs((await migrateTo([Book])).up)).toEqual([
-      'drop trigger', 'drop trigger', 'drop function', 'drop function',
-    ]);
+    expect(verbs((await migrateTo([Book])).up)).toEqual([...DROPPED, ...DROPPED, 'drop function', 'drop function']);
   }); // prettier-ignore
 
   it('join tables, and tables that TypeORM does not know', async () => {

@@ -55,11 +55,11 @@ describe.each(LEVELS)('after a column got another type, a session with a trigger
   it('notifies all it writes: handwritten migration, which creates the triggers again', async () => {
     const sent = await sentAround({ type: 'integer' }, async () => {
       const runner = (await connect([])).createQueryRunner();
+      const all = [{ columns: ['id', 'rank'], of: ['rank'] }, { channel: 'all' }];
+      for (const literals of all) await dropNotifyTrigger(runner, { table: 'author', ...literals });
       await runner.query('alter table author alter column rank type bigint');
-      for (const literals of [{ columns: ['id', 'rank'], of: ['rank'] }, { channel: 'all' }]) {
-        await dropNotifyTrigger(runner, { table: 'author', ...literals });
+      for (const literals of all)
         await createNotifyTrigger(runner, { table: 'author', level, when: WHEN, ...literals });
-      }
       await runner.release();
     });
     expect(sent).toEqual(['insert', 'update', 'delete']);

@@ -1,4 +1,4 @@
-import { Column, DefaultNamingStrategy, Entity, PrimaryGeneratedColumn } from 'typeorm';
+import { Column, DefaultNamingStrategy, Entity, type DataSource, PrimaryGeneratedColumn } from 'typeorm';
 import { describe, expect, it } from 'vitest';
 import {
   NotifyChanges,
@@ -6,9 +6,9 @@ import {
   defineChannel,
   dropNotificationStorage,
 } from 'nestjs-pgpubsub';
-import { findDrift } from '../../lib/triggers/schema.verifier.js';
-import { declaresStorage, storageOf, synchronizeTriggers } from '../../lib/triggers/with-pg-pubsub.js';
-import { NOTHING, STORED, generate, inTransaction, run, useStorage } from '../support/storage.js';
+import { describeDifference, findDrift, schemaDrifted } from '../../lib/triggers/schema.verifier.js';
+import { Database } from '../../lib/triggers/database.js';
+import { NOTHING, STORED, generate, inTransaction, useStorage } from '../support/storage.js';
 
 const { client, connect, migrate, query, snapshot } = useStorage();
 
@@ -25,18 +25,13 @@ async function storage(): Promise<string[]> {
   const names = [...tables, ...functions].map((row) =>
     [row['nspname'], row['relname'] ?? row['proname']].join('.'),
   );
-  return names.filter((name) =>
-    /\.pgpubsub_(notification|dead_letter|notify|complete|schema_version)$/.test(name),
-  );
+  return names.filter((name) => /\.pgpubsub_\w+$/.test(name));
 }
 
 const STORAGE = [
-  'public.pgpubsub_dead_letter',
-  'public.pgpubsub_notification',
-  'public.pgpubsub_complete',
-  'public.pgpubsub_notify',
-  'public.pgpubsub_schema_version',
-];
+  'channel', 'dead_letter', 'dead_letter_letter_seq', 'notification', 'notification_id_seq', 'process',
+  'broadcast', 'complete', 'key', 'notify', 'schema_version', 'stamp', 'store',
+].map((name) => `public.pgpubsub_${name}`); // prettier-ignore
 
 describe('the storage', () => {
   it('comes with a channel that stores, before the triggers that do, and goes with it', async () => {
@@ -59,7 +54,7 @@ describe('the storage', () => {
 
   it('is not there for broadcasts', async () => {
     const source = await connect({ channels: [defineChannel<never>('orders')] });
-    expect(declaresStorage(source)).toBe(false);
+    expect(Database.of(source).needsStorage).toBe(false);
     expect(await generate(source)).toEqual(NOTHING);
     expect(await findDrift(source)).toEqual([]);
   });
@@ -86,7 +81,7 @@ describe('the storage', () => {
   it('stands in the schema that was asked for, which is created, and moves with it', async () => {
     const source = await connect({ channels: [STORED], schema: 'Stored "here"' });
     await migrate(source);
-    expect(storageOf(source).schema).toBe('Stored "here"');
+    expect(Database.of(source).storage.schema).toBe('Stored "here"');
     expect(await storage()).toEqual(STORAGE.map((name) => name.replace('public', 'Stored "here"')));
     await source.destroy();
     await migrate(await connect({ channels: [STORED] }));
@@ -118,68 +113,53 @@ describe('the storage', () => {
 
 describe('what was changed by hand', () => {
   const notification = 'alter table pgpubsub_notification';
+  const drifted = 'drifted: table public.pgpubsub_notification';
   it.each([
-    ['a missing column', `${notification} drop column retries`, 'missing: column retries of public.pgpubsub_notification'],
-    ['a renamed column', `${notification} rename retries to tries`, 'missing: column retries of public.pgpubsub_notification'],
-    ['a key column', `${notification} drop column key`, 'missing: column key of public.pgpubsub_notification'],
-    ['another type', `${notification} alter attempts type bigint`, 'drifted: column attempts of public.pgpubsub_notification'],
-    ['another type of the payload', `${notification} alter payload type jsonb`, 'drifted: column payload of public.pgpubsub_notification'],
-    ['a type that does not take the default', `${notification} alter handled_by drop default, alter handled_by type text using handled_by::text`, 'drifted: column handled_by of public.pgpubsub_notification'],
-    ['another default', `${notification} alter available_at set default now()`, 'drifted: column available_at of public.pgpubsub_notification'],
-    ['a missing default', `${notification} alter created_at drop default`, 'drifted: column created_at of public.pgpubsub_notification'],
-    ['a column that takes null', `${notification} alter attempts drop not null`, 'drifted: column attempts of public.pgpubsub_notification'],
-    ['a column that does not', `${notification} alter key set not null`, 'drifted: column key of public.pgpubsub_notification'],
-    ['no identity', `${notification} alter id drop identity`, 'drifted: column id of public.pgpubsub_notification'],
-    ['another identity', `${notification} alter id set generated always`, 'drifted: column id of public.pgpubsub_notification'],
-    ['an identity of its own', `alter table pgpubsub_dead_letter alter id add generated always as identity`, 'drifted: column id of public.pgpubsub_dead_letter'],
-    ['no primary key', `${notification} drop constraint pgpubsub_notification_pkey`, 'missing: primary key of public.pgpubsub_notification'],
-    ['another primary key', `alter table pgpubsub_dead_letter drop constraint pgpubsub_dead_letter_pkey, add constraint pgpubsub_dead_letter_pkey primary key (id)`, 'missing: primary key of public.pgpubsub_dead_letter'],
+    ['a missing column', `${notification} drop column retries`, drifted],
+    ['a renamed column', `${notification} rename retries to tries`, drifted],
+    ['one more column', `${notification} add column more int not null default 1`, drifted],
+    ['another type', `${notification} alter attempts type bigint`, drifted],
+    ['another default', `${notification} alter available_at set default now()`, drifted],
+    ['a missing default', `${notification} alter created_at drop default`, drifted],
+    ['a column that takes null', `${notification} alter attempts drop not null`, drifted],
+    ['a column that does not', `${notification} alter key set not null`, drifted],
+    ['no identity', `${notification} alter id drop identity`, drifted],
+    ['another identity', `${notification} alter id set generated always`, drifted],
+    ['no primary key', `${notification} drop constraint pgpubsub_notification_pkey`, drifted],
+    ['one more constraint', `${notification} add check (attempts < 5)`, drifted],
+    ['another primary key', `alter table pgpubsub_dead_letter drop constraint pgpubsub_dead_letter_pkey, add constraint pgpubsub_dead_letter_pkey primary key (id)`, 'drifted: table public.pgpubsub_dead_letter'],
     ['a missing index', 'drop index pgpubsub_notification_claim', 'missing: index public.pgpubsub_notification_claim'],
     ['another index', 'drop index pgpubsub_notification_key; create index pgpubsub_notification_key on pgpubsub_notification (channel, key)', 'drifted: index public.pgpubsub_notification_key'],
     ['a unique index', 'drop index pgpubsub_notification_claim; create unique index pgpubsub_notification_claim on pgpubsub_notification (channel, available_at, id)', 'drifted: index public.pgpubsub_notification_claim'],
-    ['settings', `${notification} set (autovacuum_vacuum_threshold = 50, fillfactor = 50)`, 'drifted: settings of public.pgpubsub_notification'],
-    ['missing settings', `${notification} reset (autovacuum_vacuum_scale_factor)`, 'drifted: settings of public.pgpubsub_notification'],
-    ['a table that is lost in a crash', `${notification} set unlogged`, 'drifted: table public.pgpubsub_notification'],
+    ['settings', `${notification} set (autovacuum_vacuum_threshold = 50, fillfactor = 50)`, drifted],
+    ['missing settings', `${notification} reset (autovacuum_vacuum_scale_factor)`, drifted],
+    ['a table that is lost in a crash', `${notification} set unlogged`, drifted],
     ['a missing table', 'drop table pgpubsub_dead_letter', 'missing: table public.pgpubsub_dead_letter'],
-    ['no comment', 'comment on table pgpubsub_dead_letter is null', 'drifted: comment of public.pgpubsub_dead_letter'],
-    ['a missing function', 'drop function pgpubsub_schema_version', 'missing: function public.pgpubsub_schema_version'],
-    ['another body', `create or replace function pgpubsub_schema_version() returns text stable language plpgsql as 'begin return null; end'`, 'drifted: function public.pgpubsub_schema_version'],
+    ['a missing function', 'drop function pgpubsub_complete', 'missing: function public.pgpubsub_complete'],
+    ['another body', `create or replace function pgpubsub_stamp() returns jsonb language plpgsql as 'begin return null; end'`, 'drifted: function public.pgpubsub_stamp'],
     ['another language', `create or replace function pgpubsub_schema_version() returns text stable language sql as 'select null::text'`, 'drifted: function public.pgpubsub_schema_version'],
     ['another volatility', 'alter function pgpubsub_schema_version() volatile', 'drifted: function public.pgpubsub_schema_version'],
     ['another search path', 'alter function pgpubsub_notify set search_path = public', 'drifted: function public.pgpubsub_notify'],
     ['other rights', 'alter function pgpubsub_notify security definer', 'drifted: function public.pgpubsub_notify'],
-    ['another result', 'drop function pgpubsub_schema_version; create function pgpubsub_schema_version() returns varchar language sql as $$select null::varchar$$', 'drifted: function public.pgpubsub_schema_version'],
-    ['other parameters', `drop function pgpubsub_notify; create function pgpubsub_notify(channel text, payload json, k text default null, c jsonb default '{}', a timestamptz default null) returns bigint language sql as 'select 1::bigint'`, 'drifted: function public.pgpubsub_notify'],
-  ])('(%s) is found, told and mended, and the way back is exact', async (_, change, drift) => {
-    const source = await connect({ channels: [STORED] });
-    await run(source, (await generate(source)).up);
-    const before = withoutOrder(await snapshot());
-    await query(`select pgpubsub_notify('orders', '1', 'key')`);
+    ['a second function of the name', `create function pgpubsub_stamp(x int) returns text language sql as 'select null::text'`, 'drifted: function public.pgpubsub_stamp'],
+  ])('(%s) is reported, with the remedy, and left alone', async (_, change, drift) => {
+    const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
+    expect(await driftOf(source)).toEqual([]);
     await query(change);
-    expect(await findDrift(source)).toContain(drift);
-    await migrate(source);
-    expect(withoutOrder(await snapshot())).toEqual(before);
-    expect(await findDrift(source)).toEqual([]);
-    await query(`select pgpubsub_notify('orders', '2')`);
+    const changed = await snapshot();
+    expect(await driftOf(source)).toContain(drift);
+    expect(await generate(source)).toEqual(NOTHING);
+    await source.synchronize();
+    expect(await snapshot()).toEqual(changed);
+    const error = schemaDrifted(source, await findDrift(source));
+    expect(error.message).toContain('Undo what was changed by hand ("pgpubsub migrate --sql"');
+    expect(error.message).not.toContain('migration:generate');
   }); // prettier-ignore
 
-  it('may be more than is needed: that is no drift, and goes with the next migration', async () => {
-    const source = await connect({ channels: [STORED] });
-    await run(source, (await generate(source)).up);
-    const before = await snapshot();
-    await query(
-      'alter table pgpubsub_notification add column more int not null default 1, add check (attempts < 5)',
-    );
-    expect(await findDrift(source)).toEqual([]);
-    const { up } = await migrate(source);
-    expect(up).toHaveLength(2);
-    expect(await snapshot()).toEqual(before);
-  });
-
-  it('leaves indexes alone that somebody has added', async () => {
+  it('does not matter for indexes of another name', async () => {
     const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
     await query('create index mine on pgpubsub_notification (created_at)');
-    expect(await generate(source)).toEqual(NOTHING);
+    expect(await driftOf(source)).toEqual([]);
   });
 
   it('is refused when it is not a table', async () => {
@@ -187,16 +167,25 @@ describe('what was changed by hand', () => {
     const source = await connect({ channels: [STORED] });
     await expect(generate(source)).rejects.toMatchObject({
       code: 'SCHEMA_DRIFTED',
-      message: expect.stringContaining('expected public.pgpubsub_notification to be a table'),
+      message: expect.stringContaining('got a view or a partitioned table'),
     });
+  });
+
+  it('may be the name of the migrations table in the DataSource: the function that reads it is replaced', async () => {
+    await connect({ channels: [STORED], owner: 'me', dataSource: { synchronize: true } });
+    const source = await connect({
+      channels: [STORED],
+      owner: 'me',
+      dataSource: { migrationsTableName: 'renamed' },
+    });
+    expect(await driftOf(source)).toEqual(['drifted: function public.pgpubsub_schema_version']);
+    const { up, down } = await migrate(source);
+    expect([up.length, down.length]).toEqual([1, 1]);
   });
 });
 
-/** A column that was added again stands behind the others, which is as good: sequences may be called otherwise. */
-const withoutOrder = ({ tables = [], ...rest }: Awaited<ReturnType<typeof snapshot>>) => ({
-  ...rest,
-  tables: tables.filter(({ relkind }) => relkind === 'r'),
-});
+const driftOf = async (source: DataSource): Promise<string[]> =>
+  (await findDrift(source)).map(describeDifference);
 
 describe('the owner of the storage', () => {
   it('alone changes and drops it; others use it', async () => {
@@ -212,27 +201,55 @@ describe('the owner of the storage', () => {
     expect(await generate(leaving)).toEqual(NOTHING);
   });
 
-  it('is named when its storage is not as another needs it', async () => {
-    await migrate(await connect({ channels: [STORED] }));
-    await query('drop index pgpubsub_notification_claim');
-    const other = await connect({ channels: [STORED], owner: 'other' });
-    await expect(generate(other)).rejects.toMatchObject({
-      code: 'SCHEMA_DRIFTED',
-      message: expect.stringMatching(
-        /which belongs to "public\.migrations", to be as "other" needs it, got missing: index public\.pgpubsub_notification_claim\./,
-      ),
+  it('is one role: a table of another role is refused before it is read', async () => {
+    const role = `stranger_${Math.random().toString(36).slice(2)}`;
+    await query(`create role ${role}`);
+    try {
+      await connect({ channels: [STORED], dataSource: { synchronize: true } });
+      await query(`alter table pgpubsub_dead_letter owner to ${role}`);
+      const source = await connect({ channels: [STORED] });
+      await expect(generate(source)).rejects.toMatchObject({
+        code: 'SCHEMA_DRIFTED',
+        message: expect.stringMatching(
+          new RegExp(
+            `public.pgpubsub_dead_letter to be a table of the role that owns .* got one of the role "${role}"`,
+          ),
+        ),
+      });
+    } finally {
+      await query(`drop owned by ${role} cascade; drop role ${role}`);
+    }
+  });
+
+  it('is the role that is named, whoever connects', async () => {
+    const role = `owner_${Math.random().toString(36).slice(2)}`;
+    await query(`create role ${role}; grant create on schema public to ${role}`);
+    try {
+      const source = await connect({ channels: [STORED], role });
+      const { up } = await generate(source);
+      await query(`set role ${role}; ${up.join(';')}`);
+      expect(await generate(source)).toEqual(NOTHING);
+      const unnamed = await connect({ channels: [STORED] });
+      await expect(generate(unnamed)).rejects.toMatchObject({ code: 'SCHEMA_DRIFTED' });
+    } finally {
+      await query(`drop owned by ${role} cascade; drop role ${role}`);
+    }
+  });
+
+  it('keeps it while triggers of other owners use it', async () => {
+    const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
+    await connect({ owner: 'other', dataSource: { entities: [Author], synchronize: true } });
+    await expect(inTransaction(source, (runner) => dropNotificationStorage(runner))).rejects.toMatchObject({
+      code: 'INVALID_TRIGGER',
+      message: expect.stringContaining('to use the storage in the schema "public", got one of "other"'),
     });
   });
 
   it('adopts a storage that nobody owns', async () => {
     const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
     const before = await snapshot();
-    for (const object of [
-      'table pgpubsub_notification',
-      'table pgpubsub_dead_letter',
-      'function pgpubsub_notify',
-    ])
-      await query(`comment on ${object} is null`);
+    await query('comment on table pgpubsub_notification is null');
+    expect(await driftOf(source)).toEqual(['drifted: storage in schema public (its comment is gone)']);
     await migrate(source);
     expect(await snapshot()).toEqual(before);
   });
@@ -264,14 +281,10 @@ describe('a handwritten migration', () => {
 describe('channels that are known at run time only', () => {
   it('need the storage, too', async () => {
     const source = await connect();
-    expect(await findDrift(source, { needsStorage: true })).toEqual([
-      'missing: table public.pgpubsub_notification',
-      'missing: table public.pgpubsub_dead_letter',
-      'missing: function public.pgpubsub_schema_version',
-      'missing: function public.pgpubsub_notify',
-      'missing: function public.pgpubsub_complete',
+    expect((await findDrift(source, { needsStorage: true })).map(describeDifference)).toEqual([
+      'missing: storage in schema public',
     ]);
-    await synchronizeTriggers(source, { needsStorage: true });
+    await Database.of(source).synchronize({ needsStorage: true });
     expect(await findDrift(source, { needsStorage: true })).toEqual([]);
     expect(await storage()).toEqual(STORAGE);
   });

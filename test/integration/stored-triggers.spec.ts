@@ -86,6 +86,18 @@ function author(options: NotifyChangesOptions = {}) {
   return Author;
 }
 
+/** Without a column that is left out: the functions of such triggers name the columns. */
+function plain(options: NotifyChangesOptions = {}) {
+  @Entity('author')
+  @NotifyChanges({ delivery: 'exactly-once', ...options })
+  class Author {
+    @PrimaryGeneratedColumn() id!: number;
+    @Column('text', { nullable: true }) name!: string | null;
+    @Column('text', { nullable: true }) bio!: string | null;
+  }
+  return Author;
+}
+
 describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"', (level) => {
   it('store a notification for each row that changes, and broadcast nothing', async () => {
     await start([author({ level })]);
@@ -340,7 +352,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
   });
 
   it('go on while columns come and go', async () => {
-    await start([author({ level, ordered: true })]);
+    await start([plain({ level, ordered: true })]);
     await database.query('alter table author drop column bio, add column age int');
     await database.query(`insert into author (name, age) values ('a', 1)`);
     await database.query('alter table author rename id to number');
@@ -395,7 +407,7 @@ describe('a declaration', () => {
     await second.destroy();
     await start([author({ delivery: 'broadcast' })]);
     await database.query(`insert into author (name) values ('b')`);
-    await expect(stored()).rejects.toThrow('does not exist');
+    expect(await stored()).toEqual([]);
   });
 
   it('takes delivery, order and wake from a definition', async () => {

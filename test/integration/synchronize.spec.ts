@@ -9,15 +9,15 @@ describe('synchronize', () => {
   it('creates, changes and drops, and does nothing the second time', async () => {
     await connect(declared(), { dataSource: { synchronize: true } });
     const first = await snapshot();
-    expect(first.triggers.length).toBe(4);
+    expect(first.triggers.length).toBe(6);
     const again = await connect(declared(), { dataSource: { synchronize: true } });
     expect(await snapshot()).toEqual(first);
     expect(await generate(again)).toEqual(NOTHING);
 
     await connect([author({ on: 'insert' })], { dataSource: { synchronize: true } });
     expect(await objects()).toEqual({
-      triggers: ['public.author: pgpubsub_author_author'],
-      functions: ['public: pgpubsub_author_author'],
+      triggers: ['public.author: _pgpubsub_author_insert'],
+      functions: [],
     });
   });
 
@@ -30,7 +30,7 @@ describe('synchronize', () => {
       connect(declared(), { dataSource: { synchronize: true, ...dataSource } }),
     );
     const started = await Promise.all(starting);
-    expect((await snapshot()).triggers.length).toBe(4);
+    expect((await snapshot()).triggers.length).toBe(6);
     for (const source of started) expect(await generate(source)).toEqual(NOTHING);
     const sent = await sentBy('author', () => query('insert into author default values'));
     expect(sent.length).toBe(1);
@@ -41,7 +41,7 @@ describe('synchronize', () => {
     ['extra.max', { extra: { max: 1 } }],
   ])('works with a single connection, and everything else does, too (%s)', async (_, dataSource) => {
     const source = await connect(declared(), { dataSource: { synchronize: true, ...dataSource } });
-    expect((await snapshot()).triggers.length).toBe(4);
+    expect((await snapshot()).triggers.length).toBe(6);
     await source.synchronize();
     expect(await generate(source)).toEqual(NOTHING);
   });

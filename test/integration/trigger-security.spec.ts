@@ -4,7 +4,8 @@ import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { installContext } from '../../lib/postgres/context-runner.js';
 import { NotifyChanges } from '../../lib/triggers/notify-changes.decorator.js';
-import { diffTriggers, withPgPubSub, type WithPgPubSubOptions } from '../../lib/triggers/with-pg-pubsub.js';
+import { Database, type WithPgPubSubOptions } from '../../lib/triggers/database.js';
+import { withPgPubSub } from '../../lib/triggers/with-pg-pubsub.js';
 import { TestDatabase } from '../support/database.js';
 import { Mailbox } from '../support/mailbox.js';
 
@@ -99,9 +100,9 @@ describe('where backslashes escape in every literal', () => {
     );
     const leveled = { triggers: triggers.triggers?.map((trigger) => ({ ...trigger, level })) };
     const source = await start({ ...off, synchronize: true }, leveled as WithPgPubSubOptions);
-    expect((await diffTriggers(source)).differences).toEqual([]);
+    expect((await Database.of(source).diff()).differences).toEqual([]);
     const usual = await start({ migrationsTableName: 'migrations' }, leveled as WithPgPubSubOptions);
-    expect((await diffTriggers(usual)).differences).toEqual([]);
+    expect((await Database.of(usual).diff()).differences).toEqual([]);
 
     const sent = await listen(channel);
     for (const text of HOSTILE)
@@ -146,7 +147,7 @@ describe('names and values that look like SQL', () => {
     );
     const trigger = { table, channel, of: columns, columns: ['id', ...columns], level };
     const source = await start({ synchronize: true }, { triggers: [trigger] });
-    expect((await diffTriggers(source)).differences).toEqual([]);
+    expect((await Database.of(source).diff()).differences).toEqual([]);
 
     const sent = await listen(channel);
     const values = columns.map((_, position) => `$${position + 2}`);
@@ -297,7 +298,7 @@ describe('objects of another role with our names and comments', () => {
         expect((await first.driver.createSchemaBuilder().log()).upQueries).toEqual([]);
         await first.synchronize();
         const other = await start({ entities: [], synchronize: true }); // drops what is not declared any more
-        const { differences } = await diffTriggers(other, {});
+        const { differences } = await Database.of(other).diff();
         expect(differences).toEqual([]);
         expect(await called()).toEqual([]);
         expect(await database.query(`select relname from pg_class where relnamespace = '${role}'::regnamespace and relkind in ('r', 'v') order by 1`)).toHaveLength(4); // prettier-ignore

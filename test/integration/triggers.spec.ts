@@ -11,7 +11,8 @@ import {
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createNotifyTrigger } from '../../lib/triggers/migration-helpers.js';
 import { NotifyChanges } from '../../lib/triggers/notify-changes.decorator.js';
-import { diffTriggers, withPgPubSub, type WithPgPubSubOptions } from '../../lib/triggers/with-pg-pubsub.js';
+import { Database, type WithPgPubSubOptions } from '../../lib/triggers/database.js';
+import { withPgPubSub } from '../../lib/triggers/with-pg-pubsub.js';
 import { TestDatabase } from '../support/database.js';
 import { listen, type Sent } from '../support/sent.js';
 
@@ -237,7 +238,7 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
       [{ ...row, message: 'n' }, null],
     ]);
     expect(all[0]).toMatchObject({ schema: 'Other Schema', table: `Weird täble` });
-    expect((await diffTriggers(source)).differences).toEqual([]);
+    expect((await Database.of(source).diff()).differences).toEqual([]);
   });
 
   it('take json with any escapes, whatever is left out of it', async () => {
@@ -433,7 +434,7 @@ describe('createNotifyTrigger()', () => {
 it('withPgPubSub() refuses what it does not know', () => {
   const source = new DataSource({ type: 'postgres' });
   expect(() => withPgPubSub(source, { trigers: [] } as never)).toThrow(
-    /known options for withPgPubSub\(\): channels, triggers, owner, schema, got "trigers"/,
+    /known options for withPgPubSub\(\): channels, triggers, owner, schema, role, got "trigers"/,
   );
   expect(() => withPgPubSub({ type: 'postgres' } as never)).toThrow(
     /expected a DataSource of type "postgres", got an object/,

@@ -8,6 +8,7 @@ import {
   type NotifyChangesOptions,
   type WithPgPubSubOptions,
 } from 'nestjs-pgpubsub';
+import { createSteps } from '../../lib/storage/state.js';
 import { TestDatabase } from './database.js';
 import { listen, type Sent } from './sent.js';
 
@@ -59,6 +60,7 @@ export function useMigrations() {
   const sources: DataSource[] = [];
   beforeEach(async () => {
     database = await TestDatabase.create();
+    await createStorage(database);
   });
   afterEach(async () => {
     for (const source of sources.splice(0)) if (source.isInitialized) await source.destroy();
@@ -117,13 +119,13 @@ export function useMigrations() {
     return { functions, triggers, columns, constraints };
   }
 
-  /** `schema.table: trigger`, and `schema: function`, of the whole database. */
+  /** `schema.table: trigger`, and `schema: function`, of the whole database, without those of the storage. */
   async function objects(): Promise<{ triggers: string[]; functions: string[] }> {
     const { triggers, functions } = await snapshot();
     const readable = (name: unknown) => String(name).replace(/_[0-9a-f]{8}(?=_|$)/, '');
     return {
       triggers: triggers.map((row) => `${row['nspname']}.${row['relname']}: ${readable(row['tgname'])}`),
-      functions: functions.map((row) => `${row['nspname']}: ${readable(row['proname'])}`),
+      functions: functions.filter(isGenerated).map((row) => `${row['nspname']}: ${readable(row['proname'])}`),
     };
   }
 
@@ -151,6 +153,16 @@ export function useMigrations() {
   };
 }
 
+/** A storage that no DataSource of a test owns: migrations contain nothing but tables and triggers. */
+async function createStorage(database: TestDatabase): Promise<void> {
+  const [server] = await database.query<{ version: number }>(
+    "select current_setting('server_version_num')::int as version",
+  );
+  const storage = { schema: 'public', migrationsSchema: 'public', migrationsTable: 'migrations' };
+  const steps = createSteps({ storage, serverVersion: server?.version ?? 0 }, 'the storage');
+  await database.query(steps.map(({ up = '' }) => up).join(';\n'));
+}
+
 /** What statements do, without their details: `create trigger`, `alter table`. */
 export const verbs = (statements: readonly string[]): string[] =>
   statements.map(
@@ -174,13 +186,15 @@ export async function errorOf(act: () => unknown): Promise<string> {
   return 'no error';
 }
 
-export const CREATED = [
-  'create or replace function',
-  'comment on function',
-  'create trigger',
-  'comment on trigger',
-];
+/** The default triggers: for insert, update and delete. */
+export const CREATED = ['create trigger', 'create trigger', 'create trigger'];
+export const CREATED_WITH_CONDITION = CREATED.flatMap((verb) => [verb, 'comment on trigger']);
+export const DROPPED = ['drop trigger', 'drop trigger', 'drop trigger'];
 export const REPLACED = ['create or replace function', 'comment on function'];
+
+/** Whether a function is not one of the storage's. */
+export const isGenerated = ({ proname, comment }: Record<string, string | null>): boolean =>
+  !proname?.startsWith('pgpubsub_') || comment !== null;
 
 /** A table `author`, declared in one way or another. */
 export function author(...declarations: NotifyChangesOptions[]) {

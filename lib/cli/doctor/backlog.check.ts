@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { counted } from '../../common/wording.js';
 import { findBacklog, type ChannelBacklog } from '../../observability/backlog.js';
-import { storageOf } from '../../triggers/with-pg-pubsub.js';
+import { Database } from '../../triggers/database.js';
 import { renderAge } from '../age.js';
 import { hasStorage } from '../storage.js';
 import { briefly } from '../brief.js';
@@ -49,7 +49,7 @@ export const deadLettersCheck: Check = {
 /** `undefined`: there are no tables. */
 async function readBacklog(dataSource: DataSource): Promise<ChannelBacklog[] | undefined> {
   if (!(await hasStorage(dataSource))) return undefined;
-  const { schema } = storageOf(dataSource);
+  const { schema } = Database.of(dataSource).storage;
   return briefly(dataSource, (runner) => findBacklog(runner, { schema, countUpTo: COUNT_UP_TO }));
 }
 

@@ -1,8 +1,8 @@
 import type { DataSource } from 'typeorm';
-import type { Difference } from '../../schema/step.js';
+import type { Difference } from '../../storage/step.js';
 import { toggleTrigger } from '../../triggers/trigger.sql.js';
-import { diffTriggers } from '../../triggers/with-pg-pubsub.js';
-import { wayOut } from '../check.command.js';
+import { Database } from '../../triggers/database.js';
+import { remedyFor } from '../../triggers/schema.verifier.js';
 import { briefly } from '../brief.js';
 import { bad, good, warning, type Check, type Found } from './finding.js';
 import { read, readOne } from './query.js';
@@ -19,7 +19,7 @@ const MEANS: Record<Difference['kind'], string> = {
 export const schemaCheck: Check = {
   name: 'triggers',
   async examine({ dataSource }) {
-    const { differences } = await briefly(dataSource, (runner) => diffTriggers(dataSource, {}, runner));
+    const { differences } = await briefly(dataSource, (runner) => Database.of(dataSource).diff({}, runner));
     const found = [
       ...differences.map((difference) => differing(difference, dataSource)),
       ...(await silenced(dataSource)),
@@ -28,18 +28,19 @@ export const schemaCheck: Check = {
   },
 };
 
-const differing = ({ kind, object }: Difference, dataSource: DataSource): Found =>
-  (kind === 'obsolete' ? warning : bad)(
-    `${kind}: ${object}`,
-    MEANS[kind],
-    remedyOf({ kind, object }, dataSource),
+const differing = (difference: Difference, dataSource: DataSource): Found =>
+  (difference.kind === 'obsolete' ? warning : bad)(
+    `${difference.kind}: ${difference.object}`,
+    MEANS[difference.kind],
+    remedyOf(difference, dataSource),
   );
 
-function remedyOf({ kind, object }: Difference, dataSource: DataSource): string {
+function remedyOf(difference: Difference, dataSource: DataSource): string {
+  const { kind, object } = difference;
   const [, name, schema, table] = /^trigger (.+) on ([^.]+)\.(.+)$/.exec(object) ?? [];
   return kind === 'disabled' && name !== undefined && schema !== undefined && table !== undefined
     ? `${toggleTrigger(schema, table, name, 'O')};`
-    : wayOut(dataSource);
+    : remedyFor(dataSource, [difference]);
 }
 
 async function silenced(dataSource: DataSource): Promise<Found[]> {

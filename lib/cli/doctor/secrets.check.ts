@@ -1,6 +1,6 @@
 import { readCatalogTables } from '../../triggers/trigger.catalog.js';
 import type { ResolvedTrigger } from '../../triggers/trigger.resolver.js';
-import { declaredTriggers } from '../../triggers/with-pg-pubsub.js';
+import { Database } from '../../triggers/database.js';
 import { briefly } from '../brief.js';
 import { good, warning, type Check, type Found } from './finding.js';
 
@@ -12,7 +12,7 @@ const SECRET =
 export const secretsCheck: Check = {
   name: 'secrets',
   async examine({ dataSource }) {
-    const triggers = declaredTriggers(dataSource);
+    const triggers = Database.of(dataSource).triggers;
     const tableOf = await briefly(dataSource, (runner) => readCatalogTables(runner, triggers));
     const found = triggers.flatMap((trigger) => carriedSecrets(trigger, tableOf(trigger)?.columns ?? []));
     return found.length > 0 ? found : [good('No notification carries a column that is named like a secret.')];

@@ -1,6 +1,6 @@
 import { counted } from '../../common/wording.js';
-import { deadLetterTable, notificationTable } from '../../schema/storage.sql.js';
-import { storageOf } from '../../triggers/with-pg-pubsub.js';
+import { deadLetterTable, notificationTable } from '../../storage/storage.js';
+import { Database } from '../../triggers/database.js';
 import { renderAge } from '../age.js';
 import { bad, good, warning, type Check, type Found } from './finding.js';
 import { read } from './query.js';
@@ -26,7 +26,7 @@ interface TableStatistics {
 export const tablesCheck: Check = {
   name: 'vacuum',
   async examine({ dataSource }) {
-    const { schema } = storageOf(dataSource);
+    const { schema } = Database.of(dataSource).storage;
     const names = [notificationTable(schema), deadLetterTable(schema)];
     const tables = await read<TableStatistics>(dataSource, readTableStatistics, [names]);
     if (tables.length === 0) return [good('This database has no tables of stored notifications.')];

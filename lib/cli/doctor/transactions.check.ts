@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { quoteLiteral } from '../../common/sql-identifier.js';
-import { notificationTable } from '../../schema/storage.sql.js';
-import { storageOf } from '../../triggers/with-pg-pubsub.js';
+import { notificationTable } from '../../storage/storage.js';
+import { Database } from '../../triggers/database.js';
 import { renderAge } from '../age.js';
 import { bad, good, warning, type Check, type Found, type Subject } from './finding.js';
 import { read } from './query.js';
@@ -42,7 +42,7 @@ export const transactionsCheck: Check = {
 };
 
 async function countDeadRows(dataSource: DataSource): Promise<number> {
-  const table = notificationTable(storageOf(dataSource).schema);
+  const table = notificationTable(Database.of(dataSource).storage.schema);
   const [row] = await read<{ dead: string }>(dataSource, readDeadRows, [table]);
   return Number(row?.dead ?? 0);
 }

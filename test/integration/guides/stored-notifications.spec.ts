@@ -317,7 +317,7 @@ describe('what the guide says', () => {
       await client.end();
 
       await database.query(`grant select, update, delete on pgpubsub_notification to ${role}`);
-      await database.query(`grant select, insert, update on pgpubsub_dead_letter to ${role}`);
+      await database.query(`grant select, insert on pgpubsub_dead_letter to ${role}`);
       await using app = await TestApp.start({
         url: url.href,
         providers: [Handler],

@@ -30,7 +30,6 @@ describe('the errors of lib/', () => {
     expect(all.filter((error) => !worded.includes(error)).map(({ message }) => message)).toEqual([
       '…', // parse.ts: the sentence of parseShape()
       '…: …', // a channel's, with the name of its listener before it
-      '…. Correct the declaration.', // the server's
     ]);
   });
 

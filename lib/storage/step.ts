@@ -1,10 +1,10 @@
 import type { PgPubSubError } from '../common/errors.js';
 
-/** A statement and what undoes it; one of them may be nothing. Steps are undone in the reverse order. */
+/** A statement and its way back; one of them may be missing. Ways back run in the reverse order. */
 export interface Step {
   readonly up?: string;
   readonly down?: string;
-  /** Of what fails because of a declaration: what the error of the server means. */
+  /** Makes an error of the declaration out of the server's error. */
   readonly refused?: (cause: unknown) => PgPubSubError;
 }
 
@@ -12,4 +12,6 @@ export interface Step {
 export interface Difference {
   readonly kind: 'missing' | 'drifted' | 'disabled' | 'obsolete';
   readonly object: string;
+  /** Whether somebody changed it by hand, so that no migration repairs it. */
+  readonly byHand?: true;
 }

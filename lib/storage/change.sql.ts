@@ -1,0 +1,78 @@
+/** PostgreSQL's limit for the text of a notification, in bytes. */
+export const MAX_BYTES = 7_999;
+
+/** What PostgreSQL says when a text would be larger than 1 GB, and when there is no memory for it. */
+export const TOO_LARGE = 'internal_error or program_limit_exceeded or out_of_memory';
+
+/** The rows of a change as expressions of type json; undefined for a row that the operation does not have. */
+export interface ChangedRows {
+  readonly old?: string | undefined;
+  readonly new?: string | undefined;
+}
+
+/**
+ * The text of a change, as an expression in a trigger function whose arguments 2 and 3 are schema and table as in JSON.
+ * `operation` is its name, or an expression in brackets. The expression is written out in every place: a function of its own would
+ * need rights of the writer, and texts that are joined by `||` are faster than json_build_object() and concat().
+ */
+export function changeText(operation: string, rows: ChangedRows, ending: string): string {
+  const name = operation.startsWith('(') ? `' || ${operation} || '` : operation;
+  const members = [
+    member(
+      `'{"operation":"${name}","schema":"' || tg_argv[2] || '","table":"' || tg_argv[3] || '","old":`,
+      rows.old,
+    ),
+    member(`',"new":`, rows.new),
+  ];
+  return [...members, ending].join(' || ').replaceAll("' || '", '');
+}
+
+const member = (start: string, row: string | undefined): string =>
+  row === undefined ? `${start}null'` : `${start}' || coalesce(${row}::text, 'null')`;
+
+/** The change of a row that is too large: its primary key, and nothing when even that is too large, with the context for example. */
+export const truncatedText = (operation: string, keys: ChangedRows): string =>
+  `(select case when octet_length(kept) <= ${MAX_BYTES} then kept else ${leastText(operation)} end ` +
+  `from (select ${changeText(operation, keys, `',"truncated":true' || ending`)} as kept offset 0) as kept)`;
+
+/** A change without any row. */
+export const leastText = (operation: string): string => changeText(operation, {}, `',"truncated":true}'`);
+
+/**
+ * Some members of a row, as json, which keeps numbers as they are. PostgreSQL rejects escapes such as `\u0000` as soon as it
+ * reads a member, so they are hidden from it. Without a backslash: old versions of TypeORM lose them in migrations.
+ */
+export const membersOf = (row: string, names: string): string =>
+  `(select replace(json_object_agg(key, value)::text, chr(92) || 'u005cu', chr(92) || 'u')::json ` +
+  `from json_each(replace(${row}::text, chr(92) || 'u', chr(92) || 'u005cu')::json) ` +
+  `where key in (select replace(name, chr(92) || 'u', chr(92) || 'u005cu') from unnest(${names}) as name))`;
+
+/** Reads the context of the transaction into `ending`. Another program may have set it to a text that is no JSON. */
+export const READ_ENDING =
+  `if current_setting('pgpubsub.context', true) <> '' then begin ending := ',"context":' || current_setting('pgpubsub.context')::json || '}'; ` +
+  'exception when others then null; end; end if;';
+
+/** Ends a trigger function that is silent in this transaction. */
+export const RETURN_IF_DISABLED =
+  "if current_setting('pgpubsub.disabled', true) = 'on' then return null; end if;";
+
+/** PL/pgSQL evaluates a condition itself, and runs `perform` as a query, which takes several times as long. */
+export const SEND_MESSAGE = 'if pg_notify(tg_argv[1], message) is null then null; end if;';
+
+/** Sends a change for each row of `rows`, a query with the rows that the operation has as `old_row` and `new_row`. */
+export const sendEach = (operation: string, rows: string, keys: ChangedRows): string => {
+  const row = (name: 'old' | 'new') => (keys[name] === undefined ? undefined : `${name}_row`);
+  const text = changeText(operation, { old: row('old'), new: row('new') }, 'ending');
+  return `perform pg_notify(tg_argv[1], case when octet_length(text) <= ${MAX_BYTES} then text else ${truncatedText(operation, keys)} end)
+    from (select *, ${text} as text from ${rows} as changed offset 0) as changes;`;
+};
+
+/**
+ * The rows of an update as `old` and `new`, in a trigger function with the transition tables `old_rows` and `new_rows`. They are
+ * paired by their position: both tables list the rows in the order in which they were changed, and a primary key may
+ * change, too. Without the inner select, PostgreSQL would take dropped columns of the table for those behind them.
+ */
+export const UPDATED_ROWS =
+  '(select row_number() over () as pgpubsub_position, pgpubsub_row from (select * from old_rows) as pgpubsub_row) as before ' +
+  'join (select row_number() over () as pgpubsub_position, pgpubsub_row from (select * from new_rows) as pgpubsub_row) as after using (pgpubsub_position) ' +
+  'cross join lateral (select (before.pgpubsub_row).*) as old cross join lateral (select (after.pgpubsub_row).*) as new';

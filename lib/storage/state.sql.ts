@@ -1,0 +1,88 @@
+import { owningRole } from './owner.js';
+
+const OWNING_ROLE = owningRole({ schema: '$2', table: '$3', role: '$4' });
+
+/** Whether objects of this role are ours: those of the owning role, and without the option `role` those of the current role. */
+export const isOurs = (owner: string): string =>
+  `(${owner} = ${OWNING_ROLE} or $4::text is null and ${owner} = (select r.oid from pg_roles r where r.rolname = current_user))`;
+
+/**
+ * Whether an object may be used in its declared place: it is ours, or of a role that no other role can act for, a superuser or the
+ * owner of the database.
+ */
+export const isTrusted = (owner: string): string =>
+  `(${isOurs(owner)} or $4::text is null and exists (select from pg_roles r where r.oid = ${owner}
+    and (r.rolsuper or r.oid = (select d.datdba from pg_database d where d.datname = current_database()))))`;
+
+const TABLES = `('pgpubsub_notification', 'pgpubsub_dead_letter', 'pgpubsub_process', 'pgpubsub_channel')`;
+
+/**
+ * The objects of the storage in the schema $1, each with a hash of what it is made of; $2 and $3 schema and name of TypeORM's
+ * migrations table, $4 the option `role`. Neither the schema nor the migrations table changes a hash. Exact under an
+ * empty search path only. Reads catalogs, locks nothing.
+ */
+export const readState = `
+  with tables as (
+    select c.* from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = $1 and c.relname in ${TABLES} and c.relkind in ('r', 'p', 'v', 'm', 'f')
+  )
+  select 'table' as kind, t.relname as name, t.relkind = 'r' as expected, ${isTrusted('t.relowner')} as trusted, pg_get_userbyid(t.relowner) as role,
+    obj_description(t.oid, 'pg_class') as comment, null as source, null as definition,
+    md5(concat_ws('; ', t.relpersistence, array(select unnest(t.reloptions) order by 1), array(
+      select format('%s %s %s %s %s', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, pg_get_expr(d.adbin, d.adrelid))
+      from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+      where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped order by a.attname
+    ), array(
+      select pg_get_constraintdef(k.oid) from pg_constraint k where k.conrelid = t.oid and k.contype in ('p', 'u', 'x', 'c', 'f') order by 1
+    ))) as hash
+  from tables t
+  union all
+  select 'index', x.relname, true, true, null, null, null, null,
+    md5(concat_ws(' ', i.indisvalid, i.indisunique, regexp_replace(pg_get_indexdef(x.oid), '^.* USING ', '')))
+  from tables t join pg_index i on i.indrelid = t.oid join pg_class x on x.oid = i.indexrelid where x.relname like 'pgpubsub\\_%' and not i.indisprimary
+  union all
+  select 'function', p.proname, p.prokind = 'f', ${isTrusted('p.proowner')}, pg_get_userbyid(p.proowner),
+    null, case p.proname when 'pgpubsub_schema_version' then p.prosrc end, pg_get_functiondef(p.oid),
+    md5(concat_ws('; ', pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), l.lanname, p.provolatile,
+      p.prosecdef, p.proleakproof, p.proisstrict,
+      array(select case when setting like 'extra_float_digits=%' then '' else lower(setting) end from unnest(p.proconfig) as setting order by 1),
+      case p.proname when 'pgpubsub_schema_version' then '' else replace(p.prosrc, '"' || replace(n.nspname, '"', '""') || '".', '') end
+    ))
+  from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
+  where n.nspname = $1 and p.prokind = 'f' and p.proname like 'pgpubsub\\_%'
+  order by 1 desc, 2
+`;
+
+/** The storages of the owning role in other schemas, with the comments on their tables; parameters as above. */
+export const readOthers = `
+  select n.nspname as schema, obj_description(c.oid, 'pg_class') as comment
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname <> $1 and c.relname = 'pgpubsub_notification' and c.relkind = 'r' and ${isOurs('c.relowner')}
+  order by 1
+`;
+
+export const readServer = `
+  select current_setting('server_version_num')::text as version, exists (select from pg_namespace where nspname = $1) as schema_exists
+`;
+
+/**
+ * The arguments, in hexadecimal digits, of the triggers that call functions of the storage in the schema $1, or whose function names its
+ * table $2. The first argument is the owner.
+ */
+export const readTriggerArguments = `
+  select encode(t.tgargs, 'hex') as arguments
+  from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_namespace n on n.oid = p.pronamespace
+  where not t.tgisinternal and t.tgname like '\\_pgpubsub\\_%'
+    and (n.nspname = $1 and p.proname in ('pgpubsub_broadcast', 'pgpubsub_store') or strpos(p.prosrc, $2) > 0)
+`;
+
+/** Whether one of the tables of the storage holds rows. The names are quoted. */
+export const holdsRows = (tables: readonly string[]): string =>
+  `select ${tables.map((table) => `exists (select from ${table})`).join(' or ')} as "holdsRows"`;
+
+export const createSchema = (schema: string): string => `create schema ${schema}`;
+export const dropSchema = (schema: string): string => `drop schema ${schema}`;
+export const commentOnTable = (table: string, comment: string): string =>
+  `comment on table ${table} is ${comment}`;
+/** Triggers run with the rights of the writer, and call functions of the storage. */
+export const grantUsage = (schema: string): string => `grant usage on schema ${schema} to public`;

@@ -1,0 +1,299 @@
+import type { QueryRunner } from 'typeorm';
+import { PgPubSubError } from '../common/errors.js';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
+import { rowsOf, withoutSearchPath } from './catalog-session.js';
+import {
+  commentOnTable,
+  createSchema,
+  dropSchema,
+  grantUsage,
+  holdsRows,
+  readOthers,
+  readServer,
+  readState,
+  readTriggerArguments,
+} from './state.sql.js';
+import type { Difference, Step } from './step.js';
+import { DEAD_LETTER_TABLE, NOTIFICATION_TABLE, notificationTable, type Storage } from './storage.js';
+import {
+  VERSIONS,
+  markComment,
+  newestVersion,
+  readMark,
+  type StoragePlace,
+  type StorageVersion,
+  type VersionMark,
+} from './versions.js';
+
+/** One object where the storage is, or would be. */
+interface FoundObject {
+  readonly kind: 'table' | 'index' | 'function';
+  readonly name: string;
+  /** Whether it is what its kind says, and not a view, for example. */
+  readonly expected: boolean;
+  /** Whether a role has it that may. */
+  readonly trusted: boolean;
+  readonly role: string | null;
+  readonly comment: string | null;
+  /** The body of the function that reads the migrations table. */
+  readonly source: string | null;
+  readonly definition: string | null;
+  readonly hash: string;
+}
+
+/** The storage as the database has it. */
+export interface StorageState {
+  readonly place: StoragePlace;
+  readonly schemaExists: boolean;
+  readonly objects: readonly FoundObject[];
+  /** Whether its tables are there. */
+  readonly exists: boolean;
+  /** Undefined when the comment is gone. */
+  readonly mark: VersionMark | undefined;
+  /** Storages in other schemas. */
+  readonly others: readonly { readonly schema: string; readonly mark: VersionMark }[];
+}
+
+/** Throws `SCHEMA_DRIFTED` when the place is taken by objects of another role, or by a view. */
+export const readStorage = (runner: QueryRunner, storage: Storage): Promise<StorageState> =>
+  withoutSearchPath(runner, async () => {
+    const { schema, migrationsSchema, migrationsTable, role = null } = storage;
+    const parameters = [schema, migrationsSchema, migrationsTable, role];
+    const objects = await rowsOf<FoundObject>(runner, readState, parameters);
+    const others = await rowsOf<{ schema: string; comment: string | null }>(runner, readOthers, parameters);
+    const [server] = await rowsOf<{ version: string; schema_exists: boolean }>(runner, readServer, [schema]);
+    const known = objects.filter(({ kind, name }) => kind === 'table' || isKnown(kind, name));
+    for (const found of known) if (!found.expected || !found.trusted) throw notOurs(schema, found);
+    const table = known.find(({ kind, name }) => kind === 'table' && name === NOTIFICATION_TABLE);
+    return {
+      place: { storage, serverVersion: Number(server?.version) },
+      schemaExists: server?.schema_exists === true,
+      objects: known,
+      exists: table !== undefined,
+      mark: readMark(table?.comment ?? null),
+      others: others.flatMap(({ schema: other, comment }) => {
+        const mark = readMark(comment);
+        return mark ? [{ schema: other, mark }] : [];
+      }),
+    };
+  });
+
+const isKnown = (kind: string, name: string): boolean =>
+  VERSIONS.some(({ objects }) => Object.hasOwn(objects, `${kind} ${name}`));
+
+/** What the storage lacks, or has too much. */
+export interface StorageDiff {
+  /** To run before triggers are created. */
+  readonly create: readonly Step[];
+  /** To run after triggers are dropped. */
+  readonly drop: readonly Step[];
+  readonly differences: readonly Difference[];
+}
+
+const NOTHING: StorageDiff = { create: [], drop: [], differences: [] };
+
+/**
+ * Compares the storage with the library's version. Only its owner creates, upgrades and drops it; what was changed by hand is
+ * reported, and not repaired. Throws `SCHEMA_DRIFTED` when another owner, or another version of the library, has to act.
+ */
+export function diffStorage(state: StorageState, owner: string, isNeeded: boolean): StorageDiff {
+  const { place, mark, others } = state;
+  const wanted = isNeeded ? compare(state, owner) : NOTHING;
+  const obsolete = [
+    ...others.filter((other) => other.mark.owner === owner),
+    ...(!isNeeded && mark?.owner === owner ? [{ schema: place.storage.schema, mark }] : []),
+  ];
+  return {
+    create: wanted.create,
+    drop: obsolete.flatMap((old) =>
+      upgrade({ ...place, storage: { ...place.storage, schema: old.schema } }, old.mark, 0),
+    ),
+    differences: [
+      ...wanted.differences,
+      ...obsolete.map(({ schema }) => ({ kind: 'obsolete' as const, object: storageIn(schema) })),
+    ],
+  };
+}
+
+function compare(state: StorageState, owner: string): StorageDiff {
+  const { place, schemaExists, exists, mark } = state;
+  const { schema } = place.storage;
+  const newest = newestVersion();
+  if (!exists) {
+    const name = quoteIdentifier(schema);
+    const schemaStep = schemaExists
+      ? []
+      : [{ up: createSchema(name), down: dropSchema(name) }, { up: grantUsage(name) }];
+    return difference('missing', schema, [...schemaStep, ...createSteps(place, owner)]);
+  }
+  if (mark === undefined) return difference('drifted', schema, [remark(place, owner)], 'its comment is gone');
+  if (mark.number > newest.number && mark.servesFrom > newest.number) throw tooNew(schema, mark);
+  if (mark.number > newest.number) return NOTHING;
+  if (mark.number < newest.number) {
+    if (mark.owner !== owner) throw tooOld(schema, mark, owner);
+    const note = `version ${mark.number} instead of ${newest.number}`;
+    return difference('drifted', schema, upgrade(place, mark, newest.number), note);
+  }
+  return changedByHand(state, newest, mark.owner === owner);
+}
+
+const difference = (
+  kind: Difference['kind'],
+  schema: string,
+  create: readonly Step[],
+  note?: string,
+): StorageDiff => ({
+  create,
+  drop: [],
+  differences: [{ kind, object: `${storageIn(schema)}${note === undefined ? '' : ` (${note})`}` }],
+});
+
+const storageIn = (schema: string): string => `storage in schema ${schema}`;
+
+/** The statements that create a version in an existing schema, with the way back. */
+export const createSteps = (
+  place: StoragePlace,
+  owner: string,
+  version: number = newestVersion().number,
+): Step[] => upgrade(place, { owner, number: 0, servesFrom: 0 }, version);
+
+/**
+ * The statements that create the storage, or upgrade an older one. A storage that is up to date is written from the start, to be
+ * compared with.
+ */
+export function migrationSql({ place, mark, schemaExists }: StorageState, owner: string): string[] {
+  const newest = newestVersion().number;
+  const isOlder = mark !== undefined && mark.number < newest;
+  const steps = isOlder ? upgrade(place, mark, newest) : createSteps(place, owner);
+  const schema = createSchema(quoteIdentifier(place.storage.schema));
+  return [...(schemaExists ? [] : [schema]), ...steps.flatMap(({ up }) => up ?? [])];
+}
+
+/** From one version to another, up or down; 0 is no storage. */
+function upgrade(place: StoragePlace, mark: VersionMark, to: number): Step[] {
+  const { owner, number } = mark;
+  const isDown = to < number;
+  const versions = VERSIONS.filter(
+    (one) => one.number > Math.min(number, to) && one.number <= Math.max(number, to),
+  );
+  const steps = versions.flatMap((version) => [
+    ...version
+      .down(place)
+      .map((down) => ({ down }))
+      .toReversed(),
+    ...version.up(place).map((up) => ({ up })),
+    ...remarkSteps(place, version, owner),
+  ]);
+  return isDown
+    ? steps.toReversed().map(({ up, down }: Step) => ({ ...(down && { up: down }), ...(up && { down: up }) }))
+    : steps;
+}
+
+/** A comment goes with its table; the version before has its own. */
+function remarkSteps(place: StoragePlace, version: StorageVersion, owner: string): Step[] {
+  const before = VERSIONS.find(({ number }) => number === version.number - 1);
+  const comment = (one: StorageVersion) => commentOn(place, markComment({ owner, ...one }));
+  return [...(before ? [{ down: comment(before) }] : []), { up: comment(version) }];
+}
+
+const commentOn = ({ storage: { schema } }: StoragePlace, comment: string): string =>
+  commentOnTable(notificationTable(schema), quoteLiteral(comment));
+
+const remark = (place: StoragePlace, owner: string): Step => ({
+  up: commentOn(place, markComment({ owner, ...newestVersion() })),
+  down: commentOnTable(notificationTable(place.storage.schema), 'null'),
+});
+
+/** The body of the function that reads the migrations table follows the option `migrationsTableName`. */
+function changedByHand(
+  { place, objects }: StorageState,
+  version: StorageVersion,
+  isOwner: boolean,
+): StorageDiff {
+  const { schema } = place.storage;
+  const differences: Difference[] = [];
+  for (const [object, hash] of Object.entries(version.objects)) {
+    const found = objects.filter(({ kind, name }) => `${kind} ${name}` === object);
+    const [kind = '', name = ''] = object.split(' ');
+    if (found.length === 1 && found[0]?.hash === hash) continue;
+    differences.push({
+      kind: found.length === 0 ? 'missing' : 'drifted',
+      object: `${kind} ${schema}.${name}`,
+      byHand: true,
+    });
+  }
+  const reader = objects.find(({ source }) => source !== null);
+  const own = version
+    .up(place)
+    .find((statement) => statement.includes(`"pgpubsub_schema_version"() returns`));
+  if (!isOwner || !reader?.definition || !own || own.includes(reader.source ?? '') || differences.length > 0)
+    return { create: [], drop: [], differences };
+  const object = `function ${schema}.${reader.name}`;
+  return {
+    create: [{ up: own, down: reader.definition }],
+    drop: [],
+    differences: [{ kind: 'drifted', object }],
+  };
+}
+
+/** The statements of a handwritten migration that drop the storage. Throws `INVALID_TRIGGER` while other owners use it. */
+export async function dropStatements(runner: QueryRunner, storage: Storage): Promise<string[]> {
+  const { place, mark } = await readStorage(runner, storage);
+  const used = await rowsOf<{ arguments: string }>(runner, readTriggerArguments, [
+    storage.schema,
+    notificationTable(storage.schema),
+  ]);
+  const users = used.map((one) => Buffer.from(one.arguments, 'hex').toString().split('\0')[0]);
+  const other = users.find((user) => user !== mark?.owner);
+  if (other !== undefined) throw inUse(storage.schema, other);
+  const steps = upgrade(place, mark ?? { owner: '', ...newestVersion() }, 0);
+  return steps.flatMap(({ up }) => (up === undefined ? [] : [up]));
+}
+
+/** Whether notifications wait in a storage that is to be dropped, or dead letters are kept in it. */
+export async function hasRows(
+  runner: QueryRunner,
+  state: StorageState,
+  owner: string,
+  isNeeded: boolean,
+): Promise<boolean> {
+  const { place, mark, others } = state;
+  const schemas = others.filter((other) => other.mark.owner === owner).map(({ schema }) => schema);
+  if (!isNeeded && mark?.owner === owner) schemas.push(place.storage.schema);
+  if (schemas.length === 0) return false;
+  const tables = schemas.flatMap((schema) =>
+    [NOTIFICATION_TABLE, DEAD_LETTER_TABLE].map((name) => quoteQualified(schema, name)),
+  );
+  const [found] = await rowsOf<{ holdsRows: boolean }>(runner, holdsRows(tables));
+  return found?.holdsRows === true;
+}
+
+const notOurs = (schema: string, { kind, name, role, expected }: FoundObject) =>
+  new PgPubSubError(
+    'SCHEMA_DRIFTED',
+    `expected ${schema}.${name} to be a ${kind} of the role that owns the migrations table, or of the current role, ` +
+      `got ${expected ? `one of the role "${role ?? ''}"` : 'a view or a partitioned table'}. Drop or rename it; when that role runs the migrations, ` +
+      'name it by the option "role" of withPgPubSub() or forRoot().',
+  );
+
+const tooNew = (schema: string, { number, servesFrom }: VersionMark) =>
+  new PgPubSubError(
+    'SCHEMA_DRIFTED',
+    `expected version ${newestVersion().number} of the storage in the schema "${schema}", got version ${number}, ` +
+      `which serves libraries of version ${servesFrom} and later. Upgrade nestjs-pgpubsub in this application.`,
+  );
+
+const tooOld = (schema: string, { owner, number }: VersionMark, user: string) =>
+  new PgPubSubError(
+    'SCHEMA_DRIFTED',
+    `expected version ${newestVersion().number} of the storage in the schema "${schema}", got version ${number}, which belongs to ` +
+      `"${owner}". Migrate "${owner}" first, with the same version of nestjs-pgpubsub; give withPgPubSub() another "schema"; or, ` +
+      `when "${owner}" was the name of "${user}", the option "owner".`,
+  );
+
+const inUse = (schema: string, other: string) =>
+  new PgPubSubError(
+    'INVALID_TRIGGER',
+    `expected no triggers of other applications to use the storage in the schema "${schema}", got one of "${other}". ` +
+      'Drop them first, by a migration of that application.',
+  );

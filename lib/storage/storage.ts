@@ -1,0 +1,37 @@
+import { quoteQualified } from '../common/sql-identifier.js';
+
+/** Stored notifications that wait for their listeners. */
+export const NOTIFICATION_TABLE = 'pgpubsub_notification';
+/** Notifications that their listener has given up on. */
+export const DEAD_LETTER_TABLE = 'pgpubsub_dead_letter';
+/** The function that completes what a claim has handled, or raises. */
+export const COMPLETE_FUNCTION = 'pgpubsub_complete';
+/** The start of the message that `pgpubsub_complete()` raises with. */
+export const COMPLETION_REFUSED = 'pgpubsub: completed';
+/** The trigger functions, by delivery. */
+export const TRIGGER_FUNCTIONS = {
+  broadcast: 'pgpubsub_broadcast',
+  'exactly-once': 'pgpubsub_store',
+} as const;
+
+/** The channel that wakes the processes that claim. The payload is a channel's name, so that hints of a transaction fold into one. */
+export const HINT_CHANNEL = 'pgpubsub';
+
+/** The place of the library's own tables and functions, and of TypeORM's list of migrations. */
+export interface Storage {
+  readonly schema: string;
+  readonly migrationsSchema: string;
+  readonly migrationsTable: string;
+  /** The role whose objects are ours, where it is named. */
+  readonly role?: string | undefined;
+}
+
+export const notificationTable = (schema: string): string => quoteQualified(schema, NOTIFICATION_TABLE);
+export const deadLetterTable = (schema: string): string => quoteQualified(schema, DEAD_LETTER_TABLE);
+
+/**
+ * An expression that leaves the version of the schema to the rows that the same statement stores: the default of their
+ * column `schema_version` reads the setting. Never null. Evaluated once per statement.
+ */
+export const noteSchemaVersion = (schema: string): string =>
+  `set_config('pgpubsub.schema_version', coalesce(${quoteQualified(schema, 'pgpubsub_schema_version')}(), ''), true)`;

@@ -1,0 +1,100 @@
+import type { Operation } from '../channels/entity-change.js';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
+import { sqlTokens, type SqlToken } from '../postgres/sql-tokens.js';
+import { conditionFunctionName } from './trigger.names.js';
+import type { ResolvedTrigger } from './trigger.resolver.js';
+
+export const HAS_OLD: ReadonlySet<Operation> = new Set(['update', 'delete']);
+export const HAS_NEW: ReadonlySet<Operation> = new Set(['insert', 'update']);
+
+/** The condition of an update that changes something: by value, also for types without an operator, such as json. */
+export const ANY_CHANGE = 'old.* *<> new.*';
+
+/** The WHEN clause of a row trigger; undefined when it fires for every row. */
+export function whenClause(trigger: ResolvedTrigger, operation: Operation): string | undefined {
+  if (operation === 'truncate') return undefined;
+  const { when } = trigger;
+  const own =
+    when === undefined || isPlain(when) ? withoutRow(trigger, operation) : callCondition(trigger, operation);
+  return joined([changeOf(trigger, operation), ...restrictions(trigger, operation, own)]);
+}
+
+/** The conditions on the rows of a statement, over `old` and `new`; undefined when every row counts. */
+export const rowsClause = (trigger: ResolvedTrigger, operation: Operation): string | undefined =>
+  joined([changeOf(trigger, operation), ...restrictions(trigger, operation, trigger.when)]);
+
+/** Whether the condition of an operation is more than that a row changes. */
+export const isRestricted = (trigger: ResolvedTrigger, operation: Operation): boolean => {
+  const clause = operation === 'truncate' ? undefined : rowsClause(trigger, operation);
+  return clause !== undefined && clause !== ANY_CHANGE;
+};
+
+/** Whether the condition needs a function: a WHEN clause takes no subquery. */
+export const hasConditionFunction = ({ level, when }: ResolvedTrigger): boolean =>
+  level === 'row' && when !== undefined && !isPlain(when);
+
+const joined = (conditions: readonly (string | undefined)[]): string | undefined => {
+  const all = conditions.filter((condition) => condition !== undefined);
+  return all.length > 1 ? all.map((condition) => `(${condition})`).join(' and ') : all[0];
+};
+
+const changeOf = ({ of }: ResolvedTrigger, operation: Operation): string | undefined => {
+  if (operation !== 'update') return undefined;
+  if (of.length === 0) return ANY_CHANGE;
+  const row = (alias: string) =>
+    `row(${of.map((column) => `${alias}.${quoteIdentifier(column)}`).join(', ')})`;
+  return `record_image_ne(${row('old')}, ${row('new')})`; // the function of *<>, which compares rows column by column here
+};
+
+function restrictions(
+  { discriminator }: ResolvedTrigger,
+  operation: Operation,
+  when: string | undefined,
+): (string | undefined)[] {
+  const row = HAS_NEW.has(operation) ? 'new' : 'old';
+  const kind =
+    discriminator &&
+    `${row}.${quoteIdentifier(discriminator.column)}::text in (${discriminator.values.map(quoteLiteral).join(', ')})`;
+  return [kind, when];
+}
+
+const SUBQUERIES: ReadonlySet<string> = new Set(['select', 'values', 'with', 'table']);
+
+/** Whether a WHEN clause takes the condition: it has no subquery, and no list of all columns, which is not written for null. */
+function isPlain(condition: string): boolean {
+  const tokens = [...sqlTokens(condition, { backslashes: false })];
+  return !tokens.some(
+    (token, at) =>
+      (token.kind === 'word' && SUBQUERIES.has(token.text) && !isSymbol(tokens[at - 1], '.')) ||
+      (isSymbol(token, '*') && isSymbol(tokens[at - 1], '.')),
+  );
+}
+
+const isSymbol = (token: SqlToken | undefined, text: string): boolean =>
+  token?.kind === 'symbol' && token.text === text;
+
+/** The condition with null in place of the row that the operation does not have: a WHEN clause refuses its name. */
+function withoutRow({ when, schema, table }: ResolvedTrigger, operation: Operation): string | undefined {
+  const missing = HAS_OLD.has(operation) ? (HAS_NEW.has(operation) ? undefined : 'new') : 'old';
+  if (when === undefined || missing === undefined) return when;
+  let replaced = '';
+  let at = 0;
+  let before: SqlToken | undefined;
+  for (const token of sqlTokens(when, { backslashes: false })) {
+    const length = token.kind === 'quoted' ? missing.length + 2 : missing.length;
+    const isRow =
+      (token.kind === 'word' || token.kind === 'quoted') && token.text === missing && !isSymbol(before, '.');
+    if (isRow) {
+      replaced += `${when.slice(at, token.end - length)}(null::${quoteQualified(schema, table)})`;
+      at = token.end;
+    }
+    before = token;
+  }
+  return replaced + when.slice(at);
+}
+
+/** Calls the function of the condition; the row that the operation does not have is null, and so are its columns. */
+function callCondition({ schema, table, channel }: ResolvedTrigger, operation: Operation): string {
+  const name = quoteQualified(schema, conditionFunctionName(table, channel));
+  return `${name}(${HAS_OLD.has(operation) ? 'old.*' : 'null'}, ${HAS_NEW.has(operation) ? 'new.*' : 'null'})`;
+}
