@@ -1,5 +1,5 @@
 // @ts-check
-import { createNotificationStorage, createNotifyTrigger } from 'nestjs-pgpubsub';
+import { createNotificationStorage, createNotifyTrigger, dropNotificationStorage } from 'nestjs-pgpubsub';
 import { DataSource } from 'typeorm';
 import { assert, measure } from '../measure.js';
 
@@ -45,11 +45,11 @@ export default (count) => ({
       variants.push({ name, run: () => insert(dataSource, table, rows, true) });
     }
     const result = await measure(variants, rounds, { lowerIsBetter: true });
-    await runner.query('drop table pgpubsub_notification, pgpubsub_dead_letter, migrations');
     for (const table of Object.keys(Object.values(TRIGGERS)))
       await runner.query(`drop table bench_stored_${table}`);
     await runner.query('drop table bench_floor_statement, bench_floor_row');
-    await runner.query('drop function pgpubsub_notify, pgpubsub_schema_version');
+    await dropNotificationStorage(runner);
+    await runner.query('drop table migrations');
     await runner.release();
     await dataSource.destroy();
     return result;

@@ -1,11 +1,11 @@
 // @ts-check
-import { createNotifyTrigger } from 'nestjs-pgpubsub';
+import { createNotifyTrigger, dropNotificationStorage } from 'nestjs-pgpubsub';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { assert, measure, rateOf } from '../measure.js';
 import { assertEachOnce } from './latency-rate.js';
 
-const TABLES = ['minimal', 'bare', 'ours_row', 'ours_statement'];
+const TABLES = ['minimal', 'bare', 'ours_row', 'ours_exclude', 'ours_statement'];
 
 const INSERT = (/** @type {string} */ table) => `insert into ${table} (name, email, active, created_at)
   select 'Author ' || i, 'author' || i || '@example.com', i % 2 = 0, now() from generate_series(1, $1::int) as i`;
@@ -67,6 +67,7 @@ async function compare(url, rounds, count, options, insert) {
     [
       variant('minimal trigger by hand: pg_notify(row_to_json(NEW))', 'bench_minimal'),
       variant("nestjs-pgpubsub, level 'row'", 'bench_ours_row'),
+      variant("nestjs-pgpubsub, level 'row', a column left out", 'bench_ours_exclude'),
       variant("nestjs-pgpubsub, level 'statement'", 'bench_ours_statement'),
       variant('no trigger', 'bench_bare', false),
     ],
@@ -74,6 +75,9 @@ async function compare(url, rounds, count, options, insert) {
     options,
   );
   for (const table of TABLES) await dataSource.query(`drop table ${inDatabase(table)} cascade`);
+  const runner = dataSource.createQueryRunner();
+  await dropNotificationStorage(runner);
+  await runner.release();
   await dataSource.destroy();
   await hearing.close();
   return result;
@@ -129,6 +133,7 @@ async function createTables(dataSource) {
   );
   const runner = dataSource.createQueryRunner();
   await createNotifyTrigger(runner, { table: 'bench_ours_row', primaryKey: ['id'] });
+  await createNotifyTrigger(runner, { table: 'bench_ours_exclude', exclude: ['active'], primaryKey: ['id'] });
   await createNotifyTrigger(runner, {
     table: 'bench_ours_statement',
     level: 'statement',

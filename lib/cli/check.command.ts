@@ -24,7 +24,7 @@ export function checkCommand(program: Command, end: (code: ExitCode) => void): v
 
 async function check(dataSource: DataSource, asJson: boolean): Promise<ExitCode> {
   const { differences } = await briefly(dataSource, (runner) => Database.of(dataSource).diff({}, runner));
-  if (asJson) printJson({ differences });
+  if (asJson) printJson({ differences: differences.map(({ kind, object }) => ({ kind, object })) });
   else if (differences.length === 0) printLine('The database is as the DataSource declares it.');
   else {
     printTable(

@@ -28,7 +28,14 @@ export function createProgram(end: (code: ExitCode) => void): Command {
     .version(VERSION, '--version')
     .exitOverride() // instead of ending the process with 1 for wrong usage
     .showHelpAfterError('(add --help for what is possible)');
-  for (const add of [listenCommand, checkCommand, migrateCommand, statusCommand, deadLettersCommand, doctorCommand])
+  for (const add of [
+    listenCommand,
+    checkCommand,
+    migrateCommand,
+    statusCommand,
+    deadLettersCommand,
+    doctorCommand,
+  ])
     add(program, end);
   return program;
 }

@@ -4,39 +4,42 @@ export const MAX_BYTES = 7_999;
 /** What PostgreSQL says when a text would be larger than 1 GB, and when there is no memory for it. */
 export const TOO_LARGE = 'internal_error or program_limit_exceeded or out_of_memory';
 
-/** The rows of a change as expressions of type json; undefined for a row that the operation does not have. */
+/** The rows of a change as expressions, JSON that is never null; undefined for a row that the operation does not have. */
 export interface ChangedRows {
   readonly old?: string | undefined;
   readonly new?: string | undefined;
 }
 
 /**
- * The text of a change, as an expression in a trigger function whose arguments 2 and 3 are schema and table as in JSON.
- * `operation` is its name, or an expression in brackets. The expression is written out in every place: a function of its own would
- * need rights of the writer, and texts that are joined by `||` are faster than json_build_object() and concat().
+ * The text of a change, as an expression in a trigger function whose arguments 2 and 3 are schema and table as in JSON. `operation`
+ * is its name; without it, that of the statement, which may lack one of the rows. The expression is written out in every place: a
+ * function of its own would need rights of the writer, and texts that are joined by `||` are faster than concat().
  */
-export function changeText(operation: string, rows: ChangedRows, ending: string): string {
-  const name = operation.startsWith('(') ? `' || ${operation} || '` : operation;
+export function changeText(operation: string | undefined, rows: ChangedRows, ending: string): string {
+  const name = operation ?? "' || lower(tg_op) || '";
+  const row = (start: string, json: string | undefined) =>
+    json === undefined ? `${start}null'` : `${start}' || ${json}`;
   const members = [
-    member(
+    row(
       `'{"operation":"${name}","schema":"' || tg_argv[2] || '","table":"' || tg_argv[3] || '","old":`,
       rows.old,
     ),
-    member(`',"new":`, rows.new),
+    row(`',"new":`, rows.new),
   ];
   return [...members, ending].join(' || ').replaceAll("' || '", '');
 }
 
-const member = (start: string, row: string | undefined): string =>
-  row === undefined ? `${start}null'` : `${start}' || coalesce(${row}::text, 'null')`;
+/** An expression of type json that may be null, as text. */
+export const orNull = (json: string): string => `coalesce(${json}::text, 'null')`;
 
 /** The change of a row that is too large: its primary key, and nothing when even that is too large, with the context for example. */
-export const truncatedText = (operation: string, keys: ChangedRows): string =>
+export const truncatedText = (operation: string | undefined, keys: ChangedRows): string =>
   `(select case when octet_length(kept) <= ${MAX_BYTES} then kept else ${leastText(operation)} end ` +
   `from (select ${changeText(operation, keys, `',"truncated":true' || ending`)} as kept offset 0) as kept)`;
 
 /** A change without any row. */
-export const leastText = (operation: string): string => changeText(operation, {}, `',"truncated":true}'`);
+export const leastText = (operation: string | undefined): string =>
+  changeText(operation, {}, `',"truncated":true}'`);
 
 /**
  * Some members of a row, as json, which keeps numbers as they are. PostgreSQL rejects escapes such as `\u0000` as soon as it
@@ -51,6 +54,25 @@ export const membersOf = (row: string, names: string): string =>
 export const READ_ENDING =
   `if current_setting('pgpubsub.context', true) <> '' then begin ending := ',"context":' || current_setting('pgpubsub.context')::json || '}'; ` +
   'exception when others then null; end; end if;';
+
+/**
+ * Notes the version of the schema for the rows that the statement stores, once: the default of their column reads it. The time of the
+ * statement as a number costs half of its text.
+ */
+export const noteVersion = (versionFunction: string): string =>
+  `if current_setting('pgpubsub.statement', true) is distinct from date_part('epoch', statement_timestamp())::text then perform set_config('pgpubsub.schema_version', coalesce(${versionFunction}(), ''), true), set_config('pgpubsub.statement', date_part('epoch', statement_timestamp())::text, true); end if;`;
+
+/** Reads the context of the transaction into `context`, a column of stored rows, where it is a JSON object. */
+export const READ_CONTEXT =
+  "if current_setting('pgpubsub.context', true) <> '' then begin context := current_setting('pgpubsub.context'); exception when others then null; end; " +
+  "if jsonb_typeof(context) <> 'object' then context := null; end if; end if;";
+
+/** The key of a stored row, as an expression: nothing without arguments for it. */
+export const keyText = (row: string, keyFunction: string): string =>
+  `case when tg_nargs = 6 and strpos(${row}::text, chr(92) || 'u') = 0 then ${row} ->> tg_argv[5] when tg_nargs > 5 then ${keyFunction}(${row}, tg_argv[5:]) end`;
+
+/** Wakes the processes that claim. What is assigned is evaluated faster than a query. */
+export const SEND_HINT = "if tg_argv[4] <> 'poll' then hint := pg_notify('pgpubsub', tg_argv[1]); end if;";
 
 /** Ends a trigger function that is silent in this transaction. */
 export const RETURN_IF_DISABLED =

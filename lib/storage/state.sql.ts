@@ -1,18 +1,31 @@
-import { owningRole } from './owner.js';
+/**
+ * Whether the owner of an object is the role whose objects are ours: the role that was named (a parameter), else the current role. Only
+ * such objects are dropped, and copied into migrations. Comments are no proof, because every role can write them.
+ */
+export const isOurs = (owner: string, role: string): string =>
+  `${owner} = (select r.oid from pg_roles r where r.rolname = coalesce(${role}::name, current_user))`;
 
-const OWNING_ROLE = owningRole({ schema: '$2', table: '$3', role: '$4' });
-
-/** Whether objects of this role are ours: those of the owning role, and without the option `role` those of the current role. */
-export const isOurs = (owner: string): string =>
-  `(${owner} = ${OWNING_ROLE} or $4::text is null and ${owner} = (select r.oid from pg_roles r where r.rolname = current_user))`;
+/** Parameters of a statement that asks whom to trust. */
+export interface TrustParameters {
+  readonly role: string;
+  /** The schema of TypeORM's migrations table. */
+  readonly schema: string;
+  /** Its name. */
+  readonly table: string;
+}
 
 /**
- * Whether an object may be used in its declared place: it is ours, or of a role that no other role can act for, a superuser or the
- * owner of the database.
+ * Whether an object may be used in its declared place: it is ours, or, when no role was named, of the owner of TypeORM's
+ * migrations table, or of a role that no other role can act for, a superuser or the owner of the database.
  */
-export const isTrusted = (owner: string): string =>
-  `(${isOurs(owner)} or $4::text is null and exists (select from pg_roles r where r.oid = ${owner}
-    and (r.rolsuper or r.oid = (select d.datdba from pg_database d where d.datname = current_database()))))`;
+export const isTrusted = (owner: string, { role, schema, table }: TrustParameters): string =>
+  `(${isOurs(owner, role)} or ${role}::name is null and (
+    ${owner} in (select m.relowner from pg_class m join pg_namespace s on s.oid = m.relnamespace
+      where s.nspname = ${schema} and m.relname = ${table} and m.relkind = 'r')
+    or exists (select from pg_roles r where r.oid = ${owner} and r.rolsuper)
+    or ${owner} = (select d.datdba from pg_database d where d.datname = current_database())))`;
+
+const TRUST: TrustParameters = { role: '$4', schema: '$2', table: '$3' };
 
 const TABLES = `('pgpubsub_notification', 'pgpubsub_dead_letter', 'pgpubsub_process', 'pgpubsub_channel')`;
 
@@ -26,7 +39,7 @@ export const readState = `
     select c.* from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where n.nspname = $1 and c.relname in ${TABLES} and c.relkind in ('r', 'p', 'v', 'm', 'f')
   )
-  select 'table' as kind, t.relname as name, t.relkind = 'r' as expected, ${isTrusted('t.relowner')} as trusted, pg_get_userbyid(t.relowner) as role,
+  select 'table' as kind, t.relname as name, t.relkind = 'r' as expected, ${isTrusted('t.relowner', TRUST)} as trusted, pg_get_userbyid(t.relowner) as role,
     obj_description(t.oid, 'pg_class') as comment, null as source, null as definition,
     md5(concat_ws('; ', t.relpersistence, array(select unnest(t.reloptions) order by 1), array(
       select format('%s %s %s %s %s', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, pg_get_expr(d.adbin, d.adrelid))
@@ -41,7 +54,7 @@ export const readState = `
     md5(concat_ws(' ', i.indisvalid, i.indisunique, regexp_replace(pg_get_indexdef(x.oid), '^.* USING ', '')))
   from tables t join pg_index i on i.indrelid = t.oid join pg_class x on x.oid = i.indexrelid where x.relname like 'pgpubsub\\_%' and not i.indisprimary
   union all
-  select 'function', p.proname, p.prokind = 'f', ${isTrusted('p.proowner')}, pg_get_userbyid(p.proowner),
+  select 'function', p.proname, p.prokind = 'f', ${isTrusted('p.proowner', TRUST)}, pg_get_userbyid(p.proowner),
     null, case p.proname when 'pgpubsub_schema_version' then p.prosrc end, pg_get_functiondef(p.oid),
     md5(concat_ws('; ', pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), l.lanname, p.provolatile,
       p.prosecdef, p.proleakproof, p.proisstrict,
@@ -53,11 +66,11 @@ export const readState = `
   order by 1 desc, 2
 `;
 
-/** The storages of the owning role in other schemas, with the comments on their tables; parameters as above. */
+/** The storages of our role in schemas other than $1, with the comments on their tables; $2 the option `role`. */
 export const readOthers = `
   select n.nspname as schema, obj_description(c.oid, 'pg_class') as comment
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where n.nspname <> $1 and c.relname = 'pgpubsub_notification' and c.relkind = 'r' and ${isOurs('c.relowner')}
+  where n.nspname <> $1 and c.relname = 'pgpubsub_notification' and c.relkind = 'r' and ${isOurs('c.relowner', '$2')}
   order by 1
 `;
 
@@ -84,5 +97,3 @@ export const createSchema = (schema: string): string => `create schema ${schema}
 export const dropSchema = (schema: string): string => `drop schema ${schema}`;
 export const commentOnTable = (table: string, comment: string): string =>
   `comment on table ${table} is ${comment}`;
-/** Triggers run with the rights of the writer, and call functions of the storage. */
-export const grantUsage = (schema: string): string => `grant usage on schema ${schema} to public`;

@@ -6,7 +6,6 @@ import {
   commentOnTable,
   createSchema,
   dropSchema,
-  grantUsage,
   holdsRows,
   readOthers,
   readServer,
@@ -60,7 +59,10 @@ export const readStorage = (runner: QueryRunner, storage: Storage): Promise<Stor
     const { schema, migrationsSchema, migrationsTable, role = null } = storage;
     const parameters = [schema, migrationsSchema, migrationsTable, role];
     const objects = await rowsOf<FoundObject>(runner, readState, parameters);
-    const others = await rowsOf<{ schema: string; comment: string | null }>(runner, readOthers, parameters);
+    const others = await rowsOf<{ schema: string; comment: string | null }>(runner, readOthers, [
+      schema,
+      role,
+    ]);
     const [server] = await rowsOf<{ version: string; schema_exists: boolean }>(runner, readServer, [schema]);
     const known = objects.filter(({ kind, name }) => kind === 'table' || isKnown(kind, name));
     for (const found of known) if (!found.expected || !found.trusted) throw notOurs(schema, found);
@@ -116,36 +118,44 @@ export function diffStorage(state: StorageState, owner: string, isNeeded: boolea
 }
 
 function compare(state: StorageState, owner: string): StorageDiff {
-  const { place, schemaExists, exists, mark } = state;
+  const { place, exists, mark } = state;
   const { schema } = place.storage;
   const newest = newestVersion();
-  if (!exists) {
-    const name = quoteIdentifier(schema);
-    const schemaStep = schemaExists
-      ? []
-      : [{ up: createSchema(name), down: dropSchema(name) }, { up: grantUsage(name) }];
-    return difference('missing', schema, [...schemaStep, ...createSteps(place, owner)]);
-  }
-  if (mark === undefined) return difference('drifted', schema, [remark(place, owner)], 'its comment is gone');
+  if (!exists) return missing(state, owner);
+  if (mark === undefined) return drifted(schema, [remark(place, owner)], 'its comment is gone');
   if (mark.number > newest.number && mark.servesFrom > newest.number) throw tooNew(schema, mark);
   if (mark.number > newest.number) return NOTHING;
   if (mark.number < newest.number) {
     if (mark.owner !== owner) throw tooOld(schema, mark, owner);
     const note = `version ${mark.number} instead of ${newest.number}`;
-    return difference('drifted', schema, upgrade(place, mark, newest.number), note);
+    return drifted(schema, upgrade(place, mark, newest.number), note);
   }
   return changedByHand(state, newest, mark.owner === owner);
 }
 
-const difference = (
-  kind: Difference['kind'],
-  schema: string,
-  create: readonly Step[],
-  note?: string,
-): StorageDiff => ({
+/** All of it: the report names the tables. */
+function missing({ place, schemaExists }: StorageState, owner: string): StorageDiff {
+  const { schema } = place.storage;
+  const name = quoteIdentifier(schema);
+  const tables = Object.keys(newestVersion().objects).filter((object) => object.startsWith('table '));
+  const objects = tables.map((table) => table.replace(' ', ` ${schema}.`));
+  return {
+    create: [
+      ...(schemaExists ? [] : [{ up: createSchema(name), down: dropSchema(name) }]),
+      ...createSteps(place, owner),
+    ],
+    drop: [],
+    differences: [...(schemaExists ? [] : [`schema ${schema}`]), ...objects].map((object) => ({
+      kind: 'missing',
+      object,
+    })),
+  };
+}
+
+const drifted = (schema: string, create: readonly Step[], note: string): StorageDiff => ({
   create,
   drop: [],
-  differences: [{ kind, object: `${storageIn(schema)}${note === undefined ? '' : ` (${note})`}` }],
+  differences: [{ kind: 'drifted', object: `${storageIn(schema)} (${note})` }],
 });
 
 const storageIn = (schema: string): string => `storage in schema ${schema}`;
@@ -211,17 +221,20 @@ function changedByHand(
   isOwner: boolean,
 ): StorageDiff {
   const { schema } = place.storage;
-  const differences: Difference[] = [];
-  for (const [object, hash] of Object.entries(version.objects)) {
+  const changed = Object.entries(version.objects).flatMap(([object, hash]) => {
     const found = objects.filter(({ kind, name }) => `${kind} ${name}` === object);
+    if (found.length === 1 && found[0]?.hash === hash) return [];
     const [kind = '', name = ''] = object.split(' ');
-    if (found.length === 1 && found[0]?.hash === hash) continue;
-    differences.push({
-      kind: found.length === 0 ? 'missing' : 'drifted',
+    return [{ kind, name, isMissing: found.length === 0 }];
+  });
+  const gone = changed.filter(({ kind, isMissing }) => kind === 'table' && isMissing);
+  const differences = changed
+    .filter(({ kind, name }) => kind !== 'index' || !gone.some((table) => name.startsWith(table.name)))
+    .map(({ kind, name, isMissing }): Difference => ({
+      kind: isMissing ? 'missing' : 'drifted',
       object: `${kind} ${schema}.${name}`,
       byHand: true,
-    });
-  }
+    }));
   const reader = objects.find(({ source }) => source !== null);
   const own = version
     .up(place)

@@ -1,8 +1,7 @@
 import { isOurs, isTrusted } from '../storage/state.sql.js';
 
 /**
- * The triggers that are named ($1), or that have a name of ours; $2 and $3 schema and name of TypeORM's migrations table, $4
- * the option `role`. Definitions are exact under an empty search path only, see `withoutSearchPath`. Reads catalogs, locks
+ * The triggers that are named ($1), or that have a name of ours; $2 the option `role`. Definitions are exact under an empty search path only, see `withoutSearchPath`. Reads catalogs, locks
  * nothing.
  */
 export const readTriggers = `
@@ -11,7 +10,7 @@ export const readTriggers = `
     t.tgoldtable as old_table, t.tgnewtable as new_table, t.tgattr::text = '' and t.tgconstraint = 0 as plain,
     substring(pg_get_triggerdef(t.oid) from ' WHEN \\((.*)\\) EXECUTE ') as condition, encode(t.tgargs, 'hex') as arguments,
     pg_get_triggerdef(t.oid) as definition, obj_description(t.oid, 'pg_trigger') as comment,
-    ${isOurs('c.relowner')} and ${isOurs('f.proowner')} as owned
+    ${isOurs('c.relowner', '$2')} and ${isOurs('f.proowner', '$2')} as owned
   from pg_trigger t
     join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
     join pg_proc f on f.oid = t.tgfoid join pg_namespace fn on fn.oid = f.pronamespace
@@ -20,21 +19,21 @@ export const readTriggers = `
       select from pg_depend d where d.classid = 'pg_trigger'::regclass and d.objid = t.oid and d.refclassid = 'pg_trigger'::regclass
     )
     and (t.tgname = any($1::text[]) or t.tgname like '\\_pgpubsub\\_%' or f.proname in ('pgpubsub_broadcast', 'pgpubsub_store') or f.proname = any($1::text[])
-      or ${isOurs('f.proowner')} and obj_description(f.oid, 'pg_proc') like 'pgpubsub:%')
+      or ${isOurs('f.proowner', '$2')} and obj_description(f.oid, 'pg_proc') like 'pgpubsub:%')
   order by 1, 2, 3
 `;
 
-/** The functions that declarations generated: by name ($1), or by a comment of ours. Parameters as above. */
+/** The functions that declarations generated: by name ($1), or by a comment of ours; $2 the option `role`, $3 and $4 schema and name of TypeORM's migrations table. */
 export const readFunctions = `
   select n.nspname as schema, p.proname as name, p.prosrc as body, p.proconfig as settings,
     p.provolatile = 'v' and not p.prosecdef and not p.proleakproof and not p.proisstrict
       and (p.prorettype = 'trigger'::regtype and l.lanname = 'plpgsql' or p.prorettype = 'boolean'::regtype and l.lanname = 'sql') as plain,
     format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as identity,
     pg_get_functiondef(p.oid) as definition, obj_description(p.oid, 'pg_proc') as comment,
-    ${isOurs('p.proowner')} as owned, ${isTrusted('p.proowner')} as trusted
+    ${isOurs('p.proowner', '$2')} as owned, ${isTrusted('p.proowner', { role: '$2', schema: '$3', table: '$4' })} as trusted
   from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
   where p.prokind = 'f' and p.prorettype in ('trigger'::regtype, 'boolean'::regtype)
-    and (p.proname = any($1::text[]) or ${isOurs('p.proowner')} and obj_description(p.oid, 'pg_proc') like 'pgpubsub:%')
+    and (p.proname = any($1::text[]) or ${isOurs('p.proowner', '$2')} and obj_description(p.oid, 'pg_proc') like 'pgpubsub:%')
   order by 1, 2
 `;
 

@@ -9,8 +9,12 @@ import {
   TOO_LARGE,
   UPDATED_ROWS,
   changeText,
+  READ_CONTEXT,
+  SEND_HINT,
   leastText,
   membersOf,
+  noteVersion,
+  orNull,
   sendEach,
   truncatedText,
   type ChangedRows,
@@ -97,75 +101,76 @@ const rowsOfAny = (operations: readonly Operation[]): ('old' | 'new')[] => [
   ...(operations.some((operation) => HAS_NEW.has(operation)) ? (['new'] as const) : []),
 ];
 
-/** Assigns the JSON of some columns to variables, each where the operation has its row. */
-const assign = (
-  rows: readonly ('old' | 'new')[],
-  variable: 'row' | 'key',
-  columns: readonly string[],
-): string[] =>
-  rows.map(
-    (row) =>
-      `if tg_op <> '${row === 'old' ? 'INSERT' : 'DELETE'}' then ${row}_${variable} := ${objectOf(row, columns)}; end if;`,
-  );
-
-/** For rows that carry some columns: fifteen lines, the shortest that neither breaks a write nor needs a right. */
+/** For rows that carry some columns: at most fifteen lines, as a person has to review it. */
 function rowBody(trigger: ResolvedTrigger, operations: readonly Operation[]): string {
-  const { columns = [], delivery } = trigger;
-  const rows = rowsOfAny(operations);
-  const members = Object.fromEntries(rows.map((row) => [row, `${row}_row`]));
-  const keys = Object.fromEntries(rows.map((row) => [row, `${row}_key`]));
-  const lines =
-    delivery === 'exactly-once'
-      ? [...assign(rows, 'row', columns), ...storeRow(trigger, members)]
-      : [
-          READ_ENDING,
-          `if ${isSmall(columns, rows)} then`,
-          ...assign(rows, 'row', columns).map((line) => `  ${line}`),
-          `  message := ${changeText('(lower(tg_op))', members, 'ending')};`,
-          'end if;',
-          `if message is null or octet_length(message) > ${MAX_BYTES} then`,
-          ...assign(rows, 'key', trigger.primaryKey).map((line) => `  ${line}`),
-          `  message := ${truncatedText('(lower(tg_op))', keys)};`,
-          'end if;',
-          SEND_MESSAGE,
-          'return null;',
-        ];
-  const variables =
-    delivery === 'exactly-once'
-      ? 'old_row json; new_row json; stored_context jsonb; hint text;'
-      : "ending text := '}'; message text; old_row json; new_row json; old_key json; new_key json;";
+  const isStored = trigger.delivery === 'exactly-once';
+  const { start, each, end } = isStored ? storedRow(trigger) : sentRow(trigger, operations);
+  const branches = operations.map(
+    (operation, index) =>
+      `${index === 0 ? 'if' : 'elsif'} tg_op = '${operation.toUpperCase()}'${each(operation)}`,
+  );
   return `
-declare
-  ${variables}
+declare ${isStored ? 'payload json; context jsonb; row_key text; hint text;' : "ending text := '}'; message text;"}
 begin
-  ${[RETURN_IF_DISABLED, ...lines].join('\n  ')}
-end
-`;
+  ${[RETURN_IF_DISABLED, ...start, ...branches, 'end if;', ...end].join('\n  ')}
+  return null;
+end `;
 }
 
-function storeRow(trigger: ResolvedTrigger, members: ChangedRows): string[] {
+interface RowLines {
+  readonly start: readonly string[];
+  /** What follows the test for the operation. */
+  readonly each: (operation: Operation) => string;
+  readonly end: readonly string[];
+}
+
+const rowsIn = (trigger: ResolvedTrigger, operation: Operation): ChangedRows =>
+  Object.fromEntries(rowsOfAny([operation]).map((row) => [row, objectOf(row, trigger.columns ?? [])]));
+
+function sentRow(trigger: ResolvedTrigger, operations: readonly Operation[]): RowLines {
+  const { columns = [], primaryKey } = trigger;
+  const keys = Object.fromEntries(
+    rowsOfAny(operations).map((row) => {
+      const operation = row === 'old' ? 'INSERT' : 'DELETE';
+      return [row, orNull(`case when tg_op <> '${operation}' then ${objectOf(row, primaryKey)} end`)];
+    }),
+  );
+  return {
+    start: [READ_ENDING],
+    each: (operation) => {
+      const small = rowsOfAny([operation]).map((row) => ` and ${isSmall(row, columns)}`);
+      return `${small.join('')} then message := ${changeText(operation, rowsIn(trigger, operation), 'ending')};`;
+    },
+    end: [
+      `if message is null or octet_length(message) > ${MAX_BYTES} then message := ${truncatedText(undefined, keys)}; end if;`,
+      SEND_MESSAGE,
+    ],
+  };
+}
+
+function storedRow(trigger: ResolvedTrigger): RowLines {
   const own = (name: string) => quoteQualified(trigger.storageSchema, name);
-  const keyOf = (row: string) => objectOf(row, trigger.primaryKey);
-  const key = trigger.ordered
-    ? `${own('pgpubsub_key')}(case tg_op when 'INSERT' then ${keyOf('new')} else ${keyOf('old')} end, tg_argv[5:])`
-    : 'null';
-  return [
-    `stored_context := ${own('pgpubsub_stamp')}();`,
-    `insert into ${own('pgpubsub_notification')} (channel, payload, context, key)`,
-    `values (tg_argv[1], (${changeText('(lower(tg_op))', members, "'}'")})::json, stored_context, ${key});`,
-    "if tg_argv[4] <> 'poll' then hint := pg_notify('pgpubsub', tg_argv[1]); end if;",
-    'return null;',
-  ];
+  const key = (operation: Operation) => {
+    const [row = 'new'] = rowsOfAny([operation]);
+    const object = objectOf(row, trigger.primaryKey);
+    return trigger.ordered ? ` row_key := ${own('pgpubsub_key')}(${object}, tg_argv[5:]);` : '';
+  };
+  return {
+    start: [noteVersion(own('pgpubsub_schema_version')), READ_CONTEXT],
+    each: (operation) =>
+      ` then payload := ${changeText(operation, rowsIn(trigger, operation), "'}'")};${key(operation)}`,
+    end: [
+      `insert into ${own('pgpubsub_notification')} (channel, payload, context, key) values (tg_argv[1], payload, context, row_key);`,
+      SEND_HINT,
+    ],
+  };
 }
 
 /** Whether the JSON of the carried columns can be written: see `pgpubsub_broadcast()`. */
-function isSmall(columns: readonly string[], rows: readonly ('old' | 'new')[]): string {
-  const sizes = (sizeOf: (row: string) => string) =>
-    `coalesce(greatest(${rows.map((row) => `pg_column_size(${sizeOf(row)})`).join(', ')}), 0) between 0 and 125000`;
-  const some = (row: string) =>
-    `row(${columns.map((column) => `${row}.${quoteIdentifier(column)}`).join(', ')})`;
-  return `${sizes((row) => row)} or ${sizes(some)}`;
-}
+const isSmall = (row: string, columns: readonly string[]): string =>
+  `(pg_column_size(${row}) between 0 and 125000 or pg_column_size(row(${columns
+    .map((column) => `${row}.${quoteIdentifier(column)}`)
+    .join(', ')})) between 0 and 125000)`;
 
 /** For the rows of a statement that match a condition, or carry some columns. */
 function statementBody(trigger: ResolvedTrigger, operations: readonly Operation[]): string {
@@ -177,15 +182,15 @@ function statementBody(trigger: ResolvedTrigger, operations: readonly Operation[
   });
   const [variables, start, end] = isStored
     ? [
-        'stored_context jsonb; hint text;',
-        `stored_context := ${own('pgpubsub_stamp')}();`,
-        "if found and tg_argv[4] <> 'poll' then hint := pg_notify('pgpubsub', tg_argv[1]); end if;\n  return null;",
+        'context jsonb; hint text;',
+        `${noteVersion(own('pgpubsub_schema_version'))}\n  ${READ_CONTEXT}`,
+        `if not found then return null; end if;\n  ${SEND_HINT}\n  return null;`,
       ]
     : [
         "ending text := '}';",
         READ_ENDING,
         `return null;\nexception when ${TOO_LARGE} then -- one change stands for all rows
-  perform pg_notify(tg_argv[1], ${leastText('(lower(tg_op))')});
+  perform pg_notify(tg_argv[1], ${leastText(undefined)});
   return null;`,
       ];
   return `
@@ -202,15 +207,14 @@ end
 `;
 }
 
-/** The primary keys of the rows of a statement, as columns of `rowsOf()`. */
+/** The primary keys of the rows of a statement, as expressions on `rowsOf()`. */
 const keysOf = (trigger: ResolvedTrigger, operation: Operation): ChangedRows =>
-  Object.fromEntries(rowsOfAny([operation]).map((row) => [row, keyColumn(trigger, row)]));
-
-/** A row that carries its primary key has no column for it. */
-const keyColumn = (trigger: ResolvedTrigger, row: 'old' | 'new'): string => {
-  if (trigger.columns === undefined) return membersOf(`${row}_row`, 'tg_argv[4:]');
-  return `${row}_key`;
-};
+  Object.fromEntries(
+    rowsOfAny([operation]).map((row) => [
+      row,
+      orNull(trigger.columns === undefined ? membersOf(`${row}_row`, 'tg_argv[4:]') : `${row}_key`),
+    ]),
+  );
 
 function storeRows(trigger: ResolvedTrigger, operation: Operation): string {
   const own = (name: string) => quoteQualified(trigger.storageSchema, name);
@@ -221,7 +225,7 @@ function storeRows(trigger: ResolvedTrigger, operation: Operation): string {
     : 'null';
   const members = Object.fromEntries(rows.map((row) => [row, `${row}_row`]));
   return `insert into ${own('pgpubsub_notification')} (channel, payload, context, key)
-    select tg_argv[1], (${changeText(operation, members, "'}'")})::json, stored_context, ${key}
+    select tg_argv[1], (${changeText(operation, members, "'}'")})::json, context, ${key}
     from ${rowsOf(trigger, operation)} as changed;`;
 }
 

@@ -1,6 +1,6 @@
 import type { Operation } from '../channels/entity-change.js';
 import { PgPubSubError, messageOf } from '../common/errors.js';
-import { commentOf, ownerIn } from '../storage/owner.js';
+import { commentOf, ownerIn } from './owner.js';
 import type { Difference, Step } from '../storage/step.js';
 import { comparableSettings } from '../storage/text-settings.js';
 import { ANY_CHANGE, isRestricted } from './condition.js';

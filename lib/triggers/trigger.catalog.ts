@@ -58,11 +58,15 @@ export const readCatalog = (
   { migrationsSchema, migrationsTable, role }: Storage,
 ): Promise<Catalog> =>
   withoutSearchPath(runner, async () => {
-    const ours = [names, migrationsSchema, migrationsTable, role ?? null];
+    const ours = [names, role ?? null];
     return {
       serverVersion: await readServerVersion(runner),
       triggers: await rowsOf<CatalogTrigger>(runner, readTriggers, ours),
-      functions: await rowsOf<CatalogFunction>(runner, readFunctions, ours),
+      functions: await rowsOf<CatalogFunction>(runner, readFunctions, [
+        ...ours,
+        migrationsSchema,
+        migrationsTable,
+      ]),
     };
   });
 

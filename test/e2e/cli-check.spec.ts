@@ -13,7 +13,7 @@ const check = (...more: string[]) =>
 
 const trigger = async () => {
   const [row] = await database.query<{ name: string }>(
-    "select tgname as name from pg_trigger where tgrelid = 'author'::regclass",
+    "select tgname as name from pg_trigger where tgrelid = 'author'::regclass order by 1 limit 1",
   );
   return row?.name ?? '';
 };
@@ -35,6 +35,7 @@ it('tells each difference and what to run, and changes nothing', async () => {
     expect(ended.stdout).toMatch(new RegExp(`disabled +│ trigger ${name} on public\\.author`));
     expect(ended.stdout).toMatch(/missing +│ table public\.pgpubsub_dead_letter/);
     expect(ended.stdout).toContain('Run "typeorm migration:run"');
+    expect(ended.stdout).toContain('Undo what was changed by hand');
   }
   const { code, stdout } = await check('--json');
   expect(code).toBe(1);

@@ -169,7 +169,7 @@ describe('a change of a table', () => {
     expect(await seen.next()).toBe('insert written');
 
     const triggers = await query<{ tgname: string }>(
-      `select tgname from pg_trigger where tgrelid = 'author'::regclass and tgname like 'pgpubsub%'`,
+      `select tgname from pg_trigger where tgrelid = 'author'::regclass and tgname like '\\_pgpubsub%'`,
     );
     for (const { tgname } of triggers)
       await query(`alter table author enable always trigger ${pg.escapeIdentifier(tgname)}`);

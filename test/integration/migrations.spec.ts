@@ -48,7 +48,7 @@ describe('the first migration', () => {
     const { up } = await migrateTo([author({ columns: ['id', 'name'] })]);
     expect(verbs(up)).toEqual(['create table', ...REPLACED, ...CREATED]);
     const created = up.find((statement) => statement.startsWith('create or replace function')) ?? '';
-    expect(created.split('\n').length).toBeLessThanOrEqual(21);
+    expect(created.split('\n').length).toBeLessThanOrEqual(15);
   });
 
   it('has a function for a condition with a subquery', async () => {

@@ -30,7 +30,7 @@ async function storage(): Promise<string[]> {
 
 const STORAGE = [
   'channel', 'dead_letter', 'dead_letter_letter_seq', 'notification', 'notification_id_seq', 'process',
-  'broadcast', 'complete', 'key', 'notify', 'schema_version', 'stamp', 'store',
+  'broadcast', 'complete', 'key', 'notify', 'schema_version', 'store',
 ].map((name) => `public.pgpubsub_${name}`); // prettier-ignore
 
 describe('the storage', () => {
@@ -136,12 +136,12 @@ describe('what was changed by hand', () => {
     ['a table that is lost in a crash', `${notification} set unlogged`, drifted],
     ['a missing table', 'drop table pgpubsub_dead_letter', 'missing: table public.pgpubsub_dead_letter'],
     ['a missing function', 'drop function pgpubsub_complete', 'missing: function public.pgpubsub_complete'],
-    ['another body', `create or replace function pgpubsub_stamp() returns jsonb language plpgsql as 'begin return null; end'`, 'drifted: function public.pgpubsub_stamp'],
+    ['another body', `create or replace function pgpubsub_key(changed json, names text[]) returns text stable language plpgsql as 'begin return null; end'`, 'drifted: function public.pgpubsub_key'],
     ['another language', `create or replace function pgpubsub_schema_version() returns text stable language sql as 'select null::text'`, 'drifted: function public.pgpubsub_schema_version'],
     ['another volatility', 'alter function pgpubsub_schema_version() volatile', 'drifted: function public.pgpubsub_schema_version'],
     ['another search path', 'alter function pgpubsub_notify set search_path = public', 'drifted: function public.pgpubsub_notify'],
     ['other rights', 'alter function pgpubsub_notify security definer', 'drifted: function public.pgpubsub_notify'],
-    ['a second function of the name', `create function pgpubsub_stamp(x int) returns text language sql as 'select null::text'`, 'drifted: function public.pgpubsub_stamp'],
+    ['a second function of the name', `create function pgpubsub_key(x int) returns text language sql as 'select null::text'`, 'drifted: function public.pgpubsub_key'],
   ])('(%s) is reported, with the remedy, and left alone', async (_, change, drift) => {
     const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
     expect(await driftOf(source)).toEqual([]);
@@ -282,7 +282,10 @@ describe('channels that are known at run time only', () => {
   it('need the storage, too', async () => {
     const source = await connect();
     expect((await findDrift(source, { needsStorage: true })).map(describeDifference)).toEqual([
-      'missing: storage in schema public',
+      'missing: table public.pgpubsub_channel',
+      'missing: table public.pgpubsub_dead_letter',
+      'missing: table public.pgpubsub_notification',
+      'missing: table public.pgpubsub_process',
     ]);
     await Database.of(source).synchronize({ needsStorage: true });
     expect(await findDrift(source, { needsStorage: true })).toEqual([]);

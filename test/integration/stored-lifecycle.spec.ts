@@ -134,7 +134,7 @@ describe('at the start of the application', () => {
     await database.query(`select "My queue".pgpubsub_notify('orders', '2')`);
     expect(new Set(payloadsOf(await received.take(2)))).toEqual(new Set([1, 2]));
     const [row] = await database.query<{ n: number }>(`select count(*)::int as n from pg_tables where schemaname = 'My queue'`); // prettier-ignore
-    expect(row?.n).toBe(2);
+    expect(row?.n).toBe(4);
   });
 
   it('listen chooses the channels that are handled here', async () => {

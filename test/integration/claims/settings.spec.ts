@@ -40,7 +40,7 @@ describe('the guarded settings', () => {
     await using _app = await handle(['a', 'b', 'c', 'd'], async ({ payload }) => payload);
     await settled(Orders);
     expect(await effects()).toEqual(['a', 'b', 'c', 'd']);
-    expect(parsed.filter((text) => text.includes('current_setting'))).toHaveLength(1);
+    expect(parsed.filter((text) => text.includes('session_replication_role'))).toHaveLength(1);
   });
 
   it('follow the context of the module, which may be another one for each claim', async () => {

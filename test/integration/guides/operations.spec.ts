@@ -84,8 +84,10 @@ describe('the SQL of docs/operations.md', () => {
     expect(oldest.map(({ pid }) => pid)).toContain(rows[0]?.pid);
     const tables = await database.query<{ relname: string }>(having('dead rows'));
     expect(tables.map(({ relname }) => relname).toSorted()).toEqual([
+      'pgpubsub_channel',
       'pgpubsub_dead_letter',
       'pgpubsub_notification',
+      'pgpubsub_process',
     ]);
     const waits = async () => (await database.query<{ count: string }>(having('pg_locks')))[0]?.count;
     await eventually(async () => (await waits()) === '0', 'nobody on the server waits, other tests included');
