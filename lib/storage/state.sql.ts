@@ -36,7 +36,8 @@ const TABLES = `('pgpubsub_notification', 'pgpubsub_dead_letter', 'pgpubsub_proc
  */
 export const readState = `
   with tables as (
-    select c.* from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    select c.oid, c.relname, c.relkind, c.relowner, c.relpersistence, c.reloptions
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where n.nspname = $1 and c.relname in ${TABLES} and c.relkind in ('r', 'p', 'v', 'm', 'f')
   )
   select 'table' as kind, t.relname as name, t.relkind = 'r' as expected, ${isTrusted('t.relowner', TRUST)} as trusted, pg_get_userbyid(t.relowner) as role,
