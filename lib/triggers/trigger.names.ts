@@ -12,10 +12,16 @@ const LONGEST: Operation = 'truncate';
  * fires before triggers whose names begin with a lower-case letter. Channels that differ have different names.
  */
 export function triggerName(channel: string, operation: Operation): string {
-  const isReadable = /^[a-z0-9_]+$/.test(channel) && `_pgpubsub_${channel}_${LONGEST}`.length <= MAX_BYTES;
+  const isReadable =
+    /^[a-z0-9_]+$/.test(channel) &&
+    !ENDS_LIKE_HASH.test(channel) &&
+    `_pgpubsub_${channel}_${LONGEST}`.length <= MAX_BYTES;
   const stem = isReadable ? `_pgpubsub_${channel}` : shortened('_pgpubsub', [channel], `_${LONGEST}`);
   return `${stem}_${operation}`;
 }
+
+/** Such a channel has a hash of its own, or its triggers could have the names of another channel's. */
+const ENDS_LIKE_HASH = /_[0-9a-f]{8}$/;
 
 /** The name of the function that a declaration generates: one per table and channel. */
 export const functionName = (table: string, channel: string): string =>
