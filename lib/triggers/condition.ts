@@ -58,7 +58,8 @@ function restrictions(
   return [kind, when];
 }
 
-const SUBQUERIES: ReadonlySet<string> = new Set(['select', 'values', 'with', 'table']);
+/** One of these is in every subquery; `with` alone also stands in the names of types, such as `timestamp with time zone`. */
+const SUBQUERIES: ReadonlySet<string> = new Set(['select', 'values', 'table']);
 
 /** Whether a WHEN clause takes the condition: it has no subquery, and no list of all columns, which is not written for null. */
 function isPlain(condition: string): boolean {
@@ -77,20 +78,24 @@ const isSymbol = (token: SqlToken | undefined, text: string): boolean =>
 function withoutRow({ when, schema, table }: ResolvedTrigger, operation: Operation): string | undefined {
   const missing = HAS_OLD.has(operation) ? (HAS_NEW.has(operation) ? undefined : 'new') : 'old';
   if (when === undefined || missing === undefined) return when;
+  const tokens = [...sqlTokens(when, { backslashes: false })];
   let replaced = '';
   let at = 0;
-  let before: SqlToken | undefined;
-  for (const token of sqlTokens(when, { backslashes: false })) {
+  for (const [index, token] of tokens.entries()) {
+    if (token.text !== missing || !isRow(tokens, index)) continue;
     const length = token.kind === 'quoted' ? missing.length + 2 : missing.length;
-    const isRow =
-      (token.kind === 'word' || token.kind === 'quoted') && token.text === missing && !isSymbol(before, '.');
-    if (isRow) {
-      replaced += `${when.slice(at, token.end - length)}(null::${quoteQualified(schema, table)})`;
-      at = token.end;
-    }
-    before = token;
+    replaced += `${when.slice(at, token.end - length)}(null::${quoteQualified(schema, table)})`;
+    at = token.end;
   }
   return replaced + when.slice(at);
+}
+
+/** Whether a name is that of a row, and not of a member (`new.old`) or of an argument (`old => 1`, `old := 1`). */
+function isRow(tokens: readonly SqlToken[], index: number): boolean {
+  const [kind, next, afterNext] = [tokens[index]?.kind, tokens[index + 1], tokens[index + 2]];
+  const isArgument =
+    (isSymbol(next, '=') && isSymbol(afterNext, '>')) || (isSymbol(next, ':') && isSymbol(afterNext, '='));
+  return (kind === 'word' || kind === 'quoted') && !isSymbol(tokens[index - 1], '.') && !isArgument;
 }
 
 /** Calls the function of the condition; the row that the operation does not have is null, and so are its columns. */
