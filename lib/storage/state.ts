@@ -101,10 +101,11 @@ const NOTHING: StorageDiff = { create: [], drop: [], differences: [] };
 export function diffStorage(state: StorageState, owner: string, isNeeded: boolean): StorageDiff {
   const { place, mark, others } = state;
   const wanted = isNeeded ? compare(state, owner) : NOTHING;
-  const obsolete = [
-    ...others.filter((other) => other.mark.owner === owner),
-    ...(!isNeeded && mark?.owner === owner ? [{ schema: place.storage.schema, mark }] : []),
-  ];
+  const unused = [...others, ...(!isNeeded && mark ? [{ schema: place.storage.schema, mark }] : [])];
+  // a newer one has objects that this library does not know: its own library drops it
+  const obsolete = unused.filter(
+    (one) => one.mark.owner === owner && one.mark.number <= newestVersion().number,
+  );
   return {
     create: wanted.create,
     drop: obsolete.flatMap((old) =>
@@ -136,12 +137,11 @@ function compare(state: StorageState, owner: string): StorageDiff {
 /** All of it: the report names the tables. */
 function missing({ place, schemaExists }: StorageState, owner: string): StorageDiff {
   const { schema } = place.storage;
-  const name = quoteIdentifier(schema);
   const tables = Object.keys(newestVersion().objects).filter((object) => object.startsWith('table '));
   const objects = tables.map((table) => table.replace(' ', ` ${schema}.`));
   return {
     create: [
-      ...(schemaExists ? [] : [{ up: createSchema(name), down: dropSchema(name) }]),
+      ...(schemaExists ? [] : schemaSteps(schema)),
       ...createSteps(place, owner),
     ],
     drop: [],
@@ -160,6 +160,11 @@ const drifted = (schema: string, create: readonly Step[], note: string): Storage
 
 const storageIn = (schema: string): string => `storage in schema ${schema}`;
 
+function schemaSteps(schema: string): Step[] {
+  const name = quoteIdentifier(schema);
+  return [{ up: createSchema(name), down: dropSchema(name) }];
+}
+
 /** The statements that create a version in an existing schema, with the way back. */
 export const createSteps = (
   place: StoragePlace,
@@ -175,8 +180,8 @@ export function migrationSql({ place, mark, schemaExists }: StorageState, owner:
   const newest = newestVersion().number;
   const isOlder = mark !== undefined && mark.number < newest;
   const steps = isOlder ? upgrade(place, mark, newest) : createSteps(place, owner);
-  const schema = createSchema(quoteIdentifier(place.storage.schema));
-  return [...(schemaExists ? [] : [schema]), ...steps.flatMap(({ up }) => up ?? [])];
+  const schemaStep = schemaExists ? [] : schemaSteps(place.storage.schema);
+  return [...schemaStep, ...steps].flatMap(({ up }) => up ?? []);
 }
 
 /** From one version to another, up or down; 0 is no storage. */
