@@ -138,7 +138,7 @@ begin
   end if;
   if message is null or octet_length(message) > ${MAX_BYTES} then
     begin
-      key_query := (select 'select row_to_json(key) from (select ' || string_agg(format('($1).%I', name), ', ') || ') as key' from unnest(tg_argv[4:]) as name);
+      key_query := (select 'select row_to_json(key.*) from (select ' || string_agg(format('($1).%I', name), ', ') || ') as key' from unnest(tg_argv[4:]) as name);
       if tg_op <> 'INSERT' then execute key_query into old_key using old; end if;
       if tg_op <> 'DELETE' then execute key_query into new_key using new; end if;
     exception when others then null; -- without a primary key, or with one that was renamed

@@ -88,7 +88,7 @@ function objectOf(row: string, columns: readonly string[]): string {
   const member = (column: string) => `${row}.${quoteIdentifier(column)}`;
   return columns.length <= MAX_ARGUMENT_COLUMNS
     ? `json_build_object(${columns.map((column) => `${quoteLiteral(column)}, ${member(column)}`).join(', ')})`
-    : `(select row_to_json(columns) from (select ${columns.map(member).join(', ')}) as columns)`;
+    : `(select row_to_json(columns.*) from (select ${columns.map(member).join(', ')}) as columns)`;
 }
 
 /** The row as JSON, or the part of it that is carried. */

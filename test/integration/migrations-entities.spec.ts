@@ -195,6 +195,36 @@ describe('entities of every kind:', () => {
     expect(rowsOf(sent)).toEqual([{ id: 1 }]);
   });
 
+  it('columns with the names of what reads their row', async () => {
+    const names = ['key', 'columns', 'old', 'new', 'kept', 'text', 'changed', 'name', 'before', 'after'];
+    const filler = Array.from({ length: 45 }, (_, index) => `filler_${index}`);
+    const columns = [...names, ...filler];
+    const fields = columns.slice(1).map((name) => [name, { type: 'text', nullable: true } as const]);
+    const Setting = new EntitySchema<{ key: string; text: string }>({
+      name: 'Setting',
+      tableName: 'setting',
+      columns: { key: { type: 'text', primary: true }, ...(Object.fromEntries(fields) as object) } as never,
+    });
+    const triggers = LEVELS.flatMap((level) => [
+      { entity: Setting, level, channel: `all_${level}` },
+      { entity: Setting, level, channel: `some_${level}`, columns },
+    ]);
+    await migrate(await connect([Setting], { triggers }));
+    for (const { channel } of triggers) {
+      const sent = await sentBy(channel, async () => {
+        await query(`insert into setting (key, columns) values ('a', 'b')`);
+        await query(`update setting set text = repeat('x', 9000)`);
+        await query('delete from setting');
+      });
+      expect(sent.map(({ truncated, old, new: row }) => [truncated, old?.['key'], row?.['key']])).toEqual([
+        [undefined, undefined, 'a'],
+        [true, 'a', 'a'],
+        [true, 'a', undefined],
+      ]);
+      expect(sent[0]?.new).toMatchObject({ key: 'a', columns: 'b', old: null, filler_44: null });
+    }
+  });
+
   it('EntitySchema entities, in the list given to withPgPubSub()', async () => {
     const Book = new EntitySchema<{ id: number; title: string; secret: string }>({
       name: 'Book',
