@@ -155,31 +155,39 @@ function diffTrigger(
   const object = `trigger ${wanted.name} on ${wanted.schema}.${wanted.table}`;
   const [holder] = found ? argumentsIn(found) : [];
   const note = (kind: Difference['kind']) => changes.differences.push({ kind, object });
+  const isSame = found !== undefined && isSameTrigger(found, wanted);
+  const isDisabled = found?.enabled === 'D' || found?.enabled === 'R';
   if (found === undefined) {
     note('missing');
     changes.after.push(...createTriggerSteps(trigger, wanted));
-  } else if (!isSameTrigger(found, wanted)) {
-    note('drifted');
+  } else if (!isSame || (isDisabled && wanted.comment !== null)) {
+    note(isSame ? 'disabled' : 'drifted');
     changes.before.push(...dropTriggerSteps(found));
     changes.after.push(...createTriggerSteps(trigger, wanted));
-  } else if (found.enabled === 'D' || found.enabled === 'R') {
+  } else if (isDisabled) {
     note('disabled');
     const { schema, table, name, enabled } = found;
     changes.after.push({
       up: toggleTrigger(schema, table, name, 'O'),
       down: toggleTrigger(schema, table, name, enabled),
     });
-  } else if (found.comment !== null && wanted.comment !== null) {
-    // PostgreSQL refuses to change and to drop columns that a WHEN clause names
-    changes.rebuilds.push({
-      table: wanted.table,
-      before: dropTriggerSteps(found),
-      after: createTriggerSteps(trigger, wanted),
-    });
-  }
-  if (!wanted.perRow && isRestricted(trigger, wanted.operation))
+  } else if (wanted.comment !== null) {
+    changes.rebuilds.push(rebuildOf(trigger, wanted, found));
+  } else if (!wanted.perRow && isRestricted(trigger, wanted.operation))
     changes.rebuilds.push({ table: wanted.table, before: [], after: [checkStep(trigger, wanted.operation)] });
   return holder;
+}
+
+/** PostgreSQL refuses to change and to drop columns that a WHEN clause names. The trigger stays as it is: whose it is, and when it fires. */
+function rebuildOf(trigger: ResolvedTrigger, wanted: OperationTrigger, found: CatalogTrigger): Rebuild {
+  const { schema, table, name, enabled } = found;
+  const same = { ...wanted, arguments: argumentsIn(found) };
+  const toggle = enabled === 'O' ? [] : [{ up: toggleTrigger(schema, table, name, enabled) }];
+  return {
+    table: wanted.table,
+    before: dropTriggerSteps(found),
+    after: [...createTriggerSteps(trigger, same), ...toggle],
+  };
 }
 
 /** The owner, the first argument, may be another one. */
