@@ -21,7 +21,7 @@ describe('the name of a trigger', () => {
     expect(triggerName(channel, operation)).toBe(expected);
   });
 
-  it.each(['Author', 'audit.author', 'a-b', 'é', `${'x'.repeat(45)}`, "it's", ''])(
+  it.each(['Author', 'audit.author', 'a-b', 'é', 'x'.repeat(45), "it's", ''])(
     'of %j has a hash, because the channel is not a plain name or too long',
     (channel) => {
       expect(triggerName(channel, 'update')).toMatch(/^_pgpubsub[a-z0-9_]*_[0-9a-f]{8}_update$/);
