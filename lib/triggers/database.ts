@@ -2,7 +2,6 @@ import type { DataSource, QueryRunner } from 'typeorm';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import { PgPubSubError } from '../common/errors.js';
 import { isServerError } from '../common/server-error.js';
-import { quoteIdentifier } from '../common/sql-identifier.js';
 import { defaultSchemaOf } from '../postgres/driver.js';
 import { verbatim, type SchemaStatement, type SchemaStatements } from '../postgres/schema-builder.js';
 import { diffStorage, hasRows, readStorage } from '../storage/state.js';
@@ -12,6 +11,7 @@ import { lockSchema, unlockSchema } from './catalog.sql.js';
 import { generatedFunctions } from './generated-function.sql.js';
 import { diffSchema, type Rebuild } from './schema-diff.js';
 import { assertColumns, assertSeesAll } from './table.check.js';
+import { isTouched } from './touched-tables.js';
 import { readCatalog, readCatalogTables, readServerVersion } from './trigger.catalog.js';
 import { triggerName } from './trigger.names.js';
 import {
@@ -257,20 +257,14 @@ const namesOf = (trigger: ResolvedTrigger, serverVersion: number): string[] => [
 /** The steps before and after the tables change, with what has to be made again because of that. */
 function around(
   { before, after, rebuilds }: DatabaseDiff,
-  { up }: SchemaStatements,
+  tables: SchemaStatements,
 ): { before: readonly Step[]; after: readonly Step[] } {
-  const texts = up.map(({ query }) => query);
-  const touched = rebuilds.filter(({ table }) => texts.some((text) => changesColumns(text, table)));
+  const touched = rebuilds.filter((rebuild) => isTouched(rebuild, tables));
   return {
     before: [...before, ...touched.flatMap((rebuild) => rebuild.before)],
     after: [...after, ...touched.flatMap((rebuild) => rebuild.after)],
   };
 }
-
-/** Whether a statement of TypeORM changes or drops columns of the table, or a type, which any table may use. */
-const changesColumns = (text: string, table: string): boolean =>
-  /^\s*(?:alter|drop)\s+type\b/i.test(text) ||
-  (text.includes(quoteIdentifier(table)) && /\b(?:alter\s+column|drop\s+column|rename)\b/i.test(text));
 
 const statements = (steps: readonly Step[], direction: 'up' | 'down'): SchemaStatement[] =>
   steps.flatMap((step) => (step[direction] === undefined ? [] : [verbatim(step[direction])]));
