@@ -98,7 +98,7 @@ const connected = ({ columns, triggers }: Declared): Promise<DataSource> => {
 };
 
 /** Without a transaction, as `migration:run --transaction none` does it. */
-async function runSingly(source: DataSource, statements: readonly string[]): Promise<void> {
+async function runSingly(statements: readonly string[]): Promise<void> {
   for (const statement of statements) await query(statement);
 }
 
@@ -179,10 +179,10 @@ describe('a migration there, back and there again leaves the same catalog, and o
     expect(await generate(first)).toEqual(NOTHING);
     await expectNotified(session, before);
 
-    await runSingly(source, up);
+    await runSingly(up);
     expect(await catalog()).toEqual(changed);
     await expectNotified(session, after);
-    await runSingly(source, down);
+    await runSingly(down);
     expect(await catalog()).toEqual(old);
     await expectNotified(session, before);
   });

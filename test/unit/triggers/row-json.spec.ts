@@ -37,6 +37,15 @@ describe('parseLossless', () => {
 });
 
 describe('a text of a million characters', () => {
+  it('is taken apart in linear time: backslashes, quotes and members', () => {
+    const backslashes = `"${'\\\\'.repeat(500_000)}"`;
+    const quotes = `"${String.raw`\"`.repeat(500_000)}"`;
+    const members = `{${Array.from({ length: 100_000 }, (_, index) => `"${index}":${index}`).join(',')}}`;
+    expect([...splitJsonObject(`{"a":${backslashes},"b":${quotes},"c":${members}}`).values()]).toEqual([backslashes, quotes, members]);
+    expect(splitJsonObject(members).size).toBe(100_000);
+    expect(splitJsonArray(`[${quotes},${backslashes}]`)).toEqual([quotes, backslashes]);
+  }); // prettier-ignore
+
   const zeros = '0'.repeat(1_000_000);
   it.each([
     ['digits', `1${zeros}1`],
@@ -116,6 +125,22 @@ describe('splitJsonObject', () => {
       );
     }
   });
+});
+
+describe('white space', () => {
+  it.each([' ', '\t', '\n', '\r', ' \r\n\t '])('is JSON: %j', (space) => {
+    const text = ['', '{', '"a"', ':', '1', ',', '"b"', ':', '[', '2', ',', '3', ']', '}', ''].join(space);
+    expect([...splitJsonObject(text)].map(([key, source]) => [key, JSON.parse(source)])).toEqual(
+      Object.entries(JSON.parse(text) as object),
+    );
+    expect(splitJsonArray(`${space}[${space}1${space},${space}2${space}]${space}`)).toEqual(['1', '2']);
+  });
+
+  it.each(['\v', '\f', '\0', '\u00a0', '\u2028', '\ufeff', '\u3000'])('is not: %j', (space) => {
+    for (const text of [`${space}{"a":1}`, `{${space}"a":1}`, `{"a"${space}:1}`, `{"a":${space}1}`, `{"a":1${space}}`, `{"a":1}${space}`])
+      expect(() => splitJsonObject(text)).toThrow(SyntaxError);
+    expect(() => splitJsonArray(`[1${space},2]`)).toThrow(SyntaxError);
+  }); // prettier-ignore
 });
 
 describe('splitJsonArray', () => {
