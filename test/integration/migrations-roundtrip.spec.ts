@@ -10,7 +10,7 @@ const { client, connect, query, snapshot } = useStorage();
 /** A table with types that have no operator for equality, and what is declared on it. */
 interface Declared {
   readonly columns: Readonly<Record<string, EntitySchemaColumnOptions>>;
-  readonly triggers: Readonly<Record<'all' | 'some' | 'stored', NotifyChangesOptions>>;
+  readonly triggers: Readonly<Record<'all' | 'some' | 'stored', NotifyChangesOptions & { channel: string }>>;
 }
 
 const BEFORE: Declared = {
@@ -44,7 +44,10 @@ const column = (name: string, options: Partial<EntitySchemaColumnOptions>): Decl
     [name]: { ...BEFORE.columns[name], ...options } as EntitySchemaColumnOptions,
   },
 });
-const declaration = (name: keyof Declared['triggers'], options: NotifyChangesOptions): Declared => ({
+const declaration = (
+  name: keyof Declared['triggers'],
+  options: NotifyChangesOptions & { channel?: string },
+): Declared => ({
   ...BEFORE,
   triggers: { ...BEFORE.triggers, [name]: { ...BEFORE.triggers[name], ...options } },
 });
@@ -112,8 +115,7 @@ const catalog = async () => ({
 async function expectNotified(session: Client, { triggers }: Declared): Promise<void> {
   const broadcasts = Object.values(triggers).filter(({ delivery }) => delivery !== 'exactly-once');
   const stored = Object.values(triggers).filter(({ delivery }) => delivery === 'exactly-once');
-  const url = { client } as never;
-  const heard = await Promise.all(broadcasts.map(({ channel }) => listen(url, String(channel))));
+  const heard = await Promise.all(broadcasts.map(({ channel }) => listen({ client } as never, channel)));
   await session.query('delete from pgpubsub_notification');
   await write(session);
   const arrived: [unknown, Sent[]][] = [];
