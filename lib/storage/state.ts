@@ -140,10 +140,7 @@ function missing({ place, schemaExists }: StorageState, owner: string): StorageD
   const tables = Object.keys(newestVersion().objects).filter((object) => object.startsWith('table '));
   const objects = tables.map((table) => table.replace(' ', ` ${schema}.`));
   return {
-    create: [
-      ...(schemaExists ? [] : schemaSteps(schema)),
-      ...createSteps(place, owner),
-    ],
+    create: [...(schemaExists ? [] : schemaSteps(schema)), ...createSteps(place, owner)],
     drop: [],
     differences: [...(schemaExists ? [] : [`schema ${schema}`]), ...objects].map((object) => ({
       kind: 'missing',

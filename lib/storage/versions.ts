@@ -36,7 +36,7 @@ export const VERSIONS: StorageVersion[] = [
       'index pgpubsub_dead_letter_time': '98b53a03b1c731c675a2dc3c19c85b1d',
       'index pgpubsub_notification_claim': '15f03a50ae71cc751a65387351b5bcbe',
       'index pgpubsub_notification_key': '2d9e04a87189c758c7259f86bdcaa812',
-      'function pgpubsub_broadcast': '5086f8fe35dd4e72d3ca5a15c5e77b93',
+      'function pgpubsub_broadcast': 'c43e0d819ac1b332ec1500333aa707ad',
       'function pgpubsub_complete': '43627f7bef20eac93aefbe6fcb03a1f5',
       'function pgpubsub_key': 'cc1a37e5c17a55ce2ae9d4b6565cc86b',
       'function pgpubsub_notify': '2c77f30ca3691d427a54d2e179c8602e',

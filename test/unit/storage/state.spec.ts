@@ -72,7 +72,12 @@ afterEach(() => VERSIONS.splice(1));
 describe('no storage', () => {
   it('is created where it is needed, and dropped on the way back', () => {
     const { create, drop, differences } = diffStorage(NONE, OWNER, true);
-    expect(objectsIn(differences)).toEqual(['missing: storage in schema public']);
+    expect(objectsIn(differences)).toEqual([
+      'missing: table public.pgpubsub_channel',
+      'missing: table public.pgpubsub_dead_letter',
+      'missing: table public.pgpubsub_notification',
+      'missing: table public.pgpubsub_process',
+    ]);
     expect(ups(create)).toEqual([
       ...newestVersion().up(place),
       `comment on table "public"."pgpubsub_notification" is '${markComment({ owner: OWNER, ...newestVersion() })}'`,
@@ -85,12 +90,9 @@ describe('no storage', () => {
     expect(diffStorage(NONE, OWNER, false)).toEqual(NOTHING);
   });
 
-  it('comes with its schema, which everybody may use', () => {
+  it('comes with its schema', () => {
     const { create } = diffStorage({ ...NONE, schemaExists: false }, OWNER, true);
-    expect(ups(create).slice(0, 2)).toEqual([
-      'create schema "public"',
-      'grant usage on schema "public" to public',
-    ]);
+    expect(ups(create)[0]).toBe('create schema "public"');
     expect(downs(create).at(-1)).toBe('drop schema "public"');
   });
 
@@ -136,7 +138,10 @@ describe('a storage in another schema', () => {
   it('of the same owner is dropped, after the new one is created', () => {
     const { create, drop, differences } = diffStorage({ ...NONE, others: others(OWNER) }, OWNER, true);
     expect(objectsIn(differences)).toEqual([
-      'missing: storage in schema public',
+      'missing: table public.pgpubsub_channel',
+      'missing: table public.pgpubsub_dead_letter',
+      'missing: table public.pgpubsub_notification',
+      'missing: table public.pgpubsub_process',
       'obsolete: storage in schema old "s"',
     ]);
     expect(ups(create)).toEqual(ups(createSteps(place, OWNER)));
@@ -271,9 +276,8 @@ describe('the SQL that is written for a DBA', () => {
     const created = ups(createSteps(place, OWNER));
     expect(migrationSql(NONE, OWNER)).toEqual(created);
     expect(migrationSql(existing(), OWNER)).toEqual(created);
-    expect(migrationSql({ ...NONE, schemaExists: false }, OWNER).slice(0, 3)).toEqual([
+    expect(migrationSql({ ...NONE, schemaExists: false }, OWNER).slice(0, 2)).toEqual([
       'create schema "public"',
-      'grant usage on schema "public" to public',
       created[0],
     ]);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { commentOf, ownerIn } from '../../../lib/storage/owner.js';
+import { commentOf, ownerIn } from '../../../lib/triggers/owner.js';
 import { comparableSettings, TEXT_SETTINGS, textSettings } from '../../../lib/storage/text-settings.js';
 import { VERSIONS, markComment, newestVersion, readMark } from '../../../lib/storage/versions.js';
 

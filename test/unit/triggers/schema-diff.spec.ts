@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { PgPubSubError, messageOf } from '../../../lib/common/errors.js';
-import { commentOf } from '../../../lib/storage/owner.js';
+import { commentOf } from '../../../lib/triggers/owner.js';
 import type { Step } from '../../../lib/storage/step.js';
 import { ANY_CHANGE } from '../../../lib/triggers/condition.js';
 import { generatedFunctions } from '../../../lib/triggers/generated-function.sql.js';
