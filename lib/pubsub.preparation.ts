@@ -7,7 +7,7 @@ import { assertUsable } from './connection/listen-config.js';
 import { guardPools } from './postgres/pool-guard.js';
 import type { Difference } from './storage/step.js';
 import { EntityChannels } from './triggers/entity-channels.js';
-import { findDrift, schemaDrifted, storageMissing } from './triggers/schema.verifier.js';
+import { schemaDrifted, storageMissing, verifySchema } from './triggers/schema.verifier.js';
 import { Database, type DiffOptions } from './triggers/database.js';
 
 /** What is done about the database before anything of an instance runs. */
@@ -66,10 +66,11 @@ export class DatabasePreparation implements Preparation {
     drifted = (drift: readonly Difference[]): PgPubSubError => schemaDrifted(this.parts.dataSource, drift),
   ): Promise<void> {
     const { dataSource, options, report } = this.parts;
-    if (options.synchronize) return Database.of(dataSource).synchronize(needs);
+    if (options.synchronize) await Database.of(dataSource).synchronize(needs);
     if (options.verifySchema === false) return;
-    const drift = await findDrift(dataSource, needs);
-    if (drift.length === 0) return;
+    const { drift, warnings } = await verifySchema(dataSource, needs);
+    for (const warning of warnings) report({ type: 'schema-warned', warning });
+    if (options.synchronize || drift.length === 0) return;
     if (options.verifySchema === 'error') throw drifted(drift);
     report({ type: 'drifted', error: drifted(drift) });
   }

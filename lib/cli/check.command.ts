@@ -12,7 +12,7 @@ interface CheckOptions {
   readonly json?: true;
 }
 
-/** `pgpubsub check`: how the database differs from what the DataSource declares. Changes nothing. */
+/** `pgpubsub check`: how the database differs from what the DataSource declares, and what its triggers miss. Changes nothing. */
 export function checkCommand(program: Command, end: (code: ExitCode) => void): void {
   addDataSourceOption(program.command('check'))
     .description('compares declared triggers and tables with the database, and changes nothing')
@@ -23,8 +23,10 @@ export function checkCommand(program: Command, end: (code: ExitCode) => void): v
 }
 
 async function check(dataSource: DataSource, asJson: boolean): Promise<ExitCode> {
-  const { differences } = await briefly(dataSource, (runner) => Database.of(dataSource).diff({}, runner));
-  if (asJson) printJson({ differences: differences.map(({ kind, object }) => ({ kind, object })) });
+  const { differences, warnings } = await briefly(dataSource, (runner) =>
+    Database.of(dataSource).diff({}, runner),
+  );
+  if (asJson) printJson({ differences: differences.map(({ kind, object }) => ({ kind, object })), warnings });
   else if (differences.length === 0) printLine('The database is as the DataSource declares it.');
   else {
     printTable(
@@ -33,5 +35,6 @@ async function check(dataSource: DataSource, asJson: boolean): Promise<ExitCode>
     );
     printLine(remedyFor(dataSource, differences));
   }
+  if (!asJson) for (const warning of warnings) printLine(`Warning: ${warning}`);
   return differences.length === 0 ? EXIT.good : EXIT.failed;
 }

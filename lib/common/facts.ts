@@ -132,6 +132,8 @@ export type Fact =
   | { readonly type: 'close-failed'; readonly error: unknown }
   /** Declared triggers are not in the database as declared, and `verifySchema` is `'warn'`. */
   | { readonly type: 'drifted'; readonly error: unknown }
+  /** Triggers are as declared, but miss changes or report them unexpectedly; `warning` is a sentence with the remedy. */
+  | { readonly type: 'schema-warned'; readonly warning: string }
   /** The same method runs more than once for a notification: its class has several instances. */
   | { readonly type: 'duplicated'; readonly listener: string };
 

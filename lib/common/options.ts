@@ -188,7 +188,7 @@ export interface PgPubSubOptions {
   synchronize?: boolean;
   /**
    * Compare declared triggers and tables with the database at start-up: stop with an error, log a warning, or do
-   * not look.
+   * not look. What triggers miss although they are as declared is logged as warnings, unless it is `false`.
    *
    * @defaultValue `'error'`
    */

@@ -162,6 +162,8 @@ function wordFact(fact: Fact): Line | undefined {
       return { level: 'error', text: `Closing failed: ${messageOf(fact.error)}`, stack: stackOf(fact.error) };
     case 'drifted':
       return { level: 'warn', text: messageOf(fact.error) };
+    case 'schema-warned':
+      return { level: 'warn', text: fact.warning };
     case 'duplicated': {
       const text = `${fact.listener} runs twice for each notification: its class is provided more than once. Provide it in one module and export it.`;
       return { level: 'warn', text };

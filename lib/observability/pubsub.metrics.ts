@@ -74,6 +74,7 @@ export class PubSubMetrics {
       case 'claim-recovered':
       case 'close-failed':
       case 'drifted':
+      case 'schema-warned':
       case 'duplicated':
         return undefined;
       default:

@@ -43,13 +43,20 @@ export const serverVersion = "select current_setting('server_version_num') as ve
 export const lockSchema = "select pg_advisory_lock(hashtextextended('nestjs-pgpubsub:schema', 0))";
 export const unlockSchema = "select pg_advisory_unlock(hashtextextended('nestjs-pgpubsub:schema', 0))";
 
-/** Tables, $1 their quoted names: their kind, their columns, and those of their primary key. What is not there is left out. */
+/**
+ * Tables, $1 their quoted names: their kind, their columns, the virtual generated ones, and those of their primary key. Tables that
+ * do not exist are left out.
+ */
 export const readTables = `
   select wanted.name, c.relkind = 'p' as partitioned, c.relispartition as partition,
     array(
       select a.attname::text from pg_attribute a
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum
     ) as columns,
+    array(
+      select a.attname::text from pg_attribute a
+      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and to_jsonb(a) ->> 'attgenerated' = 'v' order by a.attnum
+    ) as virtual,
     array(
       select a.attname::text
       from pg_index i cross join unnest(i.indkey::int2[]) with ordinality as key(attnum, position)

@@ -1,18 +1,24 @@
 import type { DataSource, QueryRunner } from 'typeorm';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import { PgPubSubError } from '../common/errors.js';
-import { isServerError } from '../common/server-error.js';
 import { defaultSchemaOf } from '../postgres/driver.js';
 import { verbatim, type SchemaStatement, type SchemaStatements } from '../postgres/schema-builder.js';
 import { diffStorage, hasRows, readStorage } from '../storage/state.js';
 import type { Difference, Step } from '../storage/step.js';
 import type { Storage } from '../storage/storage.js';
 import { lockSchema, unlockSchema } from './catalog.sql.js';
+import { executeSteps } from './execute-steps.js';
 import { generatedFunctions } from './generated-function.sql.js';
 import { diffSchema, type Rebuild } from './schema-diff.js';
-import { assertColumns, assertSeesAll } from './table.check.js';
+import { assertColumns, assertComputed, assertSeesAll } from './table.check.js';
 import { isTouched } from './touched-tables.js';
-import { readCatalog, readCatalogTables, readServerVersion } from './trigger.catalog.js';
+import {
+  readCatalog,
+  readCatalogTables,
+  readServerVersion,
+  type CatalogTable,
+  type TablePlace,
+} from './trigger.catalog.js';
 import { triggerName } from './trigger.names.js';
 import {
   completed,
@@ -20,6 +26,7 @@ import {
   type ResolvedTrigger,
   type TriggerDeclaration,
 } from './trigger.resolver.js';
+import { findWarnings } from './trigger.warnings.js';
 import { OPERATIONS } from '../channels/entity-change.js';
 
 /** Options of {@link withPgPubSub}; all are optional. */
@@ -52,6 +59,8 @@ export interface DatabaseDiff {
   /** To run around changes of the tables they name. */
   readonly rebuilds: readonly Rebuild[];
   readonly differences: readonly Difference[];
+  /** What triggers miss although they are as declared: sentences, each with its remedy. */
+  readonly warnings: readonly string[];
 }
 
 export interface DiffOptions {
@@ -168,13 +177,15 @@ export class Database {
       const state = await readStorage(own, this.storage);
       const storage = diffStorage(state, owner, isNeeded);
       const drop = keepsRows && (await hasRows(own, state, owner, isNeeded)) ? [] : storage.drop;
-      const wanted = await this.completeTriggers(own);
+      const tableOf = await readCatalogTables(own, this.triggers);
+      const wanted = await this.completeTriggers(own, tableOf);
       const names = wanted.flatMap((trigger) => namesOf(trigger, state.place.serverVersion));
       const triggers = diffSchema(wanted, await readCatalog(own, names, this.storage), owner);
       return {
         ...triggers,
         after: [...storage.create, ...triggers.after, ...drop],
         differences: [...storage.differences, ...triggers.differences],
+        warnings: await findWarnings(own, wanted, tableOf),
       };
     } finally {
       if (!runner) await own.release();
@@ -182,14 +193,16 @@ export class Database {
   }
 
   /** Throws for what does not fit the tables as they are; those of entities may be about to change. */
-  private async completeTriggers(runner: QueryRunner): Promise<ResolvedTrigger[]> {
-    const { triggers } = this;
-    const find = await readCatalogTables(runner, triggers);
+  private async completeTriggers(
+    runner: QueryRunner,
+    tableOf: (place: TablePlace) => CatalogTable | undefined,
+  ): Promise<ResolvedTrigger[]> {
     const serverVersion = await readServerVersion(runner);
-    return triggers.map((trigger) => {
-      const found = find(trigger);
+    return this.triggers.map((trigger) => {
+      const found = tableOf(trigger);
       if (found === undefined) return trigger;
       assertSeesAll(trigger, found);
+      assertComputed(trigger, found);
       if (trigger.target === undefined) assertColumns(trigger, found);
       return completed(trigger, found, serverVersion);
     });
@@ -224,9 +237,9 @@ export class Database {
       await runner.query(lockSchema);
       const diff = await this.diff({ ...options, keepsRows: true }, runner);
       const { before, after } = around(diff, diff.rebuilds.length > 0 ? await tables.read(runner) : NOTHING);
-      await execute(runner, before);
+      await executeSteps(runner, before);
       await tables.build(runner);
-      await execute(runner, after);
+      await executeSteps(runner, after);
     } finally {
       await runner.query(unlockSchema).catch(() => undefined); // a dead connection holds no lock
       await runner.release();
@@ -268,31 +281,6 @@ function around(
 
 const statements = (steps: readonly Step[], direction: 'up' | 'down'): SchemaStatement[] =>
   steps.flatMap((step) => (step[direction] === undefined ? [] : [verbatim(step[direction])]));
-
-async function execute(runner: QueryRunner, steps: readonly Step[]): Promise<void> {
-  if (steps.length === 0) return;
-  await runner.startTransaction();
-  try {
-    for (const step of steps) await executeStep(runner, step);
-    await runner.commitTransaction();
-  } catch (error) {
-    await runner.rollbackTransaction();
-    throw error;
-  }
-}
-
-/**
- * Throws what the error of the server means, where it is known.
- *
- * no deadline: a part of a migration or of the start, whose locks and duration are the application's
- */
-export async function executeStep(runner: QueryRunner, { up, refused }: Step): Promise<void> {
-  try {
-    if (up !== undefined) await runner.query(up);
-  } catch (error) {
-    throw refused !== undefined && isServerError(error) ? refused(error) : error;
-  }
-}
 
 const otherOption = (name: string, option: string, given: string) =>
   new PgPubSubError(

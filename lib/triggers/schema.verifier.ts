@@ -3,16 +3,18 @@ import { PgPubSubError } from '../common/errors.js';
 import type { Difference } from '../storage/step.js';
 import { Database, type DiffOptions } from './database.js';
 
-/**
- * How the database differs from the declared triggers, and from the storage they need. Objects that are not declared any more are
- * left out: another release may need them.
- */
-export async function findDrift(
-  dataSource: DataSource,
-  options: DiffOptions = {},
-): Promise<readonly Difference[]> {
-  const { differences } = await Database.of(dataSource).diff(options);
-  return differences.filter(({ kind }) => kind !== 'obsolete');
+/** The result of a comparison at start-up. */
+export interface Verification {
+  /** Differences, without objects that are not declared any more: another release may need them. */
+  readonly drift: readonly Difference[];
+  /** See {@link DatabaseDiff.warnings}. */
+  readonly warnings: readonly string[];
+}
+
+/** Compares the database with the declared triggers, and with the storage they need. */
+export async function verifySchema(dataSource: DataSource, options: DiffOptions = {}): Promise<Verification> {
+  const { differences, warnings } = await Database.of(dataSource).diff(options);
+  return { drift: differences.filter(({ kind }) => kind !== 'obsolete'), warnings };
 }
 
 /** A difference in words: `missing: trigger … on …`. */

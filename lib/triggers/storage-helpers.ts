@@ -4,7 +4,8 @@ import { PgPubSubError } from '../common/errors.js';
 import { group, nonEmptyString, parseShape } from '../common/parse.js';
 import { createSteps, dropStatements, readStorage } from '../storage/state.js';
 import { VERSIONS } from '../storage/versions.js';
-import { Database, executeStep } from './database.js';
+import { Database } from './database.js';
+import { executeStep } from './execute-steps.js';
 
 /** Where {@link createNotificationStorage} creates; both are optional. */
 export interface NotificationStorageLiterals {

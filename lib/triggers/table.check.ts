@@ -1,4 +1,5 @@
 import { PgPubSubError } from '../common/errors.js';
+import { isName, isSymbol, sqlTokens } from '../postgres/sql-tokens.js';
 import type { CatalogTable } from './trigger.catalog.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 
@@ -29,4 +30,29 @@ export function assertSeesAll({ what, level, on, table }: ResolvedTrigger, found
     `${what}: expected level "row", got "statement" for the table "${table}", which ${kind}: ` +
       `what is written ${missed} would be missed. Leave "level" out.`,
   );
+}
+
+/**
+ * Throws `INVALID_TRIGGER` for virtual generated columns in the condition of a statement trigger: its function sees null in them.
+ * The WHEN clause of a row trigger sees their values.
+ */
+export function assertComputed({ what, level, of, when }: ResolvedTrigger, { virtual }: CatalogTable): void {
+  if (level === 'row') return;
+  const named: readonly (readonly [string, string | undefined])[] = [
+    ['of', virtual.find((name) => of.includes(name))],
+    ['when', virtual.find((name) => namesColumn(when ?? '', name))],
+  ];
+  const [option, column] = named.find(([, found]) => found !== undefined) ?? [];
+  if (column === undefined) return;
+  throw new PgPubSubError(
+    'INVALID_TRIGGER',
+    `${what}: expected "${option}" without virtual generated columns at level "statement", got "${column}": ` +
+      'PostgreSQL does not compute them there. Leave "level" out, or make the column STORED.',
+  );
+}
+
+/** Whether the condition names a column, as in `NEW.total`. */
+function namesColumn(condition: string, column: string): boolean {
+  const tokens = [...sqlTokens(condition, { backslashes: false })];
+  return tokens.some((token, at) => isName(token) && token.text === column && isSymbol(tokens[at - 1], '.'));
 }

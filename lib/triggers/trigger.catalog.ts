@@ -89,6 +89,8 @@ export interface CatalogTable {
   /** Of another table. */
   readonly partition: boolean;
   readonly columns: readonly string[];
+  /** Columns that are computed when they are read (PostgreSQL 18): trigger functions see null in them. */
+  readonly virtual: readonly string[];
   readonly primary_key: readonly string[];
 }
 

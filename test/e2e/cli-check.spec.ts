@@ -21,7 +21,7 @@ const trigger = async () => {
 it('is content with a database that is as declared', async () => {
   const ended = await check();
   expect(ended).toEqual({ code: 0, stdout: 'The database is as the DataSource declares it.\n', stderr: '' });
-  expect(JSON.parse((await check('--json')).stdout)).toEqual({ differences: [] });
+  expect(JSON.parse((await check('--json')).stdout)).toEqual({ differences: [], warnings: [] });
 });
 
 it('tells each difference and what to run, and changes nothing', async () => {
@@ -44,5 +44,31 @@ it('tells each difference and what to run, and changes nothing', async () => {
       { kind: 'missing', object: 'table public.pgpubsub_dead_letter' },
       { kind: 'disabled', object: `trigger ${name} on public.author` },
     ],
+    warnings: [],
   });
+});
+
+it('warns of what the triggers miss, and does not fail because of that', async () => {
+  await using warned = await StoredDatabase.create();
+  await warned.query('create table child () inherits (author)');
+  const checkWarned = (...more: string[]) =>
+    pgpubsub(['check', '-d', STORED_DATA_SOURCE, ...more], { DATABASE_URL: warned.url });
+
+  const json = await checkWarned('--json');
+  expect(json.code).toBe(0);
+  const { differences, warnings } = JSON.parse(json.stdout) as { differences: []; warnings: string[] };
+  expect(differences).toEqual([]);
+  expect(warnings).toEqual([
+    expect.stringMatching(/^Changes of the table public\.child, .+ Declare it, too: /),
+  ]);
+  const GOOD = 'The database is as the DataSource declares it.\n';
+  const text = `Warning: ${warnings[0]}\n`;
+  expect(await checkWarned()).toEqual({ code: 0, stdout: GOOD + text, stderr: '' });
+
+  await warned.query(`alter table author disable trigger user`);
+  const ended = await checkWarned();
+  expect(ended.code).toBe(1);
+  expect(ended.stdout).toContain('disabled');
+  expect(ended.stdout).not.toContain(GOOD);
+  expect(ended.stdout.endsWith(text)).toBe(true);
 });

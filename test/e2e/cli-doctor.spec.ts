@@ -172,6 +172,23 @@ describe('triggers', () => {
     expect((await diagnose()).complaints).toEqual([]);
   });
 
+  it('warns of what they miss', async () => {
+    await database.query('create table child () inherits (author)');
+    const { code, complaints } = await diagnose();
+    expect(code).toBe(0);
+    expect(complaints).toEqual([
+      {
+        check: 'triggers',
+        severity: 'warning',
+        found: expect.stringMatching(
+          /^Changes of the table public\.child, .+ Declare it, too: with.+\.$/,
+        ) as unknown,
+        means: expect.stringMatching(/^The triggers are as declared, but listeners miss changes/) as unknown,
+        remedy: 'See the end of each sentence above.',
+      },
+    ]);
+  });
+
   it('names one whose function was changed by hand', async () => {
     const [row] = await database.query<{ name: string }>(
       "select tgfoid::regproc::text as name from pg_trigger where tgrelid = 'author'::regclass and not tgisinternal limit 1",

@@ -6,7 +6,7 @@ import {
   defineChannel,
   dropNotificationStorage,
 } from 'nestjs-pgpubsub';
-import { describeDifference, findDrift, schemaDrifted } from '../../lib/triggers/schema.verifier.js';
+import { describeDifference, schemaDrifted, verifySchema } from '../../lib/triggers/schema.verifier.js';
 import { Database } from '../../lib/triggers/database.js';
 import { NOTHING, STORED, generate, inTransaction, useStorage } from '../support/storage.js';
 
@@ -56,7 +56,7 @@ describe('the storage', () => {
     const source = await connect({ channels: [defineChannel<never>('orders')] });
     expect(Database.of(source).needsStorage).toBe(false);
     expect(await generate(source)).toEqual(NOTHING);
-    expect(await findDrift(source)).toEqual([]);
+    expect((await verifySchema(source)).drift).toEqual([]);
   });
 
   it('is created by synchronize, and dropped by it unless notifications wait', async () => {
@@ -151,7 +151,7 @@ describe('what was changed by hand', () => {
     expect(await generate(source)).toEqual(NOTHING);
     await source.synchronize();
     expect(await snapshot()).toEqual(changed);
-    const error = schemaDrifted(source, await findDrift(source));
+    const error = schemaDrifted(source, (await verifySchema(source)).drift);
     expect(error.message).toContain('Undo what was changed by hand ("pgpubsub migrate --sql"');
     expect(error.message).not.toContain('migration:generate');
   }); // prettier-ignore
@@ -185,7 +185,7 @@ describe('what was changed by hand', () => {
 });
 
 const driftOf = async (source: DataSource): Promise<string[]> =>
-  (await findDrift(source)).map(describeDifference);
+  (await verifySchema(source)).drift.map(describeDifference);
 
 describe('the owner of the storage', () => {
   it('alone changes and drops it; others use it', async () => {
@@ -195,7 +195,7 @@ describe('the owner of the storage', () => {
       dataSource: { migrationsTableName: 'their_migrations' },
     });
     expect(await generate(other)).toEqual(NOTHING);
-    expect(await findDrift(other)).toEqual([]);
+    expect((await verifySchema(other)).drift).toEqual([]);
     await other.destroy();
     const leaving = await connect({ dataSource: { migrationsTableName: 'their_migrations' } });
     expect(await generate(leaving)).toEqual(NOTHING);
@@ -281,14 +281,14 @@ describe('a handwritten migration', () => {
 describe('channels that are known at run time only', () => {
   it('need the storage, too', async () => {
     const source = await connect();
-    expect((await findDrift(source, { needsStorage: true })).map(describeDifference)).toEqual([
+    expect((await verifySchema(source, { needsStorage: true })).drift.map(describeDifference)).toEqual([
       'missing: table public.pgpubsub_channel',
       'missing: table public.pgpubsub_dead_letter',
       'missing: table public.pgpubsub_notification',
       'missing: table public.pgpubsub_process',
     ]);
     await Database.of(source).synchronize({ needsStorage: true });
-    expect(await findDrift(source, { needsStorage: true })).toEqual([]);
+    expect((await verifySchema(source, { needsStorage: true })).drift).toEqual([]);
     expect(await storage()).toEqual(STORAGE);
   });
 });

@@ -19,14 +19,24 @@ const MEANS: Record<Difference['kind'], string> = {
 export const schemaCheck: Check = {
   name: 'triggers',
   async examine({ dataSource }) {
-    const { differences } = await briefly(dataSource, (runner) => Database.of(dataSource).diff({}, runner));
+    const { differences, warnings } = await briefly(dataSource, (runner) =>
+      Database.of(dataSource).diff({}, runner),
+    );
     const found = [
       ...differences.map((difference) => differing(difference, dataSource)),
+      ...warnings.map(doubtful),
       ...(await silenced(dataSource)),
     ];
     return found.length > 0 ? found : [good('Triggers and tables are as the DataSource declares them.')];
   },
 };
+
+const doubtful = (text: string): Found =>
+  warning(
+    text,
+    'The triggers are as declared, but listeners miss changes, or receive them in another order or form than expected.',
+    'See the end of each sentence above.',
+  );
 
 const differing = (difference: Difference, dataSource: DataSource): Found =>
   (difference.kind === 'obsolete' ? warning : bad)(

@@ -143,6 +143,7 @@ describe('PubSubLogger in a loop of errors', () => {
     'abandoned',
     'close-failed',
     'drifted',
+    'schema-warned',
     'duplicated',
   ]);
   const worded = Object.values(SAMPLES).filter(([, line]) => line !== undefined);

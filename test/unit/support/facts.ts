@@ -99,6 +99,13 @@ export const SAMPLES: {
     { type: 'drifted', error: new Error('expected the trigger of orders, got none') },
     'warn: expected the trigger of orders, got none',
   ],
+  'schema-warned': [
+    {
+      type: 'schema-warned',
+      warning: 'Changes of the table public.child are not notified. Declare it, too.',
+    },
+    'warn: Changes of the table public.child are not notified. Declare it, too.',
+  ],
   duplicated: [
     { type: 'duplicated', listener: 'Orders.receive' },
     'warn: Orders.receive runs twice for each notification: its class is provided more than once. Provide it in one module and export it.',
