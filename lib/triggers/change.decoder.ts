@@ -6,7 +6,7 @@ import { OPERATIONS, type EntityChange } from '../channels/entity-change.js';
 import { parseLossless, splitJsonObject } from './row-json.js';
 import type { RowHydrator, RowHydrators } from './row.hydrator.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
-import { TruncatedRows } from './truncated-rows.js';
+import { TruncatedRows, isErrorOfValue } from './truncated-rows.js';
 
 const NO_CONTEXT: JsonObject = Object.freeze({});
 
@@ -54,7 +54,7 @@ export class ChangeDecoder {
     const change = { ...parsed, target: target as EntityTarget<ObjectLiteral> | undefined }; // of metadata, or of nothing
     const row = (source: string | null) => (source === null ? null : this.hydrate(change, source));
     const old = row(change.oldRow);
-    if (change.truncated && change.newRow !== null) return this.loadTruncated(change, old, change.newRow);
+    if (change.truncated && change.newRow !== null) return this.loadTruncated(channel, change, old);
     const decoded = describe(change, old, row(change.newRow), this.changedProperties(change));
     return this.hydratorOf(change)?.hasLoadListeners ? this.afterLoad(change, decoded) : decoded;
   }
@@ -70,16 +70,20 @@ export class ChangeDecoder {
     return decoded;
   }
 
+  /** Throws `INVALID_PAYLOAD` for a key that the server refuses. */
   private async loadTruncated(
+    channel: string,
     change: ChangeText,
     old: ObjectLiteral | null,
-    keyText: string,
   ): Promise<DecodedText> {
+    const keyText = change.newRow ?? '{}';
     const metadata = this.metadataOf(change.target, change.schema, change.table);
     const key = this.hydratorOf(change)?.keyOf(keyText);
     const named = this.hydrate(change, keyText);
     if (!metadata || !key) return describe(change, old, named, []);
-    const loaded = await this.rows.load(metadata.target, key);
+    const loaded = await this.rows.load(metadata.target, key).catch((error: unknown) => {
+      throw isErrorOfValue(error) ? notLoadable(channel, change, error) : error;
+    });
     return describe(change, old, loaded, [], loaded ?? old ?? named);
   }
 
@@ -192,6 +196,14 @@ const notDeclared = (channel: string, got: string, declared: readonly ResolvedTr
       'Find out who sends it: every role that may connect may notify.',
   );
 };
+
+const notLoadable = (channel: string, { schema, table }: ChangeText, cause: unknown) =>
+  new PgPubSubError(
+    'INVALID_PAYLOAD',
+    `expected a change on channel "${channel}" with the key of a row of "${schema}"."${table}" that can be loaded, got: ${messageOf(cause)}. ` +
+      'Load the row by a repository; when it has no such key, find out who sends it: every role that may connect may notify.',
+    { cause },
+  );
 
 const notAChange = (channel: string, cause: unknown) =>
   new PgPubSubError(

@@ -16,6 +16,16 @@ interface Wanted {
 const MAX_KEYS = 1_000;
 
 /**
+ * The errors of the server that one value of a query can cause: data exceptions, texts that the input function of a type does not
+ * take (ltree: a syntax error) or finds too complex, and errors in functions of extensions (a curve has no GeoJSON).
+ */
+const OF_VALUE = /^(?:22|54|42601$|XX000$)/;
+
+/** Whether a query may succeed without one of its keys or rows. */
+export const isErrorOfValue = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' && OF_VALUE.test(error.code);
+
+/**
  * Loads the rows of changes that were too large for a notification: one query at a time, for all keys that wait, so that
  * a flood of such changes costs the database little more than one. Owned by the decoder of a channel.
  */
@@ -36,17 +46,26 @@ export class TruncatedRows {
   }
 
   private async loadAll(): Promise<void> {
-    while (this.waiting.length > 0) {
-      const batch = this.takeBatch();
-      try {
-        const what = 'the database to return rows that were too large for their notification';
-        const rows = await withDeadline(this.query(batch), { ms: ROUND_TRIP_MS, what });
-        batch.forEach(({ resolve }, position) => resolve(rows.get(position) ?? null));
-      } catch (error) {
-        for (const { reject } of batch) reject(error);
-      }
-    }
+    while (this.waiting.length > 0) await this.loadBatch(this.takeBatch());
     this.isLoading = false;
+  }
+
+  /** Every role that may connect can send keys: one that the server refuses is found by halves, and fails alone. */
+  private async loadBatch(batch: readonly Wanted[]): Promise<void> {
+    try {
+      const what = 'the database to return rows that were too large for their notification';
+      const rows = await withDeadline(this.query(batch), { ms: ROUND_TRIP_MS, what });
+      batch.forEach(({ resolve }, position) => resolve(rows.get(position) ?? null));
+    } catch (error) {
+      if (batch.length > 1 && isErrorOfValue(error)) return this.loadHalves(batch);
+      for (const { reject } of batch) reject(error);
+    }
+  }
+
+  private async loadHalves(batch: readonly Wanted[]): Promise<void> {
+    const middle = Math.floor(batch.length / 2);
+    await this.loadBatch(batch.slice(0, middle));
+    await this.loadBatch(batch.slice(middle));
   }
 
   /** Takes keys of one entity, each once: every change gets an instance of its own. */
