@@ -30,16 +30,16 @@ const rowColumns = ({ listeners }: Scope): string =>
   [
     'n.id',
     'n.xmax',
-    `case when pg_column_size(n.payload) < ${LARGE_PAYLOAD} then n.payload end`,
-    `pg_column_size(n.payload) >= ${LARGE_PAYLOAD}`,
+    `case when pg_catalog.pg_column_size(n.payload) < ${LARGE_PAYLOAD} then n.payload end`,
+    `pg_catalog.pg_column_size(n.payload) >= ${LARGE_PAYLOAD}`,
     'n.context',
     'n.key',
     'n.attempts',
     'extract(epoch from n.created_at)',
     'extract(epoch from n.available_at)',
     'n.process_id',
-    "case when n.handled_by <> '{}' then to_json(n.handled_by) end",
-    'to_json(n.listeners)',
+    "case when n.handled_by operator(pg_catalog.<>) '{}' then pg_catalog.to_json(n.handled_by) end",
+    'pg_catalog.to_json(n.listeners)',
     'n.retries',
     'n.deaths',
     'case when n.retries is not null then extract(epoch from clock_timestamp()) end',
@@ -70,7 +70,7 @@ function wanted({ listeners, filter, heldBack }: Scope): string[] {
 }
 
 const isFor = (listeners: Scope['listeners']): string =>
-  `(n.listeners is null or n.listeners && ${quoteTextArray(listeners.map(({ name }) => name))})`;
+  `(n.listeners is null or n.listeners operator(pg_catalog.&&) ${quoteTextArray(listeners.map(({ name }) => name))})`;
 
 const heldIds = (heldBack: Scope['heldBack']): string[] =>
   [...heldBack].filter(([, { until }]) => until > performance.now()).map(([id]) => id);
@@ -170,19 +170,21 @@ export const readPayload = (schema: string): string =>
 export function completeClaim(schema: string, handled: readonly string[], settings?: GuardedValues): string {
   if (handled.length === 0 && settings === undefined) return 'commit';
   const ids = `'{${handled.join(',')}}'::pg_catalog.int8[]`;
-  const expected = settings === undefined ? [] : [texts(GUARDED_SETTINGS), texts(settings)];
+  // All arguments in their exact types: another role could add a function that takes fewer.
+  const expected = settings === undefined ? [NO_TEXTS, NO_TEXTS] : [texts(GUARDED_SETTINGS), texts(settings)];
   return `select ${quoteQualified(schema, COMPLETE_FUNCTION)}(${[ids, ...expected].join(', ')}); commit`;
 }
 
+const NO_TEXTS = 'null::text[]';
 const texts = (values: readonly string[]): string => `array[${values.map(quoteLiteral).join(', ')}]`;
 
 /** The server's clock, in milliseconds. */
-export const serverTime = 'select extract(epoch from clock_timestamp()) * 1000 as now';
+export const serverTime = 'select extract(epoch from clock_timestamp()) operator(pg_catalog.*) 1000 as now';
 
 /** Puts off what is retried, or left for other listeners: $1 a JSON array of rows. */
 export const postpone = (schema: string): string => `
   update ${notificationTable(schema)} as n
-  set attempts = r.attempts, available_at = to_timestamp(r.available_ms / 1000), handled_by = r.handled_by, listeners = r.listeners,
+  set attempts = r.attempts, available_at = to_timestamp(r.available_ms / 1000::float8), handled_by = r.handled_by, listeners = r.listeners,
     retries = r.retries, last_error = coalesce(r.last_error, n.last_error)
   from json_to_recordset($1::json) as r(
     id bigint, attempts int, available_ms double precision, handled_by text[], listeners text[], retries jsonb, last_error text
@@ -207,9 +209,9 @@ export const moveToDeadLetters = (schema: string): string => `
  * the claim that began then did not see them. Rows that others have locked are older. `taken`: whether there are any.
  */
 export const nextDue = (context: ClaimContext): string => `
-  select extract(epoch from min(available_at) - clock_timestamp()) * 1000 as ms, ${isTaken(context)} as taken
+  select extract(epoch from min(available_at) - clock_timestamp()) operator(pg_catalog.*) 1000 as ms, ${isTaken(context)} as taken
   from ${notificationTable(context.schema)}
-  where channel = $1 and available_at < 'infinity' and available_at > statement_timestamp() - $2 * interval '1 millisecond'
+  where channel = $1 and available_at < 'infinity' and available_at > statement_timestamp() - $2::float8 * interval '1 millisecond'
 `;
 
 /** Whether other processes handle rows: nothing tells when one of them dies. Rows of ordered channels wait for others. */

@@ -11,12 +11,12 @@ const SETTLING = 1_885_827_121;
  * are left out.
  */
 export const findAborted = `
-  select id::text as id from unnest($1::bigint[]) as id, txid_snapshot_xmax(txid_current_snapshot()) as next
+  select id::text as id from pg_catalog.unnest($1::bigint[]) as id, txid_snapshot_xmax(txid_current_snapshot()) as next
   where txid_status(next - ((next - id) & 4294967295)) = 'aborted'
     and not exists (
       select from pg_locks as l
       where l.locktype = 'advisory' and l.database = (select oid from pg_database where datname = current_database())
-        and l.classid = ${SETTLING} and l.objsubid = 2 and l.objid::bigint = (id + 2147483648) % 4294967296
+        and l.classid = ${SETTLING}::oid and l.objsubid = 2 and l.objid::bigint = (id + 2147483648) % 4294967296
     )
 `;
 
@@ -57,7 +57,7 @@ export function settleClaim({ schema, channel }: ClaimContext, claim: GivenUpCla
     "begin; set local lock_timeout = '2s'",
     `select set_config('pgpubsub.given_up', coalesce((${findSession(table, channel, claim)}), ''), true)`,
     `select pg_advisory_xact_lock(${SETTLING}, (x.id::bigint - 2147483648)::int) from (select ${GIVEN_UP} as id) as x where x.id <> ''`,
-    `select pg_terminate_backend(${Number(claim.processId)}) where ${GIVEN_UP} <> ''`,
+    `select pg_catalog.pg_terminate_backend(${Number(claim.processId)}) where ${GIVEN_UP} <> ''`,
     `select from ${table} as n where ${rows} order by n.id for update`,
     ...(ran.length === 0
       ? []

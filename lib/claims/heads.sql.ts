@@ -70,12 +70,12 @@ export function claimHeads(scope: HeadsScope, size: number, cursor?: HeadsCursor
     return `${keysBehind(scope, cursor.key)} ${lockHeads(scope, size, {
       rows: 'select ctid, key, nth, true as is_head from keys',
       limit: MAX_KEYS,
-      end: "json_build_object('key', seen.key)",
+      end: "pg_catalog.json_build_object('key', seen.key)",
     })}`;
   return lockHeads(scope, size, {
     rows: rowsByTime(scope, MAX_UNKEYED_ROWS, { isHead: 'n.key is null', cursor }),
     limit: MAX_UNKEYED_ROWS,
-    end: "json_build_object('availableAt', seen.available_at, 'id', seen.id::text)",
+    end: "pg_catalog.json_build_object('availableAt', seen.available_at, 'id', seen.id::text)",
   });
 }
 
@@ -179,4 +179,4 @@ const isHead = ({ table, channel }: HeadsScope): string => `(n.key is null or no
 ))`;
 
 const lockKey = ({ channel }: HeadsScope): string =>
-  `claimed.key is null or pg_try_advisory_xact_lock(hashtextextended(${quoteLiteral(`pgpubsub ${channel} `)} || claimed.key, 0))`;
+  `claimed.key is null or pg_try_advisory_xact_lock(hashtextextended(${quoteLiteral(`pgpubsub ${channel} `)} || claimed.key, 0::bigint))`;

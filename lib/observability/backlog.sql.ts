@@ -29,9 +29,9 @@ export const readBacklog = (schema: string, where: string): string => `
     select count(*)::text as waiting,
       (count(*) filter (where available_at <= clock_timestamp()))::text as due,
       (count(*) filter (where attempts > 0))::text as retrying,
-      (extract(epoch from clock_timestamp() - min(created_at) filter (where isfinite(created_at))) * 1000)::text
+      (extract(epoch from clock_timestamp() - min(created_at) filter (where isfinite(created_at))) operator(pg_catalog.*) 1000)::text
         as oldest_age_ms,
-      (extract(epoch from clock_timestamp() - min(due_since) filter (where isfinite(due_since))) * 1000)::text
+      (extract(epoch from clock_timestamp() - min(due_since) filter (where isfinite(due_since))) operator(pg_catalog.*) 1000)::text
         as overdue_ms
     from (
       select n.available_at, n.attempts, n.created_at, greatest(n.available_at, n.created_at) as due_since

@@ -7,6 +7,6 @@ export const limitStatements = `select set_config('statement_timeout', $1, true)
  */
 export const readServer = `
   select pg_notification_queue_usage()::text as queue_usage, coalesce(
-    has_table_privilege(to_regclass($1), 'select') and has_table_privilege(to_regclass($2), 'select'), false
+    pg_catalog.has_table_privilege(to_regclass($1), 'select') and pg_catalog.has_table_privilege(to_regclass($2), 'select'), false
   )::text as is_readable
 `;

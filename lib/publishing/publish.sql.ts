@@ -14,9 +14,10 @@ export const TEXT_SEPARATOR = '\u0001';
 /**
  * Sends any number of broadcasts, in order: $1 their channels, $2 their texts, each behind a separator (so that
  * one empty text is not none). One joined text is cheaper to write, send and take apart than an array or JSON.
+ * PostgreSQL takes unnest() of several arrays for its own, and only without a schema.
  */
 export const sendBroadcasts = `
-  select count(pg_notify(channel, text))
+  select pg_catalog.count(pg_notify(channel, text))
   from unnest($1::text[], (string_to_array($2, e'\\x01'))[2:]) as sent(channel, text)
 `;
 
@@ -35,7 +36,7 @@ export const storeNotifications = (schema: string): string => `
       cross join (select ${noteSchemaVersion(schema)} offset 0) as noted
     order by sent.position
   )
-  select count(pg_notify('${HINT_CHANNEL}', hinted)) from unnest($7::text[]) as hinted
+  select pg_catalog.count(pg_notify('${HINT_CHANNEL}', hinted)) from pg_catalog.unnest($7::text[]) as hinted
 `;
 
 /** What a notification may say beside its channel and payload; left out, each has its default. */

@@ -23,8 +23,8 @@ const hasContent = (a: string, b: string): string =>
  * not pending for any of their listeners.
  */
 const isOf = (waiting: string, letters: string): string => `${hasContent(waiting, letters)} and case
-    when ${waiting}.listeners is null then ${waiting}.handled_by @> ${letters}.listeners
-    else not ${waiting}.listeners && ${letters}.listeners end`;
+    when ${waiting}.listeners is null then ${waiting}.handled_by operator(pg_catalog.@>) ${letters}.listeners
+    else not ${waiting}.listeners operator(pg_catalog.&&) ${letters}.listeners end`;
 
 /**
  * Puts dead letters back to work, for their listeners alone, and wakes the processes that claim.
@@ -49,7 +49,7 @@ export const retryDeadLetters = (schema: string, where: string): string => `
     from (select *, payload::text collate "C" as payload_text from gone) as removed
   ), notifications as (
     select distinct on (${CONTENT}, number) id, letter, ${BACK},
-      array_agg(listener) over (partition by ${CONTENT}, number) as listeners
+      pg_catalog.array_agg(listener) over (partition by ${CONTENT}, number) as listeners
     from letters order by ${CONTENT}, number, letter
   ), places as (
     select n.*, row_number() over (partition by n.id order by w.id is null, n.letter) = 1 as keeps_id
@@ -58,8 +58,8 @@ export const retryDeadLetters = (schema: string, where: string): string => `
     insert into ${notificationTable(schema)} as w (id, ${BACK}, listeners)
     select id, ${BACK}, listeners from places where keeps_id order by id
     on conflict (id) do update set
-      listeners = case when w.listeners is not null then w.listeners || excluded.listeners end,
-      handled_by = array(select unnest(w.handled_by) except select unnest(excluded.listeners)),
+      listeners = case when w.listeners is not null then w.listeners operator(pg_catalog.||) excluded.listeners end,
+      handled_by = array(select pg_catalog.unnest(w.handled_by) except select pg_catalog.unnest(excluded.listeners)),
       retries = w.retries - excluded.listeners, available_at = excluded.available_at, deaths = 0
     where ${isOf('w', 'excluded')}
     returning w.id
@@ -73,11 +73,11 @@ export const retryDeadLetters = (schema: string, where: string): string => `
     select channel, listeners from places where keeps_id and id in (select id from back)
     union all select channel, listeners from renamed
   ), counts as (
-    select (select count(*) from gone) as removed, (select coalesce(sum(cardinality(listeners)), 0) from done) as done
+    select (select count(*) from gone) as removed, (select coalesce(sum(pg_catalog.cardinality(listeners)), 0) from done) as done
   ), hinted as (
-    select count(pg_notify('${HINT_CHANNEL}', channel)) from (select distinct channel from done) as channels
+    select pg_catalog.count(pg_notify('${HINT_CHANNEL}', channel)) from (select distinct channel from done) as channels
   )
   select case when done = removed then removed::text
-    else concat('${RETRY_REFUSED} ', done, ' of ', removed)::bigint::text end as count
+    else pg_catalog.concat('${RETRY_REFUSED} ', done, ' of ', removed)::bigint::text end as count
   from counts, hinted
 `;

@@ -6,10 +6,10 @@ const LARGE_PAYLOAD = 32_768;
 
 /** As texts: the application's type parsers are its own. */
 const columns = `
-  n.id::text as id, n.channel, case when pg_column_size(n.payload) < ${LARGE_PAYLOAD} then n.payload::text end as payload,
-  coalesce(pg_column_size(n.payload) >= ${LARGE_PAYLOAD}, false) as is_large, n.context::text as context, n.key,
-  (extract(epoch from n.created_at) * 1000)::text as created_ms, (extract(epoch from n.available_at) * 1000)::text as available_ms,
-  n.attempts::text as attempts, to_json(n.handled_by)::text as handled_by, n.last_error, n.schema_version
+  n.id::text as id, n.channel, case when pg_catalog.pg_column_size(n.payload) < ${LARGE_PAYLOAD} then n.payload::text end as payload,
+  coalesce(pg_catalog.pg_column_size(n.payload) >= ${LARGE_PAYLOAD}, false) as is_large, n.context::text as context, n.key,
+  (extract(epoch from n.created_at) operator(pg_catalog.*) 1000)::text as created_ms, (extract(epoch from n.available_at) operator(pg_catalog.*) 1000)::text as available_ms,
+  n.attempts::text as attempts, pg_catalog.to_json(n.handled_by)::text as handled_by, n.last_error, n.schema_version
 `;
 
 /** A page of what waits, behind the id $1, oldest first: the conditions' parameters follow. Locks nothing. */
@@ -19,7 +19,7 @@ export const pagePending = (schema: string, where: string, size: number): string
 
 /** A page of the dead letters, behind the id $1, the listener $2 and the letter $3. */
 export const pageDeadLetters = (schema: string, where: string, size: number): string => `
-  select ${columns}, (extract(epoch from n.died_at) * 1000)::text as died_ms, n.listener, n.letter::text as letter
+  select ${columns}, (extract(epoch from n.died_at) operator(pg_catalog.*) 1000)::text as died_ms, n.listener, n.letter::text as letter
   from ${deadLetterTable(schema)} as n where (n.id, n.listener, n.letter) > ($1::bigint, $2::text, $3::bigint) and ${where}
   order by n.id, n.listener, n.letter limit ${size}
 `;
@@ -44,7 +44,7 @@ export const countDeadLetters = (schema: string, where: string): string =>
   `select count(*)::text as count from ${deadLetterTable(schema)} as n where ${where}`;
 
 /** In ISO 8601, whatever the session's "DateStyle". */
-export const serverTime = "select to_json(clock_timestamp()) #>> '{}' as now";
+export const serverTime = "select pg_catalog.to_json(clock_timestamp()) operator(pg_catalog.#>>) '{}' as now";
 
 /** The last of the next `size` dead letters, in the order of the primary key. No row: there are none. Locks nothing. */
 export const endOfPortion = (schema: string, where: string, size: number): string => `

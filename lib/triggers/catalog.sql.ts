@@ -40,8 +40,9 @@ export const readFunctions = `
 export const serverVersion = "select current_setting('server_version_num') as version";
 
 /** One process at a time changes the schema; held by the session, over several transactions. */
-export const lockSchema = "select pg_advisory_lock(hashtextextended('nestjs-pgpubsub:schema', 0))";
-export const unlockSchema = "select pg_advisory_unlock(hashtextextended('nestjs-pgpubsub:schema', 0))";
+export const lockSchema = "select pg_advisory_lock(hashtextextended('nestjs-pgpubsub:schema', 0::bigint))";
+export const unlockSchema =
+  "select pg_advisory_unlock(hashtextextended('nestjs-pgpubsub:schema', 0::bigint))";
 
 /**
  * Tables, $1 their quoted names: their kind, their columns, the virtual generated ones, and those of their primary key. Tables that
@@ -59,9 +60,9 @@ export const readTables = `
     ) as virtual,
     array(
       select a.attname::text
-      from pg_index i cross join unnest(i.indkey::int2[]) with ordinality as key(attnum, position)
+      from pg_index i cross join pg_catalog.unnest(i.indkey::int2[]) with ordinality as key(attnum, position)
         join pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
       where i.indrelid = c.oid and i.indisprimary order by key.position
     ) as primary_key
-  from unnest($1::text[]) as wanted(name) join pg_class c on c.oid = to_regclass(wanted.name)
+  from pg_catalog.unnest($1::text[]) as wanted(name) join pg_class c on c.oid = to_regclass(wanted.name)::oid
 `;

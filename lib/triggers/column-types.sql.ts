@@ -16,7 +16,7 @@ export const columnTypes = `
     typed as (
       select m.*, a.attname, a.attnum, a.atttypid as type
       from mapped m join pg_catalog.pg_attribute a on a.attrelid = m.oid
-      where a.attnum > 0 and not a.attisdropped and coalesce(to_jsonb(a) ->> 'attgenerated', '') <> 'v'
+      where a.attnum > 0 and not a.attisdropped and coalesce(pg_catalog.to_jsonb(a) operator(pg_catalog.->>) 'attgenerated', '') <> 'v'
       union all
       select d.position, d.oid, d.nspname, d.relname, d.attname, d.attnum, t.typbasetype
       from typed d join pg_catalog.pg_type t on t.oid = d.type
@@ -25,7 +25,7 @@ export const columnTypes = `
     elements as (
       select distinct t.oid as array_type, t.typelem as type
       from typed d join pg_catalog.pg_type t on t.oid = d.type
-      where t.typcategory = 'A' and t.typlen = -1 and t.typelem <> 0
+      where t.typcategory = 'A' and t.typlen = -1 and t.typelem <> 0::oid
       union all
       select e.array_type, t.typbasetype
       from elements e join pg_catalog.pg_type t on t.oid = e.type

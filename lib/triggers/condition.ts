@@ -7,8 +7,13 @@ import type { ResolvedTrigger } from './trigger.resolver.js';
 export const HAS_OLD: ReadonlySet<Operation> = new Set(['update', 'delete']);
 export const HAS_NEW: ReadonlySet<Operation> = new Set(['insert', 'update']);
 
-/** The condition of an update that changes something: by value, also for types without an operator, such as json. */
-export const ANY_CHANGE = 'old.* *<> new.*';
+/**
+ * The condition of an update that changes something: by value, also for types without an operator, such as json. Qualified: an
+ * operator of another role for rows of this table would fit better.
+ */
+export const ANY_CHANGE = 'old.* operator(pg_catalog.*<>) new.*';
+/** The same as PostgreSQL writes it under an empty search path. */
+export const PRINTED_ANY_CHANGE = '(old.* *<> new.*)';
 
 /** The WHEN clause of a row trigger; undefined when it fires for every row. */
 export function whenClause(trigger: ResolvedTrigger, operation: Operation): string | undefined {
@@ -101,5 +106,6 @@ function isRow(tokens: readonly SqlToken[], index: number): boolean {
 /** Calls the function of the condition; the row that the operation does not have is null, and so are its columns. */
 function callCondition({ schema, table, channel }: ResolvedTrigger, operation: Operation): string {
   const name = quoteQualified(schema, conditionFunctionName(table, channel));
-  return `${name}(${HAS_OLD.has(operation) ? 'old.*' : 'null'}, ${HAS_NEW.has(operation) ? 'new.*' : 'null'})`;
+  const nothing = `null::${quoteQualified(schema, table)}`; // of an exact type: another function of the name could take a text
+  return `${name}(${HAS_OLD.has(operation) ? 'old.*' : nothing}, ${HAS_NEW.has(operation) ? 'new.*' : nothing})`;
 }

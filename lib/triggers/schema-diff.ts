@@ -3,7 +3,7 @@ import { PgPubSubError, messageOf } from '../common/errors.js';
 import { commentOf, ownerIn } from './owner.js';
 import type { Difference, Step } from '../storage/step.js';
 import { comparableSettings } from '../storage/text-settings.js';
-import { ANY_CHANGE, isRestricted } from './condition.js';
+import { PRINTED_ANY_CHANGE, isRestricted } from './condition.js';
 import { generatedFunctions, type GeneratedFunction } from './generated-function.sql.js';
 import type { Catalog, CatalogFunction, CatalogTrigger } from './trigger.catalog.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
@@ -193,7 +193,7 @@ function rebuildOf(trigger: ResolvedTrigger, wanted: OperationTrigger, found: Ca
 /** The owner, the first argument, may be another one. */
 function isSameTrigger(found: CatalogTrigger, wanted: OperationTrigger): boolean {
   const [, ...given] = argumentsIn(found);
-  const condition = wanted.condition === undefined ? null : `(${ANY_CHANGE})`;
+  const condition = wanted.condition === undefined ? null : PRINTED_ANY_CHANGE;
   return (
     found.plain &&
     found.type === typeBits(wanted) &&

@@ -38,7 +38,7 @@ describe('the first migration', () => {
       `create trigger "_pgpubsub_author_insert" after insert on "public"."author"
   for each row execute function "public"."pgpubsub_broadcast"('public.migrations', 'author', 'public', 'author', 'id')`,
       `create trigger "_pgpubsub_author_update" after update on "public"."author"
-  for each row when (old.* *<> new.*) execute function "public"."pgpubsub_broadcast"('public.migrations', 'author', 'public', 'author', 'id')`,
+  for each row when (old.* operator(pg_catalog.*<>) new.*) execute function "public"."pgpubsub_broadcast"('public.migrations', 'author', 'public', 'author', 'id')`,
       `create trigger "_pgpubsub_author_delete" after delete on "public"."author"
   for each row execute function "public"."pgpubsub_broadcast"('public.migrations', 'author', 'public', 'author', 'id')`,
     ]);

@@ -4,6 +4,6 @@
  */
 export const countCommitLockWaiters = `
   select count(*)::text as waiting from pg_locks
-  where locktype = 'object' and classid = 'pg_database'::regclass and objid = 0
+  where locktype = 'object' and classid = 'pg_database'::regclass::oid and objid = 0::oid
     and mode = 'AccessExclusiveLock' and not granted
 `;

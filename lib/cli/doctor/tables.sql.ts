@@ -9,7 +9,7 @@ export const readTableStatistics = `
     exists (
       select from pg_options_to_table(c.reloptions) where option_name = 'autovacuum_enabled' and not option_value::boolean
     ) as is_switched_off
-  from unnest($1::text[]) as wanted(name) join pg_class as c on c.oid = to_regclass(wanted.name)
+  from pg_catalog.unnest($1::text[]) as wanted(name) join pg_class as c on c.oid = to_regclass(wanted.name)::oid
     join pg_stat_all_tables as s on s.relid = c.oid
   order by 1
 `;

@@ -38,5 +38,5 @@ export const readReplicationHorizons = `
 
 /** Dead rows in the table $1 (its quoted name) as the statistics know them, which lag by about a second. */
 export const readDeadRows = `
-  select coalesce(sum(n_dead_tup), 0)::text as dead from pg_stat_all_tables where relid = to_regclass($1)
+  select coalesce(sum(n_dead_tup), 0)::text as dead from pg_stat_all_tables where relid = to_regclass($1)::oid
 `;

@@ -18,7 +18,7 @@ export class NotifyChanges1795233534017 implements MigrationInterface {
     await queryRunner.query(`create trigger "_pgpubsub_author_feed_insert" after insert on "public"."author"
   for each row execute function "public"."pgpubsub_broadcast"('public.migrations', 'author_feed', 'public', 'author', 'id')`);
     await queryRunner.query(`create trigger "_pgpubsub_author_feed_update" after update on "public"."author"
-  for each row when (old.* *<> new.*) execute function "public"."pgpubsub_broadcast"('public.migrations', 'author_feed', 'public', 'author', 'id')`);
+  for each row when (old.* operator(pg_catalog.*<>) new.*) execute function "public"."pgpubsub_broadcast"('public.migrations', 'author_feed', 'public', 'author', 'id')`);
     await queryRunner.query(`create trigger "_pgpubsub_author_feed_delete" after delete on "public"."author"
   for each row execute function "public"."pgpubsub_broadcast"('public.migrations', 'author_feed', 'public', 'author', 'id')`);
     await queryRunner.query(`create trigger "_pgpubsub_post_insert" after insert on "public"."post"
@@ -26,13 +26,13 @@ export class NotifyChanges1795233534017 implements MigrationInterface {
     await queryRunner.query(`create trigger "_pgpubsub_edition_insert" after insert on "public"."edition"
   for each row execute function "public"."pgpubsub_broadcast"('public.migrations', 'edition', 'public', 'edition', 'id')`);
     await queryRunner.query(`create trigger "_pgpubsub_edition_update" after update on "public"."edition"
-  for each row when (old.* *<> new.*) execute function "public"."pgpubsub_broadcast"('public.migrations', 'edition', 'public', 'edition', 'id')`);
+  for each row when (old.* operator(pg_catalog.*<>) new.*) execute function "public"."pgpubsub_broadcast"('public.migrations', 'edition', 'public', 'edition', 'id')`);
     await queryRunner.query(`create trigger "_pgpubsub_edition_delete" after delete on "public"."edition"
   for each row execute function "public"."pgpubsub_broadcast"('public.migrations', 'edition', 'public', 'edition', 'id')`);
     await queryRunner.query(`create trigger "_pgpubsub_handling_insert" after insert on "public"."handling"
   for each row execute function "public"."pgpubsub_broadcast"('public.migrations', 'handling', 'public', 'handling', 'id')`);
     await queryRunner.query(`create trigger "_pgpubsub_reads_per_day_update" after update on "public"."reads_per_day"
-  for each row when (old.* *<> new.*) execute function "public"."pgpubsub_broadcast"('public.migrations', 'reads_per_day', 'public', 'reads_per_day', 'date')`);
+  for each row when (old.* operator(pg_catalog.*<>) new.*) execute function "public"."pgpubsub_broadcast"('public.migrations', 'reads_per_day', 'public', 'reads_per_day', 'date')`);
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {

@@ -14,7 +14,7 @@ describe('completeClaim()', () => {
 
   it('completes what was handled and commits, in one text', () => {
     expect(completeClaim(SCHEMA, ['5', '9223372036854775807'])).toBe(
-      `select ${FUNCTION}('{5,9223372036854775807}'::pg_catalog.int8[]); commit`,
+      `select ${FUNCTION}('{5,9223372036854775807}'::pg_catalog.int8[], null::text[], null::text[]); commit`,
     );
   });
 

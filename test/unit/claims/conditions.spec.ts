@@ -41,7 +41,7 @@ const whereOf = (text: string) =>
   /where n\.channel = '[^']*' and n\.available_at <= statement_timestamp\(\) and ([^]*?)\s+(order by|for update)/.exec(
     text,
   )?.[1];
-const ADDRESSED = "(n.listeners is null or n.listeners && array['a', 'b']::text[])";
+const ADDRESSED = "(n.listeners is null or n.listeners operator(pg_catalog.&&) array['a', 'b']::text[])";
 const contains = (json: string) => `coalesce(n.context, '{}') @> '${json}'::jsonb`;
 
 const RANGES: readonly (readonly [string, boolean, ClaimRange])[] = [
@@ -133,7 +133,8 @@ describe('beginClaim()', () => {
   });
 });
 
-const addressedTo = (name: string) => `(n.listeners is null or n.listeners && array['${name}']::text[])`;
+const addressedTo = (name: string) =>
+  `(n.listeners is null or n.listeners operator(pg_catalog.&&) array['${name}']::text[])`;
 
 describe('beginClaim() conditions', () => {
   beforeEach(() => {
