@@ -3,6 +3,7 @@ import type { JsonObject } from '../common/json.js';
 import { GUARDED_SETTINGS, setContext, type GuardedValues } from '../postgres/handler.sql.js';
 import { COMPLETE_FUNCTION, deadLetterTable, notificationTable } from '../storage/storage.js';
 import type { ClaimContext } from './claim-context.js';
+import { claimMark } from './given-up.sql.js';
 import { claimHeadOf, claimHeads, claimOldestHeads, type HeadsFrom } from './heads.sql.js';
 
 /** Where the next claim begins: behind the last row of the one before. */
@@ -94,7 +95,7 @@ export const contextOfClaim = ({ context }: ClaimContext): string => JSON.string
 export function beginClaim(context: ClaimContext, range: ClaimRange, contextJson: string): string {
   return [
     // The isolation is set, because a stricter default of the DataSource would fail instead of skipping.
-    'begin isolation level read committed',
+    `begin isolation level read committed ${claimMark(context)}`,
     ...(contextJson === '{}' ? [] : [setContext(contextJson)]),
     ...deadPeerSettings(context),
     ...PLANNER_SETTINGS.map((name) => `set local ${name} = off`),

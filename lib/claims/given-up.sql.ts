@@ -20,6 +20,13 @@ export const findAborted = `
     )
 `;
 
+/**
+ * A comment that tells claims of a channel by the query in pg_stat_activity, of which the server keeps the first 1,024 bytes: the context
+ * and the columns can be longer. No name can end the comment.
+ */
+export const claimMark = ({ schema, channel }: Pick<ClaimContext, 'schema' | 'channel'>): string =>
+  `/* pgpubsub ${Buffer.from(`${notificationTable(schema)} ${channel}`).toString('base64url')} */`;
+
 /** Adds one to a counter that any writer may have filled. */
 const increased = (column: string): string => `${column} = least(${column}, 2147483646) + 1`;
 
@@ -55,7 +62,7 @@ export function settleClaim({ schema, channel }: ClaimContext, claim: GivenUpCla
       : `n.id = any('{${ids.join(',')}}')`;
   return [
     "begin; set local lock_timeout = '2s'",
-    `select set_config('pgpubsub.given_up', coalesce((${findSession(table, channel, claim)}), ''), true)`,
+    `select set_config('pgpubsub.given_up', coalesce((${findSession(table, claimMark({ schema, channel }), claim)}), ''), true)`,
     `select pg_advisory_xact_lock(${SETTLING}, (x.id::bigint - 2147483648)::int) from (select ${GIVEN_UP} as id) as x where x.id <> ''`,
     `select pg_catalog.pg_terminate_backend(${Number(claim.processId)}) where ${GIVEN_UP} <> ''`,
     `select from ${table} as n where ${rows} order by n.id for update`,
@@ -69,13 +76,12 @@ export function settleClaim({ schema, channel }: ClaimContext, claim: GivenUpCla
 }
 
 /** The transaction of the session of a claim, while it may be ended. */
-function findSession(table: string, channel: string, { processId, ids, isCommitting }: GivenUpClaim): string {
+function findSession(table: string, mark: string, { processId, ids, isCommitting }: GivenUpClaim): string {
   const state =
     isCommitting || ids.length === 0 ? "a.state like 'idle in transaction%'" : "a.state <> 'idle'";
-  const has = (text: string) => `position(${quoteLiteral(text)} in a.query) > 0`;
   const isOurs =
     ids.length === 0
-      ? `${has(`from ${table} as n`)} and ${has(quoteLiteral(channel))}`
+      ? `position(${quoteLiteral(mark)} in a.query) > 0`
       : `a.backend_xid::text in (select n.xmax::text from ${table} as n where n.id = any('{${ids.join(',')}}'))`;
   return `
     select a.backend_xid::text from pg_stat_activity as a

@@ -96,7 +96,7 @@ describe('beginClaim()', () => {
       begin({ platform: { isKnown: true, hasUserTimeout: false, hasKeepAlives: false } }),
     );
     const settings = ['enable_seqscan', 'enable_bitmapscan', 'enable_sort'];
-    expect(statements[0]).toBe('begin isolation level read committed');
+    expect(statements[0]).toMatch(/^begin isolation level read committed \/\* pgpubsub [\w-]+ \*\/$/);
     expect(statements.slice(1, 4)).toEqual(settings.map((name) => `set local ${name} = off`));
     expect(statements[4]).toMatch(/^select /);
     expect(statements.slice(5)).toEqual(settings.map((name) => `set local ${name} = default`));
