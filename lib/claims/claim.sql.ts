@@ -20,21 +20,39 @@ export type ClaimRange =
 
 type Scope = Pick<ClaimContext, 'schema' | 'channel' | 'ordered' | 'listeners' | 'filter' | 'heldBack'>;
 
-/** Larger payloads (compressed, in bytes) are read when their turn comes: a claim must fit into memory. */
-const LARGE_PAYLOAD = 32_768;
+/**
+ * Larger payloads and contexts (in bytes, not compressed) are read when their turn comes: a claim must fit into memory. The
+ * sizes that cost least come first: those of the values as they are stored.
+ */
+const LARGE = 32_768;
+/** The same for a context in its binary form: each of its numbers can have 131,072 digits, which take the server 0.5 ms to write. */
+const LARGE_CONTEXT = 2_048;
+/** Larger keys are read when a claim continues behind them. */
+const LARGE_KEY = 8_192;
 
 const contains = (filter: JsonObject): string =>
   `coalesce(n.context, '{}') @> ${quoteLiteral(JSON.stringify(filter))}::jsonb`;
 
+/** An empty text stands for a value that is too large; no JSON is empty. */
+const unlessLarge = (column: string, isLarge: string): string =>
+  `case when ${column} is null then null when ${isLarge} or octet_length(${column}::text) >= ${LARGE} then '' else ${column}::text end`;
+
+const PAYLOAD = unlessLarge('n.payload', `pg_catalog.pg_column_size(n.payload) >= ${LARGE}`);
+/** `#> '{}'` is the context itself, not compressed any more. */
+const CONTEXT = unlessLarge(
+  'n.context',
+  `pg_catalog.pg_column_size(n.context) >= ${LARGE_CONTEXT} or pg_catalog.pg_column_size(n.context #> '{}'::text[]) >= ${LARGE_CONTEXT}`,
+);
+const KEY = `case when octet_length(n.key) < ${LARGE_KEY} then n.key end`;
+
 /** The columns that `parseRow()` reads, in its order. Texts only, so that no type parser of the application is met. */
-const rowColumns = ({ listeners }: Scope): string =>
+const rowColumns = ({ ordered, listeners }: Scope): string =>
   [
     'n.id',
     'n.xmax',
-    `case when pg_catalog.pg_column_size(n.payload) < ${LARGE_PAYLOAD} then n.payload end`,
-    `pg_catalog.pg_column_size(n.payload) >= ${LARGE_PAYLOAD}`,
-    'n.context',
-    'n.key',
+    PAYLOAD,
+    CONTEXT,
+    ordered ? KEY : 'null',
     'n.attempts',
     'extract(epoch from n.created_at)',
     'extract(epoch from n.available_at)',
@@ -159,9 +177,13 @@ function claimHeadsOf(scope: Scope, range: ClaimRange): string {
   return claimHeads(heads, range.size, from === 'window' ? undefined : from);
 }
 
-/** Reads a payload that was too large to come with its claim: $1 the id. */
-export const readPayload = (schema: string): string =>
-  `select payload::text as payload from ${notificationTable(schema)} where id = $1`;
+/** Reads a payload and a context that were too large to come with their claim: $1 the id. */
+export const readLargeRow = (schema: string): string =>
+  `select payload::text as payload, context::text as context from ${notificationTable(schema)} where id = $1`;
+
+/** Reads a key that was too large to come with its claim: $1 the id. */
+export const readLargeKey = (schema: string): string =>
+  `select key from ${notificationTable(schema)} where id = $1`;
 
 /**
  * Ends the claim: deletes what is handled, releases the rest; one round trip. Raises instead of committing when fewer rows

@@ -11,6 +11,7 @@ import {
   contextOfClaim,
   moveToDeadLetters,
   postpone,
+  readLargeKey,
   serverTime,
   type ClaimRange,
 } from './claim.sql.js';
@@ -88,7 +89,8 @@ export class Claim {
     try {
       const results = await connection.roundTrip(beginClaim(context, range, contextJson), ANSWER);
       const found = results.find(({ command }) => command === 'SELECT');
-      const locked = readLocked(context, rowsOf(found));
+      const values = rowsOf(found);
+      const locked = readLocked(context, values, await lastKeyOf(connection, context, values));
       const crashed = 'id' in range ? undefined : await countCrashes(connection, context, locked.rows);
       return new Claim(connection, context, locked, crashed, startedAt, contextJson);
     } catch (error) {
@@ -203,24 +205,47 @@ const COMPLETION = 'the database to answer the completion of a claim';
 const rowsOf = (result: { readonly rows: readonly unknown[] } | undefined): readonly Values[] =>
   (result?.rows ?? []) as readonly Values[]; // by rowMode 'array', as texts
 
-/** Rows of an ordered channel have two values more: whether the key is ours to handle, and where to go on. */
-function readLocked({ ordered, listeners }: ClaimContext, found: readonly Values[]): Locked {
+/** Rows of an ordered channel have three values more: the lock of the key, whether the key is ours to handle, and where to go on. */
+function readLocked(
+  { ordered, listeners }: ClaimContext,
+  found: readonly Values[],
+  lastKey: string | null,
+): Locked {
   const locked = found.filter(([id]) => id !== null);
   const ours = ordered ? locked.filter((values) => values.at(-2) !== 'f') : locked;
   const rows = ours.map(
-    (values) => new ClaimedRow(parseRow(ordered ? values.slice(0, -2) : values), listeners),
+    (values) => new ClaimedRow(parseRow(ordered ? values.slice(0, -HEADS_COLUMNS) : values), listeners),
   );
   const end = ordered ? found.map((values) => values.at(-1)).find((json) => json !== null) : undefined;
   return {
     rows,
     size: locked.length,
-    lastKey: locked.at(-1)?.[KEY] ?? null,
+    lastKey,
     end: end ? (JSON.parse(end) as HeadsCursor) : undefined, // as the statement writes it
   };
 }
 
 /** The position of the key among the columns of a row. */
-const KEY = 5;
+const KEY = 4;
+/** The number of columns that claims of an ordered channel have besides. */
+const HEADS_COLUMNS = 3;
+
+/** The key of the last locked row of an ordered channel, behind which a claim goes on. */
+async function lastKeyOf(
+  connection: ClaimConnection,
+  { schema, ordered }: ClaimContext,
+  found: readonly Values[],
+): Promise<string | null> {
+  const last = found.findLast(([id]) => id !== null);
+  const isLarge = ordered && last !== undefined && last[KEY] === null && last.at(-HEADS_COLUMNS) !== null;
+  if (!isLarge) return last?.[KEY] ?? null;
+  const { rows } = await connection.statement<{ key: string | null }>(
+    readLargeKey(schema),
+    [last[0]],
+    ANSWER,
+  );
+  return rows[0]?.key ?? null;
+}
 
 /**
  * Finds the rows that were locked by a claim that did not end well, and counts that with this claim, before they are run

@@ -7,7 +7,6 @@ import type { RowFields } from './parse-row.js';
 /** One delivery of a stored notification to one listener. */
 export class ClaimedNotification implements Notification {
   readonly id: string;
-  readonly context: JsonObject;
   readonly processId: number;
   readonly #transaction: HandlerTransaction;
   readonly #createdAt: string;
@@ -15,12 +14,12 @@ export class ClaimedNotification implements Notification {
   constructor(
     readonly channel: string,
     readonly payload: unknown,
+    readonly context: JsonObject,
     fields: RowFields,
     readonly attempt: number,
     transaction: HandlerTransaction,
   ) {
     this.id = fields.id;
-    this.context = fields.context;
     this.processId = fields.processId;
     this.#transaction = transaction;
     this.#createdAt = fields.createdAt;

@@ -1,5 +1,6 @@
 import { backoffDelayMs } from '../common/backoff.js';
 import { isNonRetryable, messageOf, stackOf } from '../common/errors.js';
+import type { JsonObject } from '../common/json.js';
 import type { ClaimListener } from './claim-context.js';
 import type { Retry, RowFields } from './parse-row.js';
 
@@ -28,7 +29,10 @@ export class ClaimedRow {
   readonly failures: Failure[] = [];
   readonly succeeded: string[] = [];
   payload: unknown;
+  context: JsonObject;
   isDecoded = false;
+  /** The number of characters that were read for this row alone. */
+  readSize = 0;
   /** Listeners that succeeded because they had nothing to do. */
   private readonly skipped: string[] = [];
 
@@ -36,12 +40,22 @@ export class ClaimedRow {
     readonly fields: RowFields,
     all: readonly ClaimListener[],
   ) {
+    this.context = fields.context;
     this.listeners = hasNoSpecialCases(fields) ? all : all.filter((one) => isAddressedTo(fields, one, all));
     const due =
       fields.now === 0
         ? this.listeners
         : this.listeners.filter(({ name }) => isDue(fields.retries.get(name), fields));
     this.due = due.length === 0 ? this.listeners : due;
+  }
+
+  /** Forgets what was read for this row alone: the other rows of the claim are as large. */
+  release(): void {
+    if (!this.fields.isLarge) return;
+    this.payload = undefined;
+    this.context = this.fields.context;
+    this.isDecoded = false;
+    this.readSize = 0;
   }
 
   get id(): string {

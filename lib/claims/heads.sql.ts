@@ -6,7 +6,7 @@ export interface HeadsScope {
   readonly table: string;
   /** The name of the channel, not quoted. */
   readonly channel: string;
-  /** The columns of a row `n` to return, among them `n.id` and `n.key` by these names. */
+  /** The columns of a row `n` to return, among them `n.id` by this name. */
   readonly columns: string;
   /** Conditions on a row `n` besides its channel and its time: the listeners and filters of this process. */
   readonly conditions: readonly string[];
@@ -51,7 +51,7 @@ const MAX_UNKEYED_ROWS = 5_000;
  * - With the cursor of a key, it skips along the keys behind it, one index probe each.
  * - With a cursor of time, it reads a portion of the due rows behind it, for those without a key.
  *
- * Each row has two columns more than `columns`. The last but one is false when another transaction handles the key: its
+ * Each row has three columns more than `columns`. The first is the number of the lock of its key, null without a key. The last but one is false when another transaction handles the key: its
  * row committed late, and is older than the one being handled. The advisory lock behind it ends with the transaction.
  * The last is the cursor (JSON) with which to continue, in the last row that the statement looked at, and null in
  * others. This row comes in addition to those locked, with `id` null, unless it is one of them. Without a cursor in the
@@ -94,9 +94,9 @@ export const claimOldestHeads = (scope: HeadsScope, size: number): string =>
 export const claimHeadOf = (scope: HeadsScope, id: string): string => lockMatching(scope, `n.id = ${id}`, '');
 
 const lockMatching = (scope: HeadsScope, which: string, order: string): string => `
-  select claimed.*, ${lockKey(scope)}, null
+  select claimed.*, ${LOCK_KEY}, null
   from (
-    select ${scope.columns} from ${scope.table} as n
+    select ${scope.columns}, ${keyLock(scope)} from ${scope.table} as n
     where ${[which, isDue, ...scope.conditions, isHead(scope)].join(' and ')}
     ${order} for update skip locked
   ) as claimed
@@ -119,10 +119,10 @@ interface SeenRows {
  * found by `ctid`, because an index scan by id may use the wrong index while the table has no usable statistics.
  */
 const lockHeads = (scope: HeadsScope, size: number, { rows, limit, end }: SeenRows): string => `
-  select claimed.*, ${lockKey(scope)}, case when seen.nth = ${limit} then ${end} end
+  select claimed.*, ${LOCK_KEY}, case when seen.nth = ${limit} then ${end} end
   from (${rows}) as seen
   left join lateral (
-    select ${scope.columns} from ${scope.table} as n
+    select ${scope.columns}, ${keyLock(scope)} from ${scope.table} as n
     where seen.is_head and n.ctid = seen.ctid and ${[isDue, ...scope.conditions].join(' and ')}
     for update skip locked
   ) as claimed on true
@@ -178,5 +178,9 @@ const isHead = ({ table, channel }: HeadsScope): string => `(n.key is null or no
   select from ${table} as e where e.channel = ${quoteLiteral(channel)} and e.key = n.key and e.id < n.id
 ))`;
 
-const lockKey = ({ channel }: HeadsScope): string =>
-  `claimed.key is null or pg_try_advisory_xact_lock(hashtextextended(${quoteLiteral(`pgpubsub ${channel} `)} || claimed.key, 0::bigint))`;
+/** A key can be large: its hash goes through the statement instead. */
+const keyLock = ({ channel }: HeadsScope): string =>
+  `hashtextextended(${quoteLiteral(`pgpubsub ${channel} `)} || n.key, 0::bigint) as key_lock`;
+
+/** After the row is locked. */
+const LOCK_KEY = 'claimed.key_lock is null or pg_try_advisory_xact_lock(claimed.key_lock)';

@@ -15,7 +15,7 @@ export interface RowFields {
   readonly lastLocker: string;
   /** JSON text; `null` for none. */
   readonly payload: string | null;
-  /** Whether the payload has to be read by itself. */
+  /** Whether payload and context have to be read by themselves. */
   readonly isLarge: boolean;
   readonly context: JsonObject;
   readonly key: string | null;
@@ -41,6 +41,9 @@ export interface RowFields {
 
 type Values = readonly (string | null)[];
 
+/** Stands for a value that was too large to come with its claim. */
+const LARGE = '';
+
 const NO_CONTEXT: JsonObject = Object.freeze({});
 const NOTHING: readonly never[] = Object.freeze([]);
 const NO_RETRIES: ReadonlyMap<string, Retry> = new Map();
@@ -50,14 +53,15 @@ const NO_RETRIES: ReadonlyMap<string, Retry> = new Map();
  * A row that cannot be read says so in `unreadable`, and harms no other.
  */
 export function parseRow(values: Values): RowFields {
-  const [id, lastLocker, payload, isLarge, context, key, attempts, createdAt, availableAt, processId] =
-    values;
-  const [handledBy, listeners, retries, crashCount, now, ...matches] = values.slice(10);
+  const [id, lastLocker, payload, contextJson, key, attempts, createdAt, availableAt, processId] = values;
+  const [handledBy, listeners, retries, crashCount, now, ...matches] = values.slice(9);
+  const isLarge = payload === LARGE || contextJson === LARGE;
+  const context = isLarge ? null : contextJson;
   const fields = {
     id: String(id),
     lastLocker: String(lastLocker),
-    payload: payload ?? null,
-    isLarge: isLarge === 't',
+    payload: isLarge ? null : (payload ?? null),
+    isLarge,
     context: NO_CONTEXT,
     key: key ?? null,
     attempts: countOf(attempts),
@@ -77,7 +81,7 @@ export function parseRow(values: Values): RowFields {
   try {
     return {
       ...fields,
-      context: readColumn('context', context, NO_CONTEXT, isJsonObject),
+      context: parseContext(context),
       handledBy: readColumn('handled_by', handledBy, NOTHING, isTexts),
       listeners: readColumn<readonly string[] | null>('listeners', listeners, null, isTexts),
       retries: readRetries(retries),
@@ -86,6 +90,10 @@ export function parseRow(values: Values): RowFields {
     return { ...fields, unreadable: error instanceof PgPubSubError ? error : unreadable('context', error) };
   }
 }
+
+/** Throws for a context that is no JSON object. */
+export const parseContext = (json: string | null | undefined): JsonObject =>
+  readColumn('context', json, NO_CONTEXT, isJsonObject);
 
 const MAX_COUNT = 2_147_483_647; // an integer of PostgreSQL
 

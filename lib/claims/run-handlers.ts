@@ -3,11 +3,12 @@ import { Watchdog, isTimedOut, withDeadline } from '../common/deadline.js';
 import { PgPubSubError } from '../common/errors.js';
 import type { SharedSavepoint } from '../postgres/handler-statements.js';
 import { HandlerTransaction, type HandlerScope } from '../postgres/handler-transaction.js';
-import { readPayload } from './claim.sql.js';
+import { readLargeRow } from './claim.sql.js';
 import type { Claim } from './claim.js';
 import type { ClaimListener } from './claim-context.js';
 import { ClaimedBatch, ClaimedNotification } from './claimed-notification.js';
 import type { ClaimedRow, Failure } from './claimed-row.js';
+import { parseContext } from './parse-row.js';
 
 /**
  * Runs the listeners of a claim's rows, and leaves in each row how it went. Rejects when the claim cannot go on: its
@@ -16,6 +17,9 @@ import type { ClaimedRow, Failure } from './claimed-row.js';
 export async function runHandlers(claim: Claim): Promise<void> {
   await new HandlerRun(claim).run();
 }
+
+/** The number of characters of large rows that a listener gets at a time. */
+const MAX_READ_SIZE = 8_000_000;
 
 /** The error of a handler. */
 type Thrown = Pick<Failure, 'error'>;
@@ -58,6 +62,7 @@ class HandlerRun {
         if (this.isCutShort) return;
         if (!listener.batch && listener.concurrency === 1) await this.runOne(listener, row);
       }
+      row.release();
       isFirst = false;
     }
   }
@@ -161,11 +166,15 @@ class HandlerRun {
     return failure;
   }
 
-  /** The decoded rows that are due for this listener and addressed to it. */
+  /** The decoded rows that are due for this listener and addressed to it; of large ones those that fit into memory together. */
   private async rowsFor(listener: ClaimListener): Promise<ClaimedRow[]> {
     const rows: ClaimedRow[] = [];
+    let readSize = 0;
     for (const row of this.claim.rows) {
-      if (!row.due.includes(listener) || (!row.isDecoded && !(await this.decode(row)))) continue;
+      if (!row.due.includes(listener)) continue;
+      if (row.fields.isLarge && readSize > MAX_READ_SIZE) continue; // left to the next claim
+      if (!row.isDecoded && !(await this.decode(row))) continue;
+      readSize += row.readSize;
       if (this.isAccepted(row, listener)) rows.push(row);
       else row.skip(listener);
     }
@@ -181,9 +190,9 @@ class HandlerRun {
   private async decode(row: ClaimedRow): Promise<boolean> {
     if (row.hasFailed) return false;
     try {
-      const { isLarge, payload, unreadable } = row.fields;
+      const { isLarge, unreadable } = row.fields;
       if (unreadable) throw unreadable;
-      const decoded = this.claim.context.decode(isLarge ? await this.readLarge(row.id) : payload);
+      const decoded = this.claim.context.decode(isLarge ? await this.readLarge(row) : row.fields.payload);
       row.payload = decoded instanceof Promise ? await limited(decoded, row) : decoded;
       row.isDecoded = true;
       return true;
@@ -196,15 +205,18 @@ class HandlerRun {
     }
   }
 
-  private async readLarge(id: string): Promise<string | null> {
+  /** Resolves with the payload. */
+  private async readLarge(row: ClaimedRow): Promise<string | null> {
     const { connection, context } = this.claim;
-    const what = 'the database to return a payload';
-    const { rows } = await connection.statement<{ payload: string | null }>(
-      readPayload(context.schema),
-      [id],
-      what,
+    const { rows } = await connection.statement<{ payload: string | null; context: string | null }>(
+      readLargeRow(context.schema),
+      [row.id],
+      'the database to return a large notification',
     );
-    return rows[0]?.payload ?? null;
+    const { payload = null, context: contextJson = null } = rows[0] ?? {};
+    row.context = parseContext(contextJson);
+    row.readSize = (payload?.length ?? 0) + (contextJson?.length ?? 0);
+    return payload;
   }
 
   private createTransaction(listener: ClaimListener, shared?: SharedSavepoint): HandlerTransaction {
@@ -224,7 +236,8 @@ class HandlerRun {
     transaction: HandlerTransaction,
   ): Notification {
     const { channel } = this.claim.context;
-    return new ClaimedNotification(channel, row.payload, row.fields, row.attemptOf(listener), transaction);
+    const { payload, context, fields } = row;
+    return new ClaimedNotification(channel, payload, context, fields, row.attemptOf(listener), transaction);
   }
 
   private isTimeUp(): boolean {

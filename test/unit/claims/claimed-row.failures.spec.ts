@@ -113,23 +113,7 @@ describe('postponedRow()', () => {
 
   it.each(['1e300', '-1e300'])('writes a time that PostgreSQL can store, after a retry at %s', (at) => {
     const retries = `{"a":{"attempts":0,"at":${at}},"b":{"attempts":0,"at":0}}`;
-    const values = [
-      '7',
-      '0',
-      '1',
-      'f',
-      null,
-      null,
-      '0',
-      '0',
-      '0',
-      '1',
-      null,
-      null,
-      retries,
-      '0',
-      '1785000000',
-    ];
+    const values = ['7', '0', '1', null, null, '0', '0', '0', '1', null, null, retries, '0', '1785000000'];
     const row = new ClaimedRow(parseRow(values), [a, b]);
     row.succeed(b);
     const { available_ms: availableMs } = postponedRow(row, NOW) as { available_ms: number };

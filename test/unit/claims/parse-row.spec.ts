@@ -8,7 +8,6 @@ const ORDINARY = {
   id: '7',
   xmax: '0',
   payload: '{"total":5}',
-  isLarge: 'f',
   context: null,
   key: null,
   attempts: '0',
@@ -36,8 +35,7 @@ describe('parseRow()', () => {
     const columns: Columns = {
       id: '9223372036854775807',
       xmax: '4294967295',
-      payload: null,
-      isLarge: 't',
+      payload: '{"total":6}',
       context: '{"tenant":"a"}',
       key: 'order 5',
       attempts: '3',
@@ -53,8 +51,8 @@ describe('parseRow()', () => {
     expect(parse(columns)).toEqual({
       id: '9223372036854775807',
       lastLocker: '4294967295',
-      payload: null,
-      isLarge: true,
+      payload: '{"total":6}',
+      isLarge: false,
       context: { tenant: 'a' },
       key: 'order 5',
       attempts: 3,
@@ -71,8 +69,14 @@ describe('parseRow()', () => {
     });
   });
 
-  it('reads a row without a payload, whose size is unknown', () => {
-    expect(parse({ payload: null, isLarge: null })).toMatchObject({ payload: null, isLarge: false });
+  it('reads a row without a payload', () => {
+    expect(parse({ payload: null })).toMatchObject({ payload: null, isLarge: false });
+  });
+
+  it('reads a row whose payload or context was too large to come with it', () => {
+    const large = { payload: null, context: {}, isLarge: true };
+    expect(parse({ payload: '' })).toMatchObject(large);
+    expect(parse({ context: '', retries: '{}' })).toMatchObject(large);
   });
 
   it.each([
