@@ -39,10 +39,22 @@ export const readFunctions = `
 
 export const serverVersion = "select current_setting('server_version_num') as version";
 
-/** One process at a time changes the schema; held by the session, over several transactions. */
-export const lockSchema = "select pg_advisory_lock(hashtextextended('nestjs-pgpubsub:schema', 0::bigint))";
-export const unlockSchema =
-  "select pg_advisory_unlock(hashtextextended('nestjs-pgpubsub:schema', 0::bigint))";
+const SCHEMA_LOCK = "hashtextextended('nestjs-pgpubsub:schema', 0::bigint)";
+
+/** For this transaction: ends a wait for a lock; $1 milliseconds. */
+export const limitLockWait = "select set_config('lock_timeout', $1, true)";
+/** One process at a time changes the schema; held by the session, over several transactions. Any role can take this lock. */
+export const takeSchemaLock = `select pg_advisory_lock(${SCHEMA_LOCK})`;
+export const giveSchemaLock = `select pg_advisory_unlock(${SCHEMA_LOCK})`;
+
+/** The session that holds the lock of the schema. Reads the lock table, which stops no one. */
+export const readSchemaLockHolder = `
+  select l.pid::text as pid, a.application_name as application, a.usename::text as role
+  from pg_locks l left join pg_stat_activity a on a.pid = l.pid
+  where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+    and l.database = (select oid from pg_database where datname = current_database())
+    and (l.classid::bigint << 32) | l.objid::bigint = ${SCHEMA_LOCK}
+`;
 
 /**
  * Tables, $1 their quoted names: their kind, their columns, the virtual generated ones, and those of their primary key. Tables that

@@ -6,10 +6,10 @@ import { verbatim, type SchemaStatement, type SchemaStatements } from '../postgr
 import { diffStorage, hasRows, readStorage } from '../storage/state.js';
 import type { Difference, Step } from '../storage/step.js';
 import type { Storage } from '../storage/storage.js';
-import { lockSchema, unlockSchema } from './catalog.sql.js';
 import { executeSteps } from './execute-steps.js';
 import { generatedFunctions } from './generated-function.sql.js';
 import { diffSchema, type Rebuild } from './schema-diff.js';
+import { SCHEMA_LOCK_TIMEOUT_MS, lockSchema, unlockSchema } from './schema-lock.js';
 import { assertColumns, assertComputed, assertSeesAll } from './table.check.js';
 import { isTouched } from './touched-tables.js';
 import {
@@ -66,6 +66,11 @@ export interface DatabaseDiff {
 export interface DiffOptions {
   /** Whether channels that store are used beside those that are declared. */
   readonly needsStorage?: boolean;
+}
+
+interface SynchronizeOptions extends DiffOptions {
+  /** How long to wait for another process that changes the schema, in milliseconds. */
+  readonly lockTimeoutMs?: number;
 }
 
 /** The properties that the module's options give a DataSource. */
@@ -221,27 +226,30 @@ export class Database {
 
   /**
    * Changes the database until it has what is declared. Several processes may start at once: one after the other. All of it on
-   * one connection, which holds the lock: a pool may have no other.
+   * one connection, which holds the lock: a pool may have no other. Throws `TIMED_OUT` when the lock is not free in time: any
+   * role that may connect can take it.
    *
    * no deadline: a part of a migration or of the start, whose locks and duration are the application's
    */
   async synchronize(
-    options: DiffOptions = {},
+    { lockTimeoutMs = SCHEMA_LOCK_TIMEOUT_MS, ...options }: SynchronizeOptions = {},
     tables: {
       read(runner: QueryRunner): Promise<SchemaStatements>;
       build(runner: QueryRunner): Promise<void>;
     } = NO_TABLES,
   ): Promise<void> {
     const runner = this.dataSource.createQueryRunner();
+    let isLocked = false;
     try {
-      await runner.query(lockSchema);
+      await lockSchema(runner, lockTimeoutMs);
+      isLocked = true;
       const diff = await this.diff({ ...options, keepsRows: true }, runner);
       const { before, after } = around(diff, diff.rebuilds.length > 0 ? await tables.read(runner) : NOTHING);
       await executeSteps(runner, before);
       await tables.build(runner);
       await executeSteps(runner, after);
     } finally {
-      await runner.query(unlockSchema).catch(() => undefined); // a dead connection holds no lock
+      if (isLocked) await unlockSchema(runner);
       await runner.release();
     }
   }

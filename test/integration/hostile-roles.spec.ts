@@ -1,14 +1,16 @@
+import { NotifyChanges } from 'nestjs-pgpubsub';
 import type pg from 'pg';
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 import { describe, expect, it } from 'vitest';
+import { Database } from '../../lib/triggers/database.js';
 import { FORGED_CHANGES, FORGED_ENVELOPES } from '../support/forgeries.js';
 import {
   CHANNELS,
+  Invoice,
   KINDS,
   Moves,
   Orders,
   POOL_SIZE,
-  SOON_MS,
   Scene,
   attempt,
   heapMegabytes,
@@ -101,6 +103,7 @@ describe.each(KINDS)('a role that %s', (kind) => {
 });
 
 @Entity('author')
+@NotifyChanges({ channel: 'author', on: ['insert', 'update'] })
 class AuthorWithBio {
   @PrimaryGeneratedColumn() id!: number;
   @Column('text') name!: string;
@@ -123,10 +126,9 @@ describe('a role that takes the advisory locks of the application', () => {
     await scene.expectToWork();
   });
 
-  // The lock of the schema has a number that every role can take, and no limit in time.
-  it.fails('holds up no synchronization by an advisory lock', async () => {
+  it('holds up a synchronization for a limited time, and is named by the error', async () => {
     await using scene = await Scene.start('may only connect');
-    const source = await scene.connect([AuthorWithBio]);
+    const source = await scene.connect([AuthorWithBio, Invoice]);
     const owner = await scene.own();
     await owner.query('begin; lock table author in access exclusive mode');
     const first = source.synchronize();
@@ -134,12 +136,19 @@ describe('a role that takes the advisory locks of the application', () => {
     await takeAdvisoryLocks(scene);
     await owner.query('commit');
     await first;
-    let isDone = false;
-    void source.synchronize().then(
-      () => (isDone = true),
-      () => undefined,
-    );
-    await eventually(() => isDone, 'the next synchronization ends', SOON_MS);
+    await eventually(async () => (await countGranted(scene)) > 0, 'the role has the lock');
+    const late = await Database.of(source)
+      .synchronize({ lockTimeoutMs: 50 })
+      .catch((error: unknown) => error);
+    expect(late).toMatchObject({
+      code: 'TIMED_OUT',
+      message: expect.stringMatching(
+        `within 50 ms, got a lock that process \\d+ holds \\(application "hostile", role "${scene.role}"\\).*pg_terminate_backend\\(\\d+\\)`,
+      ) as string,
+    });
+    const runner = source.createQueryRunner();
+    expect(await runner.query('show lock_timeout')).toEqual([{ lock_timeout: '0' }]);
+    await runner.release();
     await scene.expectToWork();
   });
 });
@@ -173,9 +182,17 @@ async function takeAdvisoryLocks(scene: Scene): Promise<void> {
       and database = (select oid from pg_database where datname = current_database())`);
   for (const { lock } of rows) {
     const client = await scene.hostile();
+    await client.query(`set application_name = 'hostile'`);
     void client.query(`select pg_advisory_lock(${lock})`).catch(() => undefined);
   }
   await eventually(async () => (await countWaiting(scene, 'advisory')) >= rows.length, 'the role waits');
+}
+
+async function countGranted(scene: Scene): Promise<number> {
+  const [row] = await scene.administer(`
+    select count(*)::int as n from pg_locks l join pg_stat_activity a using (pid)
+    where l.locktype = 'advisory' and l.granted and a.usename = '${scene.role}'`);
+  return Number(row?.['n']);
 }
 
 async function countWaiting(scene: Scene, type: string): Promise<number> {

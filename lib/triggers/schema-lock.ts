@@ -1,0 +1,60 @@
+import type { QueryRunner } from 'typeorm';
+import { PgPubSubError } from '../common/errors.js';
+import { isServerError } from '../common/server-error.js';
+import { rowsOf } from '../storage/catalog-session.js';
+import { giveSchemaLock, limitLockWait, readSchemaLockHolder, takeSchemaLock } from './catalog.sql.js';
+
+/** Longer than the schema changes of most starts take: processes that start together wait for each other. */
+export const SCHEMA_LOCK_TIMEOUT_MS = 60_000;
+
+/** The session that holds the lock, as far as this role sees it. */
+interface LockHolder {
+  readonly pid: string | null;
+  readonly application: string | null;
+  readonly role: string | null;
+}
+
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/**
+ * Takes the lock of the schema for the session of the runner: one process at a time changes the schema. Throws `TIMED_OUT` when it is
+ * not free in time. Any role that may connect can take it.
+ *
+ * no deadline: the server limits it
+ */
+export async function lockSchema(runner: QueryRunner, timeoutMs: number): Promise<void> {
+  await runner.startTransaction();
+  try {
+    await runner.query(limitLockWait, [String(timeoutMs)]);
+    await runner.query(takeSchemaLock);
+    await runner.commitTransaction(); // the lock stays
+  } catch (error) {
+    await runner.rollbackTransaction();
+    if (!isServerError(error) || error.code !== LOCK_NOT_AVAILABLE) throw error;
+    const [holder] = await rowsOf<LockHolder>(runner, readSchemaLockHolder);
+    throw lockTimedOut(timeoutMs, holder, error);
+  }
+}
+
+/**
+ * Gives the lock back. A dead connection holds none.
+ *
+ * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ */
+export async function unlockSchema(runner: QueryRunner): Promise<void> {
+  await runner.query(giveSchemaLock).catch(() => undefined);
+}
+
+const lockTimedOut = (timeoutMs: number, holder: LockHolder | undefined, cause: unknown) =>
+  new PgPubSubError(
+    'TIMED_OUT',
+    `expected other processes to change the schema within ${timeoutMs} ms, got ${describeHolder(holder)}. ` +
+      'Start again when that process is done; if it is none of this application, ' +
+      `end its session: select pg_terminate_backend(${holder?.pid ?? '…'}).`,
+    { cause },
+  );
+
+const describeHolder = (holder: LockHolder | undefined): string =>
+  holder === undefined
+    ? 'a lock that was released just now'
+    : `a lock that process ${holder.pid ?? 'of a prepared transaction'} holds (application "${holder.application ?? ''}", role "${holder.role ?? ''}")`;
