@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 import { describe, expect, it } from 'vitest';
 import { Database } from '../../lib/triggers/database.js';
+import { readText, sectionOf } from '../support/documents.js';
 import { FORGED_CHANGES, FORGED_ENVELOPES } from '../support/forgeries.js';
 import {
   CHANNELS,
@@ -111,7 +112,7 @@ class AuthorWithBio {
 }
 
 describe('a role that takes the advisory locks of the application', () => {
-  // The lock of a key has a number that every role can read in pg_locks, and take.
+  // The lock of a key has a number that every role can read in pg_locks, and take: see decision 14.
   it.fails('holds up no key of an ordered channel by an advisory lock', async () => {
     await using scene = await Scene.start('may only connect');
     const { pubsub } = scene.app;
@@ -123,6 +124,23 @@ describe('a role that takes the advisory locks of the application', () => {
     await eventually(async () => (await pubsub.stored.count({ channel: Moves })) === 0, 'it is handled');
     await pubsub.notify(Moves, { name: 'second' }, { key: 'key' });
     await scene.arrives('second', 'moves');
+    await scene.expectToWork();
+  });
+
+  it('holds up no key where advisory locks are kept from it as the documentation says', async () => {
+    await using scene = await Scene.start('may only connect');
+    const rights = sectionOf(readText('docs/stored-notifications.md'), '## Rights');
+    const [, revoke = ''] = /```sql\n([^`]*)```/.exec(rights) ?? [];
+    await scene.administer(revoke.replaceAll('to application', `to ${scene.application}`));
+    const hostile = await scene.hostile();
+    const { rows } = await hostile.query<{ call: string }>(`
+      select format('select %s(%s)', proname, array_to_string(array_fill('1'::text, array[pronargs::int]), ', ')) as call
+      from pg_proc where proname like '%advisory%lock%' and proname not like '%unlock%'`);
+    expect(rows.length).toBeGreaterThan(15);
+    for (const { call } of rows)
+      expect(String(await attempt(hostile, call))).toContain('permission denied for function');
+    await scene.expectToWork();
+    await (await scene.connect([AuthorWithBio, Invoice])).synchronize();
     await scene.expectToWork();
   });
 

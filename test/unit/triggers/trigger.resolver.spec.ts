@@ -116,7 +116,7 @@ describe('columns', () => {
       partition: false,
       columns: ['id', 'secret', 'text'],
       primary_key: ['id'],
-    virtual: [],
+      virtual: [],
     };
     const bare = trigger({ exclude: ['secret'] });
     expect(completed(bare, catalog, 180_000).columns).toEqual(['id', 'text']);
@@ -130,7 +130,7 @@ describe('columns', () => {
       partition: false,
       columns: ['id', 'name'],
       primary_key: ['id'],
-    virtual: [],
+      virtual: [],
     };
     expect(completed(trigger(), catalog, 120_000).of).toEqual(['id', 'name']);
     expect(completed(trigger({ of: ['name'] }), catalog, 120_000).of).toEqual(['name']);
