@@ -1,9 +1,9 @@
 /**
- * Whether the owner of an object is the role whose objects are ours: the role that was named (a parameter), else the current role. Only
- * such objects are dropped, and copied into migrations. Comments are no proof, because every role can write them.
+ * Whether the owner of an object is a role whose objects are ours: the current role, and the one that was named (a parameter). Only such
+ * objects are dropped, and copied into migrations. Comments are no proof, because every role can write them.
  */
 export const isOurs = (owner: string, role: string): string =>
-  `${owner} = (select r.oid from pg_roles r where r.rolname = coalesce(${role}::name, current_user))`;
+  `${owner} in (select r.oid from pg_roles r where r.rolname in (current_user, ${role}::name))`;
 
 /** Parameters of a statement that asks whom to trust. */
 export interface TrustParameters {
@@ -15,15 +15,15 @@ export interface TrustParameters {
 }
 
 /**
- * Whether an object may be used in its declared place: it is ours, or, when no role was named, of the owner of TypeORM's
- * migrations table, or of a role that no other role can act for, a superuser or the owner of the database.
+ * Whether an object may be used in its declared place: it is ours, or of the owner of TypeORM's migrations table, or of a role that no
+ * other role can act for, a superuser or the owner of the database.
  */
 export const isTrusted = (owner: string, { role, schema, table }: TrustParameters): string =>
-  `(${isOurs(owner, role)} or ${role}::name is null and (
-    ${owner} in (select m.relowner from pg_class m join pg_namespace s on s.oid = m.relnamespace
+  `(${isOurs(owner, role)}
+    or ${owner} in (select m.relowner from pg_class m join pg_namespace s on s.oid = m.relnamespace
       where s.nspname = ${schema} and m.relname = ${table} and m.relkind = 'r')
     or exists (select from pg_roles r where r.oid = ${owner} and r.rolsuper)
-    or ${owner} = (select d.datdba from pg_database d where d.datname = current_database())))`;
+    or ${owner} = (select d.datdba from pg_database d where d.datname = current_database()))`;
 
 const TRUST: TrustParameters = { role: '$4', schema: '$2', table: '$3' };
 

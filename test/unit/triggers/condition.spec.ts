@@ -100,9 +100,9 @@ describe('a condition that a WHEN clause does not take', () => {
   ])('becomes a function: %s', (when) => {
     expect(hasConditionFunction(trigger({ when }))).toBe(true);
     const name = `"public"."${conditionFunctionName('author', 'author')}"`;
-    expect(clause('insert', { when })).toBe(`${name}(null, new.*)`);
+    expect(clause('insert', { when })).toBe(`${name}(null::"public"."author", new.*)`);
     expect(clause('update', { when })).toBe(`(${ANY_CHANGE}) and (${name}(old.*, new.*))`);
-    expect(clause('delete', { when })).toBe(`${name}(old.*, null)`);
+    expect(clause('delete', { when })).toBe(`${name}(old.*, null::"public"."author")`);
   });
 
   it.each([

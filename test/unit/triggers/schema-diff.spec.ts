@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { PgPubSubError, messageOf } from '../../../lib/common/errors.js';
 import { commentOf } from '../../../lib/triggers/owner.js';
 import type { Step } from '../../../lib/storage/step.js';
-import { ANY_CHANGE } from '../../../lib/triggers/condition.js';
+import { ANY_CHANGE, PRINTED_ANY_CHANGE } from '../../../lib/triggers/condition.js';
 import { generatedFunctions } from '../../../lib/triggers/generated-function.sql.js';
 import { diffSchema, type SchemaDiff } from '../../../lib/triggers/schema-diff.js';
 import type { Catalog, CatalogFunction, CatalogTrigger } from '../../../lib/triggers/trigger.catalog.js';
@@ -31,7 +31,7 @@ function inCatalog(one: OperationTrigger): CatalogTrigger {
     old_table: one.oldTable,
     new_table: one.newTable,
     plain: true,
-    condition: condition === undefined ? null : condition === ANY_CHANGE ? `(${ANY_CHANGE})` : `(as PostgreSQL writes ${condition})`,
+    condition: condition === undefined ? null : condition === ANY_CHANGE ? PRINTED_ANY_CHANGE : `(as PostgreSQL writes ${condition})`,
     arguments: Buffer.from(one.arguments.map((text) => `${text}\0`).join('')).toString('hex'),
     definition: createTrigger(one),
     comment: one.comment,
@@ -204,7 +204,7 @@ describe('a trigger that differs', () => {
     );
     expect(kinds(found)).toEqual(['drifted: trigger _pgpubsub_author_update on public.author']);
     expect(ups(found.after).at(-1)).toBe(
-      `comment on trigger ${UPDATE} ${ON} is 'pgpubsub: when (old.* *<> new.*) and (NEW.active)'`,
+      `comment on trigger ${UPDATE} ${ON} is 'pgpubsub: when (${ANY_CHANGE}) and (NEW.active)'`,
     );
   });
 
