@@ -17,7 +17,7 @@ import type { GapHandler, ListenerDefinition } from './listeners/listener.defini
 import { ListenerExplorer, type Discovered } from './listeners/listener.explorer.js';
 import { ListenerSelection, listedListeners, type ListenerCandidate } from './listener.selection.js';
 import type { PubSubParts } from './pubsub.parts.js';
-import { HINT_CHANNEL } from './storage/storage.js';
+import { HINT_CHANNEL } from './storage/storage.sql.js';
 
 /** What `forFeature()` provides: channels to be known by name. */
 export class ChannelFeature {

@@ -18,7 +18,7 @@ import { PubSubTelemetry } from './observability/pubsub.telemetry.js';
 import { Publisher } from './publishing/publisher.js';
 import { postgresBackend, type Connection } from './pubsub.backend.js';
 import type { Preparation } from './pubsub.preparation.js';
-import { HINT_CHANNEL } from './storage/storage.js';
+import { HINT_CHANNEL } from './storage/storage.sql.js';
 import { StoredNotifications } from './store/stored-notifications.js';
 import { Database } from './triggers/database.js';
 import { TransactionSettings } from './publishing/transaction-settings.js';

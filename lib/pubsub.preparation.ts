@@ -5,7 +5,7 @@ import type { Report } from './common/facts.js';
 import type { ResolvedOptions } from './common/options.js';
 import { assertUsable } from './connection/listen-config.js';
 import { guardPools } from './postgres/pool-guard.js';
-import type { Difference } from './storage/step.js';
+import type { Difference } from './common/step.js';
 import { EntityChannels } from './triggers/entity-channels.js';
 import { schemaDrifted, storageMissing, verifySchema } from './triggers/schema.verifier.js';
 import { Database, type DiffOptions } from './triggers/database.js';

@@ -1,7 +1,7 @@
 import { quoteLiteral, quoteQualified, quoteTextArray } from '../common/sql-identifier.js';
 import type { JsonObject } from '../common/json.js';
 import { GUARDED_SETTINGS, setContext, type GuardedValues } from '../postgres/handler.sql.js';
-import { COMPLETE_FUNCTION, deadLetterTable, notificationTable } from '../storage/storage.js';
+import { COMPLETE_FUNCTION, deadLetterTable, notificationTable } from '../storage/storage.sql.js';
 import type { ClaimContext } from './claim-context.js';
 import { claimMark } from './given-up.sql.js';
 import { claimHeadOf, claimHeads, claimOldestHeads, type HeadsFrom } from './heads.sql.js';

@@ -3,7 +3,7 @@ import { PgPubSubError, messageOf } from '../common/errors.js';
 import { isServerError } from '../common/server-error.js';
 import type { ClaimConnection } from '../postgres/claim-connection.js';
 import { Savepoint } from '../postgres/savepoint.js';
-import { COMPLETION_REFUSED } from '../storage/storage.js';
+import { COMPLETION_REFUSED } from '../storage/storage.sql.js';
 import type { ClaimContext } from './claim-context.js';
 import {
   beginClaim,

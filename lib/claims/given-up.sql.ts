@@ -1,5 +1,5 @@
 import { quoteLiteral } from '../common/sql-identifier.js';
-import { notificationTable } from '../storage/storage.js';
+import { notificationTable } from '../storage/storage.sql.js';
 import type { ClaimContext, GivenUpClaim } from './claim-context.js';
 
 /** Marks the advisory locks of transactions that are being settled, among the locks of the application: an arbitrary number. */

@@ -1,4 +1,4 @@
-import { deadLetterTable } from '../storage/storage.js';
+import { deadLetterTable } from '../storage/storage.sql.js';
 
 /** What there are dead letters of. Reads all of them; locks nothing. */
 export const readNames = (schema: string): string =>

@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { ChannelRegistry } from '../channels/channel.registry.js';
-import { NOTIFICATION_TABLE, notificationTable } from '../storage/storage.js';
+import { NOTIFICATION_TABLE, notificationTable } from '../storage/storage.sql.js';
 import type { StoredConditionsOptions } from '../store/stored-conditions.js';
 import { Database } from '../triggers/database.js';
 import { CommandFailure, EXIT } from './command-failure.js';

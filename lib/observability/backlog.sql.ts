@@ -1,4 +1,4 @@
-import { deadLetterTable, notificationTable } from '../storage/storage.js';
+import { deadLetterTable, notificationTable } from '../storage/storage.sql.js';
 
 /**
  * Counts the stored notifications and the dead letters of each channel. At most $1 rows of a channel are read (null: all

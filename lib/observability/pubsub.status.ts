@@ -5,7 +5,7 @@ import type { ConnectionState } from '../common/facts.js';
 import { isServerError } from '../common/server-error.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import type { ConnectionSnapshot } from '../connection/connection-states.js';
-import { deadLetterTable, notificationTable } from '../storage/storage.js';
+import { deadLetterTable, notificationTable } from '../storage/storage.sql.js';
 import { findBacklog, type ChannelBacklog } from './backlog.js';
 import {
   judge,

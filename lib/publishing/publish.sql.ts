@@ -1,4 +1,4 @@
-import { HINT_CHANNEL, noteSchemaVersion, notificationTable } from '../storage/storage.js';
+import { HINT_CHANNEL, noteSchemaVersion, notificationTable } from '../storage/storage.sql.js';
 
 /**
  * Sends one broadcast: $1 channel, $2 text. Takes no lock before commit, where the queue of the cluster has one. It

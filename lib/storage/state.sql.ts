@@ -1,3 +1,5 @@
+import { quoteIdentifier } from '../common/sql-identifier.js';
+
 /**
  * Whether the owner of an object is a role whose objects are ours: the current role, and the one that was named (a parameter). Only such
  * objects are dropped, and copied into migrations. Comments are no proof, because every role can write them.
@@ -94,7 +96,7 @@ export const readTriggerArguments = `
 export const holdsRows = (tables: readonly string[]): string =>
   `select ${tables.map((table) => `exists (select from ${table})`).join(' or ')} as "holdsRows"`;
 
-export const createSchema = (schema: string): string => `create schema ${schema}`;
-export const dropSchema = (schema: string): string => `drop schema ${schema}`;
+export const createSchema = (schema: string): string => `create schema ${quoteIdentifier(schema)}`;
+export const dropSchema = (schema: string): string => `drop schema ${quoteIdentifier(schema)}`;
 export const commentOnTable = (table: string, comment: string): string =>
   `comment on table ${table} is ${comment}`;

@@ -1,7 +1,7 @@
 import type { QueryRunner } from 'typeorm';
 import { PgPubSubError } from '../common/errors.js';
-import { quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
-import { rowsOf, withoutSearchPath } from './catalog-session.js';
+import { quoteLiteral } from '../common/sql-identifier.js';
+import { rowsOf, withoutSearchPath } from '../postgres/catalog-session.js';
 import {
   commentOnTable,
   createSchema,
@@ -12,8 +12,8 @@ import {
   readState,
   readTriggerArguments,
 } from './state.sql.js';
-import type { Difference, Step } from './step.js';
-import { DEAD_LETTER_TABLE, NOTIFICATION_TABLE, notificationTable, type Storage } from './storage.js';
+import type { Difference, Step } from '../common/step.js';
+import { NOTIFICATION_TABLE, deadLetterTable, notificationTable, type Storage } from './storage.sql.js';
 import {
   VERSIONS,
   markComment,
@@ -40,14 +40,16 @@ interface FoundObject {
   readonly hash: string;
 }
 
+type FoundStorage = Readonly<{ schema: string; comment: string | null }>;
+
 /** The storage as the database has it. */
 export interface StorageState {
   readonly place: StoragePlace;
   readonly schemaExists: boolean;
   readonly objects: readonly FoundObject[];
-  /** Whether its tables are there. */
+  /** Whether one of its tables is there. */
   readonly exists: boolean;
-  /** Undefined when the comment is gone. */
+  /** Undefined when the table with the comment is gone, or the comment. */
   readonly mark: VersionMark | undefined;
   /** Storages in other schemas. */
   readonly others: readonly { readonly schema: string; readonly mark: VersionMark }[];
@@ -59,19 +61,17 @@ export const readStorage = (runner: QueryRunner, storage: Storage): Promise<Stor
     const { schema, migrationsSchema, migrationsTable, role = null } = storage;
     const parameters = [schema, migrationsSchema, migrationsTable, role];
     const objects = await rowsOf<FoundObject>(runner, readState, parameters);
-    const others = await rowsOf<{ schema: string; comment: string | null }>(runner, readOthers, [
-      schema,
-      role,
-    ]);
+    const others = await rowsOf<FoundStorage>(runner, readOthers, [schema, role]);
     const [server] = await rowsOf<{ version: string; schema_exists: boolean }>(runner, readServer, [schema]);
-    const known = objects.filter(({ kind, name }) => kind === 'table' || isKnown(kind, name));
+    const names = new Set(VERSIONS.flatMap((version) => Object.keys(version.objects)));
+    const known = objects.filter(({ kind, name }) => kind === 'table' || names.has(`${kind} ${name}`));
     for (const found of known) if (!found.expected || !found.trusted) throw notOurs(schema, found);
-    const table = known.find(({ kind, name }) => kind === 'table' && name === NOTIFICATION_TABLE);
+    const table = known.find(isMarked);
     return {
       place: { storage, serverVersion: Number(server?.version) },
       schemaExists: server?.schema_exists === true,
       objects: known,
-      exists: table !== undefined,
+      exists: known.some(({ kind }) => kind === 'table'),
       mark: readMark(table?.comment ?? null),
       others: others.flatMap(({ schema: other, comment }) => {
         const mark = readMark(comment);
@@ -80,8 +80,8 @@ export const readStorage = (runner: QueryRunner, storage: Storage): Promise<Stor
     };
   });
 
-const isKnown = (kind: string, name: string): boolean =>
-  VERSIONS.some(({ objects }) => Object.hasOwn(objects, `${kind} ${name}`));
+/** The table whose comment has owner and version. */
+const isMarked = ({ kind, name }: FoundObject): boolean => kind === 'table' && name === NOTIFICATION_TABLE;
 
 /** What the storage lacks, or has too much. */
 export interface StorageDiff {
@@ -89,10 +89,12 @@ export interface StorageDiff {
   readonly create: readonly Step[];
   /** To run after triggers are dropped. */
   readonly drop: readonly Step[];
+  /** The schemas whose storage is dropped. */
+  readonly dropped: readonly string[];
   readonly differences: readonly Difference[];
 }
 
-const NOTHING: StorageDiff = { create: [], drop: [], differences: [] };
+const NOTHING: StorageDiff = { create: [], drop: [], dropped: [], differences: [] };
 
 /**
  * Compares the storage with the library's version. Only its owner creates, upgrades and drops it; what was changed by hand is
@@ -111,6 +113,7 @@ export function diffStorage(state: StorageState, owner: string, isNeeded: boolea
     drop: obsolete.flatMap((old) =>
       upgrade({ ...place, storage: { ...place.storage, schema: old.schema } }, old.mark, 0),
     ),
+    dropped: obsolete.map(({ schema }) => schema),
     differences: [
       ...wanted.differences,
       ...obsolete.map(({ schema }) => ({ kind: 'obsolete' as const, object: storageIn(schema) })),
@@ -123,6 +126,7 @@ function compare(state: StorageState, owner: string): StorageDiff {
   const { schema } = place.storage;
   const newest = newestVersion();
   if (!exists) return missing(state, owner);
+  if (mark === undefined && !state.objects.some(isMarked)) return changedByHand(state, newest, false);
   if (mark === undefined) return drifted(schema, [remark(place, owner)], 'its comment is gone');
   if (mark.number > newest.number && mark.servesFrom > newest.number) throw tooNew(schema, mark);
   if (mark.number > newest.number) return NOTHING;
@@ -140,8 +144,8 @@ function missing({ place, schemaExists }: StorageState, owner: string): StorageD
   const tables = Object.keys(newestVersion().objects).filter((object) => object.startsWith('table '));
   const objects = tables.map((table) => table.replace(' ', ` ${schema}.`));
   return {
+    ...NOTHING,
     create: [...(schemaExists ? [] : schemaSteps(schema)), ...createSteps(place, owner)],
-    drop: [],
     differences: [...(schemaExists ? [] : [`schema ${schema}`]), ...objects].map((object) => ({
       kind: 'missing',
       object,
@@ -150,17 +154,14 @@ function missing({ place, schemaExists }: StorageState, owner: string): StorageD
 }
 
 const drifted = (schema: string, create: readonly Step[], note: string): StorageDiff => ({
+  ...NOTHING,
   create,
-  drop: [],
   differences: [{ kind: 'drifted', object: `${storageIn(schema)} (${note})` }],
 });
 
 const storageIn = (schema: string): string => `storage in schema ${schema}`;
 
-function schemaSteps(schema: string): Step[] {
-  const name = quoteIdentifier(schema);
-  return [{ up: createSchema(name), down: dropSchema(name) }];
-}
+const schemaSteps = (schema: string): Step[] => [{ up: createSchema(schema), down: dropSchema(schema) }];
 
 /** The statements that create a version in an existing schema, with the way back. */
 export const createSteps = (
@@ -191,8 +192,8 @@ function upgrade(place: StoragePlace, mark: VersionMark, to: number): Step[] {
   const steps = versions.flatMap((version) => [
     ...version
       .down(place)
-      .map((down) => ({ down }))
-      .toReversed(),
+      .toReversed()
+      .map((down) => ({ down })),
     ...version.up(place).map((up) => ({ up })),
     ...remarkSteps(place, version, owner),
   ]);
@@ -238,17 +239,12 @@ function changedByHand(
       byHand: true,
     }));
   const reader = objects.find(({ source }) => source !== null);
-  const own = version
-    .up(place)
-    .find((statement) => statement.includes(`"pgpubsub_schema_version"() returns`));
+  const own = version.up(place).find((up) => up.includes('"pgpubsub_schema_version"() returns'));
   if (!isOwner || !reader?.definition || !own || own.includes(reader.source ?? '') || differences.length > 0)
-    return { create: [], drop: [], differences };
+    return { ...NOTHING, differences };
   const object = `function ${schema}.${reader.name}`;
-  return {
-    create: [{ up: own, down: reader.definition }],
-    drop: [],
-    differences: [{ kind: 'drifted', object }],
-  };
+  const create = [{ up: own, down: reader.definition }];
+  return { ...NOTHING, create, differences: [{ kind: 'drifted', object }] };
 }
 
 /** The statements of a handwritten migration that drop the storage. Throws `INVALID_TRIGGER` while other owners use it. */
@@ -265,20 +261,10 @@ export async function dropStatements(runner: QueryRunner, storage: Storage): Pro
   return steps.flatMap(({ up }) => (up === undefined ? [] : [up]));
 }
 
-/** Whether notifications wait in a storage that is to be dropped, or dead letters are kept in it. */
-export async function hasRows(
-  runner: QueryRunner,
-  state: StorageState,
-  owner: string,
-  isNeeded: boolean,
-): Promise<boolean> {
-  const { place, mark, others } = state;
-  const schemas = others.filter((other) => other.mark.owner === owner).map(({ schema }) => schema);
-  if (!isNeeded && mark?.owner === owner) schemas.push(place.storage.schema);
+/** Whether notifications wait in the storages of the schemas, or dead letters are kept there. */
+export async function hasRows(runner: QueryRunner, schemas: readonly string[]): Promise<boolean> {
   if (schemas.length === 0) return false;
-  const tables = schemas.flatMap((schema) =>
-    [NOTIFICATION_TABLE, DEAD_LETTER_TABLE].map((name) => quoteQualified(schema, name)),
-  );
+  const tables = schemas.flatMap((schema) => [notificationTable(schema), deadLetterTable(schema)]);
   const [found] = await rowsOf<{ holdsRows: boolean }>(runner, holdsRows(tables));
   return found?.holdsRows === true;
 }

@@ -1,6 +1,6 @@
 import { PgPubSubError, messageOf } from '../common/errors.js';
 import { isServerError } from '../common/server-error.js';
-import { NOTIFICATION_TABLE } from '../storage/storage.js';
+import { NOTIFICATION_TABLE } from '../storage/storage.sql.js';
 import { RETRY_REFUSED } from './retry.sql.js';
 
 const UNIQUE_VIOLATION = '23505';

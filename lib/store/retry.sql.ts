@@ -1,4 +1,4 @@
-import { HINT_CHANNEL, deadLetterTable, notificationTable } from '../storage/storage.js';
+import { HINT_CHANNEL, deadLetterTable, notificationTable } from '../storage/storage.sql.js';
 
 /** Begins the text that a retry raises with when fewer letters are back than were removed. */
 export const RETRY_REFUSED = 'pgpubsub: put back';

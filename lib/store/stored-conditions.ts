@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import type { ChannelLike } from '../channels/channel.registry.js';
 import { PgPubSubError } from '../common/errors.js';
 import { quoteQualified } from '../common/sql-identifier.js';
-import type { Storage } from '../storage/storage.js';
+import type { Storage } from '../storage/storage.sql.js';
 import {
   conditionsOf,
   resolveFilter,

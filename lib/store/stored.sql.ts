@@ -1,5 +1,5 @@
 import { quoteQualified } from '../common/sql-identifier.js';
-import { deadLetterTable, notificationTable, type Storage } from '../storage/storage.js';
+import { deadLetterTable, notificationTable, type Storage } from '../storage/storage.sql.js';
 
 /** Larger payloads are read one by one: a page must fit into memory. */
 const LARGE_PAYLOAD = 32_768;

@@ -1,4 +1,4 @@
-import { notificationTable } from '../storage/storage.js';
+import { notificationTable } from '../storage/storage.sql.js';
 
 /**
  * What waits on the channels $1 for a later time, be it a delay or a retry, is due now, in the order in which it was stored.

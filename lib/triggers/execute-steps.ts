@@ -1,6 +1,6 @@
 import type { QueryRunner } from 'typeorm';
 import { isServerError } from '../common/server-error.js';
-import type { Step } from '../storage/step.js';
+import type { Step } from '../common/step.js';
 
 /** Runs steps in one transaction. Throws what the error of the server means, where it is known. */
 export async function executeSteps(runner: QueryRunner, steps: readonly Step[]): Promise<void> {

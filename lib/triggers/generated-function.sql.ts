@@ -1,6 +1,6 @@
 import type { Operation } from '../channels/entity-change.js';
 import { dollarQuoted, quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
-import { TEXT_SETTINGS, textSettings } from '../storage/text-settings.js';
+import { TEXT_SETTINGS, textSettings } from '../storage/text-settings.sql.js';
 import {
   MAX_BYTES,
   READ_ENDING,

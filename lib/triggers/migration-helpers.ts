@@ -6,7 +6,7 @@ import { OPERATIONS, type Operation } from '../channels/entity-change.js';
 import { PgPubSubError } from '../common/errors.js';
 import { group, nonEmptyString, parseShape } from '../common/parse.js';
 import { createSteps, readStorage } from '../storage/state.js';
-import type { Step } from '../storage/step.js';
+import type { Step } from '../common/step.js';
 import { Database } from './database.js';
 import { executeStep } from './execute-steps.js';
 import { generatedFunctions } from './generated-function.sql.js';

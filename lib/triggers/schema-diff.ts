@@ -1,8 +1,8 @@
 import type { Operation } from '../channels/entity-change.js';
 import { PgPubSubError, messageOf } from '../common/errors.js';
 import { commentOf, ownerIn } from './owner.js';
-import type { Difference, Step } from '../storage/step.js';
-import { comparableSettings } from '../storage/text-settings.js';
+import type { Difference, Step } from '../common/step.js';
+import { comparableSettings } from '../storage/text-settings.sql.js';
 import { PRINTED_ANY_CHANGE, isRestricted } from './condition.js';
 import { generatedFunctions, type GeneratedFunction } from './generated-function.sql.js';
 import type { Catalog, CatalogFunction, CatalogTrigger } from './trigger.catalog.js';

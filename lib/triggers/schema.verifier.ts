@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { PgPubSubError } from '../common/errors.js';
-import type { Difference } from '../storage/step.js';
+import type { Difference } from '../common/step.js';
 import { Database, type DiffOptions } from './database.js';
 
 /** The result of a comparison at start-up. */

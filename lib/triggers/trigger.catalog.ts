@@ -1,7 +1,7 @@
 import type { QueryRunner } from 'typeorm';
 import { quoteQualified } from '../common/sql-identifier.js';
-import { rowsOf, withoutSearchPath } from '../storage/catalog-session.js';
-import type { Storage } from '../storage/storage.js';
+import { rowsOf, withoutSearchPath } from '../postgres/catalog-session.js';
+import type { Storage } from '../storage/storage.sql.js';
 import { readFunctions, readTables, readTriggers, serverVersion } from './catalog.sql.js';
 
 export interface CatalogTrigger {

@@ -1,6 +1,6 @@
 import type { Operation } from '../channels/entity-change.js';
 import { dollarQuoted, quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
-import { TRIGGER_FUNCTIONS } from '../storage/storage.js';
+import { TRIGGER_FUNCTIONS } from '../storage/storage.sql.js';
 import { ANY_CHANGE, rowsClause, whenClause } from './condition.js';
 import { isGenerated } from './generated-function.sql.js';
 import { functionName, triggerName } from './trigger.names.js';

@@ -1,6 +1,6 @@
 import type { QueryRunner } from 'typeorm';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
-import { rowsOf } from '../storage/catalog-session.js';
+import { rowsOf } from '../postgres/catalog-session.js';
 import type { CatalogTable, TablePlace } from './trigger.catalog.js';
 import { triggerName } from './trigger.names.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';

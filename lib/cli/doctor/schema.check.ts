@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import type { Difference } from '../../storage/step.js';
+import type { Difference } from '../../common/step.js';
 import { toggleTrigger } from '../../triggers/trigger.sql.js';
 import { Database } from '../../triggers/database.js';
 import { remedyFor } from '../../triggers/schema.verifier.js';

@@ -1,5 +1,5 @@
 import { counted } from '../../common/wording.js';
-import { deadLetterTable, notificationTable } from '../../storage/storage.js';
+import { deadLetterTable, notificationTable } from '../../storage/storage.sql.js';
 import { Database } from '../../triggers/database.js';
 import { renderAge } from '../age.js';
 import { bad, good, warning, type Check, type Found } from './finding.js';

@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { quoteLiteral } from '../../common/sql-identifier.js';
-import { notificationTable } from '../../storage/storage.js';
+import { notificationTable } from '../../storage/storage.sql.js';
 import { Database } from '../../triggers/database.js';
 import { renderAge } from '../age.js';
 import { bad, good, warning, type Check, type Found, type Subject } from './finding.js';

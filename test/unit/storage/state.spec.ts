@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { messageOf, PgPubSubError } from '../../../lib/common/errors.js';
 import { createSteps, diffStorage, migrationSql, type StorageState } from '../../../lib/storage/state.js';
-import type { Step } from '../../../lib/storage/step.js';
+import type { Step } from '../../../lib/common/step.js';
 import { VERSIONS, markComment, newestVersion, type StorageVersion } from '../../../lib/storage/versions.js';
 
 const OWNER = 'public.migrations';
@@ -46,7 +46,7 @@ const ups = (steps: readonly Step[]) => steps.flatMap(({ up }) => up ?? []);
 const downs = (steps: readonly Step[]) => steps.toReversed().flatMap(({ down }) => down ?? []);
 const objectsIn = (differences: readonly { object: string; kind: string }[]) =>
   differences.map(({ kind, object }) => `${kind}: ${object}`);
-const NOTHING = { create: [], drop: [], differences: [] };
+const NOTHING = { create: [], drop: [], dropped: [], differences: [] };
 
 function refusal(act: () => unknown): string {
   try {
@@ -229,6 +229,7 @@ describe('what was changed by hand', () => {
         ['drifted', 'missing', 'drifted'].map((kind) => ({
           create: [],
           drop: [],
+          dropped: [],
           differences: [{ kind, object: reported, byHand: true }],
         })),
       );
@@ -265,6 +266,7 @@ describe('the function that reads the list of migrations', () => {
     expect(diffStorage(withSource(renamed), OWNER, true)).toEqual({
       create: [{ up: reader, down: 'the definition' }],
       drop: [],
+      dropped: [],
       differences: [{ kind: 'drifted', object: 'function public.pgpubsub_schema_version' }],
     });
     expect(diffStorage(withSource(renamed, 'theirs'), OWNER, true)).toEqual(NOTHING);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { commentOf, ownerIn } from '../../../lib/triggers/owner.js';
-import { comparableSettings, TEXT_SETTINGS, textSettings } from '../../../lib/storage/text-settings.js';
+import { comparableSettings, TEXT_SETTINGS, textSettings } from '../../../lib/storage/text-settings.sql.js';
 import { VERSIONS, markComment, newestVersion, readMark } from '../../../lib/storage/versions.js';
 
 const OWNERS = [

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PgPubSubError, messageOf } from '../../../lib/common/errors.js';
 import { commentOf } from '../../../lib/triggers/owner.js';
-import type { Step } from '../../../lib/storage/step.js';
+import type { Step } from '../../../lib/common/step.js';
 import { ANY_CHANGE, PRINTED_ANY_CHANGE } from '../../../lib/triggers/condition.js';
 import { generatedFunctions } from '../../../lib/triggers/generated-function.sql.js';
 import { diffSchema, type SchemaDiff } from '../../../lib/triggers/schema-diff.js';

@@ -1,4 +1,4 @@
-import type { PgPubSubError } from '../common/errors.js';
+import type { PgPubSubError } from './errors.js';
 
 /** A statement and its way back; one of them may be missing. Ways back run in the reverse order. */
 export interface Step {
