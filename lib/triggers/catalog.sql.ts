@@ -68,7 +68,7 @@ export const readTables = `
     ) as columns,
     array(
       select a.attname::text from pg_attribute a
-      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and to_jsonb(a) ->> 'attgenerated' = 'v' order by a.attnum
+      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and pg_catalog.to_jsonb(a) operator(pg_catalog.->>) 'attgenerated' = 'v' order by a.attnum
     ) as virtual,
     array(
       select a.attname::text

@@ -1,6 +1,6 @@
 import type { QueryRunner } from 'typeorm';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
-import { rowsOf } from '../postgres/catalog-session.js';
+import { rowsOf, withoutSearchPath } from '../postgres/catalog-session.js';
 import type { CatalogTable, TablePlace } from './trigger.catalog.js';
 import { triggerName } from './trigger.names.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
@@ -27,7 +27,7 @@ export async function findWarnings(
     on.map((operation) => [schema, table, triggerName(channel, operation)] as const),
   );
   const names = ([0, 1, 2] as const).map((part) => places.map((place) => place[part]));
-  const doubts = await rowsOf<Doubt>(runner, readDoubts, names);
+  const doubts = await withoutSearchPath(runner, () => rowsOf<Doubt>(runner, readDoubts, names));
   return [
     ...doubts.map((doubt) => describe(doubt, triggers)).filter((text) => text !== undefined),
     ...triggers.map((trigger) => describeUncomputed(trigger, tableOf(trigger))).filter((text) => text !== undefined),
