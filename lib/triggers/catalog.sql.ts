@@ -37,7 +37,11 @@ export const readFunctions = `
   order by 1, 2
 `;
 
-export const serverVersion = "select current_setting('server_version_num') as version";
+/** The version of the server, and the schema of PostGIS, null where there is none. */
+export const readServer = `
+  select current_setting('server_version_num') as version,
+    (select n.nspname::text from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'postgis') as postgis
+`;
 
 const SCHEMA_LOCK = "hashtextextended('nestjs-pgpubsub:schema', 0::bigint)";
 
@@ -56,9 +60,25 @@ export const readSchemaLockHolder = `
     and (l.classid::bigint << 32) | l.objid::bigint = ${SCHEMA_LOCK}
 `;
 
+/** The columns of a table with types of PostGIS, or with arrays of them. Domains are followed to the type that they are made of. */
+const spatialColumns = (types: string, isArray = false) => `array(
+      with recursive typed as (
+        select a.attname, a.attnum, a.atttypid as type, false as is_array
+        from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        union all
+        select d.attname, d.attnum, case t.typtype when 'd' then t.typbasetype else t.typelem end, d.is_array or t.typtype <> 'd'
+        from typed d join pg_type t on t.oid = d.type
+        where t.typtype = 'd' or t.typcategory = 'A' and t.typlen = -1 and t.typelem <> 0::oid
+      )
+      select d.attname::text
+      from typed d join pg_type t on t.oid = d.type join pg_extension e on e.extnamespace = t.typnamespace
+      where e.extname = 'postgis' and t.typname in (${types}) and d.is_array = ${isArray}
+      order by d.attnum
+    )`;
+
 /**
- * Tables, $1 their quoted names: their kind, their columns, the virtual generated ones, and those of their primary key. Tables that
- * do not exist are left out.
+ * Tables, $1 their quoted names: their kind, their columns, the virtual generated and the spatial ones, and those of their primary key.
+ * Tables that do not exist are left out.
  */
 export const readTables = `
   select wanted.name, c.relkind = 'p' as partitioned, c.relispartition as partition,
@@ -70,6 +90,9 @@ export const readTables = `
       select a.attname::text from pg_attribute a
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and pg_catalog.to_jsonb(a) operator(pg_catalog.->>) 'attgenerated' = 'v' order by a.attnum
     ) as virtual,
+    ${spatialColumns("'geometry'")} as geometries,
+    ${spatialColumns("'geography'")} as geographies,
+    ${spatialColumns("'geometry', 'geography'", true)} as spatial_arrays,
     array(
       select a.attname::text
       from pg_index i cross join pg_catalog.unnest(i.indkey::int2[]) with ordinality as key(attnum, position)

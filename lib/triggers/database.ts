@@ -13,19 +13,15 @@ import { SCHEMA_LOCK_TIMEOUT_MS, lockSchema, unlockSchema } from './schema-lock.
 import { assertColumns, assertComputed, assertSeesAll } from './table.check.js';
 import { isTouched } from './touched-tables.js';
 import {
+  findServer,
   readCatalog,
   readCatalogTables,
-  readServerVersion,
   type CatalogTable,
   type TablePlace,
 } from './trigger.catalog.js';
 import { triggerName } from './trigger.names.js';
-import {
-  completed,
-  resolveTriggers,
-  type ResolvedTrigger,
-  type TriggerDeclaration,
-} from './trigger.resolver.js';
+import { completed } from './trigger.completion.js';
+import { resolveTriggers, type ResolvedTrigger, type TriggerDeclaration } from './trigger.resolver.js';
 import { findWarnings } from './trigger.warnings.js';
 import { OPERATIONS } from '../channels/entity-change.js';
 
@@ -202,14 +198,14 @@ export class Database {
     runner: QueryRunner,
     tableOf: (place: TablePlace) => CatalogTable | undefined,
   ): Promise<ResolvedTrigger[]> {
-    const serverVersion = await readServerVersion(runner);
+    const server = await findServer(runner);
     return this.triggers.map((trigger) => {
       const found = tableOf(trigger);
-      if (found === undefined) return trigger;
+      if (found === undefined) return completed(trigger, found, server);
       assertSeesAll(trigger, found);
       assertComputed(trigger, found);
       if (trigger.target === undefined) assertColumns(trigger, found);
-      return completed(trigger, found, serverVersion);
+      return completed(trigger, found, server);
     });
   }
 

@@ -1,7 +1,7 @@
 import { splitJsonObject } from './row-json.js';
 
 /** The digits after the decimal point that `ST_AsGeoJSON()` writes unless the query asks for others. */
-const DEFAULT_DIGITS = 9;
+export const DEFAULT_DIGITS = 9;
 
 /** `ST_AsGeoJSON()` names the reference system of a geometry, except this one. */
 const UNNAMED_SYSTEM = 'EPSG:4326';

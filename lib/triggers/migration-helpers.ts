@@ -12,10 +12,12 @@ import { executeStep } from './execute-steps.js';
 import { generatedFunctions } from './generated-function.sql.js';
 import { inOrder } from './notify-changes.decorator.js';
 import { createFunctionSteps, createTriggerSteps } from './schema-diff.js';
+import { mappedSpatialColumns } from './spatial-columns.js';
 import { assertColumns, assertComputed, assertSeesAll } from './table.check.js';
-import { readCatalog, readCatalogTables, readServerVersion } from './trigger.catalog.js';
+import { findServer, readCatalog, readCatalogTables } from './trigger.catalog.js';
 import { conditionFunctionName, functionName, triggerName } from './trigger.names.js';
-import { assertSatisfiable, completed, defaultChannel, type ResolvedTrigger } from './trigger.resolver.js';
+import { completed } from './trigger.completion.js';
+import { assertSatisfiable, defaultChannel, findMetadata, type ResolvedTrigger } from './trigger.resolver.js';
 import { dropFunction, dropTrigger, operationTriggers } from './trigger.sql.js';
 
 /** A trigger in the words of the database: a migration must not change when the entity does. */
@@ -150,12 +152,15 @@ async function resolveLiterals(
   assertChannelName(channel);
   const found = (await readCatalogTables(runner, [{ schema, table }]))({ schema, table });
   if (found === undefined) throw notThere(what, `"${schema}"."${table}"`);
+  const mapped = findMetadata(database.dataSource, schema, table);
   const trigger: ResolvedTrigger = {
     ...parsed,
     what,
     channel,
     on: inOrder(parsed.on),
     columns: parsed.columns,
+    mappedSpatial: mapped && mappedSpatialColumns(database.dataSource, mapped),
+    spatial: undefined,
     when: parsed.when,
     discriminator: undefined,
     storageSchema: parsed.storageSchema ?? database.storage.schema,
@@ -169,8 +174,8 @@ async function resolveLiterals(
   assertSeesAll(trigger, found);
   assertComputed(trigger, found);
   if (trigger.ordered && trigger.primaryKey.length === 0) throw notOrdered(what, table);
-  const serverVersion = await readServerVersion(runner);
-  return { trigger: completed(trigger, found, serverVersion), serverVersion };
+  const server = await findServer(runner);
+  return { trigger: completed(trigger, found, server), serverVersion: server.version };
 }
 
 /** Throws for a trigger that stores while there is nowhere to store: that takes a decision. */

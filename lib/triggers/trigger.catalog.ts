@@ -2,7 +2,7 @@ import type { QueryRunner } from 'typeorm';
 import { quoteQualified } from '../common/sql-identifier.js';
 import { rowsOf, withoutSearchPath } from '../postgres/catalog-session.js';
 import type { Storage } from '../storage/storage.sql.js';
-import { readFunctions, readTables, readTriggers, serverVersion } from './catalog.sql.js';
+import { readFunctions, readServer, readTables, readTriggers } from './catalog.sql.js';
 
 export interface CatalogTrigger {
   readonly schema: string;
@@ -60,7 +60,7 @@ export const readCatalog = (
   withoutSearchPath(runner, async () => {
     const ours = [names, role ?? null];
     return {
-      serverVersion: await readServerVersion(runner),
+      serverVersion: (await findServer(runner)).version,
       triggers: await rowsOf<CatalogTrigger>(runner, readTriggers, ours),
       functions: await rowsOf<CatalogFunction>(runner, readFunctions, [
         ...ours,
@@ -70,9 +70,17 @@ export const readCatalog = (
     };
   });
 
-export async function readServerVersion(runner: QueryRunner): Promise<number> {
-  const [found] = await rowsOf<{ version: string }>(runner, serverVersion);
-  return Number(found?.version);
+/** What triggers depend on besides their tables. */
+export interface Server {
+  /** As `server_version_num` has it: 180004. */
+  readonly version: number;
+  /** The schema of PostGIS. */
+  readonly postgis: string | undefined;
+}
+
+export async function findServer(runner: QueryRunner): Promise<Server> {
+  const [found] = await rowsOf<{ version: string; postgis: string | null }>(runner, readServer);
+  return { version: Number(found?.version), postgis: found?.postgis ?? undefined };
 }
 
 /** Where a table stands. */
@@ -91,6 +99,10 @@ export interface CatalogTable {
   readonly columns: readonly string[];
   /** Columns that are computed when they are read (PostgreSQL 18): trigger functions see null in them. */
   readonly virtual: readonly string[];
+  /** Columns with the type geometry of PostGIS, with its type geography, and with arrays of them. */
+  readonly geometries: readonly string[];
+  readonly geographies: readonly string[];
+  readonly spatial_arrays: readonly string[];
   readonly primary_key: readonly string[];
 }
 

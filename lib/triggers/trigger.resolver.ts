@@ -11,7 +11,13 @@ import { DOLLAR_TAG } from '../common/sql-identifier.js';
 import { OPERATIONS, type Operation } from '../channels/entity-change.js';
 import { triggerName } from './trigger.names.js';
 import { declarationsOf, inOrder, type NotifyChangesOptions } from './notify-changes.decorator.js';
-import type { CatalogTable } from './trigger.catalog.js';
+import {
+  mappedSpatialColumns,
+  spatialColumns,
+  type MappedSpatialColumns,
+  type SpatialColumns,
+} from './spatial-columns.js';
+import { listed } from './trigger.completion.js';
 
 /** A trigger for what has no class to decorate: an EntitySchema, or a table such as a join table. */
 export type TriggerDeclaration = NotifyChangesOptions &
@@ -39,6 +45,10 @@ export interface ResolvedTrigger {
   readonly columns: readonly string[] | undefined;
   /** Columns that are not carried, where `columns` is undefined: those of the table are not known yet. */
   readonly exclude: readonly string[];
+  /** The columns that the entity maps to a type of PostGIS; undefined for a table that TypeORM does not know. */
+  readonly mappedSpatial: MappedSpatialColumns | undefined;
+  /** The columns with a type of PostGIS; undefined: there are none, or they are not known yet. */
+  readonly spatial: SpatialColumns | undefined;
   /** Updates count only when one of these columns changed; empty: when any did. */
   readonly of: readonly string[];
   readonly when: string | undefined;
@@ -136,10 +146,7 @@ function fromList(dataSource: DataSource, declaration: TriggerDeclaration): Decl
     return ofEntity(dataSource, dataSource.getMetadata(entity), options);
   }
   const { table, schema = defaultSchemaOf(dataSource), primaryKey, ...options } = declaration;
-  const metadata = dataSource.entityMetadatas.find(
-    (candidate) =>
-      candidate.tableName === table && (candidate.schema ?? defaultSchemaOf(dataSource)) === schema,
-  );
+  const metadata = findMetadata(dataSource, schema, table);
   if (metadata) return ofEntity(dataSource, metadata, options);
   return resolve(`the table "${table}"`, options, {
     schema,
@@ -148,11 +155,23 @@ function fromList(dataSource: DataSource, declaration: TriggerDeclaration): Decl
     primaryKey: primaryKey ?? [],
     tableColumns: undefined,
     hidden: [],
+    mappedSpatial: undefined,
     columnOf: (name) => name, // compared with the catalog, once the table is there
     target: undefined,
     discriminator: undefined,
   });
 }
+
+/** The first entity of a table. */
+export const findMetadata = (
+  dataSource: DataSource,
+  schema: string,
+  table: string,
+): EntityMetadata | undefined =>
+  dataSource.entityMetadatas.find(
+    (candidate) =>
+      candidate.tableName === table && (candidate.schema ?? defaultSchemaOf(dataSource)) === schema,
+  );
 
 function ofEntity(dataSource: DataSource, metadata: EntityMetadata, options: NotifyChangesOptions): Declared {
   const what = `@NotifyChanges() on ${metadata.name}`;
@@ -172,6 +191,7 @@ function ofEntity(dataSource: DataSource, metadata: EntityMetadata, options: Not
       .filter(({ isVirtualProperty }) => !isVirtualProperty)
       .map(({ databaseName }) => databaseName),
     hidden: metadata.columns.filter(({ isSelect }) => !isSelect).map(({ databaseName }) => databaseName),
+    mappedSpatial: mappedSpatialColumns(dataSource, metadata),
     columnOf: (property) => columnOf(metadata, property, what),
     target: metadata.target,
     discriminator: discriminatorOf(metadata),
@@ -186,6 +206,7 @@ interface Place {
   /** Undefined for a table that TypeORM does not know. */
   readonly tableColumns: readonly string[] | undefined;
   readonly hidden: readonly string[];
+  readonly mappedSpatial: MappedSpatialColumns | undefined;
   readonly columnOf: (property: string) => string | readonly string[];
   readonly target: unknown;
   readonly discriminator: ResolvedTrigger['discriminator'];
@@ -205,7 +226,9 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Dec
   if (delivery === 'exactly-once' && ordered && place.primaryKey.length === 0)
     throw invalid(what, 'a primary key, because the channel is ordered', 'none');
   const exclude = [...new Set([...place.hidden, ...parsed.exclude.flatMap(place.columnOf)])];
-  const columns = parsed.columns?.flatMap(place.columnOf) ?? without(exclude, place.tableColumns);
+  const spatial = spatialColumns(place.mappedSpatial, undefined);
+  const columns =
+    parsed.columns?.flatMap(place.columnOf) ?? listed(exclude, place.tableColumns, spatial !== undefined);
   return {
     what,
     schema: place.schema,
@@ -218,6 +241,8 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Dec
     wake: parsed.wake ?? definition?.wake ?? 'notify',
     columns,
     exclude,
+    mappedSpatial: place.mappedSpatial,
+    spatial,
     of: parsed.of.flatMap(place.columnOf),
     when: parsed.when,
     discriminator: place.discriminator,
@@ -305,25 +330,6 @@ function discriminatorOf(metadata: EntityMetadata): ResolvedTrigger['discriminat
     String(discriminatorValue),
   );
   return { column: metadata.discriminatorColumn.databaseName, values };
-}
-
-/** The columns of the table that are not excluded; undefined when all of them are carried, or when they are not known. */
-const without = (exclude: readonly string[], columns: readonly string[] | undefined): string[] | undefined =>
-  exclude.length === 0 ? undefined : columns?.filter((column) => !exclude.includes(column));
-
-/** PostgreSQL before 13 takes no whole row in a WHEN clause on a partitioned table. */
-const WHOLE_ROWS_OF_PARTITIONS_SINCE = 130_000;
-
-/** What a trigger can know about its table only when the table is there. */
-export function completed(
-  trigger: ResolvedTrigger,
-  found: CatalogTable,
-  serverVersion: number,
-): ResolvedTrigger {
-  const columns = trigger.columns ?? without(trigger.exclude, found.columns);
-  const listsAll =
-    found.partitioned && serverVersion < WHOLE_ROWS_OF_PARTITIONS_SINCE && trigger.of.length === 0;
-  return { ...trigger, columns, ...(listsAll && { of: found.columns }) };
 }
 
 const invalid = (what: string, expected: string, got: string) =>

@@ -10,7 +10,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RowHydrator } from '../../lib/triggers/row.hydrator.js';
 import type { TestDatabase } from '../support/database.js';
-import { postgisInstallation, startPostgis } from '../support/postgis.js';
+import { SHAPES, SPOTS, WITHOUT_GEOJSON, postgisInstallation, startPostgis } from '../support/postgis.js';
 import {
   createRecordingDatabase,
   expectSame,
@@ -64,38 +64,6 @@ const SPATIAL_RECORDER = `
     return null;
   end $$;
 `;
-
-const SHAPES = [
-  'POINT(0.1 0.2)',
-  'SRID=4326;POINT(0.12345678949 -71.98765432109)',
-  'SRID=3857;POINT(1000000.1234567891 2)',
-  'SRID=4326;LINESTRING(1e300 123456789012345678,1e-10 -1e-9)',
-  'POINT Z(1 2 3)',
-  'POINT M(1 2 3)',
-  'POINT ZM(1 2 3 4)',
-  'POINT EMPTY',
-  'POLYGON EMPTY',
-  'GEOMETRYCOLLECTION EMPTY',
-  'SRID=4326;POLYGON((0 0,1 0,1 1,0 0))',
-  'MULTIPOLYGON(EMPTY,((0 0,1 0,1 1,0 0)))',
-  'SRID=4326;GEOMETRYCOLLECTION(POINT(1 2),LINESTRING(0 0,1 1))',
-  'TIN(((0 0 0,0 0 1,0 1 0,0 0 0)))',
-];
-
-const SPOTS = ['POINT(0.12345678949 0.2)', 'SRID=4267;POINT(1 2)', 'POINT Z(1 2 3)', 'POINT EMPTY'];
-
-/** ST_AsGeoJSON() fails for these, or what it writes is not JSON. */
-const WITHOUT_GEOJSON = [
-  'CIRCULARSTRING(0 0,1 1,2 0)',
-  'COMPOUNDCURVE(CIRCULARSTRING(0 0,1 1,2 0),(2 0,3 3))',
-  'CURVEPOLYGON(CIRCULARSTRING(0 0,4 0,4 4,0 4,0 0))',
-  'MULTICURVE((0 0,5 5),CIRCULARSTRING(4 0,4 4,8 4))',
-  'POLYHEDRALSURFACE(((0 0 0,0 0 1,0 1 1,0 1 0,0 0 0)))',
-  'GEOMETRYCOLLECTION(GEOMETRYCOLLECTION(POINT(1 2)))',
-  'MULTIPOINT(EMPTY,1 1)',
-  'SRID=998999;POINT(1 2)',
-  '0101000000000000000000F87F000000000000F03F', // not a number
-];
 
 describe.skipIf(postgisInstallation === undefined)('a spatial column', () => {
   let server: Awaited<ReturnType<typeof startPostgis>>;

@@ -30,6 +30,8 @@ export const trigger = (given: Partial<ResolvedTrigger> = {}): ResolvedTrigger =
   delivery: 'broadcast',
   columns: undefined,
   exclude: [],
+  mappedSpatial: { geoJson: [], text: [] },
+  spatial: undefined,
   of: [],
   when: undefined,
   discriminator: undefined,

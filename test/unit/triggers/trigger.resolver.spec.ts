@@ -13,8 +13,11 @@ import {
 import { describe, expect, it } from 'vitest';
 import { NotifyChanges, defineChannel, type NotifyChangesOptions } from 'nestjs-pgpubsub';
 import { messageOf } from '../../../lib/common/errors.js';
-import { completed } from '../../../lib/triggers/trigger.resolver.js';
+import { completed } from '../../../lib/triggers/trigger.completion.js';
 import { resolved, trigger, type Entities } from '../support/resolved.js';
+
+const NOT_SPATIAL = { geometries: [], geographies: [], spatial_arrays: [] };
+const server = (version: number) => ({ version, postgis: undefined });
 
 class Address {
   @Column('text') street!: string;
@@ -117,10 +120,11 @@ describe('columns', () => {
       columns: ['id', 'secret', 'text'],
       primary_key: ['id'],
       virtual: [],
+      ...NOT_SPATIAL,
     };
     const bare = trigger({ exclude: ['secret'] });
-    expect(completed(bare, catalog, 180_000).columns).toEqual(['id', 'text']);
-    expect(completed(trigger(), catalog, 180_000)).toEqual(trigger());
+    expect(completed(bare, catalog, server(180_000)).columns).toEqual(['id', 'text']);
+    expect(completed(trigger(), catalog, server(180_000))).toEqual(trigger());
   });
 
   it('of a partitioned table are compared one by one before PostgreSQL 13', () => {
@@ -131,10 +135,11 @@ describe('columns', () => {
       columns: ['id', 'name'],
       primary_key: ['id'],
       virtual: [],
+      ...NOT_SPATIAL,
     };
-    expect(completed(trigger(), catalog, 120_000).of).toEqual(['id', 'name']);
-    expect(completed(trigger({ of: ['name'] }), catalog, 120_000).of).toEqual(['name']);
-    expect(completed(trigger(), catalog, 130_000).of).toEqual([]);
+    expect(completed(trigger(), catalog, server(120_000)).of).toEqual(['id', 'name']);
+    expect(completed(trigger({ of: ['name'] }), catalog, server(120_000)).of).toEqual(['name']);
+    expect(completed(trigger(), catalog, server(130_000)).of).toEqual([]);
   });
 });
 
