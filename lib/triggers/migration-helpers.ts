@@ -7,6 +7,7 @@ import { PgPubSubError } from '../common/errors.js';
 import { group, nonEmptyString, parseShape } from '../common/parse.js';
 import { createSteps, readStorage } from '../storage/state.js';
 import type { Step } from '../common/step.js';
+import { assertSatisfiable } from './declaration.check.js';
 import { Database } from './database.js';
 import { executeStep } from './execute-steps.js';
 import { generatedFunctions } from './generated-function.sql.js';
@@ -17,7 +18,7 @@ import { assertColumns, assertComputed, assertSeesAll } from './table.check.js';
 import { findServer, readCatalog, readCatalogTables } from './trigger.catalog.js';
 import { conditionFunctionName, functionName, triggerName } from './trigger.names.js';
 import { completed } from './trigger.completion.js';
-import { assertSatisfiable, defaultChannel, findMetadata, type ResolvedTrigger } from './trigger.resolver.js';
+import { defaultChannel, findMetadata, type ResolvedTrigger } from './trigger.resolver.js';
 import { dropFunction, dropTrigger, operationTriggers } from './trigger.sql.js';
 
 /** A trigger in the words of the database: a migration must not change when the entity does. */
@@ -169,7 +170,7 @@ async function resolveLiterals(
     definition: undefined,
     options: {},
   };
-  assertSatisfiable(what, { ...parsed, of: parsed.of, exclude: parsed.exclude });
+  assertSatisfiable(what, { ...parsed, when: parsed.when, columns: parsed.columns });
   assertColumns(trigger, found);
   assertSeesAll(trigger, found);
   assertComputed(trigger, found);

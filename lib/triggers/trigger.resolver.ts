@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'typeorm';
 import * as v from 'valibot';
 import { MAX_CHANNEL_BYTES, assertChannelName } from '../channels/channel-name.js';
@@ -9,6 +8,7 @@ import { milliseconds, nonEmptyString, parseShape, group, timeLimit } from '../c
 import { defaultSchemaOf } from '../postgres/driver.js';
 import { DOLLAR_TAG } from '../common/sql-identifier.js';
 import { OPERATIONS, type Operation } from '../channels/entity-change.js';
+import { assertSameChannel, assertSatisfiable, invalid } from './declaration.check.js';
 import { triggerName } from './trigger.names.js';
 import { declarationsOf, inOrder, type NotifyChangesOptions } from './notify-changes.decorator.js';
 import {
@@ -218,7 +218,7 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Dec
   const named = definition?.name ?? (typeof parsed.channel === 'string' ? parsed.channel : undefined);
   if (named !== undefined) assertChannelName(named);
   const channel = named ?? place.defaultChannel(what);
-  assertSatisfiable(what, parsed);
+  assertSatisfiable(what, { ...parsed, when: parsed.when, columns: parsed.columns });
   if (parsed.when?.includes(DOLLAR_TAG)) throw invalid(what, `"when" without ${DOLLAR_TAG}`, 'it');
   const delivery = parsed.delivery ?? definition?.delivery ?? 'broadcast';
   const ordered = parsed.ordered ?? definition?.ordered ?? false;
@@ -264,48 +264,6 @@ export function defaultChannel(what: string, dataSource: DataSource, schema: str
   throw invalid(what, expected, 'none: give it "channel"');
 }
 
-/** Throws for a declaration that can never notify as it says. */
-export function assertSatisfiable(
-  what: string,
-  {
-    on,
-    of,
-    when,
-    columns,
-    exclude,
-  }: Pick<v.InferOutput<typeof optionsShape>, 'on' | 'when' | 'columns'> &
-    Pick<ResolvedTrigger, 'of' | 'exclude'>,
-): void {
-  const operations = typeof on === 'string' ? [on] : on;
-  if (of.length > 0 && !operations.includes('update'))
-    throw invalid(what, '"of" together with the operation update', `it for ${operations.join(', ')}`);
-  if (when !== undefined && operations.every((one) => one === 'truncate'))
-    throw invalid(what, '"when" together with operations on rows', 'it for truncate');
-  if (columns !== undefined && exclude.length > 0)
-    throw invalid(what, '"columns" or "exclude"', 'both: leave out what is not to be carried');
-}
-
-/** A definition says how its channel is delivered, to senders and listeners alike: a declaration cannot say otherwise. */
-function assertSameChannel(
-  what: string,
-  options: NotifyChangesOptions,
-  definition: ChannelDefinition | undefined,
-): void {
-  if (definition === undefined) return;
-  const option = (['delivery', 'ordered', 'retry', 'timeoutMs', 'wake', 'pollIntervalMs'] as const).find(
-    (name) => options[name] !== undefined && !isDeepStrictEqual(options[name], definition[name]),
-  );
-  if (option === undefined) return;
-  const [expected, got] = [definition[option], options[option]].map(
-    (value) => JSON.stringify(value) ?? 'none',
-  );
-  throw invalid(
-    what,
-    `"${option}" to be that of the channel "${definition.name}" (${expected})`,
-    String(got),
-  );
-}
-
 /** A property may be an embedded with several columns; a relation's is its foreign key. */
 function columnOf(metadata: EntityMetadata, property: string, what: string): string[] {
   const columns = metadata.findColumnsWithPropertyPath(property);
@@ -331,9 +289,6 @@ function discriminatorOf(metadata: EntityMetadata): ResolvedTrigger['discriminat
   );
   return { column: metadata.discriminatorColumn.databaseName, values };
 }
-
-const invalid = (what: string, expected: string, got: string) =>
-  new PgPubSubError('INVALID_TRIGGER', `${what}: expected ${expected}, got ${got}. Correct the declaration.`);
 
 const twice = ({ table, channel }: Declared) =>
   new PgPubSubError(
