@@ -14,7 +14,7 @@ import { TESTED_VERSIONS } from './postgres-versions.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SUITES =
-  /^(triggers|migrations.*|hydration.*|tables|retyped-columns|refused-triggers|trigger-security|hostile-.*|identity|storage|synchronize|stored-triggers|stored-writing)\.spec\.ts$/;
+  /^(triggers|migrations.*|hydration.*|tables|retyped-columns|refused-triggers|trigger-security|hostile-.*|identity|storage.*|synchronize|trigger-warnings|stored-triggers|stored-writing)\.spec\.ts$/;
 
 /**
  * @typedef {{ fullName: string, status: string }} TestResult
