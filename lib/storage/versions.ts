@@ -21,7 +21,9 @@ export interface StorageVersion {
 }
 
 /** All versions, the oldest first. The last one is the library's own. */
-export const VERSIONS: StorageVersion[] = [{ number: 1, servesFrom: 1, ...v1 }];
+export const VERSIONS: StorageVersion[] = [
+  { number: 1, servesFrom: 1, up: v1.up, down: v1.down, objects: v1.objects },
+];
 
 export const newestVersion = (): StorageVersion => VERSIONS.at(-1) as StorageVersion; // there is always one
 
