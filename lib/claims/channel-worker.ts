@@ -1,12 +1,13 @@
-import { backoffDelayMs } from '../common/backoff.js';
 import { ClaimConnection } from '../postgres/claim-connection.js';
 import { AdaptiveBatchSize } from './batch-size.js';
 import { Claim, isRefusal } from './claim.js';
 import type { ClaimContext } from './claim-context.js';
+import { ClaimPause } from './claim-pause.js';
 import type { ClaimCursor } from './claim.sql.js';
 import { settleGivenUp } from './given-up-claims.js';
 import { HeadSearch } from './head-search.js';
 import type { HeadsFrom } from './heads.sql.js';
+import type { DrainCount } from './drain-count.js';
 import { findNextDue } from './next-due.js';
 import { NextWakeUp } from './next-wake-up.js';
 import { runClaim } from './run-claim.js';
@@ -27,18 +28,10 @@ interface Claiming {
   readonly began: number;
 }
 
-/** The number of notifications that were handled, and that failed. */
-export interface DrainCount {
-  handled: number;
-  failed: number;
-}
-
 /** After a burst of hints the time of the next row is asked for only this often. */
 const DUE_INTERVAL_MS = 100;
 /** When to look again for a key that another process was handling: that process could not see the row that we held. */
 const KEY_RETRY_MS = 100;
-/** The longest pause before a lost connection is replaced. */
-const MAX_RECONNECT_MS = 1_000;
 
 /**
  * Claims the rows of one channel: woken by hints, by the time of scheduled rows, and by a slow poll. It decides when and
@@ -62,9 +55,7 @@ export class ChannelWorker {
   private isWoken = false;
   private lastClaim = 0;
   private lastDueQuery = 0;
-  private failures = 0;
-  /** Hints before this time are left to the timer: the database refuses claims. */
-  private notBefore = 0;
+  private readonly pauses = new ClaimPause();
 
   constructor(private readonly options: ChannelWorkerOptions) {
     this.context = { ...options.context, isEnding: () => this.isEnding };
@@ -91,7 +82,7 @@ export class ChannelWorker {
   wake(): void {
     if (this.isEnding) return;
     this.isWoken = true;
-    if (performance.now() < this.notBefore) return;
+    if (this.pauses.ignoresHints(performance.now())) return;
     if (this.loops === 0) this.startLoop();
     else if (this.loops === this.busyLoops) this.startSpareLoop();
   }
@@ -110,7 +101,7 @@ export class ChannelWorker {
   /** Claims until nothing claimable is left; resolves with what this process has done meanwhile. */
   async drain(): Promise<DrainCount> {
     const before = { ...this.count };
-    this.notBefore = 0;
+    this.pauses.end();
     this.wake();
     await this.whenIdle();
     return { handled: this.count.handled - before.handled, failed: this.count.failed - before.failed };
@@ -154,9 +145,8 @@ export class ChannelWorker {
 
   /** Starts one more loop when all running loops are busy in handlers. */
   private startSpareLoop(): void {
-    const { slots, batch } = this.options;
-    if (this.loops >= slots.share) return; // the first that ends looks again
-    const restMs = this.lastClaim + batch.maxTimeMs - performance.now();
+    if (this.loops >= this.options.slots.share) return; // the first that ends looks again
+    const restMs = this.lastClaim + this.options.batch.maxTimeMs - performance.now();
     if (restMs > 0) this.wakeUpIn(restMs);
     else this.startLoop();
   }
@@ -168,7 +158,7 @@ export class ChannelWorker {
       this.noteFailure(error);
     }
     this.loops--;
-    if (this.loops === 0 && !this.isEnding && this.isWoken && this.failures === 0) return this.startLoop();
+    if (this.loops === 0 && !this.isEnding && this.isWoken && !this.pauses.isFailing) return this.startLoop();
     this.wakeUpIn(this.options.pollMs());
     if (this.loops > 0) return;
     for (const resolve of this.idleWaiters.splice(0)) resolve();
@@ -293,24 +283,15 @@ export class ChannelWorker {
   }
 
   private noteSuccess(): void {
-    if (this.failures > 0) this.context.report({ type: 'claim-recovered', channel: this.channel });
-    this.failures = 0;
-    this.notBefore = 0;
+    if (this.pauses.isFailing) this.context.report({ type: 'claim-recovered', channel: this.channel });
+    this.pauses.noteSuccess();
   }
 
-  /** A lost connection is replaced soon. What the server refuses is retried with growing pauses, and not for hints. */
   private noteFailure(error: unknown): void {
-    this.failures++;
     const { channel, report, listeners } = this.context;
     if (this.state !== 'abandoned') report({ type: 'claim-failed', channel, error });
-    const isLost = !isRefusal(error);
-    const [first] = listeners;
-    const delayMs =
-      isLost || first === undefined
-        ? Math.min(MAX_RECONNECT_MS, 50 * 2 ** Math.min(this.failures, 10))
-        : Math.min(backoffDelayMs(this.failures, first.retry), this.options.pollMs());
-    if (!isLost) this.notBefore = performance.now() + delayMs;
-    this.wakeUpIn(delayMs);
+    const refusals = { retry: listeners[0]?.retry, pollMs: this.options.pollMs() };
+    this.wakeUpIn(this.pauses.noteFailure(performance.now(), isRefusal(error) ? refusals : undefined));
   }
 
   private wakeUpIn(delayMs: number): void {

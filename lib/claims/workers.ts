@@ -9,7 +9,8 @@ import type { Report } from '../common/facts.js';
 import type { JsonObject, JsonValue } from '../common/json.js';
 import type { BatchOptions, PollOptions } from '../common/options.js';
 import { poolSizeOf } from '../postgres/driver.js';
-import { ChannelWorker, type DrainCount } from './channel-worker.js';
+import { ChannelWorker } from './channel-worker.js';
+import type { DrainCount } from './drain-count.js';
 import type { ClaimListener } from './claim-context.js';
 import { Semaphore } from './semaphore.js';
 

@@ -83,7 +83,7 @@ export const readStorage = (runner: QueryRunner, storage: Storage): Promise<Stor
 /** The table whose comment has owner and version. */
 const isMarked = ({ kind, name }: FoundObject): boolean => kind === 'table' && name === NOTIFICATION_TABLE;
 
-/** What the storage lacks, or has too much. */
+/** The difference between the storage of a database and the library's version. */
 export interface StorageDiff {
   /** To run before triggers are created. */
   readonly create: readonly Step[];

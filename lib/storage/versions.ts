@@ -29,7 +29,7 @@ export const newestVersion = (): StorageVersion => VERSIONS.at(-1) as StorageVer
 
 const COMMENT = /^pgpubsub:(?<owner>.+):v(?<number>\d+) from v(?<servesFrom>\d+)$/s;
 
-/** What the comment on the table of stored notifications says. */
+/** Owner and version, as the comment on the table of stored notifications names them. */
 export interface VersionMark {
   readonly owner: string;
   readonly number: number;

@@ -72,7 +72,7 @@ export class StoredNotifications {
     }
   }
 
-  /** What listeners have given up, oldest first: one for each notification and listener. */
+  /** The dead letters, oldest first: one for each notification and listener. */
   async *deadLetters(filter: StoredFilter = {}): AsyncGenerator<DeadLetter, void, undefined> {
     const { schema } = this.options.storage();
     const where = await this.conditions.ofDead(filter, 'deadLetters', 4);

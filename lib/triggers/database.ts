@@ -46,7 +46,7 @@ export interface WithPgPubSubOptions {
   readonly role?: string;
 }
 
-/** What the database lacks, or has too much, against what is declared. */
+/** The difference between a database and the declarations. */
 export interface DatabaseDiff {
   /** To run before the tables change: what goes. */
   readonly before: readonly Step[];
@@ -55,7 +55,7 @@ export interface DatabaseDiff {
   /** To run around changes of the tables they name. */
   readonly rebuilds: readonly Rebuild[];
   readonly differences: readonly Difference[];
-  /** What triggers miss although they are as declared: sentences, each with its remedy. */
+  /** Sentences about changes that correct triggers miss, each with its remedy. */
   readonly warnings: readonly string[];
 }
 

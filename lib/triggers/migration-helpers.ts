@@ -41,7 +41,7 @@ export interface NotifyTriggerLiterals {
   of?: readonly string[];
   /** An SQL condition over OLD and NEW, as of {@link NotifyChanges}. */
   when?: string;
-  /** What is left of a row that is too large for a notification; without it the primary key of the table. */
+  /** The columns that are left of a row too large for a notification. Without them, those of the table's primary key. */
   primaryKey?: readonly string[];
   /**
    * `'exactly-once'`: notifications are stored, in the tables of {@link createNotificationStorage}.

@@ -41,7 +41,7 @@ end `;
 
 interface RowLines {
   readonly start: readonly string[];
-  /** What is tested besides the operation, and what is done. */
+  /** The conditions of a branch besides its operation, and its statements. */
   readonly each: (operation: Operation) => { readonly condition?: string; readonly statements: string };
   readonly end: readonly string[];
 }

@@ -19,7 +19,7 @@ import {
   type OperationTrigger,
 } from './trigger.sql.js';
 
-/** What depends on the columns of a table, and is made again when a migration changes them. */
+/** The triggers and functions that depend on columns of a table. A migration that changes the columns makes them again. */
 export interface Rebuild {
   readonly table: string;
   readonly before: readonly Step[];
@@ -234,7 +234,7 @@ const checkStep = (trigger: ResolvedTrigger, operation: Operation): Step => ({
   ...refusal(trigger),
 });
 
-/** What an error of the server means for a declaration with a condition. */
+/** Turns an error of the server into one of the declaration, where it has a condition. */
 const refusal = (trigger: ResolvedTrigger): Pick<Step, 'refused'> =>
   trigger.when === undefined ? {} : { refused: conditionRefused(trigger) };
 

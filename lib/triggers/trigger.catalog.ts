@@ -70,7 +70,7 @@ export const readCatalog = (
     };
   });
 
-/** What triggers depend on besides their tables. */
+/** The parts of a server that the text of a trigger depends on. */
 export interface Server {
   /** As `server_version_num` has it: 180004. */
   readonly version: number;

@@ -26,7 +26,7 @@ export type TriggerDeclaration = NotifyChangesOptions &
     | {
         readonly table: string;
         readonly schema?: string;
-        /** What is left of a row that is too large; without it, and without metadata of the table, nothing. */
+        /** The columns that are left of a row too large for a notification. Without them, and without metadata, none. */
         readonly primaryKey?: readonly string[];
       }
   );
@@ -60,7 +60,7 @@ export interface ResolvedTrigger {
   readonly wake: 'notify' | 'poll';
   /** The schema of the storage, with its trigger functions. */
   readonly storageSchema: string;
-  /** What is left of a row that is too large for a notification. */
+  /** The columns that are left of a row too large for a notification. */
   readonly primaryKey: readonly string[];
   /** The class that was decorated, or the entity that was named; `undefined` for bare tables. */
   readonly target: unknown;

@@ -1,0 +1,5 @@
+/** The number of notifications that were handled, and that failed. */
+export interface DrainCount {
+  handled: number;
+  failed: number;
+}
