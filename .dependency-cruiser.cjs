@@ -10,6 +10,7 @@ const LAYERS = [
   ['connection', 'publishing', 'listeners', 'claims', 'store', 'triggers'],
   ['dispatch'],
   ['observability'],
+  ['instance'],
   ['root'], // the files directly in lib/
   ['cli', 'testing', 'terminus'],
 ];
@@ -45,11 +46,12 @@ module.exports = {
       'postgres',
       'publishing',
       'triggers',
+      'instance',
       'root',
       'cli',
       'testing',
     ]),
-    only('nest', '^node_modules/@nestjs/', ['listeners', 'root', 'cli', 'testing', 'terminus']),
+    only('nest', '^node_modules/@nestjs/', ['listeners', 'instance', 'root', 'cli', 'testing', 'terminus']),
     only('opentelemetry', '^node_modules/@opentelemetry/', ['observability']),
     {
       name: 'no-circular',

@@ -20,14 +20,16 @@ import {
 import { resolveOptions } from './common/options.resolver.js';
 import {
   DATA_SOURCE,
-  PARTS,
+  INSTANCE,
   RESOLVED_OPTIONS,
   isDefaultName,
   namedDataSourceToken,
   namedPubSubToken,
 } from './common/tokens.js';
-import { ChannelFeature, PubSubLifecycle } from './pubsub.lifecycle.js';
-import { createParts } from './pubsub.parts.js';
+import { ChannelFeature } from './instance/channel-feature.js';
+import { Instance } from './instance/instance.js';
+import { PubSubLifecycle } from './instance/nest.lifecycle.js';
+import { ListenerExplorer } from './listeners/listener.explorer.js';
 import { PubSubService } from './pubsub.service.js';
 
 /** The token of an instance's service: `PubSubService` itself for the default one. */
@@ -70,7 +72,8 @@ function addInstance(
       useFactory: async (found?: DataSource) => found ?? Promise.reject(await missingDataSource(dataSource)),
       inject: [{ token: dataSourceToken(dataSource), optional: true }],
     },
-    { provide: PARTS, useFactory: provideParts, inject: [RESOLVED_OPTIONS, DATA_SOURCE] },
+    { provide: INSTANCE, useFactory: createInstance, inject: [RESOLVED_OPTIONS, DATA_SOURCE] },
+    ListenerExplorer,
     PubSubLifecycle,
     { provide: token, useClass: PubSubService }, // under this one only: `app.get(PubSubService)` takes the last there is
   ];
@@ -92,8 +95,8 @@ async function missingDataSource(name: string | undefined): Promise<PgPubSubErro
   );
 }
 
-const provideParts = (options: ResolvedOptions, dataSource: DataSource) =>
-  createParts(
+const createInstance = (options: ResolvedOptions, dataSource: DataSource) =>
+  new Instance(
     options,
     dataSource,
     new Logger(isDefaultName(options.name) ? 'PgPubSub' : `PgPubSub:${options.name}`),

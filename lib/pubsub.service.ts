@@ -1,17 +1,17 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { filter, merge, type Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import type { ChannelDefinition } from './channels/channel.definition.js';
 import type { ChannelLike, PayloadOf } from './channels/channel.registry.js';
 import type { Notification } from './channels/notification.js';
 import { PgPubSubError, describeValue } from './common/errors.js';
 import type { ConnectionState, Fact as PubSubEvent, Gap } from './common/facts.js';
-import { PARTS } from './common/tokens.js';
+import { INSTANCE } from './common/tokens.js';
 import { NotificationIterator } from './dispatch/notification-iterator.js';
+import type { Instance } from './instance/instance.js';
 import type { StatusOptions } from './observability/health.js';
 import type { PubSubStatus } from './observability/pubsub.status.js';
 import type { NotifyOptions } from './publishing/notify-options.js';
 import type { InTransactionOptions, TransactionalWork } from './publishing/transaction-settings.js';
-import type { PubSubParts } from './pubsub.parts.js';
 import type { StoredNotifications } from './store/stored-notifications.js';
 
 /** `for await (const notification of …)`, ended by `break`, `return()` or `await using`. */
@@ -23,8 +23,13 @@ export type NotificationStream<T> = AsyncIterableIterator<Notification<T>, undef
  */
 @Injectable()
 export class PubSubService {
+  /** @internal For the library's testing kit and commands. */
+  readonly [INSTANCE]: Instance;
+
   /** @internal By Nest. */
-  constructor(@Inject(PARTS) private readonly parts: PubSubParts) {}
+  constructor(@Inject(INSTANCE) instance: Instance) {
+    this[INSTANCE] = instance;
+  }
 
   /**
    * Sends one notification, and resolves when the SQL is done. With `manager` it joins that transaction: sent if
@@ -40,7 +45,7 @@ export class PubSubService {
   notify<T>(channel: ChannelDefinition<T>, payload: T, options?: NotifyOptions): Promise<void>;
   notify(channel: string, payload?: unknown, options?: NotifyOptions): Promise<void>;
   async notify(channel: ChannelLike, payload?: unknown, options?: NotifyOptions): Promise<void> {
-    await this.publish(channel, [payload], options);
+    await this[INSTANCE].publish(channel, [payload], options);
   }
 
   /**
@@ -54,7 +59,7 @@ export class PubSubService {
     payloads: Iterable<unknown>,
     options?: NotifyOptions,
   ): Promise<void> {
-    await this.publish(channel, payloadsOf(payloads), options);
+    await this[INSTANCE].publish(channel, payloadsOf(payloads), options);
   }
 
   /**
@@ -71,8 +76,8 @@ export class PubSubService {
   ): Observable<Notification<PayloadOf<C[number]>>>;
   observe<T>(...channels: ChannelLike<T>[]): Observable<Notification<T>>;
   observe(...channels: ChannelLike[]): Observable<Notification> {
-    const definitions = this.broadcasts(channels, 'observe()');
-    return merge(...definitions.map((definition) => this.observeOne(definition, channels)));
+    this.assertBroadcasts(channels, 'observe()');
+    return this[INSTANCE].observe(channels);
   }
 
   /**
@@ -84,7 +89,7 @@ export class PubSubService {
   listen<const C extends readonly ChannelLike[]>(...channels: C): NotificationStream<PayloadOf<C[number]>>;
   listen<T>(...channels: ChannelLike<T>[]): NotificationStream<T>;
   listen(...channels: ChannelLike[]): NotificationStream<unknown> {
-    const { options, report } = this.parts;
+    const { options, report } = this[INSTANCE];
     return new NotificationIterator(this.observe<unknown>(...channels), options.buffer, report);
   }
 
@@ -99,7 +104,7 @@ export class PubSubService {
     work: TransactionalWork<T>,
     options: InTransactionOptions = {},
   ): Promise<T> {
-    return this.parts.settings.withContext(context, work, options);
+    return this[INSTANCE].settings.withContext(context, work, options);
   }
 
   /**
@@ -107,12 +112,12 @@ export class PubSubService {
    * the work. Rejects as {@link withContext} does.
    */
   withoutTriggers<T>(work: TransactionalWork<T>, options: InTransactionOptions = {}): Promise<T> {
-    return this.parts.settings.withoutTriggers(work, options);
+    return this[INSTANCE].settings.withoutTriggers(work, options);
   }
 
   /** What is stored: to look at, to try again, to throw away. */
   get stored(): StoredNotifications {
-    return this.parts.stored;
+    return this[INSTANCE].stored;
   }
 
   /**
@@ -122,7 +127,7 @@ export class PubSubService {
    * process handles.
    */
   recover(channels?: readonly ChannelLike[]): Promise<{ handled: number; failed: number }> {
-    return this.parts.workers.recover(this.resolved(channels));
+    return this[INSTANCE].recover(channels);
   }
 
   /**
@@ -130,12 +135,12 @@ export class PubSubService {
    * and broadcasts go on. Throws as {@link recover} does.
    */
   pause(channels?: readonly ChannelLike[]): void {
-    this.parts.workers.pause(this.resolved(channels));
+    this[INSTANCE].pause(channels);
   }
 
   /** Undoes {@link pause}, for these channels or for all. Throws as {@link recover} does. */
   resume(channels?: readonly ChannelLike[]): void {
-    this.parts.workers.resume(this.resolved(channels));
+    this[INSTANCE].resume(channels);
   }
 
   /**
@@ -145,17 +150,17 @@ export class PubSubService {
    * Rejects with `INVALID_ARGUMENT` for options that are unknown or cannot be meant.
    */
   status(options?: StatusOptions): Promise<PubSubStatus> {
-    return this.parts.status.read(options);
+    return this[INSTANCE].status.read(options);
   }
 
   /** The state of the LISTEN connection, now and at every change. */
   get connection$(): Observable<ConnectionState> {
-    return this.parts.connection.state$;
+    return this[INSTANCE].connection.state$;
   }
 
   /** A {@link Gap} after every time in which broadcasts may have been missed. */
   get gaps$(): Observable<Gap> {
-    return this.parts.connection.gaps$;
+    return this[INSTANCE].connection.gaps$;
   }
 
   /**
@@ -164,51 +169,20 @@ export class PubSubService {
    * `docs/events.md` lists them. A subscriber must not throw, and is called where the work is done: be short.
    */
   get events$(): Observable<PubSubEvent> {
-    return this.parts.facts.asObservable();
+    return this[INSTANCE].events.asObservable();
   }
 
-  /** Observes a channel: of entities that share it, the changes of those that were named. */
-  private observeOne(
-    definition: ChannelDefinition,
-    channels: readonly ChannelLike[],
-  ): Observable<Notification> {
-    const { registry, dispatcher } = this.parts;
-    const observed = dispatcher.observe(definition);
-    const names = channels.filter((channel) => registry.resolve(channel).name === definition.name);
-    const meant = names.map((channel) => registry.meantBy(channel));
-    if (meant.includes(undefined)) return observed;
-    return observed.pipe(filter(({ payload }) => meant.some((isMeant) => isMeant?.(payload))));
-  }
-
-  private resolved(channels: readonly ChannelLike[] | undefined): ChannelDefinition[] | undefined {
-    return channels?.map((channel) => this.parts.registry.resolve(channel));
-  }
-
-  private async publish(
-    channel: ChannelLike,
-    payloads: readonly unknown[],
-    options: NotifyOptions = {},
-  ): Promise<void> {
-    const { registry, connection, publisher, telemetry } = this.parts;
-    const definition = registry.resolve(channel);
-    // Who has just begun to observe here should hear what is sent here next.
-    if (connection.isListenPending(definition.name)) await connection.whenListening(definition.name);
-    await telemetry.sending(definition.name, payloads.length, (trace) =>
-      publisher.publish(definition, payloads, options, trace),
-    );
-  }
-
-  private broadcasts(channels: readonly ChannelLike[], method: string): ChannelDefinition[] {
+  private assertBroadcasts(channels: readonly ChannelLike[], method: string): void {
     if (channels.length === 0)
       throw invalidArgument(
         `${method} to be called with at least one channel`,
         'none',
         'Name what to receive.',
       );
-    const definitions = new Set(channels.map((channel) => this.parts.registry.resolve(channel)));
-    for (const { name, delivery } of definitions)
+    for (const channel of channels) {
+      const { name, delivery } = this[INSTANCE].registry.resolve(channel);
       if (delivery !== 'broadcast') throw notObservable(name, method);
-    return [...new Map([...definitions].map((definition) => [definition.name, definition])).values()];
+    }
   }
 }
 

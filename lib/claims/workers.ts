@@ -53,6 +53,8 @@ export class Workers {
   /** Workers by the channel's name: two definitions with one name are one channel. */
   private readonly attached = new Map<string, Attached>();
   private workers = new Map<string, ChannelWorker>();
+  /** Whether workers claim by themselves. Before that they do only for `recover()`. */
+  private isClaiming = false;
   /** Never the context of a request: handlers must not inherit its transaction or user. */
   private readonly inRoot = AsyncLocalStorage.snapshot();
 
@@ -71,7 +73,7 @@ export class Workers {
     return this.attached.size === 0;
   }
 
-  /** Claims from now on. LISTEN is in force: hints tell of new rows, and the rows that are there are claimed now. */
+  /** Makes the workers, which can be paused and asked to recover from now on. */
   start(): void {
     const { concurrency, report, dataSource } = this.options;
     if (this.isEmpty) return;
@@ -82,16 +84,22 @@ export class Workers {
     for (const attached of this.attached.values())
       this.workers.set(attached.channel.name, this.createWorker(attached, slots));
     report({ type: 'claiming', channels: [...this.workers.keys()], concurrency: total, poolSize });
+  }
+
+  /** Claims from now on. LISTEN is in force: hints tell of new rows, and the rows that are there are claimed now. */
+  claim(): void {
+    this.isClaiming = true;
     this.wakeAll();
   }
 
   /** Wakes the worker of a hinted channel. Called on pg's stack: starts nothing here and now. */
   hint(channel: string): void {
     const worker = this.workers.get(channel);
-    if (worker) queueMicrotask(() => this.inRoot(() => worker.wake()));
+    if (worker && this.isClaiming) queueMicrotask(() => this.inRoot(() => worker.wake()));
   }
 
   wakeAll(): void {
+    if (!this.isClaiming) return;
     this.inRoot(() => this.workers.forEach((worker) => worker.wake()));
   }
 

@@ -2,10 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { backoffDelayMs } from '../common/backoff.js';
 import { messageOf } from '../common/errors.js';
 import type { Fact } from '../common/facts.js';
-import type { ListenerCandidate } from '../listener.selection.js';
+import type { Instance } from '../instance/instance.js';
+import type { ListenerCandidate } from '../instance/listener-selection.js';
 import { findBacklog } from '../observability/backlog.js';
-import type { PubSubParts } from '../pubsub.parts.js';
-import { Database } from '../triggers/database.js';
 import type { BacklogWatcher } from './backlog.report.js';
 import { CommandFailure, EXIT } from './command-failure.js';
 
@@ -18,29 +17,29 @@ const PAUSE = { minDelayMs: 250, maxDelayMs: 10_000 };
  * they begin with the backlog at once; owned by the process.
  */
 export class BacklogWork {
-  private readonly instances = new Map<PubSubParts, string[]>();
+  private readonly instances = new Map<Instance, string[]>();
   private claimError: unknown;
 
   constructor(private readonly watcher: BacklogWatcher) {}
 
   /** These are going to run: what is due for them is counted, from now on what they do is, too. */
   async begin(listeners: readonly ListenerCandidate[]): Promise<void> {
-    for (const { parts, listener } of listeners) {
+    for (const { instance, listener } of listeners) {
       if (listener.channel.delivery !== 'exactly-once') continue;
-      this.instances.set(parts, [...(this.instances.get(parts) ?? []), listener.channel.name]);
+      this.instances.set(instance, [...(this.instances.get(instance) ?? []), listener.channel.name]);
     }
     const due = await Promise.all(
-      Array.from(this.instances, ([parts, channels]) => countDue(parts, channels)),
+      Array.from(this.instances, ([instance, channels]) => countDue(instance, channels)),
     );
     this.watcher.found(due.reduce((sum, count) => sum + count, 0));
-    for (const { facts } of this.instances.keys()) facts.subscribe((fact) => this.notice(fact));
+    for (const { events } of this.instances.keys()) events.subscribe((event) => this.notice(event));
   }
 
   /** Resolves when nothing that can be claimed is left: `false` if the process ends meanwhile, and leaves the rest. */
   async run(ending: AbortSignal): Promise<boolean> {
     for (let round = 1; ; round++) {
       this.claimError = undefined;
-      await Promise.all(Array.from(this.instances.keys(), ({ workers }) => workers.recover(undefined)));
+      await Promise.all(Array.from(this.instances.keys(), (instance) => instance.recover()));
       if (ending.aborted) return false;
       if (this.claimError === undefined) return true;
       if (round === ROUNDS) throw cannotClaim(this.claimError);
@@ -50,7 +49,7 @@ export class BacklogWork {
 
   /** Writes the lines of the log that are held back. */
   flushLog(): void {
-    for (const { logger } of this.instances.keys()) logger.flush();
+    for (const instance of this.instances.keys()) instance.flushLog();
   }
 
   private notice(fact: Fact): void {
@@ -59,8 +58,8 @@ export class BacklogWork {
   }
 }
 
-async function countDue({ dataSource }: PubSubParts, channels: readonly string[]): Promise<number> {
-  const { schema } = Database.of(dataSource).storage;
+async function countDue({ dataSource, database }: Instance, channels: readonly string[]): Promise<number> {
+  const { schema } = database.storage;
   const backlog = await findBacklog(dataSource.manager, { schema, countUpTo: null });
   const wanted = backlog.filter(({ channel }) => channels.includes(channel));
   return wanted.reduce((sum, { due }) => sum + due, 0);

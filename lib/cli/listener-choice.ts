@@ -1,4 +1,4 @@
-import type { ListenerCandidate } from '../listener.selection.js';
+import type { ListenerCandidate } from '../instance/listener-selection.js';
 import { wrongUsage } from './command-failure.js';
 
 /**

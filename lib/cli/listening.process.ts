@@ -3,7 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import { settlesWithin } from '../common/deadline.js';
 import { messageOf } from '../common/errors.js';
 import { LISTENER_SELECTION } from '../common/tokens.js';
-import { ListenerSelection, type ListenerCandidate } from '../listener.selection.js';
+import { ListenerSelection, type ListenerCandidate } from '../instance/listener-selection.js';
 import { renderTotals, type BacklogWatcher } from './backlog.report.js';
 import { BacklogWork } from './backlog.work.js';
 import { CommandFailure, EXIT, type ExitCode } from './command-failure.js';
@@ -102,15 +102,15 @@ export class ListeningProcess {
   private async select(candidates: readonly ListenerCandidate[]): Promise<readonly ListenerCandidate[]> {
     const { channels, backlog, module } = this.settings;
     const chosen = chooseListeners(candidates, channels, module);
-    this.shutdownTimeoutMs = Math.max(...chosen.map(({ parts }) => parts.options.shutdownTimeoutMs));
+    this.shutdownTimeoutMs = Math.max(...chosen.map(({ instance }) => instance.options.shutdownTimeoutMs));
     // who only drains is there for a moment: broadcasts are for those who stay
     const running =
       backlog === 'drain'
         ? chosen.filter(({ listener }) => listener.channel.delivery === 'exactly-once')
         : chosen;
     if (backlog) await this.backlog.begin(running);
-    for (const { facts } of new Set(running.map(({ parts }) => parts)))
-      facts.subscribe((fact) => fact.type === 'claimed' && this.count(fact));
+    for (const { events } of new Set(running.map(({ instance }) => instance)))
+      events.subscribe((event) => event.type === 'claimed' && this.count(event));
     return running;
   }
 

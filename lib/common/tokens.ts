@@ -1,7 +1,7 @@
 import { DEFAULT_NAME } from './options.js';
 
-/** Internal: the parts of one instance. Each module instance has its own under the same token. */
-export const PARTS = Symbol('nestjs-pgpubsub:parts');
+/** Internal: an `Instance`. Each registration of the module has its own under the same token. */
+export const INSTANCE = Symbol('nestjs-pgpubsub:instance');
 
 export const DATA_SOURCE = Symbol('nestjs-pgpubsub:data-source');
 export const RESOLVED_OPTIONS = Symbol('nestjs-pgpubsub:options');

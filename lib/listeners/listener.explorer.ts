@@ -1,9 +1,5 @@
-import type {
-  ApplicationConfig,
-  DiscoveryService,
-  ExternalContextCreator,
-  MetadataScanner,
-} from '@nestjs/core';
+import { Inject, Injectable } from '@nestjs/common';
+import { ApplicationConfig, DiscoveryService, ExternalContextCreator, MetadataScanner } from '@nestjs/core';
 import type { ChannelRegistry } from '../channels/channel.registry.js';
 import type { Gap, Report } from '../common/facts.js';
 import { DEFAULT_NAME } from '../common/options.js';
@@ -40,12 +36,13 @@ interface DecoratedMethod {
 }
 
 /** Finds the decorated methods of all providers and controllers, once, when the application starts. */
+@Injectable()
 export class ListenerExplorer {
   constructor(
-    private readonly discovery: DiscoveryService,
-    private readonly scanner: MetadataScanner,
-    private readonly contexts: ExternalContextCreator,
-    private readonly config: ApplicationConfig,
+    @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
+    @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
+    @Inject(ExternalContextCreator) private readonly contexts: ExternalContextCreator,
+    @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
   ) {}
 
   async explore(options: ExplorerOptions): Promise<Discovered> {

@@ -4,9 +4,9 @@ import { decodePayload } from '../channels/payload.codec.js';
 import { decodeWire } from '../channels/wire.codec.js';
 import type { Fact } from '../common/facts.js';
 import type { JsonObject, JsonValue } from '../common/json.js';
+import type { Instance } from '../instance/instance.js';
 import type { BroadcastMessage } from '../publishing/broadcast.statement.js';
 import type { StoredMessage } from '../publishing/store.statement.js';
-import type { PubSubParts } from '../pubsub.parts.js';
 
 /** What the application has notified. */
 export interface SentNotification<T = unknown> {
@@ -22,22 +22,22 @@ export interface SentNotification<T = unknown> {
 
 const NO_CONTEXT: JsonObject = Object.freeze({});
 
-/** What an instance has sent, received and failed with, for the test to look at. Owned by its parts. */
+/** What an instance has sent, received and failed with, for the test to look at. Owned by it. */
 export class DeliveryRecord {
   private readonly watched = new Set<string>();
   private readonly failures: unknown[] = [];
   private messages: (BroadcastMessage | StoredMessage)[] = [];
   received: Notification[] = [];
 
-  constructor(private readonly parts: PubSubParts) {
-    parts.facts.subscribe((fact) => this.note(fact));
+  constructor(private readonly instance: Instance) {
+    instance.events.subscribe((event) => this.note(event));
   }
 
   /** From now on what arrives on this channel is received, whoever else listens to it. */
   watch(channel: string): void {
     if (this.watched.has(channel)) return;
     this.watched.add(channel);
-    const notifications = this.parts.dispatcher.observe(this.definitionOf(channel));
+    const notifications = this.instance.dispatcher.observe(this.definitionOf(channel));
     notifications.subscribe((notification) => this.received.push(notification));
   }
 
@@ -87,6 +87,6 @@ export class DeliveryRecord {
   }
 
   private definitionOf(channel: string): ChannelDefinition {
-    return this.parts.registry.find(channel) ?? plainChannel(channel);
+    return this.instance.registry.find(channel) ?? plainChannel(channel);
   }
 }

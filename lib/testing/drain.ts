@@ -3,12 +3,12 @@ import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { ChannelLike } from '../channels/channel.registry.js';
 import { isTimedOut, withDeadline } from '../common/deadline.js';
 import { PgPubSubError } from '../common/errors.js';
+import { INSTANCE } from '../common/tokens.js';
+import type { Instance } from '../instance/instance.js';
 import { group, milliseconds, parseShape } from '../common/parse.js';
 import { findBacklog } from '../observability/backlog.js';
-import type { PubSubParts } from '../pubsub.parts.js';
 import type { PubSubService } from '../pubsub.service.js';
 import type { PendingNotification } from '../store/stored-notifications.js';
-import { Database } from '../triggers/database.js';
 import { makeDue } from './drain.sql.js';
 
 /** Options of {@link drain}; all are optional. */
@@ -51,22 +51,23 @@ export async function drain(
     code: 'INVALID_ARGUMENT',
     what: 'drain()',
   });
-  const parts = pubsub['parts']; // private to applications
-  const definitions = channels?.map((channel) => parts.registry.resolve(channel as ChannelLike)); // which it checks
-  const states = parts.workers.statesOf(definitions);
+  const instance = pubsub[INSTANCE];
+  const { workers, registry, dataSource, database } = instance;
+  const definitions = channels?.map((channel) => registry.resolve(channel as ChannelLike)); // which it checks
+  const states = workers.statesOf(definitions);
   const paused = states.filter(({ isPaused }) => isPaused).map(({ channel }) => channel);
   const names = states.map(({ channel }) => channel);
-  const before = parts.workers.countOf(definitions);
+  const before = workers.countOf(definitions);
   if (withScheduled)
     // no deadline: a test's statement on its own database, limited by the test
-    await parts.dataSource.manager.query(makeDue(Database.of(parts.dataSource).storage.schema), [names]);
+    await dataSource.manager.query(makeDue(database.storage.schema), [names]);
   try {
     pubsub.resume(paused);
-    await inTime(drainAll(parts, definitions), timeoutMs, () => leftOver(parts, names));
+    await inTime(drainAll(instance, definitions), timeoutMs, () => leftOver(instance, names));
   } finally {
     pubsub.pause(paused);
   }
-  const after = parts.workers.countOf(definitions);
+  const after = workers.countOf(definitions);
   return { handled: after.handled - before.handled, failed: after.failed - before.failed };
 }
 
@@ -80,12 +81,12 @@ export async function pending(pubsub: PubSubService, channel?: ChannelLike): Pro
 
 /** Until a round of all channels has found nothing: handlers of one store for another. */
 async function drainAll(
-  { workers, facts }: PubSubParts,
+  { workers, events }: Instance,
   channels: readonly ChannelDefinition[] | undefined,
 ): Promise<void> {
   const failures: unknown[] = [];
-  const subscription = facts.subscribe((fact) => {
-    if (fact.type === 'claim-failed') failures.push(fact.error);
+  const subscription = events.subscribe((event) => {
+    if (event.type === 'claim-failed') failures.push(event.error);
   });
   const done = () => Object.values(workers.countOf(channels)).join('/');
   try {
@@ -111,8 +112,8 @@ async function inTime(
   }
 }
 
-async function leftOver({ dataSource }: PubSubParts, names: readonly string[]): Promise<string> {
-  const { schema } = Database.of(dataSource).storage;
+async function leftOver({ dataSource, database }: Instance, names: readonly string[]): Promise<string> {
+  const { schema } = database.storage;
   const backlog = await findBacklog(dataSource.manager, { schema, countUpTo: null });
   const left = backlog.filter(({ channel, due }) => due > 0 && names.includes(channel));
   return (

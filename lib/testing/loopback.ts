@@ -1,16 +1,15 @@
 import { Subject, type Observable } from 'rxjs';
-import { Workers, type WorkersOptions } from '../claims/workers.js';
+import type { DataSource } from 'typeorm';
 import type { ConnectionState, Gap } from '../common/facts.js';
 import { ConnectionStates, type ConnectionSnapshot } from '../connection/connection-states.js';
 import type { ListenConnectionOptions } from '../connection/listen-connection.js';
 import type { RawNotification } from '../connection/listen-session.js';
+import type { Connection, Transport } from '../instance/transport.js';
 import { broadcastStatement, type BroadcastMessage } from '../publishing/broadcast.statement.js';
 import type { Statement } from '../publishing/statement.js';
 import type { Statements } from '../publishing/statements.js';
 import type { StoredMessage } from '../publishing/store.statement.js';
-import type { Backend, Connection } from '../pubsub.backend.js';
-import type { Preparation, PreparationOptions } from '../pubsub.preparation.js';
-import { noDatabase } from './no-database.js';
+import type { EntityChannels } from '../triggers/entity-channels.js';
 
 /** The sessions of PostgreSQL that `notification.processId` tells apart: the application's, and the test's. */
 export const APPLICATION_PROCESS = 1;
@@ -21,14 +20,15 @@ export interface LoopbackOptions {
   readonly delivering: (channel: string) => void;
   /** The application has notified. */
   readonly sent: (message: BroadcastMessage | StoredMessage) => void;
-  readonly prepareEntities: (options: PreparationOptions) => Promise<void>;
+  readonly loadEntities: (dataSource: DataSource) => Promise<EntityChannels>;
 }
 
 /**
- * A backend without a database: what is sent as a broadcast comes back as text, as from the wire; what is to be stored is
- * recorded, and handled by nobody. Owned by the parts of one instance.
+ * A transport without a database: what is sent as a broadcast comes back as text, as from the wire; what is to be stored is
+ * recorded, and not handled. Owned by one instance.
  */
-export class Loopback implements Backend {
+export class Loopback implements Transport {
+  readonly hasDatabase = false;
   private readonly link = new LoopbackConnection();
 
   constructor(private readonly options: LoopbackOptions) {}
@@ -65,17 +65,8 @@ export class Loopback implements Backend {
     };
   }
 
-  createWorkers(options: WorkersOptions): Workers {
-    return new IdleWorkers(options);
-  }
-
-  createPreparation(options: PreparationOptions): Preparation {
-    return {
-      isPossible: true,
-      assertPossible: () => undefined,
-      prepareEntities: () => this.options.prepareEntities(options),
-      prepareStorage: () => Promise.resolve(),
-    };
+  loadEntities(dataSource: DataSource): Promise<EntityChannels> {
+    return this.options.loadEntities(dataSource);
   }
 
   /** One statement is one transaction, in which PostgreSQL delivers equal notifications once. */
@@ -160,16 +151,5 @@ class LoopbackConnection implements Connection {
     this.states.complete();
     this.gaps.complete();
     return Promise.resolve();
-  }
-}
-
-/** Knows its listeners, whose names it checks, and claims nothing. */
-class IdleWorkers extends Workers {
-  override start(): void {
-    // there is nothing to claim
-  }
-
-  override recover(): Promise<never> {
-    return Promise.reject(noDatabase('recover()'));
   }
 }

@@ -3,12 +3,11 @@ import { DiscoveryModule } from '@nestjs/core';
 import { DataSource } from 'typeorm';
 import type { EntityClass } from '../channels/entity-change.js';
 import type { PgPubSubExtras, PgPubSubOptions } from '../common/options.js';
-import { DATA_SOURCE, PARTS, RESOLVED_OPTIONS, isDefaultName } from '../common/tokens.js';
+import { DATA_SOURCE, INSTANCE, RESOLVED_OPTIONS, isDefaultName } from '../common/tokens.js';
 import { PgPubSubModule } from '../pg-pubsub.module.js';
-import { PubSubLifecycle } from '../pubsub.lifecycle.js';
 import { createDisconnectedDataSource } from './disconnected-data-source.js';
 import { PubSubTester } from './pubsub.tester.js';
-import { createTestingParts, type TestingParts } from './testing.parts.js';
+import { createTestingInstance, type TestingInstance } from './testing-instance.js';
 
 /** What the DataSource that is never connected knows. */
 export interface TestingEntities {
@@ -23,7 +22,7 @@ interface ModuleBuilder {
   };
 }
 
-const createParts = { inject: [RESOLVED_OPTIONS, DATA_SOURCE], factory: createTestingParts };
+const createInstance = { inject: [RESOLVED_OPTIONS, DATA_SOURCE], factory: createTestingInstance };
 
 /**
  * Stands in for `PgPubSubModule` in tests without a database: the same listeners, guards, pipes, codecs, schemas and
@@ -49,11 +48,11 @@ export class PgPubSubTestingModule {
       providers: [
         ...(real.providers ?? []), // of one token the last one counts
         { provide: DATA_SOURCE, useFactory: () => createDisconnectedDataSource(entities) },
-        { provide: PARTS, inject: createParts.inject, useFactory: createParts.factory },
+        { provide: INSTANCE, inject: createInstance.inject, useFactory: createInstance.factory },
         {
           provide: PubSubTester,
-          inject: [PARTS, PubSubLifecycle],
-          useFactory: (parts: TestingParts, lifecycle: PubSubLifecycle) => new PubSubTester(parts, lifecycle),
+          inject: [INSTANCE],
+          useFactory: (instance: TestingInstance) => new PubSubTester(instance),
         },
       ],
       exports: [...(real.exports ?? []), ...exported],
@@ -78,7 +77,7 @@ export class PgPubSubTestingModule {
     const factory = () => (shared ??= createDisconnectedDataSource(entities));
     builder.overrideProvider(DataSource).useFactory({ factory });
     builder.overrideProvider(DATA_SOURCE).useFactory({ factory });
-    builder.overrideProvider(PARTS).useFactory(createParts);
+    builder.overrideProvider(INSTANCE).useFactory(createInstance);
     return builder;
   }
 }

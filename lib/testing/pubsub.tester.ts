@@ -7,15 +7,15 @@ import { encodeContext } from '../channels/payload.codec.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 import { DEFAULT_NAME } from '../common/options.js';
+import { INSTANCE } from '../common/tokens.js';
+import type { Instance } from '../instance/instance.js';
 import { Publisher } from '../publishing/publisher.js';
-import { PubSubLifecycle } from '../pubsub.lifecycle.js';
 import type { ResolvedTrigger } from '../triggers/trigger.resolver.js';
-import { Database } from '../triggers/database.js';
 import type { SentNotification } from './delivery-record.js';
 import type { PublishedChange } from './entity-deliveries.js';
 import { TEST_PROCESS } from './loopback.js';
 import { noDatabase } from './no-database.js';
-import { isTesting, type TestingParts } from './testing.parts.js';
+import { TestingInstance } from './testing-instance.js';
 
 /** Options of `tester.publish()`. */
 export interface PublishOptions {
@@ -34,11 +34,8 @@ export class PubSubTester {
   private readonly publisher: Publisher;
 
   /** @internal Inject it, or call {@link of}. */
-  constructor(
-    private readonly parts: TestingParts,
-    private readonly lifecycle: PubSubLifecycle,
-  ) {
-    const { registry, loopback } = parts;
+  constructor(private readonly instance: TestingInstance) {
+    const { registry, loopback } = instance;
     this.publisher = new Publisher({
       statements: { ...loopback.createStatements(), broadcast: loopback.deliveryFrom(TEST_PROCESS) },
       pool: () => NOWHERE,
@@ -51,11 +48,10 @@ export class PubSubTester {
 
   /** Of an application that was started with {@link PgPubSubTestingModule}; `name` is the instance's. */
   static of(app: Pick<INestApplicationContext, 'get'>, name: string = DEFAULT_NAME): PubSubTester {
-    const instances: PubSubLifecycle[] = app.get(PubSubLifecycle, { strict: false, each: true });
-    const lifecycle = instances.find((instance) => instance.name === name);
-    const parts = lifecycle?.['parts'];
-    if (lifecycle === undefined || parts === undefined || !isTesting(parts)) throw notTesting(name);
-    return new PubSubTester(parts, lifecycle);
+    const instances: Instance[] = app.get(INSTANCE, { strict: false, each: true });
+    const instance = instances.find((candidate) => candidate.name === name);
+    if (!(instance instanceof TestingInstance)) throw notTesting(name);
+    return new PubSubTester(instance);
   }
 
   /**
@@ -72,7 +68,7 @@ export class PubSubTester {
   publish(channel: string, payload?: unknown, options?: PublishOptions): Promise<void>;
   async publish(channel: ChannelLike, payload?: unknown, options: PublishOptions = {}): Promise<void> {
     this.assertStarted('publish()');
-    const definition = this.parts.registry.resolve(channel);
+    const definition = this.instance.registry.resolve(channel);
     if (definition.delivery !== 'broadcast') throw notHandled(definition.name);
     const trigger = this.findTrigger(definition.name, channel, payload);
     if (trigger === undefined)
@@ -86,19 +82,15 @@ export class PubSubTester {
    */
   async flush(): Promise<void> {
     this.assertStarted('flush()');
-    const { publisher } = this.parts;
-    do {
-      await publisher.whenSent();
-      await this.lifecycle.whenIdle();
-    } while (publisher.isSending);
-    const failures = this.parts.record.takeFailures();
+    await this.instance.whenIdle();
+    const failures = this.instance.record.takeFailures();
     if (failures.length > 1) throw new AggregateError(failures, `${failures.length} deliveries have failed`);
     if (failures.length === 1) throw failures[0];
   }
 
   /** What has arrived on the channel (or on all of them) so far, in order, whether or not anybody listens to it. */
   received<const C extends ChannelLike = ChannelLike>(channel?: C): Notification<PayloadOf<C>>[] {
-    return this.of(channel, this.parts.record.received) as Notification<PayloadOf<C>>[]; // decoded by its codec
+    return this.of(channel, this.instance.record.received) as Notification<PayloadOf<C>>[]; // decoded by its codec
   }
 
   /**
@@ -106,18 +98,18 @@ export class PubSubTester {
    * what they store is recorded here, and not handled.
    */
   sent<const C extends ChannelLike = ChannelLike>(channel?: C): SentNotification<PayloadOf<C>>[] {
-    return this.of(channel, this.parts.record.sent) as SentNotification<PayloadOf<C>>[]; // decoded by its codec
+    return this.of(channel, this.instance.record.sent) as SentNotification<PayloadOf<C>>[]; // decoded by its codec
   }
 
   /** Tells `gaps$` and `@OnGap()` that broadcasts may have been missed since then. */
   interrupt(from: Date = new Date()): void {
     this.assertStarted('interrupt()');
-    this.parts.loopback.interrupt({ from, to: new Date() });
+    this.instance.loopback.interrupt({ from, to: new Date() });
   }
 
   /** Forgets what was received, sent and failed: the next test begins anew. */
   clear(): void {
-    this.parts.record.clear();
+    this.instance.record.clear();
   }
 
   private publishChange(
@@ -126,7 +118,7 @@ export class PubSubTester {
     change: PublishedChange,
     { context = {} }: PublishOptions,
   ): void {
-    const { changes, loopback } = this.parts;
+    const { changes, loopback } = this.instance;
     if (!isJsonObject(context)) throw notAContext(context);
     const carried = JSON.parse(encodeContext(channel, context) ?? '{}') as JsonObject; // which it has written
     const text = changes.add(channel.name, trigger, change, carried);
@@ -135,7 +127,7 @@ export class PubSubTester {
 
   /** By the entity that was given, or else by the rows: several tables may share a channel. */
   private findTrigger(name: string, channel: ChannelLike, payload: unknown): ResolvedTrigger | undefined {
-    const own = Database.of(this.parts.dataSource).triggers.filter((trigger) => trigger.channel === name);
+    const own = this.instance.database.triggers.filter((trigger) => trigger.channel === name);
     const rows = isJsonObject(payload) ? [payload['new'], payload['old']] : [];
     const types = new Set<unknown>([
       channel,
@@ -149,12 +141,12 @@ export class PubSubTester {
     notifications: readonly N[],
   ): N[] {
     if (channel === undefined) return [...notifications];
-    const { name } = this.parts.registry.resolve(channel);
+    const { name } = this.instance.registry.resolve(channel);
     return notifications.filter((notification) => notification.channel === name);
   }
 
   private assertStarted(method: string): void {
-    if (!this.parts.loopback.isOpen) throw notStarted(method);
+    if (!this.instance.loopback.isOpen) throw notStarted(method);
   }
 }
 

@@ -1,0 +1,67 @@
+import { filter } from 'rxjs';
+import type { ChannelDefinition } from '../channels/channel.definition.js';
+import type { Notification } from '../channels/notification.js';
+import type { Report } from '../common/facts.js';
+import type { BufferLimits } from '../common/overflow.js';
+import type { Dispatcher } from './dispatcher.js';
+import { ListenerQueue, type ListenerQueueOptions } from './listener-queue.js';
+
+/** A listener of a broadcast channel. */
+export interface BroadcastListener extends Pick<ListenerQueueOptions, 'concurrency' | 'invoke'> {
+  readonly name: string;
+  readonly channel: ChannelDefinition;
+  /** Whether a notification is addressed to this listener; `undefined`: each is. */
+  readonly accepts: ((notification: Notification) => boolean) | undefined;
+}
+
+export interface BroadcastListenersOptions {
+  readonly dispatcher: Dispatcher;
+  readonly buffer: BufferLimits;
+  readonly report: Report;
+}
+
+/** The listeners of broadcasts of an instance, with a queue each. Owned by the instance; ends with `close()`. */
+export class BroadcastListeners {
+  private readonly queues: ListenerQueue[] = [];
+
+  constructor(private readonly options: BroadcastListenersOptions) {}
+
+  attach({ name, channel, concurrency, accepts, invoke }: BroadcastListener): void {
+    const { dispatcher, buffer, report } = this.options;
+    const queue = new ListenerQueue({
+      channel: channel.name,
+      listener: name,
+      concurrency,
+      invoke,
+      buffer,
+      report,
+    });
+    this.queues.push(queue);
+    const notifications = dispatcher.observe(channel);
+    const wanted = accepts === undefined ? notifications : notifications.pipe(filter(accepts));
+    wanted.subscribe((notification) => queue.push(notification));
+  }
+
+  /** The longest run of each listener that runs now. */
+  get running(): { readonly channel: string; readonly listener: string; readonly forMs: number }[] {
+    return this.busy.map(({ channel, name: listener, longestRunMs: forMs }) => ({
+      channel,
+      listener,
+      forMs,
+    }));
+  }
+
+  /** Resolve when the queues that run now are idle. Empty when none runs. */
+  get pending(): Promise<void>[] {
+    return this.busy.map((queue) => queue.whenIdle());
+  }
+
+  /** Drops what waits; resolves when running handlers have ended, or when the signal is aborted. */
+  async close(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.queues.map((queue) => queue.close(signal)));
+  }
+
+  private get busy(): ListenerQueue[] {
+    return this.queues.filter(({ isRunning }) => isRunning);
+  }
+}

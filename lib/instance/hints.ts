@@ -1,0 +1,44 @@
+import type { Subscription } from 'rxjs';
+import type { Workers } from '../claims/workers.js';
+import { HINT_CHANNEL } from '../storage/storage.sql.js';
+import type { Connection } from './transport.js';
+
+export interface HintsOptions {
+  readonly connection: () => Pick<Connection, 'state' | 'state$' | 'listen'>;
+  readonly workers: () => Pick<Workers, 'isEmpty' | 'hint' | 'wakeAll'>;
+}
+
+/**
+ * The hints of an instance: notifications on a channel of the library's own, each with the name of a channel that has new
+ * rows. Listens for them where stored notifications are handled, wakes the workers, and knows whether hints are heard.
+ * Owned by the instance.
+ */
+export class Hints {
+  private states: Subscription | undefined;
+
+  constructor(private readonly options: HintsOptions) {}
+
+  /** Whether a hint that is sent now arrives. Without hints workers have to poll. */
+  get areHeard(): boolean {
+    return this.options.connection().state === 'listening';
+  }
+
+  /** Listens, if this process handles stored notifications. */
+  listen(): void {
+    if (!this.options.workers().isEmpty) this.options.connection().listen(HINT_CHANNEL);
+  }
+
+  /** Wakes the worker of a hinted channel. Called on pg's stack: must not throw. */
+  receive({ channel, text }: { readonly channel: string; readonly text: string }): void {
+    if (channel === HINT_CHANNEL) this.options.workers().hint(text);
+  }
+
+  /** Wakes all workers at each change of the connection: hints were missed, or are about to be. */
+  follow(): void {
+    this.states = this.options.connection().state$.subscribe(() => this.options.workers().wakeAll());
+  }
+
+  stop(): void {
+    this.states?.unsubscribe();
+  }
+}

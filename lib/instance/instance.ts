@@ -1,0 +1,295 @@
+import { setMaxListeners } from 'node:events';
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
+import { filter, merge, Subject, type Observable } from 'rxjs';
+import type { DataSource } from 'typeorm';
+import type { ChannelDefinition } from '../channels/channel.definition.js';
+import { ChannelRegistry, type ChannelLike } from '../channels/channel.registry.js';
+import type { Notification } from '../channels/notification.js';
+import type { DrainCount } from '../claims/drain-count.js';
+import type { Workers } from '../claims/workers.js';
+import { warnOf } from '../common/errors.js';
+import type { Fact, Report } from '../common/facts.js';
+import type { ResolvedOptions } from '../common/options.js';
+import { assertUsable } from '../connection/listen-config.js';
+import { PoolWatch } from '../connection/pool-watch.js';
+import { BroadcastListeners } from '../dispatch/broadcast-listeners.js';
+import type { Dispatcher } from '../dispatch/dispatcher.js';
+import type { ListenerDefinition } from '../listeners/listener.definition.js';
+import type { Discovered } from '../listeners/listener.explorer.js';
+import { ClaimHealth } from '../observability/claim-health.js';
+import { PubSubLogger, type LineLogger } from '../observability/pubsub.logger.js';
+import type { StatusReader } from '../observability/pubsub.status.js';
+import type { PubSubTelemetry } from '../observability/pubsub.telemetry.js';
+import { guardPools } from '../postgres/pool-guard.js';
+import type { NotifyOptions } from '../publishing/notify-options.js';
+import type { Publisher } from '../publishing/publisher.js';
+import { TransactionSettings } from '../publishing/transaction-settings.js';
+import { StoredNotifications } from '../store/stored-notifications.js';
+import { Database } from '../triggers/database.js';
+import { GapHandlers } from './gap-handlers.js';
+import { Hints } from './hints.js';
+import { assertStorage, assertTriggers } from './schema-readiness.js';
+import { postgresTransport, type Connection, type Transport } from './transport.js';
+import {
+  createConnection,
+  createDispatcher,
+  createPublisher,
+  createStatus,
+  createTelemetry,
+  createWorkers,
+} from './wiring.js';
+
+/**
+ * One instance of the library in an application: builds its parts, starts and stops them in order, and does what the
+ * service offers. Owned by the module; created idle, it runs from `start()` to `stop()`.
+ */
+export class Instance {
+  /** The events of this instance, as they happen; completes with the application. */
+  readonly events = new Subject<Fact>();
+  readonly registry = new ChannelRegistry();
+  readonly telemetry: PubSubTelemetry;
+  readonly connection: Connection;
+  readonly workers: Workers;
+  readonly settings: TransactionSettings;
+  readonly stored: StoredNotifications;
+  readonly status: StatusReader;
+  private readonly logger: PubSubLogger;
+  readonly claimHealth = new ClaimHealth();
+  private readonly poolWatch = new PoolWatch(() => this.connection.reopenNow());
+  readonly hints = new Hints({ connection: () => this.connection, workers: () => this.workers });
+  readonly dispatcher: Dispatcher;
+  readonly listeners: BroadcastListeners;
+  private readonly gapHandlers: GapHandlers;
+  private readonly publisher: Publisher;
+  private readonly shutdown = new AbortController();
+  private isStopped = false;
+  private entities: Promise<void> | undefined;
+  private discovering: Promise<Discovered> | undefined;
+  private explore: () => Promise<Discovered> = () => Promise.resolve({ listeners: [], gapHandlers: [] });
+
+  constructor(
+    readonly options: ResolvedOptions,
+    readonly dataSource: DataSource,
+    lines: LineLogger,
+    private readonly transport: Transport = postgresTransport,
+  ) {
+    setMaxListeners(0, this.shutdown.signal); // each running handler may wait for it
+    if (transport.hasDatabase && dataSource.options.type === 'postgres') guardPools(dataSource);
+    this.database.use({ schema: options.schema, role: options.role });
+    this.logger = new PubSubLogger(lines);
+    this.telemetry = createTelemetry(this);
+    this.connection = createConnection(this, transport);
+    this.dispatcher = createDispatcher(this);
+    this.listeners = new BroadcastListeners({
+      dispatcher: this.dispatcher,
+      buffer: options.buffer,
+      report: this.report,
+    });
+    this.gapHandlers = new GapHandlers(this.connection.gaps$, this.report);
+    this.settings = new TransactionSettings(dataSource, options.context, () => this.telemetry.traceContext());
+    this.publisher = createPublisher(this, transport);
+    this.workers = createWorkers(this);
+    this.stored = new StoredNotifications({
+      dataSource,
+      storage: () => this.database.storage,
+      nameOf: (channel) => this.registry.resolve(channel).name,
+    });
+    this.status = createStatus(this);
+  }
+
+  get name(): string {
+    return this.options.name;
+  }
+
+  /** Aborted when running handlers have had their time to finish. */
+  get signal(): AbortSignal {
+    return this.shutdown.signal;
+  }
+
+  get database(): Database {
+    return Database.of(this.dataSource);
+  }
+
+  /** Records an event: metrics, health, log, and `events`. Never throws. */
+  readonly report: Report = (event) => {
+    try {
+      this.telemetry.record(event);
+      this.claimHealth.record(event);
+      this.poolWatch.record(event);
+      this.logger.write(event);
+    } catch (error) {
+      warnOf(error); // what is told of the work must not stop it
+    }
+    this.events.next(event); // what a subscriber throws, RxJS throws elsewhere
+  };
+
+  /**
+   * Makes the channels known that are known without listeners, so that `notify('name')` in the application's own hooks finds
+   * them defined. `explore` finds the listeners, later.
+   */
+  async initialize(channels: readonly ChannelLike[], explore: () => Promise<Discovered>): Promise<void> {
+    this.explore = explore;
+    this.telemetry.start(); // all providers are made: one of them may have registered an SDK
+    if (!this.transport.hasDatabase || this.dataSource.isInitialized) await this.prepareEntities();
+    for (const channel of channels) this.telemetry.name(this.registry.resolve(channel).name);
+  }
+
+  /** The listeners of the application, found once, after the database was compared with what they need. */
+  discovered(): Promise<Discovered> {
+    this.discovering ??= this.discover();
+    return this.discovering;
+  }
+
+  /** Attaches these listeners, and opens the LISTEN connection. Rejects when it cannot be opened. */
+  async start(listeners: readonly ListenerDefinition[]): Promise<void> {
+    const { gapHandlers } = await this.discovered();
+    for (const listener of listeners) this.attach(listener);
+    for (const handler of gapHandlers) this.gapHandlers.attach(handler);
+    this.hints.listen();
+    // no deadline: the LISTEN connection limits itself
+    if (this.options.listen === true || listeners.length > 0) await this.connection.start();
+    else this.connection.startWhenWanted(); // a process that only publishes needs none until it observes
+    if (this.transport.hasDatabase) this.workers.start();
+    this.hints.follow();
+  }
+
+  /** Claims stored notifications from now on: the application is up. */
+  claim(): void {
+    if (!this.isStopped) this.workers.claim();
+  }
+
+  /** Stops in order. Never rejects: Nest 11 would not close the rest of the application. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    try {
+      this.connection.stopReopening();
+      this.hints.stop();
+      this.gapHandlers.stop();
+      this.dispatcher.close();
+      await this.settleHandlers();
+      await this.connection.stop();
+    } catch (error) {
+      this.report({ type: 'close-failed', error });
+    }
+    this.logger.close();
+    this.events.complete();
+  }
+
+  /** Resolves when every broadcast received by now has been handled, and what that has caused. For tests. */
+  async whenIdle(): Promise<void> {
+    for (;;) {
+      await turn(); // what has been received is on its way to the queues
+      const work = [...this.dispatcher.decoding, ...this.listeners.pending, ...this.gapHandlers.pending];
+      if (work.length === 0) return;
+      await Promise.all(work);
+    }
+  }
+
+  /** Writes the log lines that are held back. */
+  flushLog(): void {
+    this.logger.flush();
+  }
+
+  async publish(
+    channel: ChannelLike,
+    payloads: readonly unknown[],
+    options: NotifyOptions = {},
+  ): Promise<void> {
+    const definition = this.registry.resolve(channel);
+    const { name } = definition;
+    // An observer that has just subscribed here should hear what is sent here next.
+    if (this.connection.isListenPending(name)) await this.connection.whenListening(name);
+    await this.telemetry.sending(name, payloads.length, (trace) =>
+      this.publisher.publish(definition, payloads, options, trace),
+    );
+  }
+
+  /** The broadcasts of these channels; for entities that share a channel, the changes of those that are named. */
+  observe(channels: readonly ChannelLike[]): Observable<Notification> {
+    const wanted = new Map<string, { definition: ChannelDefinition; named: ChannelLike[] }>();
+    for (const channel of channels) {
+      const definition = this.registry.resolve(channel);
+      const known = wanted.get(definition.name);
+      if (known) known.named.push(channel);
+      else wanted.set(definition.name, { definition, named: [channel] });
+    }
+    return merge(
+      ...Array.from(wanted.values(), ({ definition, named }) => {
+        const observed = this.dispatcher.observe(definition);
+        const meant = named.map((channel) => this.registry.meantBy(channel));
+        if (meant.includes(undefined)) return observed;
+        return observed.pipe(filter(({ payload }) => meant.some((isMeant) => isMeant?.(payload))));
+      }),
+    );
+  }
+
+  /** Handles what is stored and due on these channels, or on all that have a listener here. */
+  recover(channels?: readonly ChannelLike[]): Promise<DrainCount> {
+    return this.workers.recover(this.resolved(channels));
+  }
+
+  pause(channels?: readonly ChannelLike[]): void {
+    this.workers.pause(this.resolved(channels));
+  }
+
+  resume(channels?: readonly ChannelLike[]): void {
+    this.workers.resume(this.resolved(channels));
+  }
+
+  private resolved(channels: readonly ChannelLike[] | undefined): ChannelDefinition[] | undefined {
+    return channels?.map((channel) => this.registry.resolve(channel));
+  }
+
+  private async discover(): Promise<Discovered> {
+    if (this.transport.hasDatabase) assertUsable(this.dataSource);
+    await this.prepareEntities();
+    const discovered = await this.explore();
+    for (const { channel } of discovered.listeners) this.telemetry.name(channel.name); // whether they run here or not
+    if (this.transport.hasDatabase) await assertStorage(this.readiness, this.registry.definitions);
+    return discovered;
+  }
+
+  private get readiness() {
+    const { dataSource, report } = this;
+    return { ...this.options, dataSource, report };
+  }
+
+  /** Makes the channels of entities known, early if that is possible. */
+  private prepareEntities(): Promise<void> {
+    this.entities ??= this.loadEntities();
+    return this.entities;
+  }
+
+  private async loadEntities(): Promise<void> {
+    if (this.dataSource.options.type !== 'postgres') return;
+    if (this.transport.hasDatabase) await assertTriggers(this.readiness);
+    const entities = await this.transport.loadEntities(this.dataSource);
+    if (entities !== undefined) this.registry.useEntities(entities);
+  }
+
+  private attach(listener: ListenerDefinition): void {
+    const { channel, name } = listener;
+    const { options } = this;
+    const invoke = this.telemetry.handling({ channel: channel.name, listener: name }, listener.invoke);
+    if (channel.delivery !== 'exactly-once') return this.listeners.attach({ ...listener, invoke });
+    const retry = { ...options.retry, ...channel.retry, ...listener.retry };
+    const timeoutMs = listener.timeoutMs ?? channel.timeoutMs ?? options.timeoutMs;
+    this.workers.attach(channel, { ...listener, invoke, retry, timeoutMs });
+  }
+
+  /** Lets running handlers finish, up to the timeout; then aborts their signal, and leaves them behind. */
+  private async settleHandlers(): Promise<void> {
+    const settled = new AbortController();
+    const afterMs = this.options.shutdownTimeoutMs;
+    void delay(afterMs, undefined, { signal: settled.signal }).then(
+      () => this.shutdown.abort(),
+      () => undefined,
+    );
+    const { signal } = this.shutdown;
+    const [claims] = await Promise.all([this.workers.stop(signal), this.listeners.close(signal)]);
+    settled.abort();
+    await turn(); // those that end on their signal have ended then
+    const listeners = [...this.listeners.running.map(({ listener }) => listener), ...claims];
+    if (listeners.length > 0) this.report({ type: 'abandoned', listeners, afterMs });
+  }
+}

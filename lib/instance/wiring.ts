@@ -1,0 +1,97 @@
+import { Workers } from '../claims/workers.js';
+import { HEARTBEAT_DEFAULTS } from '../common/options.js';
+import { assertUsable, resolveListenConfig } from '../connection/listen-config.js';
+import { createNotificationFactory } from '../dispatch/broadcast-notification.js';
+import { Dispatcher } from '../dispatch/dispatcher.js';
+import { StatusReader } from '../observability/pubsub.status.js';
+import { PubSubTelemetry } from '../observability/pubsub.telemetry.js';
+import { Publisher } from '../publishing/publisher.js';
+import type { Instance } from './instance.js';
+import type { Connection, Transport } from './transport.js';
+
+// Each function builds one part of an instance, with the callbacks by which the part reaches the others. A callback may use
+// parts that are built later: none is called before the instance is complete.
+
+export function createTelemetry({ options, registry }: Instance): PubSubTelemetry {
+  return new PubSubTelemetry({
+    name: options.name,
+    traceContext: options.traceContext,
+    isDefined: (channel) => registry.find(channel) !== undefined,
+  });
+}
+
+export function createConnection(instance: Instance, transport: Transport): Connection {
+  const { options, dataSource, hints, report } = instance;
+  return transport.createConnection({
+    config: () => resolveListenConfig(assertUsable(dataSource), options.connection),
+    isDirected: options.connection !== undefined,
+    heartbeat: options.heartbeat,
+    reconnect: options.reconnect,
+    pool: () => dataSource.manager, // read late: transaction libraries replace it
+    receive: (notification) => {
+      hints.receive(notification);
+      instance.dispatcher.receive(notification);
+    },
+    report,
+  });
+}
+
+export function createDispatcher(instance: Instance): Dispatcher {
+  const { options, dataSource, registry, signal, report } = instance;
+  return new Dispatcher({
+    listen: (channel) => instance.connection.listen(channel),
+    unlisten: (channel) => instance.connection.unlisten(channel),
+    find: (channel) => registry.find(channel),
+    decoderOf: (channel) => registry.decoderOf(channel),
+    createNotification: createNotificationFactory({ manager: () => dataSource.manager, signal }),
+    buffer: options.buffer,
+    report,
+  });
+}
+
+export function createPublisher(instance: Instance, transport: Transport): Publisher {
+  const { options, dataSource, registry, report } = instance;
+  return new Publisher({
+    statements: transport.createStatements(() => instance.database.storage.schema), // known once it is connected
+    pool: () => dataSource.manager,
+    executor: options.executor,
+    contextOf: (executor) => instance.settings.contextOf(executor),
+    assertText: (channel, text) => registry.assertText(channel, text),
+    report,
+  });
+}
+
+export function createWorkers(instance: Instance): Workers {
+  const { options, dataSource, registry, telemetry, hints, signal, report } = instance;
+  return new Workers({
+    dataSource,
+    schema: () => instance.database.storage.schema,
+    decoderOf: (channel) => registry.decoderOf(channel),
+    concurrency: options.concurrency,
+    batch: options.batch,
+    poll: options.poll,
+    deadPeerTimeoutMs: options.deadPeerTimeoutMs,
+    filter: options.filter?.context,
+    context: options.context,
+    contextOfHandler: () =>
+      options.context && telemetry.isTracing
+        ? { ...telemetry.traceContext(), ...options.context() }
+        : undefined,
+    hearsHints: () => hints.areHeard,
+    signal,
+    report,
+  });
+}
+
+export function createStatus(instance: Instance): StatusReader {
+  const { options, dataSource, claimHealth } = instance;
+  return new StatusReader({
+    name: options.name,
+    dataSource,
+    schema: () => instance.database.storage.schema,
+    connection: () => instance.connection.snapshot(),
+    claims: () => claimHealth.reasons,
+    running: () => instance.listeners.running,
+    timeoutMs: (options.heartbeat || HEARTBEAT_DEFAULTS).timeoutMs,
+  });
+}

@@ -1,0 +1,62 @@
+import { BehaviorSubject } from 'rxjs';
+import { describe, expect, it } from 'vitest';
+import type { ConnectionState } from '../../../lib/common/facts.js';
+import { Hints } from '../../../lib/instance/hints.js';
+
+/** A connection and workers that record what is asked of them. */
+function create({ isEmpty = false } = {}) {
+  const calls: string[] = [];
+  const states = new BehaviorSubject<ConnectionState>('connecting');
+  const connection = {
+    get state() {
+      return states.value;
+    },
+    state$: states,
+    listen: (channel: string) => void calls.push(`listen ${channel}`),
+  };
+  const workers = {
+    isEmpty,
+    hint: (channel: string) => void calls.push(`hint ${channel}`),
+    wakeAll: () => void calls.push('wake all'),
+  };
+  return { hints: new Hints({ connection: () => connection, workers: () => workers }), states, calls };
+}
+
+describe('hints', () => {
+  it('are listened for where stored notifications are handled', () => {
+    const { hints, calls } = create();
+    hints.listen();
+    expect(calls).toEqual(['listen pgpubsub']);
+  });
+
+  it('are not listened for in a process without workers', () => {
+    const { hints, calls } = create({ isEmpty: true });
+    hints.listen();
+    expect(calls).toEqual([]);
+  });
+
+  it('wake the worker of the channel that they name; other notifications wake none', () => {
+    const { hints, calls } = create();
+    hints.receive({ channel: 'pgpubsub', text: 'orders' });
+    hints.receive({ channel: 'news', text: 'orders' });
+    expect(calls).toEqual(['hint orders']);
+  });
+
+  it('are heard while the connection is listening, and not while it is deaf or lost', () => {
+    const { hints, states } = create();
+    const heard = (['listening', 'deaf', 'reconnecting', 'closed'] as const).map((state) => {
+      states.next(state);
+      return hints.areHeard;
+    });
+    expect(heard).toEqual([true, false, false, false]);
+  });
+
+  it('wake all workers when the connection changes, until they are stopped', () => {
+    const { hints, states, calls } = create();
+    hints.follow();
+    states.next('listening');
+    hints.stop();
+    states.next('reconnecting');
+    expect(calls).toEqual(['wake all', 'wake all']);
+  });
+});
