@@ -47,6 +47,7 @@ export { InjectPubSub, PgPubSubModule, getPubSubToken } from './pg-pubsub.module
 export type { NotifyOptions } from './publishing/notify-options.js';
 export { PubSubService } from './pubsub.service.js';
 export type { NotificationStream } from './pubsub.service.js';
+export type { PauseOptions } from './instance/channel-pauses.js';
 export type { InTransactionOptions, TransactionalWork } from './publishing/transaction-settings.js';
 export { createNotificationStorage, dropNotificationStorage } from './triggers/storage-helpers.js';
 export type { NotificationStorageLiterals } from './triggers/storage-helpers.js';

@@ -7,6 +7,7 @@ import { PgPubSubError, describeValue } from './common/errors.js';
 import type { ConnectionState, Fact as PubSubEvent, Gap } from './common/facts.js';
 import { INSTANCE } from './common/tokens.js';
 import { NotificationIterator } from './dispatch/notification-iterator.js';
+import type { PauseOptions } from './instance/channel-pauses.js';
 import type { Instance } from './instance/instance.js';
 import type { StatusOptions } from './observability/health.js';
 import type { PubSubStatus } from './observability/pubsub.status.js';
@@ -131,16 +132,24 @@ export class PubSubService {
   }
 
   /**
-   * This process claims nothing more of these exactly-once channels (or of all), once running handlers have ended. Others do,
-   * and broadcasts go on. Throws as {@link recover} does.
+   * Pauses exactly-once channels, or all of them: nothing more of them is claimed, once running claims have ended. Broadcasts go
+   * on. Without `everywhere` this process alone pauses, from the call on, until {@link resume} or its end; rejects as
+   * {@link recover} does.
+   *
+   * With `everywhere: true` every process pauses, those that start later included: the pause is stored, and processes are told at
+   * once, or learn within 10 s where hints do not arrive. Without channels it means the exactly-once channels that this process
+   * knows. Resolves when the pause is stored. Rejects with `INVALID_ARGUMENT` for a broadcast channel.
    */
-  pause(channels?: readonly ChannelLike[]): void {
-    this[INSTANCE].pause(channels);
+  pause(channels?: readonly ChannelLike[], options?: PauseOptions): Promise<void> {
+    return this[INSTANCE].pauses.pause(channels, options);
   }
 
-  /** Undoes {@link pause}, for these channels or for all. Throws as {@link recover} does. */
-  resume(channels?: readonly ChannelLike[]): void {
-    this[INSTANCE].resume(channels);
+  /**
+   * Undoes {@link pause}, for these channels or for all. Without `everywhere` only what this process has paused for itself; with
+   * it only what was paused everywhere. Rejects as {@link pause} does.
+   */
+  resume(channels?: readonly ChannelLike[], options?: PauseOptions): Promise<void> {
+    return this[INSTANCE].pauses.resume(channels, options);
   }
 
   /**

@@ -53,6 +53,8 @@ export class Workers {
   /** Workers by the channel's name: two definitions with one name are one channel. */
   private readonly attached = new Map<string, Attached>();
   private workers = new Map<string, ChannelWorker>();
+  private readonly pausedHere = new Set<string>();
+  private pausedEverywhere: ReadonlySet<string> = new Set();
   /** Whether workers claim by themselves. Before that they do only for `recover()`. */
   private isClaiming = false;
   /** Never the context of a request: handlers must not inherit its transaction or user. */
@@ -115,19 +117,54 @@ export class Workers {
     return sumOf(this.chosen(channels).map(({ count }) => count));
   }
 
-  /** The channels of these that are handled here, and whether they are paused. */
+  /** The channels of these that are handled here, and whether they are paused in this process. */
   statesOf(
     channels: readonly ChannelDefinition[] | undefined,
   ): { readonly channel: string; readonly isPaused: boolean }[] {
-    return this.chosen(channels).map(({ channel, isPaused }) => ({ channel, isPaused }));
+    return this.chosen(channels).map(({ channel }) => ({ channel, isPaused: this.pausedHere.has(channel) }));
+  }
+
+  /** The names of the listeners of each channel. */
+  get listenersByChannel(): Record<string, string[]> {
+    const entries = Array.from(this.attached, ([name, { listeners }]) => [
+      name,
+      listeners.map((own) => own.name),
+    ]);
+    return Object.fromEntries(entries) as Record<string, string[]>;
+  }
+
+  /** The channels that are paused in this process, and those that are paused in all processes. */
+  get paused(): { readonly here: readonly string[]; readonly everywhere: readonly string[] } {
+    return { here: [...this.pausedHere], everywhere: [...this.pausedEverywhere] };
   }
 
   pause(channels: readonly ChannelDefinition[] | undefined): void {
-    for (const worker of this.chosen(channels)) worker.pause();
+    for (const { channel } of this.chosen(channels)) this.pausedHere.add(channel);
+    this.applyPauses();
   }
 
   resume(channels: readonly ChannelDefinition[] | undefined): void {
-    this.inRoot(() => this.chosen(channels).forEach((worker) => worker.resume()));
+    for (const { channel } of this.chosen(channels)) this.pausedHere.delete(channel);
+    this.applyPauses();
+  }
+
+  /** Takes the channels that are paused in all processes, in place of those before. */
+  setPausedEverywhere(channels: ReadonlySet<string>): void {
+    const before = this.pausedEverywhere;
+    if (before.size === channels.size && [...channels].every((channel) => before.has(channel))) return;
+    this.pausedEverywhere = channels;
+    this.applyPauses();
+    this.options.report({ type: 'pauses-changed', channels: [...channels] });
+  }
+
+  private applyPauses(): void {
+    this.inRoot(() => {
+      for (const worker of this.workers.values()) {
+        const isPaused = this.pausedHere.has(worker.channel) || this.pausedEverywhere.has(worker.channel);
+        if (isPaused) worker.pause();
+        else worker.resume();
+      }
+    });
   }
 
   /** Lets running handlers finish; when the signal is aborted, gives their claims up. Returns what was left behind. */

@@ -128,6 +128,10 @@ export type Fact =
     }
   /** A claim of this row has ended with its process or connection before; so often by now. */
   | { readonly type: 'interrupted'; readonly channel: string; readonly id: string; readonly deaths: number }
+  /** The channels that are paused in all processes are others than before: these. */
+  | { readonly type: 'pauses-changed'; readonly channels: readonly string[] }
+  /** The row of this process in `pgpubsub_process` could not be written; it is tried again, and reported again after a success. */
+  | { readonly type: 'unrecorded'; readonly error: unknown }
   /** Something went wrong while the application closed; it closes all the same. */
   | { readonly type: 'close-failed'; readonly error: unknown }
   /** Declared triggers are not in the database as declared, and `verifySchema` is `'warn'`. */

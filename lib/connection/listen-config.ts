@@ -10,7 +10,6 @@ const KEPT_ALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 } as c
 
 /** PostgreSQL cuts application names here (NAMEDATALEN - 1). */
 const MAX_APPLICATION_NAME_BYTES = 63;
-const SUFFIX = ':listen';
 
 /** Settings of TypeORM's `extra` that concern its pool, or limit single queries, and not a session that waits. */
 const POOL_SETTINGS = [
@@ -54,15 +53,16 @@ export const connectFailed = (cause: unknown, isDirected: boolean): PgPubSubErro
   );
 
 /**
- * How the LISTEN connection reaches the server: as the DataSource's pool does (its primary, with replication:
+ * How a connection of the library's own reaches the server: as the DataSource's pool does (its primary, with replication:
  * a standby refuses LISTEN), changed by what the option `connection` says.
  */
 export function resolveListenConfig(
   options: PostgresOptions,
   connection: string | ClientConfig | undefined,
+  purpose: 'listen' | 'heartbeat' = 'listen',
 ): ClientConfig {
   const { config, applicationName } = poolConfig(options);
-  const named = { ...KEPT_ALIVE, application_name: listenerName(applicationName) };
+  const named = { ...KEPT_ALIVE, application_name: nameOf(applicationName, `:${purpose}`) };
   const timeout = { connectionTimeoutMillis: options.connectTimeoutMS ?? 10_000 };
   if (typeof connection === 'string') return { ...timeout, ...named, ...parseIntoClientConfig(connection) };
   const { connectionString, ...discrete } = connection ?? {};
@@ -94,15 +94,18 @@ function poolConfig(options: PostgresOptions): { config: ClientConfig; applicati
   return { config, applicationName: config.application_name ?? 'nest' };
 }
 
+/** The name of the application, as the connections of its pool have it. */
+export const applicationNameOf = (options: PostgresOptions): string => poolConfig(options).applicationName;
+
 /** pg takes a property that is present but undefined for a value. */
 function definedProperties<T extends object>(object: T): T {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T; // a subset of T's optional properties
 }
 
 /** The application's name and the suffix, which is what operators look for: a long name gives way. */
-function listenerName(applicationName: string): string {
+function nameOf(applicationName: string, suffix: string): string {
   let name = applicationName;
-  while (Buffer.byteLength(name + SUFFIX) > MAX_APPLICATION_NAME_BYTES)
+  while (Buffer.byteLength(name + suffix) > MAX_APPLICATION_NAME_BYTES)
     name = Array.from(name).slice(0, -1).join('');
-  return name + SUFFIX;
+  return name + suffix;
 }

@@ -6,12 +6,14 @@ import type { Connection } from './transport.js';
 export interface HintsOptions {
   readonly connection: () => Pick<Connection, 'state' | 'state$' | 'listen'>;
   readonly workers: () => Pick<Workers, 'isEmpty' | 'hint' | 'wakeAll'>;
+  /** Called when settings of channels have changed that hold for all processes. */
+  readonly settingsChanged: () => void;
 }
 
 /**
  * The hints of an instance: notifications on a channel of the library's own, each with the name of a channel that has new
- * rows. Listens for them where stored notifications are handled, wakes the workers, and knows whether hints are heard.
- * Owned by the instance.
+ * rows, or with none when settings of channels have changed. Listens for them where stored notifications are handled, wakes
+ * the workers, and knows whether hints are heard. Owned by the instance.
  */
 export class Hints {
   private states: Subscription | undefined;
@@ -30,7 +32,9 @@ export class Hints {
 
   /** Wakes the worker of a hinted channel. Called on pg's stack: must not throw. */
   receive({ channel, text }: { readonly channel: string; readonly text: string }): void {
-    if (channel === HINT_CHANNEL) this.options.workers().hint(text);
+    if (channel !== HINT_CHANNEL) return;
+    if (text === '') queueMicrotask(this.options.settingsChanged);
+    else this.options.workers().hint(text);
   }
 
   /** Wakes all workers at each change of the connection: hints were missed, or are about to be. */

@@ -26,13 +26,17 @@ import type { Publisher } from '../publishing/publisher.js';
 import { TransactionSettings } from '../publishing/transaction-settings.js';
 import { StoredNotifications } from '../store/stored-notifications.js';
 import { Database } from '../triggers/database.js';
+import type { ChannelPauses } from './channel-pauses.js';
 import { GapHandlers } from './gap-handlers.js';
 import { Hints } from './hints.js';
+import type { ProcessHeartbeat } from './process-heartbeat.js';
 import { assertStorage, assertTriggers } from './schema-readiness.js';
 import { postgresTransport, type Connection, type Transport } from './transport.js';
 import {
   createConnection,
   createDispatcher,
+  createHeartbeat,
+  createPauses,
   createPublisher,
   createStatus,
   createTelemetry,
@@ -51,16 +55,22 @@ export class Instance {
   readonly connection: Connection;
   readonly workers: Workers;
   readonly settings: TransactionSettings;
+  readonly pauses: ChannelPauses;
   readonly stored: StoredNotifications;
   readonly status: StatusReader;
   private readonly logger: PubSubLogger;
   readonly claimHealth = new ClaimHealth();
   private readonly poolWatch = new PoolWatch(() => this.connection.reopenNow());
-  readonly hints = new Hints({ connection: () => this.connection, workers: () => this.workers });
+  readonly hints = new Hints({
+    connection: () => this.connection,
+    workers: () => this.workers,
+    settingsChanged: () => void this.heartbeat.refresh(),
+  });
   readonly dispatcher: Dispatcher;
   readonly listeners: BroadcastListeners;
   private readonly gapHandlers: GapHandlers;
   private readonly publisher: Publisher;
+  private readonly heartbeat: ProcessHeartbeat;
   private readonly shutdown = new AbortController();
   private isStopped = false;
   private entities: Promise<void> | undefined;
@@ -89,6 +99,8 @@ export class Instance {
     this.settings = new TransactionSettings(dataSource, options.context, () => this.telemetry.traceContext());
     this.publisher = createPublisher(this, transport);
     this.workers = createWorkers(this);
+    this.heartbeat = createHeartbeat(this);
+    this.pauses = createPauses(this, () => this.heartbeat.refresh());
     this.stored = new StoredNotifications({
       dataSource,
       storage: () => this.database.storage,
@@ -153,8 +165,10 @@ export class Instance {
     this.hints.follow();
   }
 
-  /** Claims stored notifications from now on: the application is up. */
-  claim(): void {
+  /** Claims stored notifications from now on, except on channels that are paused everywhere: the application is up. */
+  async claim(): Promise<void> {
+    if (this.isStopped || this.workers.isEmpty || !this.transport.hasDatabase) return;
+    await this.heartbeat.start();
     if (!this.isStopped) this.workers.claim();
   }
 
@@ -167,6 +181,7 @@ export class Instance {
       this.gapHandlers.stop();
       this.dispatcher.close();
       await this.settleHandlers();
+      await this.heartbeat.stop();
       await this.connection.stop();
     } catch (error) {
       this.report({ type: 'close-failed', error });
@@ -225,19 +240,7 @@ export class Instance {
 
   /** Handles what is stored and due on these channels, or on all that have a listener here. */
   recover(channels?: readonly ChannelLike[]): Promise<DrainCount> {
-    return this.workers.recover(this.resolved(channels));
-  }
-
-  pause(channels?: readonly ChannelLike[]): void {
-    this.workers.pause(this.resolved(channels));
-  }
-
-  resume(channels?: readonly ChannelLike[]): void {
-    this.workers.resume(this.resolved(channels));
-  }
-
-  private resolved(channels: readonly ChannelLike[] | undefined): ChannelDefinition[] | undefined {
-    return channels?.map((channel) => this.registry.resolve(channel));
+    return this.workers.recover(channels?.map((channel) => this.registry.resolve(channel)));
   }
 
   private async discover(): Promise<Discovered> {

@@ -56,7 +56,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
         ? await this.selection.chosenOf(this.instance, instances)
         : listedListeners(this.instance, listeners);
       await this.instance.start(chosen); // no deadline: opens the LISTEN connection, which limits itself
-      afterBootstrap(this.modules, () => this.instance.claim());
+      afterBootstrap(this.modules, () => void this.instance.claim());
     } catch (error) {
       await Promise.all(instances.map((instance) => instance.stop())); // Nest runs no destroy hooks then
       throw error;

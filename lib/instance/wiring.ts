@@ -1,12 +1,15 @@
 import { Workers } from '../claims/workers.js';
 import { HEARTBEAT_DEFAULTS } from '../common/options.js';
-import { assertUsable, resolveListenConfig } from '../connection/listen-config.js';
+import { applicationNameOf, assertUsable, resolveListenConfig } from '../connection/listen-config.js';
 import { createNotificationFactory } from '../dispatch/broadcast-notification.js';
+import { OwnConnection } from '../connection/own-connection.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { StatusReader } from '../observability/pubsub.status.js';
 import { PubSubTelemetry } from '../observability/pubsub.telemetry.js';
 import { Publisher } from '../publishing/publisher.js';
 import type { Instance } from './instance.js';
+import { ProcessHeartbeat } from './process-heartbeat.js';
+import { ChannelPauses } from './channel-pauses.js';
 import type { Connection, Transport } from './transport.js';
 
 // Each function builds one part of an instance, with the callbacks by which the part reaches the others. A callback may use
@@ -91,7 +94,32 @@ export function createStatus(instance: Instance): StatusReader {
     schema: () => instance.database.storage.schema,
     connection: () => instance.connection.snapshot(),
     claims: () => claimHealth.reasons,
+    pausedHere: () => instance.workers.paused.here,
     running: () => instance.listeners.running,
     timeoutMs: (options.heartbeat || HEARTBEAT_DEFAULTS).timeoutMs,
+  });
+}
+
+export function createHeartbeat(instance: Instance): ProcessHeartbeat {
+  const { options, dataSource, workers, report } = instance;
+  const config = () => resolveListenConfig(assertUsable(dataSource), options.connection, 'heartbeat');
+  return new ProcessHeartbeat({
+    connection: new OwnConnection(config),
+    schema: () => instance.database.storage.schema,
+    application: () => applicationNameOf(assertUsable(dataSource)),
+    listeners: () => workers.listenersByChannel,
+    paused: (channels) => workers.setPausedEverywhere(channels),
+    report,
+  });
+}
+
+export function createPauses(instance: Instance, changed: () => Promise<void>): ChannelPauses {
+  const { dataSource, registry, workers } = instance;
+  return new ChannelPauses({
+    registry,
+    workers,
+    pool: () => dataSource.manager,
+    schema: () => instance.database.storage.schema,
+    changed,
   });
 }

@@ -158,6 +158,18 @@ function wordFact(fact: Fact): Line | undefined {
       const text = `The process or connection that handled notification ${fact.id} of channel "${fact.channel}" has ended meanwhile (${fact.deaths} so far): it is handled alone now`;
       return { level: 'warn', kind: `interrupted ${fact.channel}`, text };
     }
+    case 'pauses-changed':
+      return {
+        level: 'log',
+        text:
+          fact.channels.length === 0
+            ? 'No channel is paused everywhere any more'
+            : `Paused everywhere: ${listChannels(fact.channels)}`,
+      };
+    case 'unrecorded': {
+      const text = `This process could not write its row in pgpubsub_process: ${messageOf(fact.error)}`;
+      return { level: 'warn', kind: 'unrecorded', text };
+    }
     case 'close-failed':
       return { level: 'error', text: `Closing failed: ${messageOf(fact.error)}`, stack: stackOf(fact.error) };
     case 'drifted':

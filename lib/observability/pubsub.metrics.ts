@@ -72,6 +72,8 @@ export class PubSubMetrics {
       case 'abandoned':
       case 'claiming':
       case 'claim-recovered':
+      case 'pauses-changed':
+      case 'unrecorded':
       case 'close-failed':
       case 'drifted':
       case 'schema-warned':

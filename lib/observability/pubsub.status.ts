@@ -5,7 +5,7 @@ import type { ConnectionState } from '../common/facts.js';
 import { isServerError } from '../common/server-error.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import type { ConnectionSnapshot } from '../connection/connection-states.js';
-import { deadLetterTable, notificationTable } from '../storage/storage.sql.js';
+import { channelTable, deadLetterTable, notificationTable } from '../storage/storage.sql.js';
 import { findBacklog, type ChannelBacklog } from './backlog.js';
 import {
   judge,
@@ -15,7 +15,7 @@ import {
   type RunningHandler,
   type StatusOptions,
 } from './health.js';
-import { limitStatements, readServer } from './status.sql.js';
+import { findPaused, limitStatements, readServer } from './status.sql.js';
 
 /** How an instance is doing: a plain object, as `JSON.stringify()` takes it. Times are texts in ISO 8601. */
 export interface PubSubStatus {
@@ -43,6 +43,13 @@ export interface PubSubStatus {
    * that asking stays cheap. Empty without the tables, and for a role that may not read them.
    */
   readonly channels: readonly ChannelBacklog[];
+  /** The exactly-once channels that are not claimed because of `pubsub.pause()`. */
+  readonly paused: {
+    /** In this process. */
+    readonly here: readonly string[];
+    /** In all processes; empty without the tables, and for a role that may not read them. */
+    readonly everywhere: readonly string[];
+  };
   /** How full the server's queue of notifications is, from 0 to 1; `null` when it did not answer. */
   readonly queueUsage: number | null;
 }
@@ -55,6 +62,8 @@ export interface StatusReaderOptions {
   readonly connection: () => ConnectionSnapshot;
   /** What is not well about the claims of this instance. */
   readonly claims: () => readonly string[];
+  /** The channels that are paused in this process. */
+  readonly pausedHere: () => readonly string[];
   /** The handlers of broadcasts that run at the moment. */
   readonly running: () => readonly RunningHandler[];
   /** How long the database may take to answer. */
@@ -63,7 +72,15 @@ export interface StatusReaderOptions {
 
 const COUNT_UP_TO = 10_000;
 
-type Stored = Pick<Findings, 'channels' | 'queueUsage' | 'silence'>;
+interface ServerRow {
+  readonly queue_usage: string;
+  readonly is_readable: string;
+  readonly has_settings: string;
+}
+
+type Stored = Pick<Findings, 'channels' | 'queueUsage' | 'silence'> & {
+  readonly pausedEverywhere: readonly string[];
+};
 
 /** A question that hangs outlives who asked it, and holds a connection of the pool: the next ones wait for it, too. */
 const MAX_PENDING = 2;
@@ -80,7 +97,7 @@ export class StatusReader {
   /** Rejects for options that cannot be meant only: a database that is away is an answer. */
   async read(options: StatusOptions = {}): Promise<PubSubStatus> {
     const limits = resolveLimits(options);
-    const { channels, queueUsage, silence } = await this.ask();
+    const { channels, queueUsage, silence, pausedEverywhere } = await this.ask();
     const connection = this.options.connection();
     const findings = {
       connection,
@@ -102,6 +119,7 @@ export class StatusReader {
         lastTestedAt: connection.lastTestedAt?.toISOString() ?? null,
       },
       channels,
+      paused: { here: this.options.pausedHere(), everywhere: pausedEverywhere },
       queueUsage,
     };
   }
@@ -141,16 +159,23 @@ export class StatusReader {
   /** no deadline: ask() limits the answer, and the server limits each statement */
   private async lookWith(executor: SqlExecutor): Promise<Stored> {
     const schema = this.options.schema();
-    const answer = await executor.query(readServer, [notificationTable(schema), deadLetterTable(schema)]);
-    const [{ queue_usage, is_readable }] = answer as [{ queue_usage: string; is_readable: string }]; // as the statement says
+    const tables = [notificationTable(schema), deadLetterTable(schema), channelTable(schema)];
+    const [server] = (await executor.query(readServer, tables)) as [ServerRow]; // as the statement says
     const channels =
-      is_readable === 'true' ? await findBacklog(executor, { schema, countUpTo: COUNT_UP_TO }) : [];
-    return { channels, queueUsage: Number(queue_usage), silence: undefined };
+      server.is_readable === 'true' ? await findBacklog(executor, { schema, countUpTo: COUNT_UP_TO }) : [];
+    const paused = server.has_settings === 'true' ? await executor.query(findPaused(schema)) : [];
+    return {
+      channels,
+      queueUsage: Number(server.queue_usage),
+      pausedEverywhere: (paused as { channel: string }[]).map(({ channel }) => channel),
+      silence: undefined,
+    };
   }
 }
 
 const silent = (reason: string, refusal: boolean): Stored => ({
   channels: [],
   queueUsage: null,
+  pausedEverywhere: [],
   silence: { reason, isServerError: refusal },
 });

@@ -14,8 +14,16 @@ export const TRIGGER_FUNCTIONS = {
   'exactly-once': 'pgpubsub_store',
 } as const;
 
-/** The channel that wakes the processes that claim. The payload is a channel's name, so that hints of a transaction fold into one. */
+/**
+ * The channel that wakes the processes that claim. The payload is a channel's name, so that hints of a transaction fold into
+ * one; an empty payload says that settings of channels have changed.
+ */
 export const HINT_CHANNEL = 'pgpubsub';
+
+/** The processes that run, one row each. */
+export const PROCESS_TABLE = 'pgpubsub_process';
+/** The settings of channels that hold for all processes. */
+export const CHANNEL_TABLE = 'pgpubsub_channel';
 
 /** The place of the library's own tables and functions, and of TypeORM's list of migrations. */
 export interface Storage {
@@ -28,6 +36,8 @@ export interface Storage {
 
 export const notificationTable = (schema: string): string => quoteQualified(schema, NOTIFICATION_TABLE);
 export const deadLetterTable = (schema: string): string => quoteQualified(schema, DEAD_LETTER_TABLE);
+export const processTable = (schema: string): string => quoteQualified(schema, PROCESS_TABLE);
+export const channelTable = (schema: string): string => quoteQualified(schema, CHANNEL_TABLE);
 
 /**
  * An expression that leaves the version of the schema to the rows that the same statement stores: the default of their

@@ -62,10 +62,10 @@ export async function drain(
     // no deadline: a test's statement on its own database, limited by the test
     await dataSource.manager.query(makeDue(database.storage.schema), [names]);
   try {
-    pubsub.resume(paused);
+    await pubsub.resume(paused);
     await inTime(drainAll(instance, definitions), timeoutMs, () => leftOver(instance, names));
   } finally {
-    pubsub.pause(paused);
+    await pubsub.pause(paused);
   }
   const after = workers.countOf(definitions);
   return { handled: after.handled - before.handled, failed: after.failed - before.failed };

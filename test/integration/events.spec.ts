@@ -80,9 +80,9 @@ it('tells what happens to stored notifications, once it is committed', async () 
   }
   await using app = await start({ providers: [Handler], options: { batch: { maxTimeMs: 60_000 } } });
   const { of, events } = watch(app);
-  app.pubsub.pause();
+  await app.pubsub.pause();
   await app.pubsub.notifyMany(Mails, ['good', 'bad']);
-  app.pubsub.resume();
+  await app.pubsub.resume();
   await settled(Mails);
 
   const [channel, listener] = ['mails', 'Handler.receive'];

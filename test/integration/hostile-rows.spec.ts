@@ -26,7 +26,7 @@ describe('a role with the documented grants', () => {
     );
     await eventually(async () => (await pubsub.stored.count({ channel: Orders })) === 0, 'claims are full');
     const hostile = await scene.hostile();
-    pubsub.pause([Orders]);
+    await pubsub.pause([Orders]);
     for (const [column, value] of [
       ['context', `json_build_object('a', repeat('x', 3000000))::jsonb`],
       ['key', `repeat('k', 200000)`],
@@ -41,7 +41,7 @@ describe('a role with the documented grants', () => {
       scene.calls.all.length = 0; // the scene would keep all of them
       if (calls++ % 10 === 0) used.push(heapMegabytes() - before); // more often, and claims would take fewer rows
     };
-    pubsub.resume([Orders]);
+    await pubsub.resume([Orders]);
     await eventually(async () => (await pubsub.stored.count({ channel: Orders })) === 0, 'all is handled');
     scene.onCall = () => undefined;
     expect(calls).toBe(90);
@@ -71,7 +71,7 @@ describe('a role with the documented grants', () => {
   it('makes no report fail', async () => {
     await using scene = await Scene.start(kind);
     const { pubsub } = scene.app;
-    pubsub.pause([Orders]);
+    await pubsub.pause([Orders]);
     const hostile = await scene.hostile();
     for (const [column, values] of Object.entries(EXTREMES))
       for (const value of values) {
@@ -84,7 +84,7 @@ describe('a role with the documented grants', () => {
     expect(pending.length).toBeGreaterThan(5_000);
     expect(await pubsub.stored.count({})).toBe(pending.length);
     expect(await pubsub.status()).toMatchObject({ health: 'up', reasons: [] });
-    pubsub.resume([Orders]);
+    await pubsub.resume([Orders]);
     await pubsub.recover();
     const letters: unknown[] = [];
     for await (const letter of pubsub.stored.deadLetters({})) letters.push(letter.lastError);

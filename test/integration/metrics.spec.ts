@@ -79,10 +79,10 @@ it('counts what is stored, claimed, retried and given up, and how long it took',
     }
   }
   await using app = await start({ providers: [Handler], options: { batch: { maxTimeMs: 60_000 } } });
-  app.pubsub.pause();
+  await app.pubsub.pause();
   await app.pubsub.notifyMany(Mails, ['good', 'late', 'bad']);
   await database().query(`update pgpubsub_notification set created_at = created_at - interval '1 hour'`);
-  app.pubsub.resume();
+  await app.pubsub.resume();
   await settled(Mails);
   await reaches(telemetry, 'pgpubsub.notifications.handled', 2);
 
@@ -123,9 +123,9 @@ it('counts a batch as one call, and as many notifications', async () => {
   await using telemetry = new Telemetry();
   const { provider } = collector(Mails, { batch: true, name: 'mailer' });
   await using app = await start({ providers: [provider] });
-  app.pubsub.pause();
+  await app.pubsub.pause();
   await app.pubsub.notifyMany(Mails, ['a', 'b', 'c']);
-  app.pubsub.resume();
+  await app.pubsub.resume();
   await reaches(telemetry, 'pgpubsub.notifications.handled', 3);
 
   const recorded = worded(await telemetry.recorded());

@@ -40,6 +40,7 @@ describe('status()', () => {
         reason: null,
       },
       channels: [],
+      paused: { here: [], everywhere: [] },
       queueUsage: expect.closeTo(0) as unknown,
     });
     expect(JSON.parse(JSON.stringify(status))).toEqual(status);

@@ -55,7 +55,7 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]();
 });
 beforeEach(async () => {
-  app.pubsub.pause();
+  await app.pubsub.pause();
   await database.query('truncate pgpubsub_notification, pgpubsub_dead_letter restart identity');
   Object.assign(broken, { first: true, second: false });
   handled.all.length = 0;
@@ -67,9 +67,9 @@ const nextId = (id: number) =>
 
 /** Handles everything that is due. */
 async function drain(): Promise<void> {
-  app.pubsub.resume();
+  await app.pubsub.resume();
   await app.pubsub.recover();
-  app.pubsub.pause();
+  await app.pubsub.pause();
 }
 
 /** Stores a notification with the id 1. */
@@ -152,7 +152,7 @@ describe('dead letters of several notifications with one id', () => {
     await bury('old');
     await database.query('alter table pgpubsub_dead_letter alter column letter restart');
     await store('new');
-    app.pubsub.resume();
+    await app.pubsub.resume();
     await eventually(async () => (await waiting()).length === 0, 'the new notification is a dead letter');
 
     expect(await names()).toEqual(expect.arrayContaining(['old', 'new']));
@@ -321,12 +321,12 @@ describe.each(RETRIES)('a retry %s', (_, retry) => {
     gate = new Promise((resolve, reject) => {
       open = (error) => (error ? reject(error) : resolve());
     });
-    app.pubsub.resume();
+    await app.pubsub.resume();
     await handled.find((line) => line === 'first claimed');
 
     const retried = retry();
     await blocked(1);
-    app.pubsub.pause();
+    await app.pubsub.pause();
     open(fails ? new Error('later') : undefined);
     expect(await retried).toBe(1);
 

@@ -46,14 +46,14 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]();
 });
 beforeEach(async () => {
-  app.pubsub.pause();
+  await app.pubsub.pause();
   await database.query('truncate pgpubsub_notification, pgpubsub_dead_letter');
   Object.assign(broken, { first: true, second: true });
   handled.all.length = 0;
 });
 
 async function drain() {
-  app.pubsub.resume();
+  await app.pubsub.resume();
   await app.pubsub.recover();
 }
 
@@ -173,7 +173,7 @@ it('brings the dead letters of several listeners back together, and lets them di
 it('adds a dead letter to the notification that still waits for others', async () => {
   await app.pubsub.notify(Orders, { id: 1 });
   await drain();
-  app.pubsub.pause();
+  await app.pubsub.pause();
   expect(await app.pubsub.stored.retry({ listener: 'second' })).toBe(1);
   expect(await app.pubsub.stored.retry({ listener: 'first' })).toBe(1);
   expect(await app.pubsub.stored.count()).toBe(1);
@@ -192,7 +192,7 @@ it('discards dead letters, and purges what waits', async () => {
     'second',
   ]);
 
-  app.pubsub.pause();
+  await app.pubsub.pause();
   await app.pubsub.notify(Orders, { id: 3 });
   await app.pubsub.notify(Other, { id: 4 });
   expect(await app.pubsub.stored.purge({ channel: Orders })).toBe(1);

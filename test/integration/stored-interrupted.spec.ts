@@ -154,7 +154,7 @@ it('is taken over by whoever is alive, long before the slow poll', async () => {
   const manager = await held.next();
   await using second = await start({ providers: [Living] });
   await second.pubsub.recover(); // it has seen that somebody handles it
-  first.pubsub.pause(); // and will not claim again
+  await first.pubsub.pause(); // and will not claim again
   await terminate(manager);
   (died.all[0] as () => void)();
 

@@ -209,11 +209,11 @@ it('claims nothing that was paused while it waited for a connection of the pool'
   await runner.connect();
   await query(`select pgpubsub_notify('${Orders.name}', '1')`);
   await eventually(() => pool.waitingCount === 1, 'the claim waits for the connection');
-  app.pubsub.pause();
+  await app.pubsub.pause();
   await runner.release();
   await eventually(() => pool.idleCount === 1, 'the claim has given the connection back');
   expect(await waiting(Orders)).toHaveLength(1);
   expect(seen.all).toEqual([]);
-  app.pubsub.resume();
+  await app.pubsub.resume();
   expect(await seen.next()).toBe(1);
 });

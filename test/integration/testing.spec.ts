@@ -19,7 +19,7 @@ const Mails = stored('drain_mails');
 /** Handles nothing until the test says so. */
 async function startPaused(options: StartStored) {
   const app = await start(options);
-  app.pubsub.pause();
+  await app.pubsub.pause();
   await app.pubsub.recover(); // the claim of the start has ended
   return app;
 }

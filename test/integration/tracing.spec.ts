@@ -125,11 +125,11 @@ describe('with an SDK', () => {
     await using telemetry = new Telemetry();
     const { provider } = collector(Mails, { batch: true });
     await using app = await start({ providers: [provider] });
-    app.pubsub.pause();
+    await app.pubsub.pause();
     await app.pubsub.recover(); // the claim of the start has ended
     await app.pubsub.notify(Mails, 1);
     await app.pubsub.notifyMany(Mails, [2, 3]);
-    app.pubsub.resume();
+    await app.pubsub.resume();
 
     const [first, second] = await telemetry.named('send mails', 2);
     if (!first || !second) throw new Error('expected two spans');
@@ -262,9 +262,9 @@ describe('table changes', () => {
     const { provider: authors, received } = collector(Author);
     const options = { context: () => ({ tenant: 'a' }) };
     await using app = await start({ providers: [Handler, authors], options });
-    app.pubsub.pause();
+    await app.pubsub.pause();
     await app.pubsub.notifyMany(Mails, [1, 2, 3]);
-    app.pubsub.resume();
+    await app.pubsub.resume();
     const changes = await received.take(3);
 
     const handled = await telemetry.named('process mails', 4);
@@ -295,9 +295,9 @@ describe('table changes', () => {
     const { provider: authors, received } = collector(Author);
     const options = { context: () => ({ tenant: 'a' }) };
     await using app = await start({ providers: [Handler, authors], options });
-    app.pubsub.pause();
+    await app.pubsub.pause();
     await app.pubsub.notifyMany(Mails, [1, 2, 3]);
-    app.pubsub.resume();
+    await app.pubsub.resume();
     const changes = await received.take(3);
 
     const [first, ...others] = changes.map(({ notification }) => notification.context);

@@ -71,6 +71,7 @@ describe('the public API', () => {
       'NotifyTriggerLiterals',
       'Operation',
       'OverflowPolicy',
+      'PauseOptions',
       'PayloadCodec',
       'PayloadOf',
       'PendingNotification',

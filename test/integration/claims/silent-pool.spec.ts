@@ -211,7 +211,7 @@ describe.concurrent('connections of the pool that swallow everything', () => {
     const channel = channelOf(name);
     const { second, claiming } = await loseClaim(channel, text);
     await using _claiming = claiming;
-    claiming.app.pubsub.pause([channel]);
+    await claiming.app.pubsub.pause([channel]);
     await using _other = await stored.start({ providers: [second.provider] });
     await handled(stored, channel);
     expect(second.runs.all).toEqual(range(ROWS).map(uncounted));

@@ -61,7 +61,7 @@ it.concurrent('leaves undone rows to another process, and committed ones to none
     const completion = claiming.proxy.hold(COMPLETION);
     await store(stored, channel, ROWS);
     const held = await completion;
-    claiming.app.pubsub.pause([channel]); // only the other one goes on
+    await claiming.app.pubsub.pause([channel]); // only the other one goes on
     await using _other = await stored.start({ providers: [second.provider] });
     if (what === 'committed') held.deliver();
     held.cut();

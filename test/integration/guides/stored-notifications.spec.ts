@@ -69,7 +69,7 @@ describe('the shop of the guide', () => {
 
   it('stores nothing when the transaction rolls back', async () => {
     await using app = await startShop();
-    app.pubsub.pause();
+    await app.pubsub.pause();
     await app.dataSource
       .transaction(async (manager) => {
         await app.pubsub.notify(PurchaseMade, { purchaseId: 1 }, { manager });

@@ -47,7 +47,7 @@ describe('the shop, tested as in docs/testing.md', () => {
     const shop = app.app.get(Shop);
     const mailer = app.app.get<TestMailer>(Mailer);
 
-    pubsub.pause(); // nothing is handled by itself
+    await pubsub.pause(); // nothing is handled by itself
     const { id } = await shop.buy('Ada');
     await expect(pending(pubsub, PurchaseMade)).resolves.toMatchObject([{ payload: { purchaseId: id } }]);
 
@@ -60,7 +60,7 @@ describe('the shop, tested as in docs/testing.md', () => {
     const { pubsub } = app;
     const shop = app.app.get(Shop);
     const mailer = app.app.get<TestMailer>(Mailer);
-    pubsub.pause();
+    await pubsub.pause();
 
     mailer.failures = 1;
     await shop.buy('Ada');
@@ -72,7 +72,7 @@ describe('the shop, tested as in docs/testing.md', () => {
   it('reminds a day later', async () => {
     const { pubsub } = app;
     const shop = app.app.get(Shop);
-    pubsub.pause();
+    await pubsub.pause();
 
     await shop.remind(1);
     await expect(drain(pubsub)).resolves.toEqual({ handled: 0, failed: 0 });
@@ -82,7 +82,7 @@ describe('the shop, tested as in docs/testing.md', () => {
 
   it('gives up on an account that is not there', async () => {
     const { pubsub } = app;
-    pubsub.pause();
+    await pubsub.pause();
     await app.app.get(Shop).move('Ada', 5);
 
     await expect(drain(pubsub, { channels: [AccountMoves] })).resolves.toEqual({ handled: 0, failed: 1 });

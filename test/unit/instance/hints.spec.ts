@@ -19,7 +19,9 @@ function create({ isEmpty = false } = {}) {
     hint: (channel: string) => void calls.push(`hint ${channel}`),
     wakeAll: () => void calls.push('wake all'),
   };
-  return { hints: new Hints({ connection: () => connection, workers: () => workers }), states, calls };
+  const settingsChanged = () => void calls.push('settings changed');
+  const hints = new Hints({ connection: () => connection, workers: () => workers, settingsChanged });
+  return { hints, states, calls };
 }
 
 describe('hints', () => {
@@ -40,6 +42,14 @@ describe('hints', () => {
     hints.receive({ channel: 'pgpubsub', text: 'orders' });
     hints.receive({ channel: 'news', text: 'orders' });
     expect(calls).toEqual(['hint orders']);
+  });
+
+  it('without a name tell that settings of channels have changed, off the stack of pg', async () => {
+    const { hints, calls } = create();
+    hints.receive({ channel: 'pgpubsub', text: '' });
+    expect(calls).toEqual([]);
+    await Promise.resolve();
+    expect(calls).toEqual(['settings changed']);
   });
 
   it('are heard while the connection is listening, and not while it is deaf or lost', () => {

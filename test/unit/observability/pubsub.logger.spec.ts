@@ -136,9 +136,10 @@ describe('PubSubLogger in a loop of errors', () => {
     expect(write(first, second, first, second)).toHaveLength(2);
   });
 
-  /** What happens once in the life of an application, or once per listener. */
+  /** Events that are rare: at the start or end of an application, once per listener, or by a person. */
   const ONCE = new Set<Fact['type']>([
     'claiming',
+    'pauses-changed',
     'discarded',
     'abandoned',
     'close-failed',

@@ -94,6 +94,14 @@ export const SAMPLES: {
     { type: 'abandoned', listeners: ['Orders.receive', 'Mails.send'], afterMs: 10_000 },
     'warn: Closing: still running after 10000 ms: Orders.receive, Mails.send',
   ],
+  'pauses-changed': [
+    { type: 'pauses-changed', channels: ['orders', 'mails'] },
+    'log: Paused everywhere: 2 channels: orders, mails',
+  ],
+  unrecorded: [
+    { type: 'unrecorded', error },
+    'warn: This process could not write its row in pgpubsub_process: boom',
+  ],
   'close-failed': [{ type: 'close-failed', error }, 'error: Closing failed: boom, with a stack'],
   drifted: [
     { type: 'drifted', error: new Error('expected the trigger of orders, got none') },

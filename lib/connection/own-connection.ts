@@ -1,0 +1,62 @@
+import pg from 'pg';
+import { ROUND_TRIP_MS, settlesWithin, withDeadline } from '../common/deadline.js';
+import { AS_TEXT, destroySocket } from '../postgres/pg-client.js';
+
+/** How long a polite end may take before the socket is cut. */
+const CLOSE_TIMEOUT_MS = 2_000;
+
+/**
+ * A connection of the instance's own for short statements, which handlers cannot exhaust as they can the pool. Opened with
+ * the first statement, and again with the next one after it was lost. Owned by the instance; ends with `close()`.
+ */
+export class OwnConnection {
+  private client: pg.Client | undefined;
+  private lastWork: Promise<unknown> = Promise.resolve();
+  private isClosed = false;
+
+  constructor(private readonly config: () => pg.ClientConfig) {}
+
+  /** Runs one statement after the other. Rejects when the server does not answer in time; the connection is cut then. */
+  query(text: string, values: unknown[] = []): Promise<Record<string, string | null>[]> {
+    const work = this.lastWork.then(() => this.run(text, values));
+    this.lastWork = work.catch(() => undefined);
+    return work;
+  }
+
+  /** Never rejects. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    const { client } = this;
+    if (client === undefined) return;
+    if (!(await settlesWithin(client.end(), CLOSE_TIMEOUT_MS))) this.drop(client);
+  }
+
+  private async run(text: string, values: unknown[]): Promise<Record<string, string | null>[]> {
+    if (this.isClosed) throw new Error('the connection is closed');
+    const client = await this.open();
+    const { rows } = await withDeadline(
+      client.query<Record<string, string | null>>({ text, values, types: AS_TEXT }),
+      { ms: ROUND_TRIP_MS, what: 'the database to answer a heartbeat', onLate: () => this.drop(client) },
+    );
+    return rows;
+  }
+
+  private async open(): Promise<pg.Client> {
+    if (this.client !== undefined) return this.client;
+    const client = new pg.Client(this.config());
+    client.on('error', () => this.drop(client)); // stays attached: pg emits late errors, which would end the process
+    client.once('end', () => this.drop(client));
+    await withDeadline(client.connect(), {
+      ms: ROUND_TRIP_MS,
+      what: 'the server to accept a connection',
+      onLate: () => destroySocket(client),
+    });
+    this.client = client;
+    return client;
+  }
+
+  private drop(client: pg.Client): void {
+    if (this.client === client) this.client = undefined;
+    destroySocket(client);
+  }
+}

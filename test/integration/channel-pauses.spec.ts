@@ -1,0 +1,165 @@
+import { defineChannel } from 'nestjs-pgpubsub';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { TestApp } from '../support/app.js';
+import { collector, payloadsOf } from '../support/listeners.js';
+import { Mailbox, eventually } from '../support/mailbox.js';
+import { useStored } from '../support/stored.js';
+
+const { start, query, waiting } = useStored();
+afterEach(() =>
+  query('truncate pgpubsub_notification, pgpubsub_dead_letter, pgpubsub_channel, pgpubsub_process, effect'),
+);
+
+const Orders = defineChannel<number>('orders', { delivery: 'exactly-once' });
+const News = defineChannel<string>('news');
+const everywhere = { everywhere: true };
+
+/** The channels that are paused everywhere, each time the application learns of others. */
+function pausesOf({ pubsub }: TestApp): Mailbox<readonly string[]> {
+  const pauses = new Mailbox<readonly string[]>();
+  pubsub.events$.subscribe((event) => event.type === 'pauses-changed' && pauses.push(event.channels));
+  return pauses;
+}
+
+describe('pause() with everywhere', () => {
+  it('stops the claims of all processes, of those that start later too, until resume() with everywhere', async () => {
+    const first = collector(Orders);
+    const second = collector(Orders);
+    const late = collector(Orders);
+    await using running = await start({ providers: [first.provider] });
+    await using other = await start({ providers: [second.provider] });
+    await Promise.all([running.pubsub.recover(), other.pubsub.recover()]);
+    const [ofRunning, ofOther] = [pausesOf(running), pausesOf(other)];
+
+    await running.pubsub.pause([Orders], everywhere);
+    expect(await ofRunning.next()).toEqual(['orders']);
+    expect(await ofOther.next()).toEqual(['orders']);
+    await running.pubsub.notifyMany(Orders, [1, 2]);
+    await using started = await start({ providers: [late.provider] });
+    await started.log.find(({ text }) => text === 'Paused everywhere: channel orders');
+    for (const { pubsub } of [running, other, started])
+      expect(await pubsub.recover([Orders])).toEqual({ handled: 0, failed: 0 });
+    expect(await waiting(Orders)).toHaveLength(2);
+
+    await other.pubsub.resume([Orders], everywhere);
+    await eventually(async () => (await waiting(Orders)).length === 0, 'the orders are handled');
+    const handled = [first, second, late].flatMap(({ received }) => payloadsOf(received.all));
+    expect(new Set(handled)).toEqual(new Set([1, 2]));
+    expect(handled).toHaveLength(2);
+  });
+
+  it('is shown by status(), beside the pause of this process', async () => {
+    await using app = await start({ providers: [collector(Orders).provider] });
+    await app.pubsub.recover();
+    expect((await app.pubsub.status()).paused).toEqual({ here: [], everywhere: [] });
+    await app.pubsub.pause();
+    await app.pubsub.pause([Orders], everywhere);
+    expect((await app.pubsub.status()).paused).toEqual({ here: ['orders'], everywhere: ['orders'] });
+    await app.pubsub.resume(undefined, everywhere);
+    expect((await app.pubsub.status()).paused).toEqual({ here: ['orders'], everywhere: [] });
+    await app.pubsub.resume();
+    expect((await app.pubsub.status()).paused).toEqual({ here: [], everywhere: [] });
+  });
+
+  it('leaves a channel paused that this process has paused for itself', async () => {
+    const { provider, received } = collector(Orders);
+    await using app = await start({ providers: [provider] });
+    await app.pubsub.recover();
+    await app.pubsub.pause([Orders]);
+    await app.pubsub.pause([Orders], everywhere);
+    await app.pubsub.resume([Orders], everywhere);
+    await app.pubsub.notify(Orders, 1);
+    expect(await app.pubsub.recover()).toEqual({ handled: 0, failed: 0 });
+    await app.pubsub.resume([Orders]);
+    expect((await received.next()).payload).toBe(1);
+  });
+
+  it('works in a process without a listener of the channel, by name', async () => {
+    const { provider } = collector(Orders);
+    await using listening = await start({ providers: [provider] });
+    await listening.pubsub.recover();
+    const pauses = pausesOf(listening);
+    await using publishing = await start({ options: { listen: false } });
+    await publishing.pubsub.pause(['orders'], everywhere);
+    expect(await pauses.next()).toEqual(['orders']);
+  });
+
+  it('means the exactly-once channels that the process knows, without a list', async () => {
+    await using app = await start({ channels: [Orders, News] });
+    await app.pubsub.pause(undefined, everywhere);
+    expect((await app.pubsub.status()).paused.everywhere).toEqual(['orders']);
+  });
+
+  it('rejects broadcast channels and options that do not exist', async () => {
+    await using app = await start({ channels: [News] });
+    await expect(app.pubsub.pause([News], everywhere)).rejects.toThrow(
+      'expected exactly-once channels to pause or resume everywhere, got the broadcast channel "news".',
+    );
+    await expect(app.pubsub.pause(undefined, everywhere)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(app.pubsub.resume([News], { everywere: true } as never)).rejects.toThrow(/"everywere"/);
+  });
+});
+
+describe('the row of a process', () => {
+  const rows = () =>
+    query<{ application: string; host: string; library_version: string; listeners: unknown }>(
+      'select application, host, library_version, listeners from pgpubsub_process',
+    );
+
+  it('names application and listeners while it runs, and is deleted at its end', async () => {
+    const { provider } = collector(Orders, { name: 'Orders.receive' });
+    const app = await start({ providers: [provider], dataSource: { applicationName: 'shop' } });
+    await eventually(async () => (await rows()).length === 1, 'the process is recorded');
+    expect(await rows()).toEqual([
+      {
+        application: 'shop',
+        host: expect.any(String) as string,
+        library_version: expect.any(String) as string,
+        listeners: { orders: ['Orders.receive'] },
+      },
+    ]);
+    await app.close();
+    expect(await rows()).toEqual([]);
+  });
+
+  it('is not written for a process that handles nothing stored', async () => {
+    await using app = await start({ providers: [collector(News).provider] });
+    await app.pubsub.status();
+    expect(await rows()).toEqual([]);
+  });
+
+  it('of a process that has crashed is deleted by another one after a minute', async () => {
+    await query(
+      `insert into pgpubsub_process (instance, seen_at) values ('dead', now() - interval '2 minutes')`,
+    );
+    await query(`insert into pgpubsub_process (instance, seen_at) values ('alive', now())`);
+    await using _app = await start({ providers: [collector(Orders).provider] });
+    const instances = async () =>
+      (await query<{ instance: string }>('select instance from pgpubsub_process')).map(
+        ({ instance }) => instance,
+      );
+    await eventually(async () => !(await instances()).includes('dead'), 'the old row is gone');
+    expect(await instances()).toContain('alive');
+  });
+
+  it('is not needed: without the right to write it, the process handles, and learns of pauses', async () => {
+    await query(`create function pg_temp_refuse() returns trigger language plpgsql as
+      $$ begin raise insufficient_privilege using message = 'not yours'; end $$`);
+    await query(`create trigger refuse before insert on pgpubsub_process
+      for each row execute function pg_temp_refuse()`);
+    try {
+      const { provider, received } = collector(Orders);
+      await using app = await start({ providers: [provider] });
+      await app.log.find(({ text }) =>
+        text.includes('could not write its row in pgpubsub_process: not yours'),
+      );
+      await app.pubsub.notify(Orders, 1);
+      expect((await received.next()).payload).toBe(1);
+      const pauses = pausesOf(app);
+      await app.pubsub.pause([Orders], everywhere);
+      expect(await pauses.next()).toEqual(['orders']);
+    } finally {
+      await query('drop function pg_temp_refuse cascade');
+    }
+  });
+});
