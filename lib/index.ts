@@ -4,8 +4,9 @@
  *
  * @module nestjs-pgpubsub
  */
-export { ChannelDefinition, DELIVERIES, defineChannel } from './channels/channel.definition.js';
-export type { ChannelOptions, Delivery, PayloadCodec } from './channels/channel.definition.js';
+export { ChannelDefinition, defineChannel } from './channels/channel.definition.js';
+export { DELIVERIES } from './channels/channel.options.js';
+export type { ChannelOptions, Delivery, PayloadCodec } from './channels/channel.options.js';
 export type { ChannelLike, PayloadOf } from './channels/channel.registry.js';
 export type { EntityChange, EntityClass, Operation } from './channels/entity-change.js';
 export type { Notification, NotificationBatch } from './channels/notification.js';
@@ -18,6 +19,7 @@ export type { JsonObject } from './common/json.js';
 export type {
   BatchOptions,
   BufferOptions,
+  DeadLetterOptions,
   HeartbeatOptions,
   PgPubSubExtras,
   PgPubSubOptions,
@@ -37,7 +39,7 @@ export {
   OnTruncate,
   OnUpdate,
 } from './listeners/listener.decorator.js';
-export type { GapHandlerOptions, ListenerOptions } from './listeners/listener.decorator.js';
+export type { GapHandlerOptions, ListenerOptions } from './listeners/listener.options.js';
 export { PGPUBSUB_CONTEXT } from './listeners/listener.invoker.js';
 export { Ctx, Payload } from './listeners/parameters.decorator.js';
 export type { ChannelBacklog } from './observability/backlog.js';
@@ -54,9 +56,9 @@ export type { NotificationStorageLiterals } from './triggers/storage-helpers.js'
 export type { DeadLetter, PendingNotification, StoredNotifications } from './store/stored-notifications.js';
 export type { StoredFilter } from './store/stored-filter.js';
 export { createNotifyTrigger, dropNotifyTrigger } from './triggers/migration-helpers.js';
-export type { NotifyTriggerLiterals } from './triggers/migration-helpers.js';
+export type { NotifyTriggerLiterals } from './triggers/trigger-literals.js';
 export { NotifyChanges } from './triggers/notify-changes.decorator.js';
-export type { NotifyChangesOptions } from './triggers/notify-changes.decorator.js';
+export type { NotifyChangesOptions } from './triggers/notify-changes.options.js';
 export type { TriggerDeclaration } from './triggers/trigger.resolver.js';
 export { withPgPubSub } from './triggers/with-pg-pubsub.js';
 export type { WithPgPubSubOptions } from './triggers/database.js';

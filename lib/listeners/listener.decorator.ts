@@ -1,53 +1,15 @@
 import type { ChannelLike } from '../channels/channel.registry.js';
 import type { EntityClass, Operation } from '../channels/entity-change.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
-import type { RetryOptions } from '../common/options.js';
+import type { GapHandlerOptions, ListenerOptions } from './listener.options.js';
 
 /** What `@Listener()` leaves on a method; a registered symbol, so that two copies of this package agree. */
 const LISTENERS = Symbol.for('nestjs-pgpubsub:listeners');
 const GAP_HANDLERS = Symbol.for('nestjs-pgpubsub:gap-handlers');
 
-/** Options of {@link Listener}, and of {@link OnInsert} and the like; all are optional. */
-export interface ListenerOptions {
-  /**
-   * Stable identity of this listener: what stored notifications remember, and what log lines say.
-   *
-   * @defaultValue `Class.method`
-   */
-  name?: string;
-  /**
-   * How many notifications this listener handles at once. 1: one after the other, in order.
-   *
-   * @defaultValue `1`
-   */
-  concurrency?: number;
-  /** Only notifications whose context contains all of this. Others are left: stored ones for other processes. */
-  filter?: { context: Record<string, unknown> };
-  /**
-   * Exactly-once: the whole claim at once.
-   *
-   * @defaultValue `false`
-   */
-  batch?: boolean;
-  /** Exactly-once: overrides the channel's `retry`. */
-  retry?: Partial<RetryOptions>;
-  /** Exactly-once: how long one call may run, in milliseconds; overrides the channel's `timeoutMs`. `false`: no limit. */
-  timeoutMs?: number | false;
-  /** Entity channels: which operations. Without it all that the trigger sends. */
-  on?: Operation | readonly Operation[];
-  /** Name of the instance that listens, for applications with several. Without it the default one. */
-  pubsub?: string;
-}
-
 export interface ListenerDeclaration {
   readonly channel: ChannelLike;
   readonly options: ListenerOptions;
-}
-
-/** Options of {@link OnGap}. */
-export interface GapHandlerOptions {
-  /** Name of the instance whose gaps are meant, for applications with several. Without it the default one. */
-  pubsub?: string;
 }
 
 /**

@@ -1,16 +1,19 @@
-import * as v from 'valibot';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { ChannelRegistry } from '../channels/channel.registry.js';
-import { OPERATIONS } from '../channels/entity-change.js';
 import type { Notification } from '../channels/notification.js';
 import { PgPubSubError } from '../common/errors.js';
 import type { RetryOptions } from '../common/options.js';
 import type { Gap } from '../common/facts.js';
 import { contains, isJsonObject, type JsonObject } from '../common/json.js';
-import { contextFilterShape, retryOverrideShape } from '../common/options.resolver.js';
-import { nonEmptyString, parseShape, timeLimit, wholeNumber, group } from '../common/parse.js';
-import type { GapHandlerOptions, ListenerDeclaration } from './listener.decorator.js';
+import { findChanged, parseOptions, type CheckedOptions } from '../common/parse.js';
+import type { ListenerDeclaration } from './listener.decorator.js';
 import type { Invoke } from './listener.invoker.js';
+import {
+  EXACTLY_ONCE_LISTENER_OPTIONS,
+  GAP_OPTIONS,
+  LISTENER_OPTIONS,
+  type GapHandlerOptions,
+} from './listener.options.js';
 
 /** A listener, found and checked: what the dispatcher runs. */
 export interface ListenerDefinition {
@@ -36,22 +39,9 @@ export interface GapHandler {
   readonly invoke: (gap: Gap) => Promise<unknown>;
 }
 
-const optionsShape = group({
-  name: v.optional(nonEmptyString),
-  concurrency: v.optional(wholeNumber(1), 1),
-  filter: v.optional(contextFilterShape),
-  batch: v.optional(v.boolean()),
-  retry: v.optional(retryOverrideShape),
-  timeoutMs: v.optional(timeLimit(1)),
-  on: v.optional(v.union([v.picklist(OPERATIONS), v.array(v.picklist(OPERATIONS))])),
-  pubsub: v.optional(nonEmptyString),
-});
-
-const gapShape = group({ pubsub: v.optional(nonEmptyString) });
-
 /** Throws `INVALID_LISTENER` with the method's name for options that cannot be meant. */
 export const resolveGapHandler = (options: GapHandlerOptions, method: string) =>
-  parseShape(gapShape, options, { code: 'INVALID_LISTENER', what: `@OnGap() on ${method}()` });
+  parseOptions(GAP_OPTIONS, options, { code: 'INVALID_LISTENER', what: `@OnGap() on ${method}()` });
 
 /** Throws `INVALID_LISTENER` (or `INVALID_CHANNEL`) with the method's name for what cannot be meant. */
 export function resolveListener(
@@ -60,11 +50,11 @@ export function resolveListener(
   registry: ChannelRegistry,
 ): Omit<ListenerDefinition, 'invoke'> {
   const what = `@Listener() on ${method}()`;
-  const parsed = parseShape(optionsShape, options, { code: 'INVALID_LISTENER', what });
+  const parsed = parseOptions(LISTENER_OPTIONS, options, { code: 'INVALID_LISTENER', what });
   const definition = resolveChannel(channel, what, registry);
   const isStored = definition.delivery === 'exactly-once';
   if (!isStored) assertBroadcastOptions(parsed, definition.name, what);
-  if (parsed.batch === true && parsed.concurrency > 1)
+  if (parsed.batch && parsed.concurrency > 1)
     throw invalid(what, '"batch" or "concurrency"', 'both: a claim is one batch');
   const on = typeof parsed.on === 'string' ? [parsed.on] : parsed.on;
   if (on !== undefined) assertSent(on, registry.operationsOf(definition.name), definition.name, what);
@@ -72,7 +62,7 @@ export function resolveListener(
     name: parsed.name ?? method,
     channel: definition,
     concurrency: parsed.concurrency,
-    batch: parsed.batch ?? false,
+    batch: parsed.batch,
     retry: parsed.retry,
     timeoutMs: parsed.timeoutMs,
     filter: isStored ? parsed.filter?.context : undefined,
@@ -81,18 +71,17 @@ export function resolveListener(
 }
 
 function assertBroadcastOptions(
-  parsed: { readonly batch?: unknown; readonly retry?: unknown; readonly timeoutMs?: unknown },
+  options: CheckedOptions<typeof EXACTLY_ONCE_LISTENER_OPTIONS>,
   channel: string,
   what: string,
 ): void {
-  for (const option of ['batch', 'retry', 'timeoutMs'] as const) {
-    if (parsed[option] !== undefined)
-      throw invalid(
-        what,
-        `"${option}" on exactly-once channels only`,
-        `it for the broadcast channel "${channel}"`,
-      );
-  }
+  const surplus = findChanged(EXACTLY_ONCE_LISTENER_OPTIONS, options);
+  if (surplus === undefined) return;
+  throw invalid(
+    what,
+    `"${surplus}" on exactly-once channels only`,
+    `it for the broadcast channel "${channel}"`,
+  );
 }
 
 /** A listener of what is never sent would wait for ever. */

@@ -2,22 +2,22 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { Operation } from '../channels/entity-change.js';
 import { PgPubSubError } from '../common/errors.js';
-import type { NotifyChangesOptions } from './notify-changes.decorator.js';
+import { DELIVERY_OPTIONS, findContradiction, type ChannelSettings } from '../channels/channel.options.js';
+import type { NotifyChangesOptions } from './notify-changes.options.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 
+/** A notification without any column says nothing. */
+export const NOTHING_CARRIED = [
+  'at least one column that the notification carries',
+  'none: name those that it carries in "columns", or leave "columns" out to carry all',
+] as const;
+
+type Satisfiable = Pick<ResolvedTrigger, 'of' | 'exclude' | 'when' | 'columns'> & {
+  readonly on: Operation | readonly Operation[];
+};
+
 /** Throws for a declaration that can never notify as it says. */
-export function assertSatisfiable(
-  what: string,
-  {
-    on,
-    of,
-    when,
-    columns,
-    exclude,
-  }: Pick<ResolvedTrigger, 'of' | 'exclude' | 'when' | 'columns'> & {
-    readonly on: Operation | readonly Operation[];
-  },
-): void {
+export function assertSatisfiable(what: string, { on, of, when, columns, exclude }: Satisfiable): void {
   const operations = typeof on === 'string' ? [on] : on;
   if (of.length > 0 && !operations.includes('update'))
     throw invalid(what, '"of" together with the operation update', `it for ${operations.join(', ')}`);
@@ -25,16 +25,25 @@ export function assertSatisfiable(
     throw invalid(what, '"when" together with operations on rows', 'it for truncate');
   if (columns !== undefined && exclude.length > 0)
     throw invalid(what, '"columns" or "exclude"', 'both: leave out what is not to be carried');
+  if (columns?.length === 0) throw invalid(what, ...NOTHING_CARRIED);
 }
 
-/** A definition says how its channel is delivered, to senders and listeners alike: a declaration cannot say otherwise. */
+/** Throws for an option of the channel that has no effect beside the others. */
+export function assertEffective(what: string, options: ChannelSettings): void {
+  const contradiction = findContradiction(options);
+  if (contradiction === undefined) return;
+  const { expected, got, remedy } = contradiction;
+  throw new PgPubSubError('INVALID_TRIGGER', `${what}: expected ${expected}, got ${got}. ${remedy}`);
+}
+
+/** Throws for a declaration that contradicts its definition, which says how the channel is delivered to all. */
 export function assertSameChannel(
   what: string,
   options: NotifyChangesOptions,
-  definition: ChannelDefinition | undefined,
+  definition: ChannelDefinition,
 ): void {
-  if (definition === undefined) return;
-  const option = (['delivery', 'ordered', 'retry', 'timeoutMs', 'wake', 'pollIntervalMs'] as const).find(
+  const names = Object.keys(DELIVERY_OPTIONS) as (keyof typeof DELIVERY_OPTIONS)[];
+  const option = names.find(
     (name) => options[name] !== undefined && !isDeepStrictEqual(options[name], definition[name]),
   );
   if (option === undefined) return;

@@ -1,11 +1,12 @@
 import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'typeorm';
 import { defineChannel, type ChannelDefinition } from '../channels/channel.definition.js';
+import { DELIVERY_OPTIONS, type ChannelOptions } from '../channels/channel.options.js';
 import type { EntitySource, TextDecoder } from '../channels/entity-source.js';
 import { isJsonObject } from '../common/json.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { ChangeDecoder, assertChange } from './change.decoder.js';
 import type { Operation } from '../channels/entity-change.js';
-import type { NotifyChangesOptions } from './notify-changes.decorator.js';
+import type { NotifyChangesOptions } from './notify-changes.options.js';
 import { RowHydrators } from './row.hydrator.js';
 import { defaultSchemaOf } from '../postgres/driver.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
@@ -99,17 +100,9 @@ export class EntityChannels implements EntitySource {
   }
 }
 
-/** What a declaration says about its channel. */
-function channelOptions({
-  delivery,
-  ordered,
-  retry,
-  timeoutMs,
-  wake,
-  pollIntervalMs,
-}: NotifyChangesOptions): object {
-  const given = Object.entries({ delivery, ordered, retry, timeoutMs, wake, pollIntervalMs });
-  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
+/** The options of a declaration that are options of its channel. */
+function channelOptions(options: NotifyChangesOptions): ChannelOptions {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => name in DELIVERY_OPTIONS));
 }
 
 const notNotified = (entity: object) =>

@@ -1,17 +1,16 @@
 import type { QueryRunner } from 'typeorm';
-import * as v from 'valibot';
 import { assertChannelName } from '../channels/channel-name.js';
-import { DELIVERIES, type Delivery } from '../channels/channel.definition.js';
-import { OPERATIONS, type Operation } from '../channels/entity-change.js';
+import { OPERATIONS } from '../channels/entity-change.js';
 import { PgPubSubError } from '../common/errors.js';
-import { group, nonEmptyString, parseShape } from '../common/parse.js';
+import { parseOptions } from '../common/parse.js';
 import { createSteps, readStorage } from '../storage/state.js';
 import type { Step } from '../common/step.js';
-import { assertSatisfiable } from './declaration.check.js';
+import { assertEffective, assertSatisfiable } from './declaration.check.js';
 import { Database } from './database.js';
 import { executeStep } from './execute-steps.js';
 import { generatedFunctions } from './generated-function.sql.js';
 import { inOrder } from './notify-changes.decorator.js';
+import { LITERAL_OPTIONS, type NotifyTriggerLiterals } from './trigger-literals.js';
 import { createFunctionSteps, createTriggerSteps } from './schema-diff.js';
 import { mappedSpatialColumns } from './spatial-columns.js';
 import { assertColumns, assertComputed, assertSeesAll } from './table.check.js';
@@ -20,52 +19,6 @@ import { conditionFunctionName, functionName, triggerName } from './trigger.name
 import { completed } from './trigger.completion.js';
 import { defaultChannel, findMetadata, type ResolvedTrigger } from './trigger.resolver.js';
 import { dropFunction, dropTrigger, operationTriggers } from './trigger.sql.js';
-
-/** A trigger in the words of the database: a migration must not change when the entity does. */
-export interface NotifyTriggerLiterals {
-  /** @defaultValue `'public'` */
-  schema?: string;
-  /** The table whose changes are notified. */
-  table: string;
-  /** Without it the name of the table, with its schema when that is not the default schema of the DataSource. */
-  channel?: string;
-  /** @defaultValue `['insert', 'update', 'delete']` */
-  on?: readonly Operation[];
-  /** @defaultValue `'row'` */
-  level?: 'row' | 'statement';
-  /** The columns that are carried; without it all but `exclude`: what an entity does not select is carried, too. */
-  columns?: readonly string[];
-  /** Columns that are not carried. */
-  exclude?: readonly string[];
-  /** Updates count only when one of these columns changed, by value. */
-  of?: readonly string[];
-  /** An SQL condition over OLD and NEW, as of {@link NotifyChanges}. */
-  when?: string;
-  /** The columns that are left of a row too large for a notification. Without them, those of the table's primary key. */
-  primaryKey?: readonly string[];
-  /**
-   * `'exactly-once'`: notifications are stored, in the tables of {@link createNotificationStorage}.
-   *
-   * @defaultValue `'broadcast'`
-   */
-  delivery?: Delivery;
-  /**
-   * Exactly-once: the primary key becomes the key of the notification.
-   *
-   * @defaultValue `false`
-   */
-  ordered?: boolean;
-  /**
-   * Exactly-once: `'poll'` keeps NOTIFY out of the writing transaction.
-   *
-   * @defaultValue `'notify'`
-   */
-  wake?: 'notify' | 'poll';
-  /** Exactly-once: where the tables are; without it, where the DataSource that the migration runs on has them. */
-  storageSchema?: string;
-  /** As `owner` of {@link withPgPubSub}; without it, that of the DataSource the migration runs on. */
-  owner?: string;
-}
 
 /**
  * Creates the triggers of a handwritten migration. With the same declaration on the entity, a later `migration:generate` finds no
@@ -116,37 +69,12 @@ export async function dropNotifyTrigger(
     if (one.schema === schema && functions.includes(one.name)) await runner.query(dropFunction(one.identity));
 }
 
-const operations = v.array(v.picklist(OPERATIONS, `operations (${OPERATIONS.join(', ')})`));
-const columnNames = v.array(nonEmptyString, 'a list of columns');
-
-const literalsShape = group({
-  schema: v.optional(nonEmptyString, 'public'),
-  table: nonEmptyString,
-  channel: v.optional(v.string()),
-  on: v.optional(v.pipe(operations, v.minLength(1, 'at least one operation')), [
-    'insert',
-    'update',
-    'delete',
-  ]),
-  level: v.optional(v.picklist(['row', 'statement']), 'row'),
-  columns: v.optional(columnNames),
-  exclude: v.optional(columnNames, []),
-  of: v.optional(columnNames, []),
-  when: v.optional(nonEmptyString),
-  primaryKey: v.optional(columnNames),
-  delivery: v.optional(v.picklist(DELIVERIES), 'broadcast'),
-  ordered: v.optional(v.boolean(), false),
-  wake: v.optional(v.picklist(['notify', 'poll']), 'notify'),
-  storageSchema: v.optional(nonEmptyString),
-  owner: v.optional(nonEmptyString),
-});
-
 async function resolveLiterals(
   runner: QueryRunner,
   literals: NotifyTriggerLiterals,
 ): Promise<{ trigger: ResolvedTrigger; serverVersion: number }> {
   const what = 'createNotifyTrigger()';
-  const parsed = parseShape(literalsShape, literals, { code: 'INVALID_TRIGGER', what });
+  const parsed = parseOptions(LITERAL_OPTIONS, literals, { code: 'INVALID_TRIGGER', what });
   const database = Database.of(runner.manager.connection);
   const { schema, table } = parsed;
   const { channel = defaultChannel(what, database.dataSource, schema, table) } = parsed;
@@ -159,10 +87,8 @@ async function resolveLiterals(
     what,
     channel,
     on: inOrder(parsed.on),
-    columns: parsed.columns,
     mappedSpatial: mapped && mappedSpatialColumns(database.dataSource, mapped),
     spatial: undefined,
-    when: parsed.when,
     discriminator: undefined,
     storageSchema: parsed.storageSchema ?? database.storage.schema,
     primaryKey: parsed.primaryKey ?? found.primary_key,
@@ -170,7 +96,8 @@ async function resolveLiterals(
     definition: undefined,
     options: {},
   };
-  assertSatisfiable(what, { ...parsed, when: parsed.when, columns: parsed.columns });
+  assertSatisfiable(what, parsed);
+  assertEffective(what, parsed);
   assertColumns(trigger, found);
   assertSeesAll(trigger, found);
   assertComputed(trigger, found);

@@ -1,16 +1,22 @@
 import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'typeorm';
-import * as v from 'valibot';
 import { MAX_CHANNEL_BYTES, assertChannelName } from '../channels/channel-name.js';
-import { ChannelDefinition, DELIVERIES, type Delivery } from '../channels/channel.definition.js';
+import { ChannelDefinition } from '../channels/channel.definition.js';
+import type { Delivery } from '../channels/channel.options.js';
 import { PgPubSubError } from '../common/errors.js';
-import { retryOverrideShape } from '../common/options.resolver.js';
-import { milliseconds, nonEmptyString, parseShape, group, timeLimit } from '../common/parse.js';
+import { parseOptions } from '../common/parse.js';
 import { defaultSchemaOf } from '../postgres/driver.js';
 import { DOLLAR_TAG } from '../common/sql-identifier.js';
-import { OPERATIONS, type Operation } from '../channels/entity-change.js';
-import { assertSameChannel, assertSatisfiable, invalid } from './declaration.check.js';
+import type { Operation } from '../channels/entity-change.js';
+import {
+  NOTHING_CARRIED,
+  assertEffective,
+  assertSameChannel,
+  assertSatisfiable,
+  invalid,
+} from './declaration.check.js';
 import { triggerName } from './trigger.names.js';
-import { declarationsOf, inOrder, type NotifyChangesOptions } from './notify-changes.decorator.js';
+import { declarationsOf, inOrder } from './notify-changes.decorator.js';
+import { NOTIFY_CHANGES_OPTIONS, type NotifyChangesOptions } from './notify-changes.options.js';
 import {
   mappedSpatialColumns,
   spatialColumns,
@@ -68,31 +74,6 @@ export interface ResolvedTrigger {
   readonly definition: ChannelDefinition | undefined;
   readonly options: NotifyChangesOptions;
 }
-
-const operation = v.picklist(OPERATIONS);
-const names = v.array(nonEmptyString);
-
-const optionsShape = group({
-  channel: v.optional(v.union([v.string(), v.instance(ChannelDefinition)], 'a channel name or a definition')),
-  on: v.optional(
-    v.union(
-      [operation, v.pipe(v.array(operation), v.minLength(1))],
-      `one or more of ${OPERATIONS.join(', ')}`,
-    ),
-    ['insert', 'update', 'delete'],
-  ),
-  columns: v.optional(names),
-  exclude: v.optional(names, []),
-  of: v.optional(names, []),
-  when: v.optional(nonEmptyString),
-  level: v.optional(v.picklist(['row', 'statement']), 'row'),
-  delivery: v.optional(v.picklist(DELIVERIES)),
-  ordered: v.optional(v.boolean()),
-  retry: v.optional(retryOverrideShape),
-  wake: v.optional(v.picklist(['notify', 'poll'])),
-  pollIntervalMs: v.optional(milliseconds(1)),
-  timeoutMs: v.optional(timeLimit(1)),
-});
 
 /** What one declaration says for itself. */
 type Declared = Omit<ResolvedTrigger, 'storageSchema'>;
@@ -213,32 +194,33 @@ interface Place {
 }
 
 function resolve(what: string, options: NotifyChangesOptions, place: Place): Declared {
-  const parsed = parseShape(optionsShape, options, { code: 'INVALID_TRIGGER', what });
+  const parsed = parseOptions(NOTIFY_CHANGES_OPTIONS, options, { code: 'INVALID_TRIGGER', what });
   const definition = parsed.channel instanceof ChannelDefinition ? parsed.channel : undefined;
   const named = definition?.name ?? (typeof parsed.channel === 'string' ? parsed.channel : undefined);
   if (named !== undefined) assertChannelName(named);
   const channel = named ?? place.defaultChannel(what);
-  assertSatisfiable(what, { ...parsed, when: parsed.when, columns: parsed.columns });
+  assertSatisfiable(what, parsed);
   if (parsed.when?.includes(DOLLAR_TAG)) throw invalid(what, `"when" without ${DOLLAR_TAG}`, 'it');
-  const delivery = parsed.delivery ?? definition?.delivery ?? 'broadcast';
-  const ordered = parsed.ordered ?? definition?.ordered ?? false;
-  assertSameChannel(what, options, definition);
-  if (delivery === 'exactly-once' && ordered && place.primaryKey.length === 0)
+  if (definition) assertSameChannel(what, options, definition);
+  else assertEffective(what, parsed);
+  const { delivery, ordered, wake } = definition ?? parsed;
+  if (ordered && place.primaryKey.length === 0)
     throw invalid(what, 'a primary key, because the channel is ordered', 'none');
   const exclude = [...new Set([...place.hidden, ...parsed.exclude.flatMap(place.columnOf)])];
   const spatial = spatialColumns(place.mappedSpatial, undefined);
   const columns =
     parsed.columns?.flatMap(place.columnOf) ?? listed(exclude, place.tableColumns, spatial !== undefined);
+  if (columns?.length === 0) throw invalid(what, ...NOTHING_CARRIED);
   return {
     what,
     schema: place.schema,
     table: place.table,
     channel,
-    on: inOrder(typeof parsed.on === 'string' ? [parsed.on] : parsed.on),
+    on: inOrder(parsed.on),
     level: parsed.level,
     delivery,
     ordered,
-    wake: parsed.wake ?? definition?.wake ?? 'notify',
+    wake,
     columns,
     exclude,
     mappedSpatial: place.mappedSpatial,

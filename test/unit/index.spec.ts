@@ -52,6 +52,7 @@ describe('the public API', () => {
       'ChannelOptions',
       'ConnectionState',
       'DeadLetter',
+      'DeadLetterOptions',
       'Delivery',
       'EntityChange',
       'EntityClass',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { ChannelDefinition, defineChannel, plainChannel } from '../../../lib/channels/channel.definition.js';
-import type { ChannelOptions } from '../../../lib/channels/channel.definition.js';
+import type { ChannelOptions } from '../../../lib/channels/channel.options.js';
 import { thrownBy } from '../support/recording.js';
 
 const defaults = {
@@ -14,6 +14,7 @@ const defaults = {
   timeoutMs: undefined,
   wake: 'notify',
   pollIntervalMs: undefined,
+  deadLetters: undefined,
 };
 
 /** Options as somebody without TypeScript may write them. */
@@ -32,15 +33,51 @@ describe('defineChannel()', () => {
     const options = {
       delivery: 'exactly-once',
       schema: z.object({ id: z.number() }),
-      codec: { encode: String, decode: () => ({ id: 1 }) },
+      codec: { encode: String, decode: () => ({ id: 1 }), input: 'text' },
       ordered: true,
       retry: { maxAttempts: 5, minDelayMs: 1, maxDelayMs: 2 },
       timeoutMs: false,
       wake: 'poll',
       pollIntervalMs: 100,
+      deadLetters: { keepMs: 31_536_000_000 },
     } as const;
 
     expect(defineChannel('orders', options)).toMatchObject({ ...options, name: 'orders' });
+  });
+
+  it('gives a codec the parsed JSON value, unless it asks for the text', () => {
+    const codec = { encode: String, decode: () => ({ id: 1 }) };
+
+    expect(defineChannel('orders', { codec }).codec).toEqual({ ...codec, input: 'json' });
+    expect(defineChannel('orders', { codec: { ...codec, input: 'text' } }).codec?.input).toBe('text');
+  });
+
+  it('keeps what overrides the module as it was given, without defaults', () => {
+    const options = { delivery: 'exactly-once', retry: { maxAttempts: 5 }, deadLetters: {} } as const;
+
+    expect(defineChannel('orders', options)).toMatchObject({ retry: { maxAttempts: 5 }, deadLetters: {} });
+    expect(defineChannel('orders', options).deadLetters).not.toHaveProperty('keepMs');
+  });
+
+  it.each(['ordered', 'retry', 'timeoutMs', 'wake', 'deadLetters'] as const)(
+    'refuses "%s" for a channel that is not exactly-once, where it has no effect',
+    (option) => {
+      const values = { ordered: true, retry: {}, timeoutMs: false, wake: 'poll', deadLetters: {} };
+
+      expect(thrownBy(() => define({ [option]: values[option] }))).toMatchObject({
+        code: 'INVALID_CHANNEL',
+        message:
+          `the channel "orders": expected "${option}" for exactly-once channels only, got it for broadcast. ` +
+          `Add delivery: 'exactly-once', or remove "${option}".`,
+      });
+      expect(define({ [option]: values[option], delivery: 'exactly-once' })).toHaveProperty(option);
+    },
+  );
+
+  it('accepts defaults that are written out for a broadcast channel', () => {
+    const options = { delivery: 'broadcast', ordered: false, wake: 'notify' } as const;
+
+    expect(defineChannel('orders', options)).toEqual(defineChannel('orders'));
   });
 
   it('is immutable', () => {
@@ -75,6 +112,16 @@ describe('defineChannel()', () => {
     ['no attempt at all', () => define({ retry: { maxAttempts: 0 } }), '"retry.maxAttempts"'],
     ['an unknown way to wake', () => define({ wake: 'call' }), '"wake" of the channel "orders"'],
     ['no pause between two looks', () => define({ pollIntervalMs: 0 }), '"pollIntervalMs"'],
+    [
+      'an age that is no number',
+      () => define({ deadLetters: { keepMs: 'year' } }),
+      '"deadLetters.keepMs" of the channel "orders"',
+    ],
+    [
+      'a text for the input of a codec',
+      () => define({ codec: { encode: String, decode: String, input: 'xml' } }),
+      '"codec.input" of the channel "orders"',
+    ],
     ['options that are none', () => define('exactly-once'), 'the channel "orders"'],
   ])('refuses %s', (_what, act, expected) => {
     expect(thrownBy(act)).toMatchObject({

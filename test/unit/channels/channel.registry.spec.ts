@@ -18,7 +18,7 @@ describe('ChannelRegistry', () => {
 
   it('knows a definition by its name from then on', () => {
     const registry = new ChannelRegistry();
-    const orders = defineChannel('orders', { ordered: true });
+    const orders = defineChannel('orders', { delivery: 'exactly-once', ordered: true });
 
     expect(registry.resolve(orders)).toBe(orders);
     expect(registry.resolve('orders')).toBe(orders);
@@ -37,8 +37,9 @@ describe('ChannelRegistry', () => {
     const registry = new ChannelRegistry();
     const codec = { encode: String, decode: Number };
     const schema = z.number();
-    const first = defineChannel<number>('orders', { codec, schema, retry: { maxAttempts: 3 } });
-    const second = defineChannel<number>('orders', { codec, schema, retry: { maxAttempts: 3 } });
+    const stored = { delivery: 'exactly-once', retry: { maxAttempts: 3 } } as const;
+    const first = defineChannel<number>('orders', { ...stored, codec, schema });
+    const second = defineChannel<number>('orders', { ...stored, codec, schema });
     registry.resolve(first);
 
     expect(registry.resolve(second)).toBe(first);
@@ -46,13 +47,19 @@ describe('ChannelRegistry', () => {
 
   it.each([
     ['delivery', { delivery: 'exactly-once' }],
-    ['order', { ordered: true }],
+    ['order', { delivery: 'exactly-once', ordered: true }],
     ['schema', { schema: z.object({ id: z.number() }) }],
     ['codec', { codec: { encode: () => 1, decode: () => ({ id: 1 }) } }],
-    ['retry', { retry: { maxAttempts: 1 } }],
+    ['retry', { delivery: 'exactly-once', retry: { maxAttempts: 1 } }],
   ] as const)('refuses a second definition with another %s', (_what, options) => {
     const registry = new ChannelRegistry();
-    registry.resolve(defineChannel('orders', { schema: z.object({ id: z.string() }) }));
+    const stored = 'retry' in options || 'ordered' in options; // with another channel as close as possible
+    registry.resolve(
+      defineChannel(
+        'orders',
+        stored ? { delivery: 'exactly-once' } : { schema: z.object({ id: z.string() }) },
+      ),
+    );
 
     expect(thrownBy(() => registry.resolve(defineChannel('orders', options)))).toMatchObject({
       code: 'CHANNEL_CONFLICT',
@@ -64,7 +71,7 @@ describe('ChannelRegistry', () => {
     const registry = new ChannelRegistry();
     const orders = defineChannel('orders');
     registry.resolve(orders);
-    thrownBy(() => registry.resolve(defineChannel('orders', { ordered: true })));
+    thrownBy(() => registry.resolve(defineChannel('orders', { delivery: 'exactly-once', ordered: true })));
 
     expect(registry.resolve('orders')).toBe(orders);
   });

@@ -25,6 +25,7 @@ describe('resolveOptions()', () => {
       retry: { maxAttempts: 10, minDelayMs: 1_000, maxDelayMs: 3_600_000 },
       buffer: { maxSize: 10_000, overflow: 'drop-oldest' },
       timeoutMs: 60_000,
+      deadLetters: { keepMs: false },
       deadPeerTimeoutMs: 30_000,
       shutdownTimeoutMs: 10_000,
       globalEnhancers: true,
@@ -50,6 +51,7 @@ describe('resolveOptions()', () => {
       retry: { maxAttempts: 10, minDelayMs: 11, maxDelayMs: 12 },
       buffer: { maxSize: 13, overflow: 'error' },
       timeoutMs: false,
+      deadLetters: { keepMs: 31_536_000_000 },
       deadPeerTimeoutMs: 1_000,
       shutdownTimeoutMs: 0,
       globalEnhancers: false,
@@ -68,6 +70,7 @@ describe('resolveOptions()', () => {
     ['poll', { intervalMs: 1 }, { intervalMs: 1, deafIntervalMs: 1_000 }],
     ['batch', { maxSize: 1 }, { maxSize: 1, maxTimeMs: 250 }],
     ['retry', { maxAttempts: 1 }, { maxAttempts: 1, minDelayMs: 1_000, maxDelayMs: 3_600_000 }],
+    ['deadLetters', {}, { keepMs: false }],
     ['buffer', { overflow: 'error' }, { maxSize: 10_000, overflow: 'error' }],
   ])('keeps the other defaults of a partial "%s"', (option, partial, expected) => {
     expect(resolve({ [option]: partial })).toMatchObject({ [option]: expected });
@@ -101,7 +104,7 @@ describe('resolveOptions()', () => {
     const resolved = resolveOptions({}, {});
     const groups = Object.values(resolved).filter((value) => typeof value === 'object');
 
-    expect(groups).toHaveLength(6);
+    expect(groups).toHaveLength(7);
     expect([resolved, ...groups].filter((object) => !Object.isFrozen(object))).toEqual([]);
   });
 });
@@ -146,6 +149,9 @@ describe('resolveOptions() refuses', () => {
     ['retry.maxAttempts', null, wholeNumber, 'null'],
     ['retry.minDelayMs', 0, delay, '0'],
     ['retry.maxDelayMs', 10n, delay, '10'],
+    ['deadLetters', 10, object, '10'],
+    ['deadLetters.keepMs', -1, `a whole number of milliseconds from 0 to 3155760000000, or false`, '-1'],
+    ['deadLetters.keepMs', true, `a whole number of milliseconds from 0 to 3155760000000, or false`, 'true'],
     ['buffer', 10, object, '10'],
     ['buffer.maxSize', 0, wholeNumber, '0'],
     ['buffer.overflow', 'drop', '("drop-oldest" | "drop-newest" | "error")', '"drop"'],
@@ -219,7 +225,7 @@ describe('resolveOptions() refuses', () => {
     expect(error.message).toContain('shutdownTimeoutMs');
   });
 
-  it.each(['reconnect', 'heartbeat', 'poll', 'batch', 'retry', 'buffer'])(
+  it.each(['reconnect', 'heartbeat', 'poll', 'batch', 'retry', 'deadLetters', 'buffer'])(
     'an unknown member of "%s"',
     (group) => {
       expect(thrownBy(() => resolve({ [group]: { interval: 1 } }))).toMatchObject({

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { createProgram } from '../../../lib/cli/program.js';
-import { OPTION_DEFAULTS } from '../../../lib/common/options.js';
+import { resolveOptions } from '../../../lib/common/options.resolver.js';
 import { blocksOf, readText } from '../../support/documents.js';
 
 /** The commands by their names, with the options that they take. */
@@ -52,6 +52,7 @@ describe('docs/operations.md', () => {
       Number(given),
     );
     expect(seconds).toHaveLength(2);
-    for (const each of seconds) expect(each * 1_000).toBeGreaterThan(OPTION_DEFAULTS.shutdownTimeoutMs);
+    for (const each of seconds)
+      expect(each * 1_000).toBeGreaterThan(resolveOptions({}, {}).shutdownTimeoutMs);
   });
 });

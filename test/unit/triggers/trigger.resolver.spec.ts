@@ -201,6 +201,7 @@ describe('a channel that is named', () => {
       'expected "delivery" to be that of the channel "changed" ("exactly-once"), got "broadcast"',
     );
     expect(await declared({ retry: { maxAttempts: 4 } })).toContain('expected "retry" to be that of the channel');
+    expect(await declared({ deadLetters: { keepMs: 5 } })).toContain('expected "deadLetters" to be that of the channel "changed" (none), got {"keepMs":5}');
     expect(await declared({ timeoutMs: 5 })).toContain('expected "timeoutMs" to be that of the channel "changed" (none), got 5');
   }); // prettier-ignore
 });
@@ -214,6 +215,12 @@ describe('a declaration that can never be true', () => {
     ['"exclude" of an unknown property', { exclude: ['nope'] }, 'got "nope"'],
     ['"when" of TRUNCATE', { when: 'NEW.id > 1', on: 'truncate' }, 'expected "when" together with operations on rows, got it for truncate'],
     ['"columns" and "exclude"', { columns: ['id'], exclude: ['name'] }, 'expected "columns" or "exclude", got both'],
+    ['no column', { columns: [] }, 'expected at least one column that the notification carries, got none: name those that it carries in "columns", or leave "columns" out to carry all'],
+    ['every column in "exclude"', { exclude: ['id', 'name', 'editor', 'address', 'password'] }, 'expected at least one column that the notification carries, got none'],
+    ['"ordered" for broadcasts', { ordered: true }, `expected "ordered" for exactly-once channels only, got it for broadcast. Add delivery: 'exactly-once', or remove "ordered".`],
+    ['"wake" for broadcasts', { wake: 'poll', pollIntervalMs: 5 }, 'expected "wake" for exactly-once channels only, got it for broadcast'],
+    ['"retry" for broadcasts', { retry: { maxAttempts: 5 } }, 'expected "retry" for exactly-once channels only, got it for broadcast'],
+    ['"pollIntervalMs" of a channel that NOTIFY wakes', { delivery: 'exactly-once', pollIntervalMs: 5 }, `expected "pollIntervalMs" together with wake: 'poll', got it without`],
     ['an empty "when"', { when: '' }, 'to be a string that is not empty'],
   ])('(%s) is refused', async (_, options, expected) => {
     const message = await refusal([author(options)]);

@@ -1,0 +1,193 @@
+import * as v from 'valibot';
+import type { JsonValue } from '../common/json.js';
+import { DEAD_LETTER_OPTIONS, retryOverride } from '../common/option-groups.js';
+import {
+  callback,
+  findChanged,
+  group,
+  milliseconds,
+  optional,
+  overriding,
+  timeLimit,
+  valueOf,
+  type CheckedOptions,
+  type GivenOptions,
+} from '../common/parse.js';
+import { OPERATIONS, type Operation } from './entity-change.js';
+import type { StandardSchema } from './standard-schema.js';
+
+/** Every {@link Delivery}. */
+export const DELIVERIES = ['broadcast', 'exactly-once'] as const;
+
+/** `broadcast`: every process that listens now. `exactly-once`: stored, and handled by one process. */
+export type Delivery = (typeof DELIVERIES)[number];
+
+/** The operations on a table that a trigger sends, or that a listener handles. */
+export const operations = valueOf<Operation | readonly Operation[]>(
+  (value) => areOperations(value),
+  `one or more of ${OPERATIONS.join(', ')}`,
+  `${OPERATIONS.map((operation) => `'${operation}'`).join(', ')}, or a list`,
+);
+
+function areOperations(value: unknown): boolean {
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return list.length > 0 && list.every((one) => OPERATIONS.includes(one as Operation));
+}
+
+/** Options that have an effect for exactly-once channels only. */
+export const EXACTLY_ONCE_OPTIONS = {
+  /**
+   * Exactly-once: whether notifications with the same key are handled one after the other, in order. The key of a table change is
+   * the primary key of its row.
+   *
+   * @defaultValue `false`
+   */
+  ordered: optional(v.boolean(), false),
+  /**
+   * Exactly-once: overrides the module's `retry`, property by property.
+   *
+   * @defaultValue the module's
+   */
+  retry: optional(retryOverride),
+  /**
+   * Exactly-once: how long one call of a handler may run, in milliseconds. `false`: no limit.
+   *
+   * @defaultValue the module's
+   */
+  timeoutMs: optional(timeLimit(1)),
+  /**
+   * Exactly-once: how processes learn of a new notification. `'notify'`: by a NOTIFY in the writing transaction. `'poll'`: they look
+   * every `pollIntervalMs`, which keeps NOTIFY, and the lock that it takes at commit, out of the writing transaction.
+   *
+   * @defaultValue `'notify'`
+   */
+  wake: optional(v.picklist(['notify', 'poll']), 'notify'),
+  /**
+   * Exactly-once with `wake: 'poll'`: how often processes look for notifications, in milliseconds.
+   *
+   * @defaultValue the module's `poll.deafIntervalMs`
+   */
+  pollIntervalMs: optional(milliseconds(1)),
+  /**
+   * Exactly-once: overrides the module's `deadLetters`: the age, in milliseconds, at which dead letters are deleted (`keepMs`).
+   *
+   * @defaultValue the module's
+   */
+  deadLetters: optional(overriding(DEAD_LETTER_OPTIONS)),
+};
+
+/** What a definition and `@NotifyChanges()` can both say about a channel. */
+export const DELIVERY_OPTIONS = {
+  /**
+   * Which processes receive a notification, and what it survives: see docs/guarantees.md.
+   *
+   * @defaultValue `'broadcast'`
+   */
+  delivery: optional(v.picklist(DELIVERIES), 'broadcast'),
+  ...EXACTLY_ONCE_OPTIONS,
+};
+
+const CODEC_INPUT = {
+  /**
+   * The argument of `decode`. `'json'`: the parsed JSON value. `'text'`: the payload's JSON text, a string, in which numbers have all of
+   * their digits.
+   *
+   * @defaultValue `'json'`
+   */
+  input: optional(v.picklist(['json', 'text']), 'json'),
+};
+
+/**
+ * How a payload becomes JSON and comes back, for types that JSON does not have (Map, Set, Date, bigint):
+ * `{ encode: superjson.serialize, decode: superjson.deserialize }`.
+ */
+export interface PayloadCodec<T> extends GivenOptions<typeof CODEC_INPUT> {
+  /** The JSON value that stands for the payload. What it throws, `notify()` rejects with as the cause of `INVALID_PAYLOAD`. */
+  encode(this: void, payload: T): unknown;
+  /** The payload that a JSON value (or its text, see `input`) stands for. Any role that can connect may have sent it. */
+  decode(this: void, json: never): T;
+}
+
+/** A {@link PayloadCodec} of any payload. */
+interface AnyCodec {
+  encode(payload: unknown): unknown;
+  decode(json: JsonValue | undefined): unknown;
+}
+
+export const CODEC_OPTIONS = {
+  /** Returns the JSON value of a payload that JSON does not have (Map, Set, Date, bigint). */
+  encode: callback<AnyCodec['encode']>(),
+  /** Returns the payload of a JSON value, or of its text: see `codec.input`. */
+  decode: callback<AnyCodec['decode']>(),
+  ...CODEC_INPUT,
+};
+
+export const CHANNEL_OPTIONS = {
+  ...DELIVERY_OPTIONS,
+  /**
+   * A Standard Schema (zod, valibot, arktype, …) that checks payloads when they are sent, and again, with its transformations, before
+   * they are received.
+   *
+   * @defaultValue none
+   */
+  schema: optional(
+    valueOf<StandardSchema>(
+      (value) => isStandardSchema(value),
+      'a Standard Schema (zod, valibot, arktype, …)',
+    ),
+  ),
+  /**
+   * How payloads become JSON and come back, for types that JSON does not have.
+   *
+   * @defaultValue none
+   */
+  codec: optional(group(CODEC_OPTIONS)),
+};
+
+/** Options of {@link defineChannel}; all are optional. */
+export interface ChannelOptions<T = unknown> extends GivenOptions<typeof CHANNEL_OPTIONS> {
+  // those whose type depends on the payload's
+  schema?: StandardSchema<T>;
+  codec?: PayloadCodec<T>;
+}
+
+function isStandardSchema(value: unknown): boolean {
+  // arktype's schemas are functions
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null || !('~standard' in value))
+    return false;
+  const standard = value['~standard'];
+  return (
+    typeof standard === 'object' &&
+    standard !== null &&
+    'validate' in standard &&
+    typeof standard.validate === 'function'
+  );
+}
+
+/** A rule that options break together, and the remedy. */
+interface Contradiction {
+  readonly expected: string;
+  readonly got: string;
+  readonly remedy: string;
+}
+
+/** Checked options of a channel; those of a migration's trigger are fewer. */
+export type ChannelSettings = Partial<CheckedOptions<typeof DELIVERY_OPTIONS>>;
+
+/** The first of these options that has no effect beside the others. */
+export function findContradiction(options: ChannelSettings): Contradiction | undefined {
+  if (options.pollIntervalMs !== undefined && options.wake !== 'poll')
+    return {
+      expected: '"pollIntervalMs" together with wake: \'poll\'',
+      got: 'it without',
+      remedy:
+        'Add that, or remove "pollIntervalMs": the module\'s option "poll" is for channels that NOTIFY wakes.',
+    };
+  const surplus = findChanged(EXACTLY_ONCE_OPTIONS, options);
+  if (options.delivery === 'exactly-once' || surplus === undefined) return undefined;
+  return {
+    expected: `"${surplus}" for exactly-once channels only`,
+    got: `it for ${options.delivery}`,
+    remedy: `Add delivery: 'exactly-once', or remove "${surplus}".`,
+  };
+}
