@@ -132,6 +132,13 @@ export type Fact =
   | { readonly type: 'pauses-changed'; readonly channels: readonly string[] }
   /** The row of this process in `pgpubsub_process` could not be written; it is tried again, and reported again after a success. */
   | { readonly type: 'unrecorded'; readonly error: unknown }
+  /** `stored.retry()` has left dead letters: no running process has their listener. */
+  | {
+      readonly type: 'retry-refused';
+      readonly channel: string;
+      readonly listener: string;
+      readonly count: number;
+    }
   /** Something went wrong while the application closed; it closes all the same. */
   | { readonly type: 'close-failed'; readonly error: unknown }
   /** Declared triggers are not in the database as declared, and `verifySchema` is `'warn'`. */

@@ -1,6 +1,6 @@
 import { messageOf, stackOf, warnOf } from '../common/errors.js';
 import type { Fact } from '../common/facts.js';
-import { renderDelay } from '../common/wording.js';
+import { counted, renderDelay } from '../common/wording.js';
 import { RateLimiter, type Delay } from './rate-limiter.js';
 
 /** The part of Nest's logger that is used here. */
@@ -169,6 +169,11 @@ function wordFact(fact: Fact): Line | undefined {
     case 'unrecorded': {
       const text = `This process could not write its row in pgpubsub_process: ${messageOf(fact.error)}`;
       return { level: 'warn', kind: 'unrecorded', text };
+    }
+    case 'retry-refused': {
+      const letters = counted(fact.count, 'dead letter');
+      const text = `Did not retry ${letters} of channel "${fact.channel}": no running process has the listener ${fact.listener}. Start a process that has it and retry again, or discard the letters.`;
+      return { level: 'warn', kind: `retry ${fact.listener} ${fact.channel}`, text };
     }
     case 'close-failed':
       return { level: 'error', text: `Closing failed: ${messageOf(fact.error)}`, stack: stackOf(fact.error) };

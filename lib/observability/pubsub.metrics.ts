@@ -74,6 +74,7 @@ export class PubSubMetrics {
       case 'claim-recovered':
       case 'pauses-changed':
       case 'unrecorded':
+      case 'retry-refused':
       case 'close-failed':
       case 'drifted':
       case 'schema-warned':

@@ -36,6 +36,10 @@ export const SAMPLES: {
     { type: 'interrupted', channel: 'orders', id: '7', deaths: 1 },
     'warn: The process or connection that handled notification 7 of channel "orders" has ended meanwhile (1 so far): it is handled alone now',
   ],
+  'retry-refused': [
+    { type: 'retry-refused', channel: 'orders', listener: 'Orders.receive', count: 2 },
+    'warn: Did not retry 2 dead letters of channel "orders": no running process has the listener Orders.receive. Start a process that has it and retry again, or discard the letters.',
+  ],
   listening: [
     { type: 'listening', channels: ['orders', 'payments'], processId: 42 },
     'log: Listening to 2 channels: orders, payments (backend 42)',
