@@ -1,7 +1,9 @@
 import type { Conditions, StoredFilter } from './stored-filter.js';
-import { StoredConditions, type StoredConditionsOptions } from './stored-conditions.js';
+import type { CountedListener } from './live-listeners.js';
 import { rejectRetry } from './refused-retry.js';
 import { retryDeadLetters } from './retry.sql.js';
+import { ALL_LETTERS, findRetryable } from './retryable-letters.js';
+import { StoredConditions, type StoredConditionsOptions } from './stored-conditions.js';
 import { countDeadLetters, discardDeadLetters, endOfPortion, serverTime } from './stored.sql.js';
 
 /** How many are retried or discarded in one transaction. */
@@ -23,11 +25,18 @@ export class DeadLetterPortions {
     private readonly options: StoredConditionsOptions,
     /** On $4 and the following. */
     private readonly conditions: Conditions,
-    /** How many there were at the begin. */
+    /** The number of letters at the start, without those that are left. */
     readonly total: number,
+    /** The letters that are left, because no running process has their listener. */
+    readonly left: readonly CountedListener[],
   ) {}
 
-  static async begin(options: StoredConditionsOptions, filter: StoredFilter): Promise<DeadLetterPortions> {
+  /** With `isRetry`, letters whose listener no running process has are left. */
+  static async begin(
+    options: StoredConditionsOptions,
+    filter: StoredFilter,
+    isRetry = false,
+  ): Promise<DeadLetterPortions> {
     const { manager } = options.dataSource;
     const [time] = await manager.query<{ now: string }[]>(serverTime); // rows as their statements say
     const conditionsFrom = async (first: number): Promise<Conditions> => {
@@ -37,10 +46,12 @@ export class DeadLetterPortions {
         parameters: [time?.now, ...where.parameters],
       };
     };
-    const { sql, parameters } = await conditionsFrom(1);
+    const all = await conditionsFrom(1);
+    const { restrict, left } = isRetry ? await findRetryable(options, all) : ALL_LETTERS;
+    const { sql, parameters } = restrict(all, 1);
     const count = countDeadLetters(options.storage().schema, sql);
     const [found] = await manager.query<{ count: string }[]>(count, [...parameters]);
-    return new DeadLetterPortions(options, await conditionsFrom(4), Number(found?.count));
+    return new DeadLetterPortions(options, restrict(await conditionsFrom(4), 4), Number(found?.count), left);
   }
 
   /** Puts them back to work, as `StoredNotifications.retry()` does; yields how many each portion had. */

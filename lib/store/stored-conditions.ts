@@ -1,8 +1,10 @@
 import type { DataSource } from 'typeorm';
 import type { ChannelLike } from '../channels/channel.registry.js';
 import { PgPubSubError } from '../common/errors.js';
+import type { Report } from '../common/facts.js';
 import { quoteQualified } from '../common/sql-identifier.js';
 import type { Storage } from '../storage/storage.sql.js';
+import type { ListenersOf } from './live-listeners.js';
 import {
   conditionsOf,
   resolveFilter,
@@ -16,6 +18,9 @@ export interface StoredConditionsOptions {
   readonly dataSource: DataSource;
   readonly storage: () => Storage;
   readonly nameOf: (channel: ChannelLike) => string;
+  /** The listeners of this application; without it those of other processes count. */
+  readonly listenersOf?: ListenersOf;
+  readonly report?: Report;
 }
 
 /** No condition of the table's own. */

@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue } from '../common/json.js';
 import { rejectRetry } from './refused-retry.js';
 import { retryDeadLetters } from './retry.sql.js';
+import { findRetryable } from './retryable-letters.js';
 import { StoredConditions, type StoredConditionsOptions } from './stored-conditions.js';
 import { assertFilter, type Conditions, type StoredFilter } from './stored-filter.js';
 import {
@@ -92,11 +93,18 @@ export class StoredNotifications {
     return this.countOf(countPending, where);
   }
 
-  /** Puts dead letters back to work, for their listener alone, with all attempts before them. Returns how many. */
+  /**
+   * Puts dead letters back to work, for their listener alone, with all attempts before them. Returns their number. A letter
+   * whose listener neither this application nor another running process has stays as it is, and a warning names it (event
+   * `retry-refused`): it would wait indefinitely. While no process is known, all letters are put back.
+   */
   async retry(filter: StoredFilter): Promise<number> {
     assertFilter(filter, 'retry');
     const where = await this.conditions.ofDead(filter, 'retry', 1);
-    return this.countOf(retryDeadLetters, where).catch(rejectRetry);
+    const { restrict, left } = await findRetryable(this.options, where);
+    const count = await this.countOf(retryDeadLetters, restrict(where, 1)).catch(rejectRetry);
+    for (const letters of left) this.options.report?.({ type: 'retry-refused', ...letters });
+    return count;
   }
 
   /** Deletes dead letters. Returns how many. */

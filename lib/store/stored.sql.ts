@@ -43,6 +43,12 @@ export const discardDeadLetters = (schema: string, where: string): string =>
 export const countDeadLetters = (schema: string, where: string): string =>
   `select count(*)::text as count from ${deadLetterTable(schema)} as n where ${where}`;
 
+/** The dead letters of each channel and listener. */
+export const countLettersByListener = (schema: string, where: string): string => `
+  select n.channel, n.listener, count(*)::text as count from ${deadLetterTable(schema)} as n where ${where}
+  group by 1, 2 order by 1, 2
+`;
+
 /** In ISO 8601, whatever the session's "DateStyle". */
 export const serverTime = "select pg_catalog.to_json(clock_timestamp()) operator(pg_catalog.#>>) '{}' as now";
 

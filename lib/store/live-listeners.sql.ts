@@ -1,0 +1,46 @@
+import { quoteQualified } from '../common/sql-identifier.js';
+import { notificationTable } from '../storage/storage.sql.js';
+
+/** The table in which processes report their listeners. */
+export const processTable = (schema: string): string => quoteQualified(schema, 'pgpubsub_process');
+
+/** Whether this role may read the table $1 (its quoted name), which may not be there. Locks nothing. */
+export const canRead = `
+  select coalesce(pg_catalog.has_table_privilege(to_regclass($1)::oid, 'select'), false)::text as can_read
+`;
+
+/**
+ * The listeners of the processes that were seen within the last minute, by channel. A process without listeners is a
+ * row without a channel: no row means that no process is known. Rows of another form than `{"channel": ["listener"]}`
+ * are skipped. Locks nothing.
+ */
+export const readLiveListeners = (schema: string): string => `
+  select distinct c.channel, l.listener
+  from ${processTable(schema)} as p
+    left join lateral pg_catalog.jsonb_each(p.listeners) as c(channel, names) on true
+    left join lateral pg_catalog.jsonb_array_elements_text(
+      case when pg_catalog.jsonb_typeof(c.names) = 'array' then c.names else '[]'::jsonb end
+    ) as l(listener) on true
+  where p.seen_at > clock_timestamp() - interval '1 minute' and pg_catalog.jsonb_typeof(p.listeners) = 'object'
+`;
+
+/** Whether a process has this listener of this channel; the parameter holds all of them as `{"channel": ["listener"]}`. */
+export const isLive = (parameter: number, channel: string, listener: string): string =>
+  `coalesce(($${parameter}::jsonb -> ${channel}) ? ${listener}, false)`;
+
+/**
+ * The listeners for which stored notifications of the channels $1 wait although no process has them, $2 the listeners
+ * of all processes. Of each channel the first $3 rows are read, by the index `(channel, available_at, id)`: the rows
+ * that no process handles are the first ones in the end. Locks nothing.
+ */
+export const findUnhandledRows = (schema: string): string => `
+  select n.channel, waiting.listener, count(*)::text as count
+  from pg_catalog.unnest($1::text[]) as channels(channel)
+    cross join lateral (
+      select n.channel, n.listeners, n.handled_by from ${notificationTable(schema)} as n
+      where n.channel = channels.channel order by n.available_at, n.id limit $3::bigint
+    ) as n
+    cross join lateral pg_catalog.unnest(n.listeners) as waiting(listener)
+  where not waiting.listener = any(n.handled_by) and not ${isLive(2, 'n.channel', 'waiting.listener')}
+  group by 1, 2 order by 1, 2 limit 20
+`;

@@ -1,0 +1,39 @@
+import { LiveListeners, countedOf, type CountedListener, type CountedRow } from './live-listeners.js';
+import type { StoredConditionsOptions } from './stored-conditions.js';
+import type { Conditions } from './stored-filter.js';
+import { countLettersByListener } from './stored.sql.js';
+
+/** The dead letters that a retry takes and leaves. */
+export interface RetryableLetters {
+  /** Restricts conditions to the letters that are retried; `first` is the number of their first parameter. */
+  readonly restrict: (where: Conditions, first: number) => Conditions;
+  /** The letters that stay: neither this application nor another process has their listener. */
+  readonly left: readonly CountedListener[];
+}
+
+/** All letters of a filter. */
+export const ALL_LETTERS: RetryableLetters = { restrict: (where) => where, left: [] };
+
+/**
+ * Separates the dead letters under these conditions, whose first parameter is $1. A letter of a listener that no process
+ * has would wait indefinitely, and on an ordered channel its key with it: a retry leaves it. Takes all letters while no
+ * process is known.
+ *
+ * no deadline: a call of the application, limited by the options of its DataSource
+ */
+export async function findRetryable(
+  { dataSource, storage, listenersOf }: StoredConditionsOptions,
+  where: Conditions,
+): Promise<RetryableLetters> {
+  const { manager } = dataSource;
+  const { schema } = storage();
+  const live = await LiveListeners.find(manager, schema);
+  if (live === undefined) return ALL_LETTERS;
+  const { sql, parameters } = live.exclude(where, 1);
+  const rows = await manager.query<CountedRow[]>(countLettersByListener(schema, sql), [...parameters]); // as the statement says
+  const [own, left] = [[] as CountedListener[], [] as CountedListener[]];
+  for (const letters of rows.map(countedOf))
+    (listenersOf?.(letters.channel)?.includes(letters.listener) ? own : left).push(letters);
+  for (const { channel, listener } of own) live.add(channel, listener);
+  return { restrict: (conditions, first) => live.restrict(conditions, first), left };
+}
