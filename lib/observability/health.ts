@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { group, milliseconds, parseShape } from '../common/parse.js';
 import { counted } from '../common/wording.js';
 import type { ConnectionSnapshot } from '../connection/connection-states.js';
+import type { CountedListener } from '../store/live-listeners.js';
 import type { ChannelBacklog } from './backlog.js';
 
 /**
@@ -71,6 +72,8 @@ export const resolveLimits = (options: StatusOptions): Limits =>
 export interface Findings {
   readonly connection: ConnectionSnapshot;
   readonly channels: readonly ChannelBacklog[];
+  /** Stored notifications that wait for a listener that no running process has. */
+  readonly unhandled?: readonly CountedListener[];
   readonly queueUsage: number | null;
   /** A sentence for everything that is not well about the claims of this instance. */
   readonly claims: readonly string[];
@@ -102,6 +105,7 @@ export function judge(
     ...ofDatabase(findings),
     ...ofConnection(findings.connection, limits),
     ...ofChannels(findings.channels, limits),
+    ...ofUnhandled(findings.unhandled ?? []),
     ...ofQueue(findings.queueUsage, limits),
     ...findings.claims.map((reason) => ({ health: 'degraded', reason }) as const),
     ...ofRunning(findings.running),
@@ -161,6 +165,12 @@ const lettersOf = (channels: readonly ChannelBacklog[]): string =>
     .filter(({ dead }) => dead > 0)
     .map(({ channel, dead }) => `${dead} of "${channel}"`)
     .join(', ');
+
+const ofUnhandled = (unhandled: readonly CountedListener[]): Complaint[] =>
+  unhandled.map(({ channel, listener, count }) => ({
+    health: 'degraded',
+    reason: `"${channel}": ${counted(count, 'stored notification')} for the listener ${listener}, which no running process has`,
+  }));
 
 function ofQueue(queueUsage: number | null, { maxQueueUsage }: Limits): Complaint[] {
   if (queueUsage === null || queueUsage <= maxQueueUsage) return [];

@@ -6,6 +6,7 @@ import { isServerError } from '../common/server-error.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import type { ConnectionSnapshot } from '../connection/connection-states.js';
 import { channelTable, deadLetterTable, notificationTable } from '../storage/storage.sql.js';
+import { LiveListeners, type CountedListener, type ListenersOf } from '../store/live-listeners.js';
 import { findBacklog, type ChannelBacklog } from './backlog.js';
 import {
   judge,
@@ -60,6 +61,8 @@ export interface StatusReaderOptions {
   /** Where the library's tables are; asked once the DataSource is connected. */
   readonly schema: () => string;
   readonly connection: () => ConnectionSnapshot;
+  /** The listeners of stored notifications that run in this process. */
+  readonly listenersOf?: ListenersOf;
   /** What is not well about the claims of this instance. */
   readonly claims: () => readonly string[];
   /** The channels that are paused in this process. */
@@ -78,7 +81,7 @@ interface ServerRow {
   readonly has_settings: string;
 }
 
-type Stored = Pick<Findings, 'channels' | 'queueUsage' | 'silence'> & {
+type Stored = Pick<Findings, 'channels' | 'unhandled' | 'queueUsage' | 'silence'> & {
   readonly pausedEverywhere: readonly string[];
 };
 
@@ -97,13 +100,12 @@ export class StatusReader {
   /** Rejects for options that cannot be meant only: a database that is away is an answer. */
   async read(options: StatusOptions = {}): Promise<PubSubStatus> {
     const limits = resolveLimits(options);
-    const { channels, queueUsage, silence, pausedEverywhere } = await this.ask();
+    const { pausedEverywhere, ...stored } = await this.ask();
+    const { channels, queueUsage } = stored;
     const connection = this.options.connection();
     const findings = {
       connection,
-      channels,
-      queueUsage,
-      silence,
+      ...stored,
       claims: this.options.claims(),
       running: this.options.running(),
     };
@@ -163,13 +165,27 @@ export class StatusReader {
     const [server] = (await executor.query(readServer, tables)) as [ServerRow]; // as the statement says
     const channels =
       server.is_readable === 'true' ? await findBacklog(executor, { schema, countUpTo: COUNT_UP_TO }) : [];
+    const unhandled = await this.findUnhandled(executor, channels);
     const paused = server.has_settings === 'true' ? await executor.query(findPaused(schema)) : [];
     return {
       channels,
+      unhandled,
       queueUsage: Number(server.queue_usage),
       pausedEverywhere: (paused as { channel: string }[]).map(({ channel }) => channel),
       silence: undefined,
     };
+  }
+
+  private async findUnhandled(
+    executor: SqlExecutor,
+    backlog: readonly ChannelBacklog[],
+  ): Promise<readonly CountedListener[]> {
+    const channels = backlog.filter(({ waiting }) => waiting > 0).map(({ channel }) => channel);
+    if (channels.length === 0) return [];
+    const schema = this.options.schema();
+    const live = await LiveListeners.find(executor, schema);
+    const question = { schema, channels, countUpTo: COUNT_UP_TO };
+    return live?.findUnhandled(executor, question, this.options.listenersOf) ?? [];
   }
 }
 

@@ -54,6 +54,13 @@ describe('the health of an instance', () => {
     expect(connected({ state: 'closed', channels: [] }).health).toBe('up');
   });
 
+  it('is degraded by rows for a listener that no process has', () => {
+    expect(judged({ unhandled: [{ channel: 'orders', listener: 'Gone.ship', count: 1 }] })).toEqual({
+      health: 'degraded',
+      reasons: ['"orders": 1 stored notification for the listener Gone.ship, which no running process has'],
+    });
+  });
+
   it('is degraded when claims are not well', () => {
     const claims = ['claims on "orders" are refused for 3 s: permission denied'];
     expect(judged({ claims })).toEqual({ health: 'degraded', reasons: claims });
