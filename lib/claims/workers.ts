@@ -71,6 +71,11 @@ export class Workers {
     this.attached.set(channel.name, known);
   }
 
+  /** The names of the listeners that a channel has here; `undefined` for a channel that is not handled here. */
+  listenersOf(channel: string): readonly string[] | undefined {
+    return this.attached.get(channel)?.listeners.map(({ name }) => name);
+  }
+
   get isEmpty(): boolean {
     return this.attached.size === 0;
   }

@@ -105,6 +105,8 @@ export class Instance {
       dataSource,
       storage: () => this.database.storage,
       nameOf: (channel) => this.registry.resolve(channel).name,
+      listenersOf: (channel) => this.workers.listenersOf(channel),
+      report: this.report,
     });
     this.status = createStatus(this);
   }

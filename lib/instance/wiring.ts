@@ -93,6 +93,7 @@ export function createStatus(instance: Instance): StatusReader {
     dataSource,
     schema: () => instance.database.storage.schema,
     connection: () => instance.connection.snapshot(),
+    listenersOf: (channel) => instance.workers.listenersOf(channel),
     claims: () => claimHealth.reasons,
     pausedHere: () => instance.workers.paused.here,
     running: () => instance.listeners.running,
