@@ -41,6 +41,7 @@ it('has no complaints about a healthy database', async () => {
     'transactions',
     'vacuum',
     'backlog',
+    'listeners',
     'dead letters',
     'secrets',
     'privileges',
@@ -245,6 +246,61 @@ describe('what is stored', () => {
     expect(complaints[0]?.found).toContain('"tasks" has 1 dead letter.');
   });
 
+  it('is worth another warning when there are 100,000 dead letters', async () => {
+    const bury = (count: number) =>
+      database.query(
+        "insert into pgpubsub_dead_letter (id, channel, listener) select n, 'tasks', 'A.a' from generate_series(1, $1::int) as n",
+        [count],
+      );
+    await bury(99_999);
+    expect((await diagnose()).about('dead letters')).toHaveLength(1);
+    await bury(1);
+    const [first] = (await diagnose()).about('dead letters');
+    expect(first).toMatchObject({ severity: 'warning', found: 'There are 100,000 or more dead letters.' });
+    expect(first?.remedy).toContain('deadLetters: { keepMs }');
+    expect(first?.remedy).toContain('pgpubsub dead-letters discard');
+  });
+
+  it('is bad when it waits for a listener that no process has', async () => {
+    await database.store('tasks', [{ n: 1 }, { n: 2 }]);
+    await database.query(
+      `update pgpubsub_notification set listeners = '{Gone.a}' where payload ->> 'n' = '1'`,
+    );
+    expect((await diagnose()).complaints).toEqual([]); // no process is known
+
+    await database.query(
+      `insert into pgpubsub_process (instance, listeners) values ('one', '{"tasks":["A.a"],"other":["Gone.a"]}')`,
+    );
+    const { code, complaints } = await diagnose();
+
+    expect(code).toBe(1);
+    expect(complaints).toMatchObject([
+      {
+        check: 'listeners',
+        severity: 'bad',
+        found: 'Channel "tasks": 1 notification for the listener Gone.a, which no running process has.',
+      },
+    ]);
+  });
+
+  it('is worth a warning when no process has a listener of its channel', async () => {
+    await database.store('tasks', [{ n: 1 }]);
+    await database.query(
+      `insert into pgpubsub_process (instance, listeners) values ('one', '{"other":["A.a"]}')`,
+    );
+
+    const { code, complaints } = await diagnose();
+
+    expect(code).toBe(0);
+    expect(complaints).toMatchObject([
+      {
+        check: 'listeners',
+        severity: 'warning',
+        found: 'Channel "tasks": 1 notification, and no running process has a listener of the channel.',
+      },
+    ]);
+  });
+
   it('cannot be examined while somebody locks its tables; the rest is', async () => {
     const client = await database.client();
     await client.query('begin; lock table pgpubsub_notification');
@@ -285,6 +341,23 @@ describe('vacuum', () => {
     for (const statement of sqlIn(complaint?.remedy)) await database.query(statement);
     expect((await diagnose()).complaints.filter(({ check }) => check === 'vacuum')).toEqual([]);
   });
+});
+
+it('says when processes of a role cannot report their listeners, and how to let them', async () => {
+  await database.query(
+    `do $$ begin create role worker login; exception when duplicate_object then null; end $$`,
+  );
+  await database.query('grant select, insert, update, delete on pgpubsub_notification to worker');
+  await database.query('grant select on pgpubsub_process, pgpubsub_dead_letter to worker');
+  const url = new URL(database.url);
+  url.username = 'worker';
+  const [finding] = (await Diagnosis.of(url.href)).about('listeners');
+  expect(finding).toMatchObject({
+    severity: 'warning',
+    found: 'The role "worker" may not insert, update, delete on "public"."pgpubsub_process".',
+  });
+  for (const statement of sqlIn(finding?.remedy)) await database.query(statement);
+  expect((await Diagnosis.of(url.href)).about('listeners')).toMatchObject([{ severity: 'good' }]);
 });
 
 it('says what a role may not see, and goes on', async () => {

@@ -3,6 +3,7 @@ import { backlogCheck, deadLettersCheck } from './backlog.check.js';
 import { commitLockCheck } from './commit-lock.check.js';
 import { warning, type Check, type Finding, type Found, type Subject } from './finding.js';
 import { hearingCheck } from './hearing.check.js';
+import { listenersCheck } from './listeners.check.js';
 import { poolerCheck } from './pooler.check.js';
 import { privilegesCheck } from './privileges.check.js';
 import { queueCheck } from './queue.check.js';
@@ -23,6 +24,7 @@ const CHECKS: readonly Check[] = [
   transactionsCheck,
   tablesCheck,
   backlogCheck,
+  listenersCheck,
   deadLettersCheck,
   secretsCheck,
   privilegesCheck,
