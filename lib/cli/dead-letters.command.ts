@@ -1,6 +1,8 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import type { DataSource } from 'typeorm';
+import { counted } from '../common/wording.js';
 import { DeadLetterPortions } from '../store/dead-letter-portions.js';
+import type { CountedListener } from '../store/live-listeners.js';
 import { isId, type StoredFilter } from '../store/stored-filter.js';
 import { StoredNotifications, type DeadLetter } from '../store/stored-notifications.js';
 import { renderAge } from './age.js';
@@ -28,6 +30,8 @@ interface ListOptions extends Chosen {
 interface RepairOptions extends Chosen {
   readonly dataSource: string;
   readonly all?: true;
+  /** Of `retry`. */
+  readonly force?: true;
   readonly json?: true;
 }
 
@@ -40,7 +44,7 @@ const REPAIRS = {
 type Repair = keyof typeof REPAIRS;
 
 /** `pgpubsub dead-letters list|retry|discard`. */
-export function deadLettersCommand(program: Command, _end: (code: ExitCode) => void): void {
+export function deadLettersCommand(program: Command, end: (code: ExitCode) => void): void {
   const group = program.command('dead-letters').description('shows and repairs what listeners have given up');
   addChoice(addDataSourceOption(group.command('list')))
     .description('shows dead letters, oldest first')
@@ -50,15 +54,21 @@ export function deadLettersCommand(program: Command, _end: (code: ExitCode) => v
     .action((options: ListOptions) =>
       withDataSource(options.dataSource, (dataSource) => list(dataSource, options)),
     );
-  for (const repair of ['retry', 'discard'] as const)
-    addChoice(addDataSourceOption(group.command(repair)))
+  for (const repair of ['retry', 'discard'] as const) {
+    const command = addChoice(addDataSourceOption(group.command(repair)))
       .description(REPAIRS[repair].description)
       .option('--all', 'all of them, or all that the other options leave')
       .option('--json', 'print JSON, for machines')
       .action(async (options: RepairOptions) => {
         assertChoice(repair, options);
-        await withDataSource(options.dataSource, (dataSource) => run(dataSource, repair, options));
+        const left = await withDataSource(options.dataSource, (dataSource) =>
+          run(dataSource, repair, options),
+        );
+        if (left > 0) end(EXIT.failed);
       });
+    if (repair === 'retry')
+      command.option('--force', 'also those whose listener no running process has: they wait for one');
+  }
 }
 
 const addChoice = (command: Command): Command =>
@@ -115,11 +125,14 @@ const rowOf = ({ id, channel, listener, diedAt, attempts, lastError }: DeadLette
 
 const shortened = (line: string): string => (line.length > 80 ? `${line.slice(0, 79)}…` : line);
 
-async function run(dataSource: DataSource, repair: Repair, options: RepairOptions): Promise<void> {
+/** Returns the number of dead letters that are left, because no process has their listener. */
+async function run(dataSource: DataSource, repair: Repair, options: RepairOptions): Promise<number> {
   await assertStorage(dataSource);
-  const portions = await DeadLetterPortions.begin(storedOptions(dataSource), filterOf(options));
-  if (portions.total === 0) await tellStrangeName(dataSource, options);
-  if (portions.total === 0 && options.id) throw noneOf(options.id);
+  const isCautious = repair === 'retry' && !options.force;
+  const portions = await DeadLetterPortions.begin(storedOptions(dataSource), filterOf(options), isCautious);
+  const left = portions.left.reduce((sum, { count }) => sum + count, 0);
+  if (portions.total + left === 0) await tellStrangeName(dataSource, options);
+  if (portions.total + left === 0 && options.id) throw noneOf(options.id);
   const { done } = REPAIRS[repair];
   using progress = new Progress({
     what: `dead letters ${done}`,
@@ -133,9 +146,15 @@ async function run(dataSource: DataSource, repair: Repair, options: RepairOption
     progress.advance(size);
   }
   progress.end();
-  if (options.json) printJson({ [done]: count });
+  if (options.json) printJson({ [done]: count, ...(left > 0 && { left }) });
   else printLine(`${done}: ${count}`);
+  for (const letters of portions.left) process.stderr.write(`pgpubsub: ${wordLeft(letters)}\n`);
+  return left;
 }
+
+const wordLeft = ({ channel, listener, count }: CountedListener): string =>
+  `left ${counted(count, 'dead letter')} of channel "${channel}": no running process has the listener "${listener}". ` +
+  'Start a process that has it and retry again, discard the letters, or let them wait for it with --force.';
 
 /** Nothing was found, maybe because a name is misspelt. No failure: a script may name a channel that happens to have none. */
 async function tellStrangeName(dataSource: DataSource, options: Chosen): Promise<void> {

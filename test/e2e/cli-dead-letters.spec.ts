@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { STORED_DATA_SOURCE, hasTerminal, pgpubsub, pgpubsubOnTerminal } from '../support/command.js';
 import { readText, sectionOf } from '../support/documents.js';
 import { StoredDatabase } from '../support/stored-worker.js';
@@ -177,6 +177,45 @@ it('retries those that are meant, for their listener alone', async () => {
   expect(await database.query('select id, channel, listeners from pgpubsub_notification')).toEqual([
     { id: '1', channel: 'tasks', listeners: ['A.a'] },
   ]);
+});
+
+describe('retry, while processes run', () => {
+  beforeEach(async () => {
+    await bury('tasks', 1, 2, 'Gone.a');
+    await bury('tasks', 3, 1, 'A.a');
+    await database.query(
+      `insert into pgpubsub_process (instance, listeners) values ('one', '{"tasks":["A.a"]}')`,
+    );
+  });
+  afterEach(() => database.query('truncate pgpubsub_process'));
+
+  it('leaves letters whose listener no process has, and ends with 1', async () => {
+    const ended = await deadLetters('retry', '--all');
+    expect(ended).toMatchObject({ code: 1, stdout: 'retried: 1\n' });
+    expect(ended.stderr).toBe(
+      'pgpubsub: left 2 dead letters of channel "tasks": no running process has the listener "Gone.a". ' +
+        'Start a process that has it and retry again, discard the letters, or let them wait for it with --force.\n',
+    );
+    expect(await left()).toEqual(['1 Gone.a', '2 Gone.a']);
+  });
+
+  it('gives machines their number', async () => {
+    const { code, stdout } = await deadLetters('retry', '--id', '1', '--json');
+    expect([code, JSON.parse(stdout)]).toEqual([1, { retried: 0, left: 1 }]);
+  });
+
+  it('takes all of them with --force', async () => {
+    expect(await deadLetters('retry', '--all', '--force')).toMatchObject({
+      code: 0,
+      stdout: 'retried: 3\n',
+      stderr: '',
+    });
+    expect(await left()).toEqual([]);
+  });
+
+  it('does not keep others from being discarded', async () => {
+    expect(await deadLetters('discard', '--all')).toMatchObject({ code: 0, stdout: 'discarded: 3\n' });
+  });
 });
 
 it('discards those that are meant', async () => {
