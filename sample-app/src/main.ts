@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConsoleLogger, ShutdownSignal, type LogLevel } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { refuseForeign } from './access/refuse-foreign.js';
 import { AppModule, WebModule } from './app.module.js';
 import { settings } from './settings.js';
 
@@ -16,6 +17,7 @@ const options = {
   forceCloseConnections: true,
 };
 const app = await NestFactory.create(isAlone ? AppModule : WebModule, options);
+app.use(refuseForeign);
 app.enableShutdownHooks([ShutdownSignal.SIGINT, ShutdownSignal.SIGTERM], { useProcessExit: true });
 await app.listen(settings.port, settings.host).catch(refusePort);
 
@@ -24,7 +26,7 @@ const program = path.relative(process.cwd(), fileURLToPath(import.meta.url));
 logger.log(`Open http://localhost:${port}`);
 if (isAlone)
   logger.log(
-    `A second process on the same database: PORT=${port + 1} DATABASE_URL=${quote(settings.databaseUrl)} node ${quote(program)}`,
+    `A second process on the same database: PORT=${port + 1} DATABASE_URL=${quote(settings.databaseAddress)} node ${quote(program)}`,
   );
 process.send?.('ready'); // to who has started it with others
 

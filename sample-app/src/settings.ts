@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { z } from 'zod';
+import { withoutPassword } from './access/database-address.js';
 
 const MAX_PORT = 65_535;
 
@@ -16,6 +17,15 @@ const Environment = z.object({
       'got none. Set it, or run "npm start", which brings a database of its own.',
   ),
   HOST: z.string().default('localhost'),
+  ALLOWED_HOSTS: z
+    .string()
+    .default('')
+    .transform((names) =>
+      names
+        .toLowerCase()
+        .split(',')
+        .flatMap((name) => name.trim() || []),
+    ),
   PORT: z
     .string()
     .refine(
@@ -37,8 +47,12 @@ export type Role = z.infer<typeof Environment>['ROLE'];
 
 export interface Settings {
   readonly databaseUrl: string;
-  /** Where pages are served. The page shows the address of the database: by default for this computer only. */
+  /** The same for people: without a password. */
+  readonly databaseAddress: string;
+  /** The address that pages are served on: by default this computer only. */
   readonly host: string;
+  /** Names besides `localhost` by which browsers open the page, such as that of a proxy. Separated by commas. */
+  readonly allowedHosts: readonly string[];
   readonly port: number;
   readonly role: Role;
   /** Of this process, for people: `Cairo-4711`. */
@@ -49,14 +63,18 @@ export interface Settings {
 export const settings = readSettings();
 
 function readSettings(): Settings {
-  const { DATABASE_URL, HOST, PORT, ROLE } = process.env;
+  const { DATABASE_URL, HOST, ALLOWED_HOSTS, PORT, ROLE } = process.env;
   // an empty variable is one that is not set
-  const given = Object.entries({ DATABASE_URL, HOST, PORT, ROLE }).filter(([, value]) => value);
+  const given = Object.entries({ DATABASE_URL, HOST, ALLOWED_HOSTS, PORT, ROLE }).filter(
+    ([, value]) => value,
+  );
   const { success, data, error } = Environment.safeParse(Object.fromEntries(given));
   if (success)
     return {
       databaseUrl: data.DATABASE_URL,
+      databaseAddress: withoutPassword(data.DATABASE_URL),
       host: data.HOST,
+      allowedHosts: [data.HOST.toLowerCase(), ...data.ALLOWED_HOSTS],
       port: data.PORT,
       role: data.ROLE,
       processName: nameOf(process.pid),

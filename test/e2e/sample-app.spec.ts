@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import http from 'node:http';
 import net from 'node:net';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
@@ -249,6 +250,44 @@ describe('the sample application, in two processes on one database', () => {
     expect(stdout).toContain('No changes in database schema were found');
   });
 
+  it('serves no page of another site: neither a change nor a feed', async () => {
+    await using database = await TestDatabase.create();
+    await using app = await SampleApp.start(database.url);
+    const { host, port } = new URL(app.origin);
+    const ask = (method: string, path: string, headers: Record<string, string>) =>
+      statusOf(app.origin + path, { method, headers: { host, ...headers } }, '{"name":"Mallory"}');
+    const json = { 'content-type': 'application/json' };
+
+    const foreign = { origin: 'https://example.com' };
+    const rebound = { host: `example.com:${port}` };
+    await expect(ask('POST', '/authors', { ...json, ...foreign })).resolves.toBe(403);
+    await expect(ask('POST', '/authors', { ...json, ...rebound })).resolves.toBe(403);
+    await expect(
+      ask('POST', '/authors', { ...json, ...rebound, origin: `http://example.com:${port}` }),
+    ).resolves.toBe(403);
+    await expect(ask('POST', '/processes/interruptions', { 'sec-fetch-site': 'same-site' })).resolves.toBe(
+      403,
+    );
+    for (const path of ['/feed', '/feed/front-page'])
+      for (const headers of [foreign, rebound, { 'sec-fetch-site': 'cross-site' }])
+        await expect(ask('GET', path, headers)).resolves.toBe(403);
+    await expect(database.query('select from author')).resolves.toEqual([]);
+    await expect(ask('POST', '/authors', { ...json, origin: app.origin })).resolves.toBe(201);
+  });
+
+  it('shows the address of the database without its password', async () => {
+    await using database = await TestDatabase.create();
+    const url = new URL(database.url);
+    url.password = 'hunter2';
+    await using app = await SampleApp.start(url.href);
+
+    const { text } = await app.request('GET', '/');
+
+    expect(text).toContain(`psql '${database.url}' -c`);
+    expect(text).not.toContain('hunter2');
+    expect(app.output.all.join('\n')).not.toContain('hunter2');
+  });
+
   it('says what is missing when it has no DATABASE_URL', async () => {
     await using app = SampleApp.run({});
 
@@ -257,6 +296,19 @@ describe('the sample application, in two processes on one database', () => {
     expect(app.output.all[0]).toContain('expected DATABASE_URL to be the address of a PostgreSQL database');
   });
 });
+
+/** The status of a request whose headers are as given, `host` included: fetch() sets that itself. */
+async function statusOf(
+  url: string,
+  options: http.RequestOptions,
+  body: string,
+): Promise<number | undefined> {
+  const request = http.request(url, options);
+  request.end(options.method === 'POST' ? body : undefined);
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+  response.destroy();
+  return response.statusCode;
+}
 
 /** Resolves when the first post is there. */
 async function createAuthor(app: SampleApp, database: TestDatabase): Promise<void> {

@@ -15,7 +15,7 @@ export class PageController {
   @Header('content-type', 'text/html; charset=utf-8')
   @Header('content-security-policy', POLICY)
   show(@Req() { socket }: IncomingMessage): string {
-    return render({ url: `http://localhost:${socket.localPort}`, databaseUrl: settings.databaseUrl });
+    return render({ url: `http://localhost:${socket.localPort}`, databaseAddress: settings.databaseAddress });
   }
 
   @Get('page/:file')
