@@ -3,7 +3,7 @@ import type { DecodedText } from '../channels/entity-source.js';
 import { PgPubSubError, messageOf } from '../common/errors.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 import { OPERATIONS, type EntityChange } from '../channels/entity-change.js';
-import { parseLossless, splitJsonObject } from './row-json.js';
+import { parseLossless, splitJsonObject } from '../common/json-text.js';
 import type { RowHydrator, RowHydrators } from './row.hydrator.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 import { TruncatedRows, isErrorOfValue } from './truncated-rows.js';

@@ -1,7 +1,7 @@
 import type { TypeParsers } from '../postgres/driver.js';
 import type { ColumnType } from './column-types.catalog.js';
 import { shortenGeoJson } from './geo-json.js';
-import { readJsonString } from './row-json.js';
+import { readJsonString } from '../common/json-text.js';
 import { createTextRenderer, type TextRenderer } from './row-text.js';
 
 /** From what a value looks like in JSON to what pg returns for it. Never called for SQL's null. */

@@ -1,4 +1,4 @@
-import { splitJsonObject } from './row-json.js';
+import { splitJsonObject } from '../common/json-text.js';
 
 /** The digits after the decimal point that `ST_AsGeoJSON()` writes unless the query asks for others. */
 export const DEFAULT_DIGITS = 9;

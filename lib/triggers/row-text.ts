@@ -1,5 +1,5 @@
 import type { ColumnType } from './column-types.catalog.js';
-import { readJsonString, splitJsonArray, splitJsonObject } from './row-json.js';
+import { readJsonString, splitJsonArray, splitJsonObject } from '../common/json-text.js';
 
 /** From what a value looks like in JSON to the text of PostgreSQL's own output function. */
 export type TextRenderer = (source: string) => string;

@@ -1,7 +1,7 @@
 import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'typeorm';
 import { quoteIdentifier } from '../common/sql-identifier.js';
 import { loadColumnTypes, type TableTypes } from './column-types.catalog.js';
-import { forEachMember } from './row-json.js';
+import { forEachMember } from '../common/json-text.js';
 import { RowPlanner, type PlannedColumn, type RowPlan } from './row-plan.js';
 
 /**

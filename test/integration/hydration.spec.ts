@@ -2,7 +2,7 @@ import pg from 'pg';
 import { DefaultNamingStrategy, type DataSource } from 'typeorm';
 import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { splitJsonObject } from '../../lib/triggers/row-json.js';
+import { splitJsonObject } from '../../lib/common/json-text.js';
 import type { RowHydrator } from '../../lib/triggers/row.hydrator.js';
 import { AllTypes, LACKING, Owner } from '../support/all-types.entity.js';
 import { ROWS, type SqlRow } from '../support/all-types.rows.js';

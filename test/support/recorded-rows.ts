@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { DataSource, type EntityTarget, type ObjectLiteral } from 'typeorm';
 import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
 import { expect, inject } from 'vitest';
-import { splitJsonObject } from '../../lib/triggers/row-json.js';
+import { splitJsonObject } from '../../lib/common/json-text.js';
 import { RowHydrators, type RowHydrator } from '../../lib/triggers/row.hydrator.js';
 import { TestDatabase } from './database.js';
 

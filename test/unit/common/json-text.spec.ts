@@ -4,7 +4,7 @@ import {
   readJsonString,
   splitJsonArray,
   splitJsonObject,
-} from '../../../lib/triggers/row-json.js';
+} from '../../../lib/common/json-text.js';
 
 describe('parseLossless', () => {
   it.each([
