@@ -1,6 +1,13 @@
 import type { EntityManager } from 'typeorm';
 import type { JsonObject } from '../common/json.js';
 
+/** A notification as it came off the wire. */
+export interface RawNotification {
+  readonly channel: string;
+  readonly text: string;
+  readonly processId: number;
+}
+
 /**
  * One delivery: the payload and what is known about it. Listeners of a channel share the payload: treat it as
  * read-only.

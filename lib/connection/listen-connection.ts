@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ClientConfig } from 'pg';
 import { Subject, type Observable } from 'rxjs';
+import type { RawNotification } from '../channels/notification.js';
 import { backoffDelayMs } from '../common/backoff.js';
 import { messageOf } from '../common/errors.js';
 import type { ConnectionState, Gap, Report } from '../common/facts.js';
@@ -9,7 +10,7 @@ import { HEARTBEAT_DEFAULTS, type HeartbeatOptions, type ReconnectOptions } from
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { ConnectionStates, type ConnectionSnapshot } from './connection-states.js';
 import { connectFailed } from './listen-config.js';
-import { ListenSession, type RawNotification } from './listen-session.js';
+import { ListenSession } from './listen-session.js';
 import { ACTIVE_TIMEOUT_MS, ListenSet } from './listen-set.js';
 import { RetryPause } from './retry-pause.js';
 import { SelfTest } from './self-test.js';

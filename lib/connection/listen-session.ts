@@ -1,15 +1,9 @@
 import pg from 'pg';
+import type { RawNotification } from '../channels/notification.js';
 import { ROUND_TRIP_MS, isTimedOut, settlesWithin, withDeadline } from '../common/deadline.js';
 import { AS_TEXT, destroySocket, processIdOf } from '../postgres/pg-client.js';
 import { changeListens, disableIdleSessionTimeout, heartbeat, identify, unlistenAll } from './listen.sql.js';
 import { SessionLostError, assertSameSession, type SessionProof } from './session-proof.js';
-
-/** A notification as it came off the wire. */
-export interface RawNotification {
-  readonly channel: string;
-  readonly text: string;
-  readonly processId: number;
-}
 
 export interface SessionOptions {
   readonly config: pg.ClientConfig;

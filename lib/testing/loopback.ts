@@ -3,7 +3,7 @@ import type { DataSource } from 'typeorm';
 import type { ConnectionState, Gap } from '../common/facts.js';
 import { ConnectionStates, type ConnectionSnapshot } from '../connection/connection-states.js';
 import type { ListenConnectionOptions } from '../connection/listen-connection.js';
-import type { RawNotification } from '../connection/listen-session.js';
+import type { RawNotification } from '../channels/notification.js';
 import type { Connection, Transport } from '../instance/transport.js';
 import { broadcastStatement, type BroadcastMessage } from '../publishing/broadcast.statement.js';
 import type { Statement } from '../publishing/statement.js';
