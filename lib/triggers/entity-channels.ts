@@ -17,6 +17,7 @@ import type { ResolvedTrigger } from './trigger.resolver.js';
  */
 export class EntityChannels implements EntitySource {
   readonly definitions: readonly ChannelDefinition[];
+  private readonly byChannel: ReadonlyMap<string, readonly ResolvedTrigger[]>;
 
   /** `decoderOf`: how the texts of a channel become changes; `undefined` for channels of others. */
   constructor(
@@ -26,6 +27,7 @@ export class EntityChannels implements EntitySource {
     this.definitions = triggers.map(
       (trigger) => trigger.definition ?? defineChannel(trigger.channel, channelOptions(trigger.options)),
     );
+    this.byChannel = groupByChannel(triggers);
   }
 
   static async load(dataSource: DataSource, triggers: readonly ResolvedTrigger[]): Promise<EntityChannels> {
@@ -37,15 +39,12 @@ export class EntityChannels implements EntitySource {
             (metadata) => metadata.tableName === table && schemaOf(metadata) === schema,
           );
     const hydrators = await RowHydrators.load(dataSource);
-    const decoders = new Map<string, ChangeDecoder>();
-    for (const { channel } of triggers) {
-      const declared = triggers.filter((trigger) => trigger.channel === channel);
-      decoders.set(channel, new ChangeDecoder(dataSource, hydrators, declared, metadataOf));
+    const decoders = new Map<string, TextDecoder>();
+    for (const [channel, declared] of groupByChannel(triggers)) {
+      const decoder = new ChangeDecoder(dataSource, hydrators, declared, metadataOf);
+      decoders.set(channel, (text) => decoder.decode(channel, text));
     }
-    return new EntityChannels(triggers, (channel) => {
-      const decoder = decoders.get(channel);
-      return decoder && ((text) => decoder.decode(channel, text));
-    });
+    return new EntityChannels(triggers, (channel) => decoders.get(channel));
   }
 
   definitionOf(entity: object): ChannelDefinition {
@@ -85,7 +84,7 @@ export class EntityChannels implements EntitySource {
   }
 
   private triggersOn(channel: string): readonly ResolvedTrigger[] {
-    return this.triggers.filter((trigger) => trigger.channel === channel);
+    return this.byChannel.get(channel) ?? [];
   }
 
   private triggersOf(entity: object): readonly ResolvedTrigger[] {
@@ -98,6 +97,18 @@ export class EntityChannels implements EntitySource {
     const unnamed = own.filter(({ options }) => options.channel === undefined);
     return unnamed.length > 0 ? unnamed : own;
   }
+}
+
+function groupByChannel(
+  triggers: readonly ResolvedTrigger[],
+): ReadonlyMap<string, readonly ResolvedTrigger[]> {
+  const groups = new Map<string, ResolvedTrigger[]>();
+  for (const trigger of triggers) {
+    const group = groups.get(trigger.channel);
+    if (group) group.push(trigger);
+    else groups.set(trigger.channel, [trigger]);
+  }
+  return groups;
 }
 
 /** The options of a declaration that are options of its channel. */
