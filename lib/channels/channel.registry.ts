@@ -3,7 +3,8 @@ import { PgPubSubError, describeValue } from '../common/errors.js';
 import { assertChannelName } from './channel-name.js';
 import { ChannelDefinition, plainChannel } from './channel.definition.js';
 import type { EntityChange, EntityClass } from './entity-change.js';
-import type { EntitySource, TextDecoder } from './entity-source.js';
+import type { EntitySource } from './entity-source.js';
+import { KnownChannel } from './known-channel.js';
 
 /** What is accepted wherever a channel is asked for: its name, its definition, or an entity with `@NotifyChanges()`. */
 export type ChannelLike<T = unknown> = string | ChannelDefinition<T> | EntityClass;
@@ -17,7 +18,7 @@ export type PayloadOf<C> =
  * definitions that are sent to; lives as long as the instance.
  */
 export class ChannelRegistry {
-  private readonly byName = new Map<string, ChannelDefinition>();
+  private readonly byName = new Map<string, KnownChannel>();
   private entities: EntitySource | undefined;
 
   /**
@@ -32,20 +33,30 @@ export class ChannelRegistry {
     if (typeof channel === 'function') throw notAnEntity(channel);
     if (typeof channel !== 'string') throw notAChannel(channel);
     const known = this.byName.get(channel);
-    if (known) return known;
+    if (known) return known.definition;
     assertChannelName(channel);
     return plainChannel(channel);
+  }
+
+  /** The channel of this definition, from now on the same object until it is released. */
+  acquire(definition: ChannelDefinition): KnownChannel {
+    const known = this.byName.get(definition.name) ?? new KnownChannel(definition, false);
+    this.byName.set(definition.name, known);
+    return known;
+  }
+
+  /** Forgets a channel that has no receivers any more, unless the application has defined it. */
+  release(channel: KnownChannel): void {
+    if (!channel.isDefined) this.byName.delete(channel.name);
   }
 
   /** From now on entities stand for their channels, and those are known by name. */
   useEntities(entities: EntitySource): void {
     this.entities = entities;
-    for (const definition of entities.definitions) this.add(definition);
-  }
-
-  /** How the texts of an entity's channel are decoded; `undefined` for other channels. */
-  decoderOf(channel: string): TextDecoder | undefined {
-    return this.entities?.decoderOf(channel);
+    for (const definition of entities.definitions) {
+      this.add(definition);
+      this.acquire(definition).useEntities(entities.decoderOf(definition.name));
+    }
   }
 
   /** Throws `INVALID_PAYLOAD` for a text that listeners of an entity's channel would refuse. */
@@ -70,19 +81,21 @@ export class ChannelRegistry {
 
   /** All that are known by name. */
   get definitions(): ChannelDefinition[] {
-    return [...this.byName.values()];
+    return [...this.byName.values()].filter(({ isDefined }) => isDefined).map(({ definition }) => definition);
   }
 
   /** The definition known by this name, if any. */
   find(name: string): ChannelDefinition | undefined {
-    return this.byName.get(name);
+    const known = this.byName.get(name);
+    return known?.isDefined ? known.definition : undefined;
   }
 
   private add(definition: ChannelDefinition): ChannelDefinition {
-    const known = this.byName.get(definition.name);
-    if (known === undefined) this.byName.set(definition.name, definition);
-    else if (known !== definition && !isDeepStrictEqual(known, definition)) throw conflict(definition.name);
-    return known ?? definition;
+    const known = this.acquire(definition);
+    if (!known.isDefined) known.define(definition);
+    else if (known.definition !== definition && !isDeepStrictEqual(known.definition, definition))
+      throw conflict(definition.name);
+    return known.definition;
   }
 }
 

@@ -156,11 +156,14 @@ const hasNul = (json: string): boolean => json.includes('\\u0000') && /(?<!\\)(?
 const hasHalfCharacter = (json: string): boolean =>
   json.includes('\\ud') && /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(json);
 
-/** What listeners get: decoded by the codec. Throws `INVALID_PAYLOAD` when the codec cannot. */
-export function decodePayload(channel: ChannelDefinition, json: JsonValue | undefined): unknown {
-  if (channel.codec === undefined || json === undefined) return json;
+/**
+ * Decodes a payload with the codec of the channel; `input` is JSON, or text where the codec asks for that. Throws
+ * `INVALID_PAYLOAD` when the codec cannot.
+ */
+export function decodePayload(channel: ChannelDefinition, input: JsonValue | undefined): unknown {
+  if (channel.codec === undefined || input === undefined) return input;
   try {
-    return channel.codec.decode(json);
+    return channel.codec.decode(input);
   } catch (cause) {
     throw invalidPayload(
       channel,

@@ -1,3 +1,4 @@
+import { splitJsonObject } from '../common/json-text.js';
 import { isJsonObject, type JsonObject, type JsonValue } from '../common/json.js';
 
 /** What a broadcast carries once it is off the wire: the JSON value of the payload, and the context beside it. */
@@ -46,6 +47,13 @@ export function decodeWire(text: string): WireContent {
   const payload = parseJson(text);
   if (!looksLikeEnvelope(payload)) return { payload, context: NO_CONTEXT };
   return { payload: payload.payload, context: payload.context };
+}
+
+/** As `decodeWire()`, but the payload is its own text, as it was written: no digit of a number is lost. Never throws. */
+export function splitWire(text: string): WireContent {
+  const content = text.includes(`"${ENVELOPE_MARK}"`) ? parseJson(text) : undefined;
+  if (!looksLikeEnvelope(content)) return { payload: text === '' ? undefined : text, context: NO_CONTEXT };
+  return { payload: splitJsonObject(text).get('payload'), context: content.context };
 }
 
 function parseJson(text: string): JsonValue | undefined {

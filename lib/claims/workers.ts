@@ -1,12 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { DataSource } from 'typeorm';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
-import type { TextDecoder } from '../channels/entity-source.js';
-import { decodePayload, validatePayload } from '../channels/payload.codec.js';
+import type { ChannelRegistry } from '../channels/channel.registry.js';
 import { settlesWithin } from '../common/deadline.js';
 import { PgPubSubError } from '../common/errors.js';
 import type { Report } from '../common/facts.js';
-import type { JsonObject, JsonValue } from '../common/json.js';
+import type { JsonObject } from '../common/json.js';
 import type { BatchOptions, PollOptions } from '../common/options.js';
 import { poolSizeOf } from '../postgres/driver.js';
 import { ChannelWorker } from './channel-worker.js';
@@ -18,7 +17,7 @@ export interface WorkersOptions {
   readonly dataSource: DataSource;
   /** The schema of the library's tables; known once the DataSource is connected. */
   readonly schema: () => string;
-  readonly decoderOf: (channel: string) => TextDecoder | undefined;
+  readonly channels: Pick<ChannelRegistry, 'acquire'>;
   /** The number of claims at once; `undefined`: as many as the pool can spare. */
   readonly concurrency: number | undefined;
   readonly batch: BatchOptions;
@@ -205,6 +204,7 @@ export class Workers {
     const { dataSource, batch, deadPeerTimeoutMs, filter, context, contextOfHandler, signal, report } =
       this.options;
     const { name, ordered } = channel;
+    const known = this.options.channels.acquire(channel);
     return new ChannelWorker({
       context: {
         dataSource,
@@ -215,7 +215,7 @@ export class Workers {
         filter,
         context,
         contextOfHandler,
-        decode: createDecoder(channel, this.options.decoderOf(name)),
+        decode: (json) => known.decoder.decodeStored(json),
         maxTimeMs: batch.maxTimeMs,
         deadPeerTimeoutMs,
         signal,
@@ -242,24 +242,6 @@ const sumOf = (counts: readonly Readonly<DrainCount>[]): DrainCount => ({
   handled: counts.reduce((sum, { handled }) => sum + handled, 0),
   failed: counts.reduce((sum, { failed }) => sum + failed, 0),
 });
-
-/** How the JSON texts of a channel become payloads: changes of entities by their decoder, the rest by the codec. */
-function createDecoder(
-  channel: ChannelDefinition,
-  decoder: TextDecoder | undefined,
-): (json: string | null) => unknown {
-  if (decoder === undefined)
-    return (json) => {
-      const value = json === null ? undefined : (JSON.parse(json) as JsonValue);
-      return validatePayload(channel, decodePayload(channel, value));
-    };
-  return (json) => {
-    const decoded = decoder(json ?? '');
-    return decoded instanceof Promise
-      ? decoded.then(({ payload }) => validatePayload(channel, payload))
-      : validatePayload(channel, decoded.payload);
-  };
-}
 
 const sameName = (channel: string, name: string) =>
   new PgPubSubError(

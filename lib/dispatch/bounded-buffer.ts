@@ -14,13 +14,16 @@ export class BoundedBuffer<T> {
     return this.items.length - this.head;
   }
 
-  /** `false` when something was dropped: the oldest, or with the other policies `item` itself. */
-  push(item: T): boolean {
-    if (this.size < this.limits.maxSize) {
+  /**
+   * `false` when something was dropped: the oldest, or with the other policies (and where there is no older one) `item`
+   * itself. `taken`: the number of places that are in use elsewhere.
+   */
+  push(item: T, taken = 0): boolean {
+    if (this.size + taken < this.limits.maxSize) {
       this.items.push(item);
       return true;
     }
-    if (this.limits.overflow === 'drop-oldest') {
+    if (this.limits.overflow === 'drop-oldest' && this.size > 0) {
       this.shift();
       this.items.push(item);
     }

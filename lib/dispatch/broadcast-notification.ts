@@ -41,5 +41,6 @@ export function createNotificationFactory(host: NotificationHost): NotificationF
       return host.signal;
     }
   }
-  return (...parts) => new BroadcastNotification(...parts);
+  return (channel, payload, context, processId) =>
+    new BroadcastNotification(channel, payload, context, processId);
 }

@@ -1,34 +1,28 @@
-import { Subject } from 'rxjs';
-import type { ChannelDefinition } from '../channels/channel.definition.js';
-import type { DecodedText, TextDecoder } from '../channels/entity-source.js';
-import type { Notification } from '../channels/notification.js';
-import { decodePayload, validatePayload } from '../channels/payload.codec.js';
-import { decodeWire } from '../channels/wire.codec.js';
+import type { DecodedText } from '../channels/entity-source.js';
+import type { KnownChannel } from '../channels/known-channel.js';
+import type { Notification, RawNotification } from '../channels/notification.js';
 import type { Report } from '../common/facts.js';
 import type { BufferLimits } from '../common/overflow.js';
 import { BoundedBuffer } from './bounded-buffer.js';
 import type { NotificationFactory } from './broadcast-notification.js';
 
-/** A notification as the connection hands it over. */
-export interface IncomingNotification {
-  readonly channel: string;
-  readonly text: string;
-  readonly processId: number;
+/** Gets the notifications of a channel, until the application closes. Must not throw. */
+export interface Receiver {
+  next(notification: Notification): void;
+  complete(): void;
 }
 
 export interface StreamOptions {
-  readonly channel: string;
-  /** Looked up for each notification: a channel may be defined after someone began to listen to its name. */
-  readonly definition: () => ChannelDefinition;
-  /** How texts are decoded that come from triggers; `undefined` for other channels. */
-  readonly decoder: () => TextDecoder | undefined;
+  readonly channel: KnownChannel;
   readonly createNotification: NotificationFactory;
   readonly buffer: BufferLimits;
   readonly report: Report;
 }
 
+type MaybeLater<T> = T | Promise<T>;
+
 /** Ends the decoding of a notification whose text is decoded; `undefined`, after a report, for what cannot be delivered. */
-type Decoding = () => Promise<Notification | undefined> | Notification | undefined;
+type Decoding = () => MaybeLater<Notification | undefined>;
 
 /** The number of waiting notifications that are decoded at once. */
 const MAX_BATCH = 1_000;
@@ -38,36 +32,60 @@ const SCHEMA = 'the schema of the channel';
 const ROWS = 'the loading of its rows';
 
 /**
- * One channel of an instance: decodes what arrives, once, and passes it to everyone through one subject, in the
- * order of arrival. Created by the dispatcher with the first receiver, ended with the last.
+ * One channel of an instance: decodes each notification once, and passes it to all receivers in the order of arrival.
+ * Created by the dispatcher with the first receiver, ends with the last.
  */
 export class ChannelStream {
-  readonly subject = new Subject<Notification>();
-  receivers = 0;
-  /** What has arrived and is not reported yet. */
+  readonly name: string;
+  /** Replaced by every change, so that a receiver may leave while a notification is passed on. */
+  private receivers: readonly Receiver[] = [];
+  /** The number of notifications that have arrived and are not reported yet. */
   fresh = 0;
-  /** What arrives meanwhile waits, so that the order is kept. */
+  /** Notifications that arrive while one is decoded wait, so that the order is kept. */
   private decoding: Promise<void> | undefined;
   private slowPart = SCHEMA;
   private dropped = 0;
-  private readonly waiting: BoundedBuffer<IncomingNotification>;
+  private readonly waiting: BoundedBuffer<RawNotification>;
+  /** The number of waiting notifications that are decoded ahead: they still take their room in the buffer. */
+  private decodedAhead = 0;
 
   constructor(private readonly options: StreamOptions) {
+    this.name = options.channel.name;
     this.waiting = new BoundedBuffer(options.buffer);
   }
 
-  accept(incoming: IncomingNotification): void {
-    if (this.decoding) return this.hold(incoming);
-    const decoded = this.decode(incoming);
+  get channel(): KnownChannel {
+    return this.options.channel;
+  }
+
+  get isEmpty(): boolean {
+    return this.receivers.length === 0;
+  }
+
+  add(receiver: Receiver): void {
+    this.receivers = [...this.receivers, receiver];
+  }
+
+  remove(receiver: Receiver): void {
+    this.receivers = this.receivers.filter((one) => one !== receiver);
+  }
+
+  complete(): void {
+    for (const receiver of this.receivers) receiver.complete();
+  }
+
+  accept(raw: RawNotification): void {
+    if (this.decoding) return this.hold(raw);
+    const decoded = this.decode(raw);
     if (decoded instanceof Promise) this.decoding = this.acceptInOrder(decoded);
-    else if (decoded) this.subject.next(decoded);
+    else if (decoded) this.pass(decoded);
   }
 
   /** Once per chunk of the socket. */
   reportFresh(): void {
     const count = this.fresh;
     this.fresh = 0;
-    this.options.report({ type: 'received', channel: this.options.channel, count });
+    this.options.report({ type: 'received', channel: this.name, count });
   }
 
   /** Resolves when everything accepted by now has been decoded; `undefined`: it has. */
@@ -75,13 +93,19 @@ export class ChannelStream {
     return this.decoding;
   }
 
+  private pass(notification: Notification): void {
+    for (const receiver of this.receivers) receiver.next(notification);
+  }
+
   /** For schemas that validate asynchronously, and rows that are loaded: one after the other, the rest waits. */
   private async acceptInOrder(first: Promise<Notification | undefined>): Promise<void> {
     let batch: readonly Decoding[] = [() => first];
     while (batch.length > 0) {
+      this.decodedAhead = batch.length;
       for (const finish of batch) {
+        this.decodedAhead--;
         const notification = await finish();
-        if (notification) this.subject.next(notification);
+        if (notification) this.pass(notification);
       }
       batch = this.decodeWaiting();
     }
@@ -92,85 +116,70 @@ export class ChannelStream {
   private decodeWaiting(): Decoding[] {
     const batch: Decoding[] = [];
     while (batch.length < MAX_BATCH) {
-      const incoming = this.waiting.shift();
-      if (incoming === undefined) break;
-      batch.push(this.decodeAhead(incoming));
+      const raw = this.waiting.shift();
+      if (raw === undefined) break;
+      batch.push(this.decodeAhead(raw));
     }
     return batch;
   }
 
-  private decodeAhead(incoming: IncomingNotification): Decoding {
+  private decodeAhead(raw: RawNotification): Decoding {
     try {
-      const text = this.decodeText(incoming.text);
-      if (text instanceof Promise) text.catch(() => undefined); // reported when its turn comes
-      return () => this.finish(incoming, text);
+      const decoded = this.options.channel.decoder.decode(raw.text);
+      if (decoded instanceof Promise) decoded.catch(() => undefined); // reported when its turn comes
+      return () => this.finish(raw, decoded);
     } catch (error) {
-      return () => this.reject(incoming.channel, error);
+      return () => this.reject(error);
     }
   }
 
-  private hold(incoming: IncomingNotification): void {
-    if (this.waiting.push(incoming)) return;
+  private hold(raw: RawNotification): void {
+    if (this.waiting.push(raw, this.decodedAhead)) return;
     this.options.report({
       type: 'dropped',
-      channel: incoming.channel,
+      channel: this.name,
       receiver: this.slowPart,
       total: ++this.dropped,
     });
   }
 
   /** `undefined`, after a report, for what cannot be delivered. */
-  private decode(incoming: IncomingNotification): ReturnType<Decoding> {
+  private decode(raw: RawNotification): ReturnType<Decoding> {
     try {
-      return this.finish(incoming, this.decodeText(incoming.text));
+      return this.finish(raw, this.options.channel.decoder.decode(raw.text));
     } catch (error) {
-      return this.reject(incoming.channel, error);
+      return this.reject(error);
     }
   }
 
-  private finish(
-    incoming: IncomingNotification,
-    text: DecodedText | Promise<DecodedText>,
-  ): ReturnType<Decoding> {
+  private finish(raw: RawNotification, decoded: MaybeLater<DecodedText>): ReturnType<Decoding> {
     try {
-      this.slowPart = text instanceof Promise ? ROWS : SCHEMA;
-      const notification =
-        text instanceof Promise ? this.validateLater(incoming, text) : this.validate(incoming, text);
+      const isLater = decoded instanceof Promise;
+      this.slowPart = isLater ? ROWS : SCHEMA;
+      const notification = isLater ? this.validateLater(raw, decoded) : this.validate(raw, decoded);
       if (!(notification instanceof Promise)) return notification;
-      return notification.catch((error: unknown) => this.reject(incoming.channel, error));
+      return notification.catch((error: unknown) => this.reject(error));
     } catch (error) {
-      return this.reject(incoming.channel, error);
+      return this.reject(error);
     }
   }
 
-  private decodeText(text: string): DecodedText | Promise<DecodedText> {
-    const decoder = this.options.decoder();
-    if (decoder) return decoder(text);
-    const { payload, context } = decodeWire(text);
-    return { payload: decodePayload(this.options.definition(), payload), context };
-  }
-
-  private async validateLater(
-    incoming: IncomingNotification,
-    decoded: Promise<DecodedText>,
-  ): Promise<Notification> {
-    const text = await decoded;
+  private async validateLater(raw: RawNotification, later: Promise<DecodedText>): Promise<Notification> {
+    const decoded = await later;
     this.slowPart = SCHEMA;
-    return this.validate(incoming, text);
+    return this.validate(raw, decoded);
   }
 
-  private validate(
-    { channel, processId }: IncomingNotification,
-    { payload, context }: DecodedText,
-  ): Promise<Notification> | Notification {
-    const create = (accepted: unknown) =>
-      this.options.createNotification(channel, accepted, context, processId);
-    const accepted = validatePayload(this.options.definition(), payload);
-    return accepted instanceof Promise ? accepted.then(create) : create(accepted);
+  private validate(raw: RawNotification, { payload, context }: DecodedText): MaybeLater<Notification> {
+    const { channel, createNotification } = this.options;
+    const valid = channel.decoder.validate(payload);
+    if (valid instanceof Promise)
+      return valid.then((later: unknown) => createNotification(this.name, later, context, raw.processId));
+    return createNotification(this.name, valid, context, raw.processId);
   }
 
-  private reject(channel: string, error: unknown): undefined {
-    this.options.report({ type: 'rejected', channel, error });
+  private reject(error: unknown): undefined {
+    this.options.report({ type: 'rejected', channel: this.name, error });
     return undefined;
   }
 }

@@ -1,34 +1,32 @@
 import { Observable } from 'rxjs';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
-import type { TextDecoder } from '../channels/entity-source.js';
-import type { Notification } from '../channels/notification.js';
+import type { ChannelRegistry } from '../channels/channel.registry.js';
+import type { Notification, RawNotification } from '../channels/notification.js';
 import type { Report } from '../common/facts.js';
 import type { BufferLimits } from '../common/overflow.js';
 import type { NotificationFactory } from './broadcast-notification.js';
-import { ChannelStream, type IncomingNotification } from './channel-stream.js';
+import { ChannelStream, type Receiver } from './channel-stream.js';
 
 export interface DispatcherOptions {
   /** A channel has its first receiver. */
   readonly listen: (channel: string) => void;
   /** A channel has lost its last receiver. */
   readonly unlisten: (channel: string) => void;
-  /** The definition now known by a name. */
-  readonly find: (channel: string) => ChannelDefinition | undefined;
-  /** How its texts are decoded, if they come from triggers. */
-  readonly decoderOf: (channel: string) => TextDecoder | undefined;
+  readonly channels: Pick<ChannelRegistry, 'acquire' | 'release'>;
   readonly createNotification: NotificationFactory;
   readonly buffer: BufferLimits;
   readonly report: Report;
 }
 
 /**
- * From the connection to the receivers: takes notifications off pg's stack, and gives each channel one subject,
- * shared by its listeners, observers and iterators. Owned by the module; ends with `close()`.
+ * From the connection to the receivers: takes notifications off pg's stack, and gives each channel one stream, shared
+ * by its listeners, observers and iterators. Owned by the module; ends with `close()`.
  */
 export class Dispatcher {
   private readonly streams = new Map<string, ChannelStream>();
-  private incoming: IncomingNotification[] = [];
+  private incoming: RawNotification[] = [];
   private isClosed = false;
+  private readonly drain = () => this.passOn();
 
   constructor(private readonly options: DispatcherOptions) {}
 
@@ -37,21 +35,26 @@ export class Dispatcher {
    * buffer and deliver it again, for ever; everything else happens in a microtask, which runs before the next
    * chunk is read from the socket: this list never holds more than one chunk.
    */
-  receive(notification: IncomingNotification): void {
-    if (this.incoming.push(notification) === 1) queueMicrotask(() => this.drain());
+  receive(raw: RawNotification): void {
+    if (this.incoming.push(raw) === 1) queueMicrotask(this.drain);
   }
 
   /** Hot: LISTEN with the first subscriber of a channel, UNLISTEN with the last; completes at `close()`. */
   observe(definition: ChannelDefinition): Observable<Notification> {
-    return new Observable((subscriber) => {
-      if (this.isClosed) return subscriber.complete();
-      const stream = this.join(definition);
-      const subscription = stream.subject.subscribe(subscriber);
-      return () => {
-        subscription.unsubscribe();
-        this.leave(definition.name, stream);
-      };
-    });
+    return new Observable((subscriber) => this.attach(definition, subscriber));
+  }
+
+  /** Passes the notifications of a channel to the receiver, until the returned function is called. */
+  attach(definition: ChannelDefinition, receiver: Receiver): () => void {
+    if (this.isClosed) {
+      receiver.complete();
+      return () => undefined;
+    }
+    const stream = this.streams.get(definition.name) ?? this.createStream(definition);
+    const isFirst = stream.isEmpty;
+    stream.add(receiver);
+    if (isFirst) this.options.listen(stream.name);
+    return () => this.leave(stream, receiver);
   }
 
   /** What is being decoded: a schema or a row that is loaded may take a while. Empty when nothing is. */
@@ -59,51 +62,42 @@ export class Dispatcher {
     return [...this.streams.values()].flatMap(({ decoded }) => decoded ?? []);
   }
 
-  /** Takes nothing more and completes every subject, which ends the responses that are fed by them. */
+  /** Takes nothing more and completes every receiver, which ends the responses that are fed by them. */
   close(): void {
     this.isClosed = true;
     this.incoming = [];
-    for (const { subject } of this.streams.values()) subject.complete();
+    for (const stream of this.streams.values()) stream.complete();
   }
 
-  private drain(): void {
+  private passOn(): void {
     const batch = this.incoming;
     this.incoming = [];
-    const reached = new Set<ChannelStream>();
-    for (const notification of batch) {
-      const stream = this.streams.get(notification.channel);
+    const reached: ChannelStream[] = [];
+    let stream: ChannelStream | undefined;
+    for (const raw of batch) {
+      // Most chunks are of one channel, and a name off the socket takes longer to hash than to compare.
+      if (stream?.name !== raw.channel || stream.isEmpty) stream = this.streams.get(raw.channel);
       if (stream === undefined) continue;
-      if (stream.fresh++ === 0) reached.add(stream);
-      stream.accept(notification);
+      if (stream.fresh++ === 0) reached.push(stream);
+      stream.accept(raw);
     }
-    for (const stream of reached) stream.reportFresh();
-  }
-
-  private join(definition: ChannelDefinition): ChannelStream {
-    const { name } = definition;
-    const stream = this.streams.get(name) ?? this.createStream(definition);
-    if (stream.receivers++ === 0) this.options.listen(name);
-    return stream;
+    for (const one of reached) one.reportFresh();
   }
 
   private createStream(definition: ChannelDefinition): ChannelStream {
-    const { find, decoderOf, createNotification, buffer, report } = this.options;
-    const current = () => find(definition.name) ?? definition;
-    const stream = new ChannelStream({
-      channel: definition.name,
-      definition: current,
-      decoder: () => decoderOf(definition.name),
-      createNotification,
-      buffer,
-      report,
-    });
-    this.streams.set(definition.name, stream);
+    const { channels, createNotification, buffer, report } = this.options;
+    const channel = channels.acquire(definition);
+    const stream = new ChannelStream({ channel, createNotification, buffer, report });
+    this.streams.set(stream.name, stream);
     return stream;
   }
 
-  private leave(name: string, stream: ChannelStream): void {
-    if (--stream.receivers > 0) return;
-    this.streams.delete(name);
-    this.options.unlisten(name);
+  private leave(stream: ChannelStream, receiver: Receiver): void {
+    if (stream.isEmpty) return;
+    stream.remove(receiver);
+    if (!stream.isEmpty) return;
+    this.streams.delete(stream.name);
+    this.options.channels.release(stream.channel);
+    this.options.unlisten(stream.name);
   }
 }

@@ -44,8 +44,7 @@ export function createDispatcher(instance: Instance): Dispatcher {
   return new Dispatcher({
     listen: (channel) => instance.connection.listen(channel),
     unlisten: (channel) => instance.connection.unlisten(channel),
-    find: (channel) => registry.find(channel),
-    decoderOf: (channel) => registry.decoderOf(channel),
+    channels: registry,
     createNotification: createNotificationFactory({ manager: () => dataSource.manager, signal }),
     buffer: options.buffer,
     report,
@@ -69,7 +68,7 @@ export function createWorkers(instance: Instance): Workers {
   return new Workers({
     dataSource,
     schema: () => instance.database.storage.schema,
-    decoderOf: (channel) => registry.decoderOf(channel),
+    channels: registry,
     concurrency: options.concurrency,
     batch: options.batch,
     poll: options.poll,

@@ -1,9 +1,8 @@
+import { ChannelDecoder } from '../channels/channel.decoder.js';
 import { plainChannel, type ChannelDefinition } from '../channels/channel.definition.js';
 import type { Notification } from '../channels/notification.js';
-import { decodePayload } from '../channels/payload.codec.js';
-import { decodeWire } from '../channels/wire.codec.js';
 import type { Fact } from '../common/facts.js';
-import type { JsonObject, JsonValue } from '../common/json.js';
+import type { JsonObject } from '../common/json.js';
 import type { Instance } from '../instance/instance.js';
 import type { BroadcastMessage } from '../publishing/broadcast.statement.js';
 import type { StoredMessage } from '../publishing/store.statement.js';
@@ -69,21 +68,24 @@ export class DeliveryRecord {
   }
 
   private broadcast({ channel, text }: BroadcastMessage): SentNotification {
-    const { payload, context } = decodeWire(text);
-    const decoded = decodePayload(this.definitionOf(channel), payload);
-    return { channel, payload: decoded, context, key: null, availableAt: null, delayMs: null };
+    const { payload, context } = this.decoderOf(channel).decodeText(text);
+    return { channel, payload, context, key: null, availableAt: null, delayMs: null };
   }
 
   private stored({ channel, payload, context, key, availableAt, delayMs }: StoredMessage): SentNotification {
-    const json = payload === null ? undefined : (JSON.parse(payload) as JsonValue);
     return {
       channel,
-      payload: decodePayload(this.definitionOf(channel), json),
+      payload: this.decoderOf(channel).decodeJson(payload),
       context: context === null ? NO_CONTEXT : (JSON.parse(context) as JsonObject), // which encodeContext() has written
       key,
       availableAt,
       delayMs,
     };
+  }
+
+  /** Without the entities of the test: their changes come from triggers, not from `notify()`. */
+  private decoderOf(channel: string): ChannelDecoder {
+    return new ChannelDecoder(this.definitionOf(channel));
   }
 
   private definitionOf(channel: string): ChannelDefinition {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { defineChannel, type ChannelDefinition } from '../../../lib/channels/channel.definition.js';
 import type { DecodedText, TextDecoder } from '../../../lib/channels/entity-source.js';
 import type { SchemaResult, StandardSchema } from '../../../lib/channels/standard-schema.js';
+import { KnownChannel } from '../../../lib/channels/known-channel.js';
 import { ChannelStream } from '../../../lib/dispatch/channel-stream.js';
 import { createNotification, defer, recordFacts, settled, type Deferred } from '../support/recording.js';
 
@@ -13,16 +14,16 @@ interface StreamSettings {
 
 function createStream(definition: ChannelDefinition, { maxSize = 10, decoder }: StreamSettings = {}) {
   const { facts, report } = recordFacts();
+  const channel = new KnownChannel(definition, true);
+  channel.useEntities(decoder);
   const stream = new ChannelStream({
-    channel: 'orders',
-    definition: () => definition,
-    decoder: () => decoder,
+    channel,
     createNotification,
     buffer: { maxSize, overflow: 'drop-oldest' },
     report,
   });
   const payloads: unknown[] = [];
-  stream.subject.subscribe(({ payload }) => payloads.push(payload));
+  stream.add({ next: ({ payload }) => payloads.push(payload), complete: () => undefined });
   const accept = (...texts: string[]) => {
     for (const text of texts) stream.accept({ channel: 'orders', text, processId: 1 });
   };
@@ -149,6 +150,40 @@ describe('ChannelStream with an asynchronous schema', () => {
         type: 'dropped', channel: 'orders', receiver: 'the schema of the channel', total,
       })),
     ); // prettier-ignore
+  });
+});
+
+describe('ChannelStream with a full buffer', () => {
+  const dropped = (total: number) => ({
+    type: 'dropped', channel: 'orders', receiver: 'the schema of the channel', total,
+  }); // prettier-ignore
+
+  it('holds no more than its size, what is decoded ahead included', async () => {
+    const { definition, asked } = createSchema();
+    const { accept, payloads, facts } = createStream(definition, { maxSize: 2 });
+    accept('{}', '{}', '1');
+    asked[0]?.resolve({ value: 'first' });
+    await settled();
+    accept('2', '3', '4');
+    expect(facts).toEqual([dropped(1), dropped(2)]);
+
+    asked[1]?.resolve({ value: 'second' });
+    await settled();
+    expect(payloads).toEqual(['first', 'second', 1, 4]);
+  });
+
+  it('drops the newest when all others are being decoded', async () => {
+    const { definition, asked } = createSchema();
+    const { accept, payloads, facts } = createStream(definition, { maxSize: 1 });
+    accept('{}', '{}');
+    asked[0]?.resolve({ value: 'first' });
+    await settled();
+    accept('1');
+    asked[1]?.resolve({ value: 'second' });
+    await settled();
+
+    expect(payloads).toEqual(['first', 'second', 1]);
+    expect(facts).toEqual([]);
   });
 });
 

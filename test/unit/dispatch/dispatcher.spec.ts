@@ -3,7 +3,6 @@ import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { defineChannel, type ChannelDefinition } from '../../../lib/channels/channel.definition.js';
 import { ChannelRegistry } from '../../../lib/channels/channel.registry.js';
-import type { TextDecoder } from '../../../lib/channels/entity-source.js';
 import { Dispatcher } from '../../../lib/dispatch/dispatcher.js';
 import { createNotification, recordFacts, settled } from '../support/recording.js';
 
@@ -14,12 +13,10 @@ function createDispatcher() {
   const { facts, report } = recordFacts();
   const calls: string[] = [];
   const registry = new ChannelRegistry();
-  const decoders = new Map<string, TextDecoder>();
   const dispatcher = new Dispatcher({
     listen: (channel) => void calls.push(`listen ${channel}`),
     unlisten: (channel) => void calls.push(`unlisten ${channel}`),
-    find: (channel) => registry.find(channel),
-    decoderOf: (channel) => decoders.get(channel),
+    channels: registry,
     createNotification,
     buffer: { maxSize: 10, overflow: 'drop-oldest' },
     report,
@@ -35,7 +32,7 @@ function createDispatcher() {
       .subscribe({ next: ({ payload }) => payloads.push(payload), complete: completed });
     return { payloads, subscription, completed };
   };
-  return { dispatcher, registry, decoders, facts, calls, receive, collect };
+  return { dispatcher, registry, facts, calls, receive, collect };
 }
 
 describe('Dispatcher.observe()', () => {
@@ -205,10 +202,36 @@ describe('Dispatcher.receive()', () => {
   });
 });
 
+describe('Dispatcher.attach()', () => {
+  it('listens with the first receiver, unlistens with the last, and counts one that leaves twice once', () => {
+    const { dispatcher, calls } = createDispatcher();
+    const receiver = () => ({ next: () => undefined, complete: () => undefined });
+    const leave = dispatcher.attach(orders, receiver());
+    const leaveLast = dispatcher.attach(orders, receiver());
+    leave();
+    leave();
+    expect(calls).toEqual(['listen orders']);
+
+    leaveLast();
+    expect(calls).toEqual(['listen orders', 'unlisten orders']);
+  });
+
+  it('remembers names that were made up at run time only while they have receivers', () => {
+    const { dispatcher, registry } = createDispatcher();
+    const name = registry.resolve('made up');
+    const leave = dispatcher.attach(name, { next: () => undefined, complete: () => undefined });
+    expect(registry.resolve('made up')).toBe(name);
+
+    leave();
+    expect(registry.resolve('made up')).not.toBe(name);
+    expect(registry.find('made up')).toBeUndefined();
+  });
+});
+
 describe('Dispatcher and the texts of triggers', () => {
   it('decodes those of an entity as its decoder says, and no others', async () => {
-    const { decoders, collect, receive } = createDispatcher();
-    decoders.set('orders', (text) => ({ payload: `row ${text}`, context: {} }));
+    const { registry, collect, receive } = createDispatcher();
+    registry.acquire(orders).useEntities((text) => ({ payload: `row ${text}`, context: {} }));
     const [toOrders, toPayments] = [collect(orders), collect(payments)];
     receive('orders', '1');
     receive('payments', '1');
