@@ -45,3 +45,9 @@ export interface NotificationBatch<T = unknown> extends ReadonlyArray<Notificati
   /** Aborted when the handler has run for `timeoutMs`, or the application closes and `shutdownTimeoutMs` has passed. */
   readonly signal: AbortSignal;
 }
+
+/** What a listener is called with: a notification, or with `batch: true` all of a claim, whose `payload` is the list of theirs. */
+export type Delivered = Notification | (NotificationBatch & { readonly payload: unknown });
+
+/** A call of a listener's method. Returns a promise if the method does. */
+export type Invoke = (delivered: Delivered) => unknown;

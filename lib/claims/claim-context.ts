@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import type { Notification, NotificationBatch } from '../channels/notification.js';
+import type { Delivered, Notification } from '../channels/notification.js';
 import type { Report } from '../common/facts.js';
 import type { JsonObject } from '../common/json.js';
 import type { RetryOptions } from '../common/options.js';
@@ -18,9 +18,7 @@ export interface ClaimListener {
   readonly filter: JsonObject | undefined;
   /** Whether a notification is addressed to this listener, by its operation. */
   readonly accepts: ((notification: Notification) => boolean) | undefined;
-  readonly invoke: (
-    notification: Notification | (NotificationBatch & { readonly payload: unknown }),
-  ) => Promise<unknown>;
+  readonly invoke: (delivered: Delivered) => Promise<unknown>;
 }
 
 /** Parts that all claims of a channel in this process share. Owned by the channel's worker. */

@@ -1,17 +1,13 @@
-import { filter } from 'rxjs';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
-import type { Notification } from '../channels/notification.js';
 import type { Report } from '../common/facts.js';
 import type { BufferLimits } from '../common/overflow.js';
 import type { Dispatcher } from './dispatcher.js';
 import { ListenerQueue, type ListenerQueueOptions } from './listener-queue.js';
 
 /** A listener of a broadcast channel. */
-export interface BroadcastListener extends Pick<ListenerQueueOptions, 'concurrency' | 'invoke'> {
+export interface BroadcastListener extends Pick<ListenerQueueOptions, 'concurrency' | 'accepts' | 'invoke'> {
   readonly name: string;
   readonly channel: ChannelDefinition;
-  /** Whether a notification is addressed to this listener; `undefined`: each is. */
-  readonly accepts: ((notification: Notification) => boolean) | undefined;
 }
 
 export interface BroadcastListenersOptions {
@@ -32,14 +28,13 @@ export class BroadcastListeners {
       channel: channel.name,
       listener: name,
       concurrency,
+      accepts,
       invoke,
       buffer,
       report,
     });
     this.queues.push(queue);
-    const notifications = dispatcher.observe(channel);
-    const wanted = accepts === undefined ? notifications : notifications.pipe(filter(accepts));
-    wanted.subscribe((notification) => queue.push(notification));
+    dispatcher.attach(channel, queue);
   }
 
   /** The longest run of each listener that runs now. */

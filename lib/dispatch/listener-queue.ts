@@ -4,13 +4,16 @@ import { PgPubSubError } from '../common/errors.js';
 import type { Report } from '../common/facts.js';
 import type { BufferLimits } from '../common/overflow.js';
 import { BoundedBuffer } from './bounded-buffer.js';
+import type { Receiver } from './channel-stream.js';
 
 export interface ListenerQueueOptions {
   readonly channel: string;
   readonly listener: string;
   /** How many handlers may run at once; 1 is one after the other, in order. */
   readonly concurrency: number;
-  readonly invoke: (notification: Notification) => Promise<unknown>;
+  /** Whether a notification is addressed to the listener; without it each is. */
+  readonly accepts?: ((notification: Notification) => boolean) | undefined;
+  readonly invoke: (notification: Notification) => unknown;
   readonly buffer: BufferLimits;
   readonly report: Report;
 }
@@ -26,7 +29,7 @@ const TURN_MS = 50;
  * Runs one listener over the notifications of its channel; what it has no time for waits in a bounded buffer.
  * Whatever a handler does (throw, reject, never settle) stays in here. Owned by the module, ends with `close()`.
  */
-export class ListenerQueue {
+export class ListenerQueue implements Receiver {
   private readonly waiting: BoundedBuffer<Notification>;
   private running = 0;
   /** Since when each handler runs. */
@@ -50,9 +53,16 @@ export class ListenerQueue {
     return this.options.channel;
   }
 
-  push(notification: Notification): void {
+  next(notification: Notification): void {
+    const { accepts } = this.options;
+    if (accepts !== undefined && !accepts(notification)) return;
     if (this.running < this.options.concurrency) void this.run(notification);
     else if (!this.waiting.push(notification)) this.reportDrop();
+  }
+
+  /** The application closes: `close()` follows. */
+  complete(): void {
+    // what runs may go on
   }
 
   /** Forgets what waits; resolves when the handlers that run have settled, or when `signal` is aborted. */
@@ -86,19 +96,39 @@ export class ListenerQueue {
     if (this.running === 1) this.beginTurn();
     const start = { at: performance.now() };
     this.starts.add(start);
-    for (let next: Notification | undefined = first; next !== undefined; next = this.waiting.shift()) {
-      try {
-        await this.options.invoke(next);
-        this.handled++;
-      } catch (error) {
-        this.reportFailure(error);
-      }
+    await this.invoke(first); // a turn in any case, in which the rest of the chunk arrives
+    for (;;) {
       start.at = performance.now();
       if (this.waiting.size > 0 && start.at - this.turnBegan > TURN_MS) await this.yieldTurn();
+      const next = this.waiting.shift();
+      if (next === undefined) break;
+      const running = this.invoke(next);
+      if (running) await running; // a method that returns no promise costs no turn
     }
     this.starts.delete(start);
     this.reportHandled();
     if (--this.running === 0) for (const resolve of this.idleWaiters.splice(0)) resolve();
+  }
+
+  /** Returns a promise, which never rejects, if the method does. */
+  private invoke(notification: Notification): Promise<void> | undefined {
+    try {
+      const result = this.options.invoke(notification);
+      if (isPromiseLike(result)) return this.settle(result);
+      this.handled++;
+    } catch (error) {
+      this.reportFailure(error);
+    }
+    return undefined;
+  }
+
+  private async settle(result: PromiseLike<unknown>): Promise<void> {
+    try {
+      await result;
+      this.handled++;
+    } catch (error) {
+      this.reportFailure(error);
+    }
   }
 
   /** Unless the time went by without us: a process that is kept from running must not fall behind its socket as well. */
@@ -142,6 +172,9 @@ export class ListenerQueue {
     if (count > 0) report({ type: 'discarded', channel, receiver: listener, count });
   }
 }
+
+const isPromiseLike = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 
 export const bufferOverflow = (channel: string, { maxSize }: BufferLimits) =>
   new PgPubSubError(

@@ -279,7 +279,12 @@ export class Instance {
     if (channel.delivery !== 'exactly-once') return this.listeners.attach({ ...listener, invoke });
     const retry = { ...options.retry, ...channel.retry, ...listener.retry };
     const timeoutMs = listener.timeoutMs ?? channel.timeoutMs ?? options.timeoutMs;
-    this.workers.attach(channel, { ...listener, invoke, retry, timeoutMs });
+    this.workers.attach(channel, {
+      ...listener,
+      retry,
+      timeoutMs,
+      invoke: async (delivered) => invoke(delivered),
+    });
   }
 
   /** Lets running handlers finish, up to the timeout; then aborts their signal, and leaves them behind. */

@@ -1,13 +1,12 @@
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { ChannelRegistry } from '../channels/channel.registry.js';
-import type { Notification } from '../channels/notification.js';
+import type { Invoke, Notification } from '../channels/notification.js';
 import { PgPubSubError } from '../common/errors.js';
 import type { RetryOptions } from '../common/options.js';
 import type { Gap } from '../common/facts.js';
 import { contains, isJsonObject, type JsonObject } from '../common/json.js';
 import { findChanged, parseOptions, type CheckedOptions } from '../common/parse.js';
 import type { ListenerDeclaration } from './listener.decorator.js';
-import type { Invoke } from './listener.invoker.js';
 import {
   EXACTLY_ONCE_LISTENER_OPTIONS,
   GAP_OPTIONS,

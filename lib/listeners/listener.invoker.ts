@@ -1,6 +1,6 @@
 import { ApplicationConfig, ExternalContextCreator } from '@nestjs/core';
-import { defaultIfEmpty, from, isObservable } from 'rxjs';
-import type { Notification, NotificationBatch } from '../channels/notification.js';
+import { defaultIfEmpty, from, isObservable, lastValueFrom } from 'rxjs';
+import type { Delivered, Invoke } from '../channels/notification.js';
 import type { ContextId, HostProvider } from './host-provider.js';
 import {
   DEFAULT_ARGUMENTS,
@@ -13,12 +13,7 @@ import {
 /** What `ExecutionContext.getType()` says while a listener runs: for guards, pipes, interceptors and filters that have to know. */
 export const PGPUBSUB_CONTEXT = 'pgpubsub';
 
-/** What a listener is called with: with `batch`, all of a claim, whose `payload` is the list of theirs. */
-type Delivered = Notification | (NotificationBatch & { readonly payload: unknown });
-
-export type Invoke = (notification: Delivered) => Promise<unknown>;
-
-type Handler = (payload: unknown, notification: Delivered) => Promise<unknown>;
+type Handler = (payload: unknown, notification: Delivered) => unknown;
 
 /** Fills the parameters; `args` is what the execution context shows: `[payload, notification]`. */
 const parameters = {
@@ -35,9 +30,12 @@ const parameters = {
   },
 };
 
-/** Where `@UsePipes()` and `@UseFilters()` leave what they were given: constants of Nest that it does not export. */
+/** Where `@UsePipes()` and the like leave what they were given: constants of Nest that it does not export. */
 const PIPES = '__pipes__';
 const FILTERS = '__exceptionFilters__';
+const ENHANCERS = ['__guards__', '__interceptors__', PIPES, FILTERS] as const;
+
+type Enhancer = (typeof ENHANCERS)[number];
 
 /**
  * Builds, once per listener, the call of its method through Nest's guards, pipes, interceptors and filters. Owned
@@ -69,6 +67,7 @@ export class ListenerInvoker {
     const callback = (instance as Record<string, (...args: unknown[]) => unknown>)[method]; // the explorer found it there
     if (callback === undefined)
       throw new TypeError(`expected ${host.className} to have the method "${method}"`);
+    if (this.isPlain(host, callback, method)) return plainCall(instance, callback);
     // Without a filter Nest would log the error once more, and not limited in rate.
     const enhancers = {
       guards: true,
@@ -93,19 +92,44 @@ export class ListenerInvoker {
     return DEFAULT_ARGUMENTS;
   }
 
+  /** Whether Nest would do nothing but call the method, which takes it as long as everything else takes us. */
+  private isPlain(host: HostProvider, callback: object, method: string): boolean {
+    if (Reflect.hasMetadata(ROUTE_ARGUMENTS, host.prototype.constructor, method)) return false;
+    return ENHANCERS.every((key) => !this.hasEnhancers(key, host, callback));
+  }
+
   /** Are there any on the method, on its class, or for the whole application? */
-  private hasEnhancers(key: typeof PIPES | typeof FILTERS, host: HostProvider, callback: object): boolean {
+  private hasEnhancers(key: Enhancer, host: HostProvider, callback: object): boolean {
     if (Reflect.hasMetadata(key, callback) || Reflect.hasMetadata(key, host.prototype.constructor))
       return true;
-    if (!this.globalEnhancers) return false;
-    const { config } = this;
-    const global: readonly unknown[] =
-      key === PIPES
-        ? [...config.getGlobalPipes(), ...config.getGlobalRequestPipes()]
-        : [...config.getGlobalFilters(), ...config.getGlobalRequestFilters()];
-    return global.length > 0;
+    return this.globalEnhancers && globalOf(key, this.config).length > 0;
   }
 }
+
+/** Those that are registered for the whole application. */
+function globalOf(key: Enhancer, config: ApplicationConfig): readonly unknown[] {
+  switch (key) {
+    case '__guards__':
+      return [...config.getGlobalGuards(), ...config.getGlobalRequestGuards()];
+    case '__interceptors__':
+      return [...config.getGlobalInterceptors(), ...config.getGlobalRequestInterceptors()];
+    case PIPES:
+      return [...config.getGlobalPipes(), ...config.getGlobalRequestPipes()];
+    case FILTERS:
+      return [...config.getGlobalFilters(), ...config.getGlobalRequestFilters()];
+  }
+}
+
+/** Calls the method as Nest does where nothing surrounds it: an Observable that it returns is subscribed to. */
+const plainCall =
+  (instance: object, callback: (...args: unknown[]) => unknown): Handler =>
+  (payload, notification) => {
+    const result = callback.call(instance, payload, notification);
+    return result instanceof Promise ? result.then(lastOf) : lastOf(result);
+  };
+
+const lastOf = (result: unknown): unknown =>
+  isObservable(result) ? lastValueFrom(result, { defaultValue: undefined }) : result;
 
 /** The fields of Nest's creator, which only TypeScript calls private; the same in Nest 10 to 12. */
 interface CreatorParts {

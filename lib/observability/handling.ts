@@ -1,11 +1,4 @@
-import type { Notification, NotificationBatch } from '../channels/notification.js';
-import type { Invoke } from '../listeners/listener.invoker.js';
-
-/** A call of a listener's method. */
-export type Handle = Invoke;
-
-/** What it is called with: a notification, or with `batch: true` all of a claim. */
-export type Handled = Parameters<Handle>[0];
+import type { Delivered, Notification, NotificationBatch } from '../channels/notification.js';
 
 /** Whose call it is. */
 export interface HandledBy {
@@ -13,9 +6,10 @@ export interface HandledBy {
   readonly listener: string;
 }
 
-export const isBatch = (handled: Handled): handled is NotificationBatch & { readonly payload: unknown } =>
-  Array.isArray(handled);
+export const isBatch = (
+  delivered: Delivered,
+): delivered is NotificationBatch & { readonly payload: unknown } => Array.isArray(delivered);
 
 /** One by one. */
-export const notificationsOf = (handled: Handled): readonly Notification[] =>
-  isBatch(handled) ? handled : [handled];
+export const notificationsOf = (delivered: Delivered): readonly Notification[] =>
+  isBatch(delivered) ? delivered : [delivered];

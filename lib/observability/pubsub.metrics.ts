@@ -1,4 +1,5 @@
 import type { Attributes, Meter } from '@opentelemetry/api';
+import type { Delivered, Invoke } from '../channels/notification.js';
 import type { Fact } from '../common/facts.js';
 import {
   CHANNEL,
@@ -10,7 +11,7 @@ import {
   attributesOfInstance,
 } from './attributes.js';
 import { OTHER, errorTypeOf } from './error-type.js';
-import { notificationsOf, type Handle, type Handled, type HandledBy } from './handling.js';
+import { notificationsOf, type HandledBy } from './handling.js';
 import { createInstruments, type Instruments, type MetricsOf } from './metrics.definitions.js';
 
 export interface MetricsOptions {
@@ -86,18 +87,18 @@ export class PubSubMetrics {
   }
 
   /** The same handler, timed. */
-  timed({ channel, listener }: HandledBy, handle: Handle): Handle {
+  timed({ channel, listener }: HandledBy, invoke: Invoke): (delivered: Delivered) => Promise<unknown> {
     const { instruments } = this;
     const attributes = this.attributesOf({ channel, listener });
     const ofProcess = { ...attributes, [OPERATION]: 'process', [OPERATION_TYPE]: 'process' };
-    return async (handled) => {
+    return async (delivered) => {
       const began = performance.now();
       const record = (all: Attributes) =>
         instruments['messaging.process.duration'].record(secondsSince(began), all);
       try {
-        const result = await handle(handled);
+        const result = await invoke(delivered);
         record(ofProcess);
-        for (const ageMs of agesOf(handled))
+        for (const ageMs of agesOf(delivered))
           instruments['pgpubsub.notification.age'].record(ageMs / 1_000, attributes);
         return result;
       } catch (error) {
@@ -160,9 +161,9 @@ interface About {
 const secondsSince = (began: number): number => (performance.now() - began) / 1_000;
 
 /** Of stored notifications. By the clocks of the server and of this process, which may differ a little. */
-function agesOf(handled: Handled): number[] {
+function agesOf(delivered: Delivered): number[] {
   const now = Date.now();
-  return notificationsOf(handled).flatMap(({ createdAt }) =>
+  return notificationsOf(delivered).flatMap(({ createdAt }) =>
     createdAt === null ? [] : [Math.max(0, now - createdAt.getTime())],
   );
 }

@@ -1,10 +1,11 @@
 import { ProxyTracer, createNoopMeter, metrics, trace } from '@opentelemetry/api';
+import type { Invoke } from '../channels/notification.js';
 import type { Fact } from '../common/facts.js';
 import type { JsonObject } from '../common/json.js';
 import { VERSION } from '../common/version.js';
 import { UNTRACED, type CallTrace } from '../publishing/publisher.js';
 import { ChannelNames } from './channel-names.js';
-import type { Handle, HandledBy } from './handling.js';
+import type { HandledBy } from './handling.js';
 import { PubSubMetrics } from './pubsub.metrics.js';
 import { PubSubTracing } from './pubsub.tracing.js';
 
@@ -61,8 +62,8 @@ export class PubSubTelemetry {
   }
 
   /** The same handler, recorded. */
-  handling(by: HandledBy, handle: Handle): Handle {
-    const timed = this.metrics?.timed(by, handle) ?? handle;
+  handling(by: HandledBy, invoke: Invoke): Invoke {
+    const timed = this.metrics?.timed(by, invoke) ?? invoke;
     return this.tracing?.handling(by, timed) ?? timed;
   }
 

@@ -8,7 +8,7 @@ import {
   type Span,
   type Tracer,
 } from '@opentelemetry/api';
-import type { Notification } from '../channels/notification.js';
+import type { Delivered, Invoke, Notification } from '../channels/notification.js';
 import { messageOf } from '../common/errors.js';
 import type { JsonObject } from '../common/json.js';
 import {
@@ -23,7 +23,7 @@ import {
   attributesOfInstance,
 } from './attributes.js';
 import { errorTypeOf } from './error-type.js';
-import { isBatch, notificationsOf, type Handle, type Handled, type HandledBy } from './handling.js';
+import { isBatch, notificationsOf, type HandledBy } from './handling.js';
 import { decodeTraceContext, encodeTraceContext } from './trace-context.js';
 
 export interface TracingOptions {
@@ -59,12 +59,12 @@ export class PubSubTracing {
    * The same handler, within a span of its own trace each time: whoever handles is not a part of what the sender does, and
    * a batch has many senders.
    */
-  handling({ channel, listener }: HandledBy, handle: Handle): Handle {
-    return (handled) => {
-      const attributes = { [LISTENER]: listener, ...attributesOf(handled) };
-      const links = notificationsOf(handled).flatMap(linkTo);
+  handling({ channel, listener }: HandledBy, invoke: Invoke): (delivered: Delivered) => Promise<unknown> {
+    return (delivered) => {
+      const attributes = { [LISTENER]: listener, ...attributesOf(delivered) };
+      const links = notificationsOf(delivered).flatMap(linkTo);
       const span = this.startSpan('process', channel, SpanKind.CONSUMER, attributes, links);
-      return within(span, () => handle(handled));
+      return within(span, async () => invoke(delivered));
     };
   }
 
@@ -104,9 +104,9 @@ async function within<T>(span: Span, work: () => Promise<T>): Promise<T> {
   }
 }
 
-function attributesOf(handled: Handled): Attributes {
-  if (isBatch(handled)) return { [BATCH_SIZE]: handled.length };
-  const { id, attempt } = handled;
+function attributesOf(delivered: Delivered): Attributes {
+  if (isBatch(delivered)) return { [BATCH_SIZE]: delivered.length };
+  const { id, attempt } = delivered;
   return id === null ? {} : { [MESSAGE_ID]: id, [ATTEMPT]: attempt };
 }
 

@@ -31,7 +31,7 @@ import {
 } from '@nestjs/core';
 import { IsInt } from 'class-validator';
 import { Ctx, Listener, Payload, type Notification, type PgPubSubOptions } from 'nestjs-pgpubsub';
-import { EMPTY, map, of } from 'rxjs';
+import { EMPTY, defer, map, of } from 'rxjs';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { TestApp } from '../support/app.js';
 import { TestDatabase } from '../support/database.js';
@@ -338,4 +338,19 @@ it('takes streams as results, also those that end without a value', async () => 
   await app.close();
   expect(app.log.all.filter(({ level }) => level === 'error')).toEqual([]);
   expect(mailbox.untaken).toEqual([]);
+});
+
+it('subscribes to a stream that a method without enhancers returns, at once or later', async () => {
+  @Injectable()
+  class Orders {
+    @Listener('orders')
+    streams(payload: unknown) {
+      const seen = defer(() => of(mailbox.push(payload)));
+      return payload === 'later' ? Promise.resolve(seen) : seen;
+    }
+  }
+  await using app = await start(Orders);
+  for (const payload of ['at once', 'later']) await app.pubsub.notify('orders', payload);
+
+  expect(await mailbox.take(2)).toEqual(['at once', 'later']);
 });

@@ -19,7 +19,7 @@ function createQueue(options: Partial<ListenerQueueOptions> = {}) {
     channel: 'orders', listener: 'Orders.receive', concurrency: 1, invoke, buffer, report, ...options,
   }); // prettier-ignore
   const push = (...payloads: unknown[]) => {
-    for (const payload of payloads) queue.push(broadcast(payload));
+    for (const payload of payloads) queue.next(broadcast(payload));
   };
   const finish = async (index: number) => {
     handlers[index]?.resolve(undefined);
@@ -152,6 +152,45 @@ describe('ListenerQueue with handlers that never wait', () => {
     expect(seen).toEqual(expected);
     expect(facts).toEqual([handledOf(3), handledOf(2)]);
     vi.restoreAllMocks();
+  });
+});
+
+describe('ListenerQueue with a method that returns no promise', () => {
+  it('handles what has arrived in one turn, in order, and reports it once', async () => {
+    const handled: unknown[] = [];
+    const { push, queue, facts } = createQueue({ invoke: ({ payload }) => handled.push(payload) });
+    push(1, 2, 3);
+    expect(handled).toEqual([1]);
+    await Promise.resolve();
+    expect(handled).toEqual([1, 2, 3]);
+
+    await settled();
+    expect(queue.isRunning).toBe(false);
+    expect(facts).toEqual([handledOf(3)]);
+  });
+
+  it('leaves what is addressed to others', async () => {
+    const handled: unknown[] = [];
+    const { push } = createQueue({
+      accepts: ({ payload }) => payload !== 2,
+      invoke: ({ payload }) => handled.push(payload),
+    });
+    push(1, 2, 3);
+    await settled();
+
+    expect(handled).toEqual([1, 3]);
+  });
+
+  it('waits for results that are like promises', async () => {
+    const { promise, resolve } = defer();
+    const { push, queue } = createQueue({ invoke: () => ({ then: promise.then.bind(promise) }) });
+    push(1);
+    await settled();
+    expect(queue.isRunning).toBe(true);
+
+    resolve();
+    await settled();
+    expect(queue.isRunning).toBe(false);
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { PgPubSubError } from '../../../lib/common/errors.js';
-import type { Handled } from '../../../lib/observability/handling.js';
+import type { Delivered } from '../../../lib/channels/notification.js';
 import { broadcast } from '../support/recording.js';
 import { measured, storedBatch, storedNotification } from '../support/telemetry.js';
 
@@ -41,7 +41,7 @@ describe('PubSubMetrics', () => {
     expect(recorded[0]?.attributes['error.type']).toBe(type);
   });
 
-  it.each<[string, Handled, string[]]>([
+  it.each<[string, Delivered, string[]]>([
     ['a broadcast', broadcast(1), ['messaging.process.duration']],
     [
       'a stored notification',
