@@ -30,6 +30,7 @@ export type {
 export { OVERFLOW_POLICIES } from './common/overflow.js';
 export type { OverflowPolicy } from './common/overflow.js';
 export type { SqlExecutor } from './common/sql-executor.js';
+export { ACKNOWLEDGED } from './listeners/exception-filters.js';
 export {
   Listener,
   OnChange,

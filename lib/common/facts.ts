@@ -76,6 +76,16 @@ export type Fact =
     }
   /** A listener threw at a broadcast, rejected, or was refused by a guard or a pipe. */
   | { readonly type: 'failed'; readonly channel: string; readonly listener: string; readonly error: unknown }
+  /**
+   * An exception filter of a listener threw, in place of dealing with the error that the listener failed with. That error
+   * is reported, too, and decides what becomes of the notification.
+   */
+  | {
+      readonly type: 'filter-failed';
+      readonly channel: string;
+      readonly listener: string;
+      readonly error: unknown;
+    }
   /** A method decorated with `@OnGap()` threw or rejected. */
   | { readonly type: 'gap-handler-failed'; readonly listener: string; readonly error: unknown }
   /** The server refused to LISTEN to a channel; the others are listened to. */

@@ -57,7 +57,7 @@ export class ListenerExplorer {
     methods: readonly DecoratedMethod[],
     options: ExplorerOptions,
   ): Promise<ListenerDefinition[]> {
-    const invoker = new ListenerInvoker(this.contexts, this.config, options.globalEnhancers);
+    const invoker = new ListenerInvoker(this.contexts, this.config, options);
     const hosts = new Map<object, string[]>();
     const all: ListenerDefinition[] = [];
     for (const { host, method, fullName, callback } of methods) {
@@ -67,7 +67,8 @@ export class ListenerExplorer {
       if (declarations.length === 0) continue;
       for (const declaration of declarations) {
         const resolved = resolveListener(declaration, fullName, options.registry);
-        all.push({ ...resolved, invoke: await invoker.create(host, method) });
+        const called = { listener: resolved.name, channel: resolved.channel.name };
+        all.push({ ...resolved, invoke: await invoker.create(host, method, called) });
       }
       const seen = hosts.get(host.prototype.constructor) ?? [];
       if (seen.includes(method)) options.report({ type: 'duplicated', listener: fullName });

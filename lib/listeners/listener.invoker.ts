@@ -1,6 +1,8 @@
 import { ApplicationConfig, ExternalContextCreator } from '@nestjs/core';
 import { defaultIfEmpty, from, isObservable, lastValueFrom } from 'rxjs';
 import type { Delivered, Invoke } from '../channels/notification.js';
+import type { Report } from '../common/facts.js';
+import { keepErrors, type FiltersContextCreator, type ReportFilterFailure } from './exception-filters.js';
 import type { ContextId, HostProvider } from './host-provider.js';
 import {
   DEFAULT_ARGUMENTS,
@@ -37,45 +39,64 @@ const ENHANCERS = ['__guards__', '__interceptors__', PIPES, FILTERS] as const;
 
 type Enhancer = (typeof ENHANCERS)[number];
 
+/** What the invoker needs of its application. */
+export interface InvokerOptions {
+  /** Whether the enhancers of the whole application run, too. */
+  readonly globalEnhancers: boolean;
+  readonly report: Report;
+}
+
+/** The listener whose method is called. */
+interface Called {
+  readonly listener: string;
+  readonly channel: string;
+}
+
 /**
  * Builds, once per listener, the call of its method through Nest's guards, pipes, interceptors and filters. Owned
  * by the explorer; what it builds lives as long as the application.
  */
 export class ListenerInvoker {
-  private readonly contexts: ExternalContextCreator;
-
   constructor(
-    contexts: ExternalContextCreator,
+    private readonly contexts: ExternalContextCreator,
     private readonly config: ApplicationConfig,
-    private readonly globalEnhancers: boolean,
-  ) {
-    this.contexts = createContexts(contexts, globalEnhancers);
-  }
+    private readonly options: InvokerOptions,
+  ) {}
 
-  async create(host: HostProvider, method: string): Promise<Invoke> {
+  async create(host: HostProvider, method: string, called: Called): Promise<Invoke> {
+    const { globalEnhancers, report } = this.options;
+    const contexts = createContexts(this.contexts, globalEnhancers, (error) =>
+      report({ type: 'filter-failed', ...called, error }),
+    );
     if (host.isStatic) {
-      const handler = this.bind(host, await host.staticInstance(), method);
+      const handler = this.bind(contexts, host, await host.staticInstance(), method);
       return (notification) => handler(notification.payload, notification);
     }
     return async (notification) => {
       const { instance, contextId } = await host.requestInstance(notification);
-      return this.bind(host, instance, method, contextId)(notification.payload, notification);
+      return this.bind(contexts, host, instance, method, contextId)(notification.payload, notification);
     };
   }
 
-  private bind(host: HostProvider, instance: object, method: string, contextId?: ContextId): Handler {
+  private bind(
+    contexts: ExternalContextCreator,
+    host: HostProvider,
+    instance: object,
+    method: string,
+    contextId?: ContextId,
+  ): Handler {
     const callback = (instance as Record<string, (...args: unknown[]) => unknown>)[method]; // the explorer found it there
     if (callback === undefined)
       throw new TypeError(`expected ${host.className} to have the method "${method}"`);
     if (this.isPlain(host, callback, method)) return plainCall(instance, callback);
-    // Without a filter Nest would log the error once more, and not limited in rate.
+    // Without a filter there is nothing to do about an error: the call rejects with it, one Promise earlier.
     const enhancers = {
       guards: true,
       interceptors: true,
       filters: this.hasEnhancers(FILTERS, host, callback),
     };
     const metadataKey = this.argumentsKey(host, callback, method);
-    return this.contexts.create(
+    return contexts.create(
       instance, callback, method, metadataKey, parameters, contextId, host.wrapper.id, enhancers, PGPUBSUB_CONTEXT,
     ) as Handler; // prettier-ignore
   }
@@ -102,7 +123,7 @@ export class ListenerInvoker {
   private hasEnhancers(key: Enhancer, host: HostProvider, callback: object): boolean {
     if (Reflect.hasMetadata(key, callback) || Reflect.hasMetadata(key, host.prototype.constructor))
       return true;
-    return this.globalEnhancers && globalOf(key, this.config).length > 0;
+    return this.options.globalEnhancers && globalOf(key, this.config).length > 0;
   }
 }
 
@@ -140,7 +161,7 @@ interface CreatorParts {
   readonly guardsContextCreator: ContextCreator;
   readonly interceptorsContextCreator: ContextCreator;
   readonly pipesContextCreator: ContextCreator;
-  readonly filtersContextCreator: ContextCreator;
+  readonly filtersContextCreator: ContextCreator & FiltersContextCreator;
 }
 
 interface InterceptorsConsumer {
@@ -153,25 +174,28 @@ interface ContextCreator {
 }
 
 /**
- * Nest's creator, made anew from its parts for two changes. Without `globalEnhancers`, its parts do not know the
- * application's configuration, which holds what was written for HTTP; that of the class and the method stays in. And a
- * stream that ends without a value (an interceptor's EMPTY) is a result like any other, where Nest expects a value.
+ * Builds Nest's creator again from its parts, with three changes. Without `globalEnhancers` its parts do not know the
+ * application's configuration, which holds what was written for HTTP; enhancers of the class and the method stay. A
+ * stream that ends without a value (an interceptor's EMPTY) is a result like any other, where Nest expects a value. And
+ * filters do not replace errors.
  */
-function createContexts(contexts: ExternalContextCreator, globalEnhancers: boolean): ExternalContextCreator {
+function createContexts(
+  contexts: ExternalContextCreator,
+  globalEnhancers: boolean,
+  reportFilterFailure: ReportFilterFailure,
+): ExternalContextCreator {
   const parts = contexts as unknown as CreatorParts;
-  const part = (creator: ContextCreator): never =>
-    globalEnhancers
-      ? (creator as never)
-      : new (creator.constructor as new (container: unknown) => never)(creator.container);
+  const part = <T extends ContextCreator>(creator: T): T =>
+    globalEnhancers ? creator : new (creator.constructor as new (container: unknown) => T)(creator.container);
   return new ExternalContextCreator(
-    part(parts.guardsContextCreator),
+    part(parts.guardsContextCreator) as never,
     parts.guardsConsumer,
-    part(parts.interceptorsContextCreator),
+    part(parts.interceptorsContextCreator) as never,
     toleratingEmpty(parts.interceptorsConsumer) as never,
     parts.modulesContainer,
-    part(parts.pipesContextCreator),
+    part(parts.pipesContextCreator) as never,
     parts.pipesConsumer,
-    part(parts.filtersContextCreator),
+    keepErrors(part(parts.filtersContextCreator), reportFilterFailure) as never,
   );
 }
 

@@ -98,6 +98,11 @@ function wordFact(fact: Fact): Line | undefined {
         stack: stackOf(fact.error),
       };
     }
+    case 'filter-failed': {
+      const text = `Exception filter of listener ${fact.listener} failed on channel "${fact.channel}": ${messageOf(fact.error)}`;
+      const kind = `filter ${fact.listener} ${fact.channel}`;
+      return { level: 'error', kind, text, stack: stackOf(fact.error) };
+    }
     case 'gap-handler-failed': {
       const text = `@OnGap() ${fact.listener} failed: ${messageOf(fact.error)}`;
       return { level: 'error', kind: `gap ${fact.listener}`, text, stack: stackOf(fact.error) };

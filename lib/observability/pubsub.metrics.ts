@@ -69,6 +69,7 @@ export class PubSubMetrics {
       case 'disconnected':
       case 'reconnecting':
       case 'refused':
+      case 'filter-failed':
       case 'gap-handler-failed':
       case 'abandoned':
       case 'claiming':

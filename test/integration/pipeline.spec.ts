@@ -30,7 +30,14 @@ import {
   type HostComponentInfo,
 } from '@nestjs/core';
 import { IsInt } from 'class-validator';
-import { Ctx, Listener, Payload, type Notification, type PgPubSubOptions } from 'nestjs-pgpubsub';
+import {
+  ACKNOWLEDGED,
+  Ctx,
+  Listener,
+  Payload,
+  type Notification,
+  type PgPubSubOptions,
+} from 'nestjs-pgpubsub';
 import { EMPTY, defer, map, of } from 'rxjs';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { TestApp } from '../support/app.js';
@@ -87,7 +94,7 @@ class Around implements NestInterceptor {
 class Handles implements ExceptionFilter {
   catch(error: Error) {
     mailbox.push(['filter', error.message]);
-    return of('handled');
+    return of(ACKNOWLEDGED);
   }
 }
 

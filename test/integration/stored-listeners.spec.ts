@@ -13,7 +13,15 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import { APP_GUARD, REQUEST } from '@nestjs/core';
-import { Ctx, Listener, NonRetryableError, Payload, defineChannel, type Notification } from 'nestjs-pgpubsub';
+import {
+  ACKNOWLEDGED,
+  Ctx,
+  Listener,
+  NonRetryableError,
+  Payload,
+  defineChannel,
+  type Notification,
+} from 'nestjs-pgpubsub';
 import { of, tap } from 'rxjs';
 import { Inject } from '@nestjs/common';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -246,7 +254,7 @@ describe("Nest's pipeline", () => {
   class Handles implements ExceptionFilter {
     catch() {
       log.push('filter');
-      return of('handled');
+      return of(ACKNOWLEDGED);
     }
   }
   afterEach(() => {

@@ -12,6 +12,7 @@ function exportedTypes(): string[] {
 describe('the public API', () => {
   it('has these values, and no others', () => {
     expect(Object.keys(api).toSorted()).toEqual([
+      'ACKNOWLEDGED',
       'ChannelDefinition',
       'Ctx',
       'DELIVERIES',

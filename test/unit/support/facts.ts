@@ -74,6 +74,10 @@ export const SAMPLES: {
     { type: 'failed', channel: 'orders', listener: 'Orders.receive', error },
     'error: Listener Orders.receive failed on channel "orders": boom, with a stack',
   ],
+  'filter-failed': [
+    { type: 'filter-failed', channel: 'orders', listener: 'Orders.receive', error },
+    'error: Exception filter of listener Orders.receive failed on channel "orders": boom, with a stack',
+  ],
   'gap-handler-failed': [
     { type: 'gap-handler-failed', listener: 'Cache.clear', error },
     'error: @OnGap() Cache.clear failed: boom, with a stack',

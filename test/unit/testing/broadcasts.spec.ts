@@ -17,6 +17,7 @@ import {
 } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import {
+  ACKNOWLEDGED,
   Listener,
   OnGap,
   PgPubSubModule,
@@ -113,7 +114,7 @@ describe('publish()', () => {
     class Handles implements ExceptionFilter {
       catch({ message }: RangeError) {
         seen.push(message);
-        return of('handled');
+        return of(ACKNOWLEDGED);
       }
     }
     @Injectable()
