@@ -155,6 +155,19 @@ export type Fact =
   | { readonly type: 'drifted'; readonly error: unknown }
   /** Triggers are as declared, but miss changes or report them unexpectedly; `warning` is a sentence with the remedy. */
   | { readonly type: 'schema-warned'; readonly warning: string }
+  /**
+   * The application has enhancers for all of its handlers that do not run for notifications, because nothing was said about
+   * them: the option `globalEnhancers` is not set. These are their names.
+   */
+  | {
+      readonly type: 'enhancers-skipped';
+      readonly guards: readonly string[];
+      readonly interceptors: readonly string[];
+      readonly pipes: readonly string[];
+      readonly filters: readonly string[];
+    }
+  /** In production these listeners of stored notifications are named by classes whose names a bundler has shortened. */
+  | { readonly type: 'names-minified'; readonly listeners: readonly string[] }
   /** The same method runs more than once for a notification: its class has several instances. */
   | { readonly type: 'duplicated'; readonly listener: string };
 

@@ -1,10 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ApplicationConfig, DiscoveryService, ExternalContextCreator, MetadataScanner } from '@nestjs/core';
+import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { ChannelRegistry } from '../channels/channel.registry.js';
 import type { Gap, Report } from '../common/facts.js';
 import { DEFAULT_NAME } from '../common/options.js';
+import { findGlobalEnhancers, hasAny } from './global-enhancers.js';
 import { HostProvider } from './host-provider.js';
-import { gapHandlersOf, listenersOf } from './listener.decorator.js';
+import { gapHandlersOf, listenersOf, type ListenerDeclaration } from './listener.decorator.js';
 import {
   resolveGapHandler,
   resolveListener,
@@ -16,7 +18,8 @@ import { ListenerInvoker } from './listener.invoker.js';
 export interface ExplorerOptions {
   /** Name of the instance whose listeners are wanted. */
   readonly name: string;
-  readonly globalEnhancers: boolean;
+  /** Whether global enhancers run for notifications; `undefined` when nobody has said so: they do not, and it is reported. */
+  readonly globalEnhancers: boolean | undefined;
   readonly registry: ChannelRegistry;
   readonly report: Report;
   /** Called with the name of every instance a decorator asks for; throws when there is none. */
@@ -47,17 +50,23 @@ export class ListenerExplorer {
 
   async explore(options: ExplorerOptions): Promise<Discovered> {
     const methods = [...this.methods()];
-    return {
-      listeners: await this.listeners(methods, options),
-      gapHandlers: methods.flatMap((method) => gapHandlers(method, options)),
-    };
+    const listeners = await this.listeners(methods, options);
+    if (listeners.length > 0) this.reportSkipped(options);
+    return { listeners, gapHandlers: methods.flatMap((method) => gapHandlers(method, options)) };
+  }
+
+  private reportSkipped({ globalEnhancers, report }: ExplorerOptions): void {
+    const found = findGlobalEnhancers(this.config);
+    if (globalEnhancers === undefined && hasAny(found)) report({ type: 'enhancers-skipped', ...found });
   }
 
   private async listeners(
     methods: readonly DecoratedMethod[],
     options: ExplorerOptions,
   ): Promise<ListenerDefinition[]> {
-    const invoker = new ListenerInvoker(this.contexts, this.config, options);
+    const { globalEnhancers = false, report } = options;
+    const invoker = new ListenerInvoker(this.contexts, this.config, { globalEnhancers, report });
+    const minified: string[] = [];
     const hosts = new Map<object, string[]>();
     const all: ListenerDefinition[] = [];
     for (const { host, method, fullName, callback } of methods) {
@@ -69,11 +78,13 @@ export class ListenerExplorer {
         const resolved = resolveListener(declaration, fullName, options.registry);
         const called = { listener: resolved.name, channel: resolved.channel.name };
         all.push({ ...resolved, invoke: await invoker.create(host, method, called) });
+        if (isNamedByMinifiedClass(host, declaration, resolved)) minified.push(fullName);
       }
       const seen = hosts.get(host.prototype.constructor) ?? [];
-      if (seen.includes(method)) options.report({ type: 'duplicated', listener: fullName });
+      if (seen.includes(method)) report({ type: 'duplicated', listener: fullName });
       hosts.set(host.prototype.constructor, [...seen, method]);
     }
+    if (minified.length > 0) report({ type: 'names-minified', listeners: minified });
     return all;
   }
 
@@ -92,6 +103,23 @@ export class ListenerExplorer {
     }
   }
 }
+
+/** Bundlers shorten the names of classes to this many characters. */
+const MAX_MINIFIED_LENGTH = 3;
+
+/**
+ * Whether the identity of a listener of stored notifications may change with the next build: a bundler gives classes
+ * other short names whenever the code changes. Nobody bundles this way while developing.
+ */
+const isNamedByMinifiedClass = (
+  host: HostProvider,
+  { options: { name } }: ListenerDeclaration,
+  { channel }: { readonly channel: ChannelDefinition },
+): boolean =>
+  process.env['NODE_ENV'] === 'production' &&
+  channel.delivery === 'exactly-once' &&
+  name === undefined &&
+  host.className.length <= MAX_MINIFIED_LENGTH;
 
 function gapHandlers(
   { host, method, fullName, callback }: DecoratedMethod,

@@ -190,10 +190,25 @@ function wordFact(fact: Fact): Line | undefined {
       const text = `${fact.listener} runs twice for each notification: its class is provided more than once. Provide it in one module and export it.`;
       return { level: 'warn', text };
     }
+    case 'enhancers-skipped': {
+      const text = `These global enhancers do not run for notifications: ${listEnhancers(fact)}. Set the option "globalEnhancers" to true to run them, or to false to omit this line.`;
+      return { level: 'log', text };
+    }
+    case 'names-minified': {
+      const text = `The class names of these listeners look minified: ${fact.listeners.join(', ')}. Stored notifications remember a listener by its name, and the next build may change it: set the option "name" of @Listener(), or keep class names when you bundle.`;
+      return { level: 'warn', text };
+    }
     default:
       return fact satisfies never;
   }
 }
+
+/** Guards come first: an application may rely on them. */
+const listEnhancers = (skipped: Extract<Fact, { type: 'enhancers-skipped' }>): string =>
+  (['guards', 'interceptors', 'pipes', 'filters'] as const)
+    .filter((kind) => skipped[kind].length > 0)
+    .map((kind) => `${kind} ${skipped[kind].join(', ')}`)
+    .join('; ');
 
 const gapSeconds = ({ from, to }: { from: Date; to: Date }): string =>
   ((to.getTime() - from.getTime()) / 1_000).toFixed(1);

@@ -80,6 +80,8 @@ export class PubSubMetrics {
       case 'close-failed':
       case 'drifted':
       case 'schema-warned':
+      case 'enhancers-skipped':
+      case 'names-minified':
       case 'duplicated':
         return undefined;
       default:

@@ -145,6 +145,8 @@ describe('PubSubLogger in a loop of errors', () => {
     'close-failed',
     'drifted',
     'schema-warned',
+    'enhancers-skipped',
+    'names-minified',
     'duplicated',
   ]);
   const worded = Object.values(SAMPLES).filter(([, line]) => line !== undefined);

@@ -122,6 +122,20 @@ export const SAMPLES: {
     },
     'warn: Changes of the table public.child are not notified. Declare it, too.',
   ],
+  'enhancers-skipped': [
+    {
+      type: 'enhancers-skipped',
+      guards: ['ThrottlerGuard', 'AuthGuard'],
+      interceptors: [],
+      pipes: ['ValidationPipe'],
+      filters: ['QueryFailedFilter'],
+    },
+    'log: These global enhancers do not run for notifications: guards ThrottlerGuard, AuthGuard; pipes ValidationPipe; filters QueryFailedFilter. Set the option "globalEnhancers" to true to run them, or to false to omit this line.',
+  ],
+  'names-minified': [
+    { type: 'names-minified', listeners: ['t.receive', 'e1.send'] },
+    'warn: The class names of these listeners look minified: t.receive, e1.send. Stored notifications remember a listener by its name, and the next build may change it: set the option "name" of @Listener(), or keep class names when you bundle.',
+  ],
   duplicated: [
     { type: 'duplicated', listener: 'Orders.receive' },
     'warn: Orders.receive runs twice for each notification: its class is provided more than once. Provide it in one module and export it.',
