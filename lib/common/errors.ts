@@ -1,3 +1,5 @@
+import { escapeControls, escapeStack } from './log-text.js';
+
 /** Every `code` a {@link PgPubSubError} can carry. */
 export const ERROR_CODES = [
   'INVALID_OPTIONS',
@@ -55,9 +57,10 @@ export const isNonRetryable = (error: unknown): boolean =>
 /** Reports an error that can be neither thrown nor logged, as a warning of the process. Never throws. */
 export function warnOf(error: unknown): void {
   const stack = stackOf(error);
-  if (stack === undefined) return process.emitWarning(messageOf(error));
-  const warning = new Error(messageOf(error)); // the original may throw when it is shown
-  warning.stack = stack;
+  const message = escapeControls(messageOf(error));
+  if (stack === undefined) return process.emitWarning(message);
+  const warning = new Error(message); // the original may throw when it is shown
+  warning.stack = escapeStack(stack);
   process.emitWarning(warning);
 }
 

@@ -1,5 +1,6 @@
 import { messageOf, stackOf, warnOf } from '../common/errors.js';
 import type { Fact } from '../common/facts.js';
+import { escapeControls, escapeStack } from '../common/log-text.js';
 import { counted, renderDelay } from '../common/wording.js';
 import { RateLimiter, type Delay } from './rate-limiter.js';
 
@@ -44,9 +45,10 @@ export class PubSubLogger {
 
   /** Never throws: the application's logger must not stop a queue, and what a timer throws ends the process. */
   private writeLine({ level, text, stack }: Line, delay?: Delay): void {
-    const message = delay === undefined ? text : `${text} (${wordDelay(delay)})`;
+    const line = escapeControls(text);
+    const message = delay === undefined ? line : `${line} (${wordDelay(delay)})`;
     try {
-      if (level === 'error' && stack !== undefined) this.logger.error(message, stack);
+      if (level === 'error' && stack !== undefined) this.logger.error(message, escapeStack(stack));
       else this.logger[level](message);
     } catch (error) {
       warnOf(error);
