@@ -1,5 +1,5 @@
 import { isTimedOut } from '../common/deadline.js';
-import { PgPubSubError, messageOf } from '../common/errors.js';
+import { PgPubSubError, isPgPubSubError, messageOf } from '../common/errors.js';
 import { isServerError } from '../common/server-error.js';
 import type { ClaimConnection } from '../postgres/claim-connection.js';
 import { Savepoint } from '../postgres/savepoint.js';
@@ -271,7 +271,7 @@ async function countCrashes(
 
 /** Whether the database answered, and refused a claim or its completion. */
 export const isRefusal = (error: unknown): boolean =>
-  isServerError(error) || (error instanceof PgPubSubError && error.code === 'COMPLETION_REFUSED');
+  isServerError(error) || (isPgPubSubError(error) && error.code === 'COMPLETION_REFUSED');
 
 /** The server's way to say that rows are missing is an error of its own. */
 function refusedCompletion(error: unknown): unknown {

@@ -1,4 +1,4 @@
-import { PgPubSubError, describeValue } from '../common/errors.js';
+import { PgPubSubError, describeValue, isPgPubSubError } from '../common/errors.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 
 /** The failed attempts of a listener, as the row remembers them. */
@@ -87,7 +87,7 @@ export function parseRow(values: Values): RowFields {
       retries: readRetries(retries),
     };
   } catch (error) {
-    return { ...fields, unreadable: error instanceof PgPubSubError ? error : unreadable('context', error) };
+    return { ...fields, unreadable: isPgPubSubError(error) ? error : unreadable('context', error) };
   }
 }
 

@@ -1,6 +1,6 @@
 import { backoffDelayMs } from '../common/backoff.js';
 import { isTimedOut } from '../common/deadline.js';
-import { PgPubSubError } from '../common/errors.js';
+import { PgPubSubError, isPgPubSubError } from '../common/errors.js';
 import { isServerError } from '../common/server-error.js';
 import type { ClaimConnection } from '../postgres/claim-connection.js';
 import { Claim } from './claim.js';
@@ -130,7 +130,7 @@ const isConstraint = (error: unknown): boolean => isServerError(error) && error.
 /** Throws when the connection is lost. What it was given up for decides which rows have used up an attempt. */
 function throwIfLost(claim: Claim, error: unknown): void {
   if (!claim.connection.isLost) return;
-  const isHandlerTimeout = error instanceof PgPubSubError && error.code === 'HANDLER_TIMEOUT';
+  const isHandlerTimeout = isPgPubSubError(error) && error.code === 'HANDLER_TIMEOUT';
   if (isHandlerTimeout || isTimedOut(error)) claim.giveUpConnection(isHandlerTimeout);
   throw error;
 }

@@ -1,6 +1,6 @@
 import type { Notification } from '../channels/notification.js';
 import { Watchdog, isTimedOut, withDeadline } from '../common/deadline.js';
-import { PgPubSubError } from '../common/errors.js';
+import { isPgPubSubError } from '../common/errors.js';
 import type { SharedSavepoint } from '../postgres/handler-statements.js';
 import { HandlerTransaction, type HandlerScope } from '../postgres/handler-transaction.js';
 import { readLargeRow } from './claim.sql.js';
@@ -256,4 +256,4 @@ function limited(decoded: Promise<unknown>, row: ClaimedRow): Promise<unknown> {
 }
 
 const isHandlerTimeout = (error: unknown): boolean =>
-  error instanceof PgPubSubError && error.code === 'HANDLER_TIMEOUT';
+  isPgPubSubError(error) && error.code === 'HANDLER_TIMEOUT';

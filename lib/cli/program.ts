@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { PgPubSubError, messageOf, type PgPubSubErrorCode } from '../common/errors.js';
+import { isPgPubSubError, messageOf, type PgPubSubErrorCode } from '../common/errors.js';
 import { VERSION } from '../common/version.js';
 import { checkCommand } from './check.command.js';
 import { CommandFailure, EXIT, type ExitCode } from './command-failure.js';
@@ -44,7 +44,7 @@ export function createProgram(end: (code: ExitCode) => void): Command {
 function explain(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.good : EXIT.usage;
   process.stderr.write(`pgpubsub: ${messageOf(error)}\n`);
-  if (error instanceof PgPubSubError && OF_OPTIONS.has(error.code)) return EXIT.usage;
+  if (isPgPubSubError(error) && OF_OPTIONS.has(error.code)) return EXIT.usage;
   return error instanceof CommandFailure ? error.exitCode : EXIT.failed;
 }
 

@@ -1,4 +1,4 @@
-import { PgPubSubError, messageOf } from '../common/errors.js';
+import { isPgPubSubError, messageOf } from '../common/errors.js';
 import { CommandFailure, EXIT } from './command-failure.js';
 
 /** Of sockets, names and TLS, and the SQLSTATEs with which a server refuses a connection. */
@@ -18,7 +18,7 @@ const CONNECTING =
  */
 export function explainStart(module: string, error: unknown): CommandFailure {
   if (error instanceof CommandFailure) return error;
-  if (error instanceof PgPubSubError) return new CommandFailure(error.message, EXIT.failed, { cause: error });
+  if (isPgPubSubError(error)) return new CommandFailure(error.message, EXIT.failed, { cause: error });
   const message = isConnectionError(error)
     ? `expected ${module} to start, got: ${messageOf(error).trim()}. Check the address and the credentials, and that the server runs.`
     : `expected ${module} to start, got: ${stackOf(error)}`;

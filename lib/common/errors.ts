@@ -1,3 +1,4 @@
+import { brandInstances, hasBrand } from './brand.js';
 import { escapeControls, escapeStack } from './log-text.js';
 
 /** Every `code` a {@link PgPubSubError} can carry. */
@@ -26,11 +27,18 @@ export const ERROR_CODES = [
 /** One of {@link ERROR_CODES}. When each is thrown, and what to do, stands in `docs/errors.md`. */
 export type PgPubSubErrorCode = (typeof ERROR_CODES)[number];
 
+const PG_PUB_SUB_ERROR = Symbol.for('nestjs-pgpubsub:error');
+const NON_RETRYABLE_ERROR = Symbol.for('nestjs-pgpubsub:non-retryable-error');
+
 /**
  * The one class of this library's errors. `code` tells them apart in programs, the message tells people what was
  * expected, what was given and the way out; `cause` is the error underneath, where there is one.
  */
 export class PgPubSubError extends Error {
+  static {
+    brandInstances(this, PG_PUB_SUB_ERROR);
+  }
+
   override readonly name = 'PgPubSubError';
 
   constructor(
@@ -47,12 +55,18 @@ export class PgPubSubError extends Error {
  * a broadcast, which is never tried again, it is an error like any other.
  */
 export class NonRetryableError extends Error {
+  static {
+    brandInstances(this, NON_RETRYABLE_ERROR);
+  }
+
   override readonly name = 'NonRetryableError';
 }
 
+/** Whether an error is one of this library, of this copy of the package or of another. Never throws. */
+export const isPgPubSubError = (error: unknown): error is PgPubSubError => hasBrand(error, PG_PUB_SUB_ERROR);
+
 /** Whether a handler asks not to be retried. Never throws, whatever was thrown. */
-export const isNonRetryable = (error: unknown): boolean =>
-  described(() => error instanceof NonRetryableError, false);
+export const isNonRetryable = (error: unknown): boolean => hasBrand(error, NON_RETRYABLE_ERROR);
 
 /** Reports an error that can be neither thrown nor logged, as a warning of the process. Never throws. */
 export function warnOf(error: unknown): void {

@@ -1,7 +1,7 @@
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { ChannelRegistry } from '../channels/channel.registry.js';
 import type { Invoke, Notification } from '../channels/notification.js';
-import { PgPubSubError } from '../common/errors.js';
+import { PgPubSubError, isPgPubSubError } from '../common/errors.js';
 import type { RetryOptions } from '../common/options.js';
 import type { Gap } from '../common/facts.js';
 import { contains, isJsonObject, type JsonObject } from '../common/json.js';
@@ -121,7 +121,7 @@ function resolveChannel(
   try {
     return registry.resolve(channel);
   } catch (error) {
-    if (!(error instanceof PgPubSubError)) throw error;
+    if (!isPgPubSubError(error)) throw error;
     throw new PgPubSubError(error.code, `${what}: ${error.message}`, { cause: error });
   }
 }

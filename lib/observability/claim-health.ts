@@ -1,5 +1,5 @@
 import { isTimedOut } from '../common/deadline.js';
-import { PgPubSubError, messageOf, type PgPubSubErrorCode } from '../common/errors.js';
+import { isPgPubSubError, messageOf, type PgPubSubErrorCode } from '../common/errors.js';
 import type { Fact } from '../common/facts.js';
 import { isServerError } from '../common/server-error.js';
 import { counted } from '../common/wording.js';
@@ -85,6 +85,6 @@ const keyOf = ({ channel, listener }: { readonly channel: string; readonly liste
   `${listener} on "${channel}"`;
 
 const isCode = (error: unknown, code: PgPubSubErrorCode): boolean =>
-  error instanceof PgPubSubError && error.code === code;
+  isPgPubSubError(error) && error.code === code;
 
 const isRefused = (error: unknown): boolean => isServerError(error) || isCode(error, 'COMPLETION_REFUSED');

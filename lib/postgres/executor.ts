@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { EntityManager, type QueryRunner } from 'typeorm';
+import type { EntityManager, QueryRunner } from 'typeorm';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 
@@ -10,23 +10,32 @@ import type { SqlExecutor } from '../common/sql-executor.js';
 export function resolveExecutor(executor: SqlExecutor): SqlExecutor {
   assertExecutor(executor);
   if (types.isProxy(executor) || !('manager' in executor)) return executor;
-  return executor.manager instanceof EntityManager ? executor.manager : executor;
+  return isEntityManager(executor.manager) ? executor.manager : executor;
 }
 
 /** The query runner an executor is bound to; `undefined` for the pool, and for executors of other libraries. */
 export const queryRunnerOf = (executor: SqlExecutor): QueryRunner | undefined =>
-  executor instanceof EntityManager ? executor.queryRunner : undefined;
+  isEntityManager(executor) ? executor.queryRunner : undefined;
 
 /** Each statement runs on whichever connection of the pool is free, in a transaction of its own. */
 export const isPool = (executor: SqlExecutor): boolean =>
-  isOneSession(executor) && executor instanceof EntityManager && executor.queryRunner === undefined;
+  isOneSession(executor) && isEntityManager(executor) && executor.queryRunner === undefined;
 
 /**
  * Does it mean the same session (or the pool) whoever calls it? A proxy, or an object of another library, may look up
  * the transaction of its caller with each call: one object, many transactions.
  */
 export const isOneSession = (executor: SqlExecutor): boolean =>
-  executor instanceof EntityManager && !types.isProxy(executor);
+  isEntityManager(executor) && !types.isProxy(executor);
+
+const ENTITY_MANAGER = Symbol.for('EntityManager');
+
+/** Whether TypeORM says so of a value: its marks are the same in all copies of the package. */
+export const isEntityManager = (value: unknown): value is EntityManager =>
+  typeof value === 'object' &&
+  value !== null &&
+  '@instanceof' in value &&
+  value['@instanceof'] === ENTITY_MANAGER;
 
 function assertExecutor(given: unknown): void {
   if (typeof given === 'object' && given !== null && 'query' in given && typeof given.query === 'function')

@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { settlesWithin } from '../common/deadline.js';
-import { PgPubSubError } from '../common/errors.js';
+import { PgPubSubError, isPgPubSubError } from '../common/errors.js';
 import { createHandlerClient, type Submittable } from './handler-client.js';
 import { createHandlerRunner, endHandlerRunner } from './handler-runner.js';
 import type { Statement } from './prefixed-query.js';
@@ -127,7 +127,7 @@ export class HandlerStatements {
 
   /** A statement that was refused before it was sent has broken nothing. */
   private readonly noteFailure = (error: unknown): void => {
-    if (!(error instanceof PgPubSubError)) this.failure ??= { error };
+    if (!isPgPubSubError(error)) this.failure ??= { error };
     this.noteAnswer();
   };
 

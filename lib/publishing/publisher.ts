@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import { encodeBroadcast, encodeContext, encodeStored, validatePayload } from '../channels/payload.codec.js';
-import { PgPubSubError, describeValue } from '../common/errors.js';
+import { PgPubSubError, describeValue, isPgPubSubError } from '../common/errors.js';
 import type { Report } from '../common/facts.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
@@ -145,7 +145,7 @@ function encodeTraced(
   try {
     return encodeBroadcast(channel, payload, context);
   } catch (error) {
-    if (error instanceof PgPubSubError && error.code === 'PAYLOAD_TOO_LARGE') return undefined;
+    if (isPgPubSubError(error) && error.code === 'PAYLOAD_TOO_LARGE') return undefined;
     throw error;
   }
 }

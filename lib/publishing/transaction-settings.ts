@@ -1,10 +1,10 @@
-import { EntityManager, type DataSource, type QueryRunner } from 'typeorm';
+import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { findJsonObstacle, isJsonObject, type JsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { installContext } from '../postgres/context-runner.js';
 import { CONTEXT, setLocal } from '../postgres/context.sql.js';
-import { queryRunnerOf, resolveExecutor } from '../postgres/executor.js';
+import { isEntityManager, queryRunnerOf, resolveExecutor } from '../postgres/executor.js';
 
 const DISABLED = 'pgpubsub.disabled';
 
@@ -91,7 +91,7 @@ export class TransactionSettings {
     if (given === undefined)
       return this.dataSource.transaction((manager) => work(manager, openSession(manager)));
     const manager = resolveExecutor(given);
-    if (!(manager instanceof EntityManager)) throw notOpen(describeValue(given));
+    if (!isEntityManager(manager)) throw notOpen(describeValue(given));
     return work(manager, openSession(manager));
   }
 }
