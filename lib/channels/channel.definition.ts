@@ -1,5 +1,7 @@
 import { PgPubSubError } from '../common/errors.js';
+import { brandInstances } from '../common/brand.js';
 import { parseOptions, type CheckedOptions } from '../common/parse.js';
+import { CHANNEL_DEFINITION } from './channel-brand.js';
 import { assertChannelName } from './channel-name.js';
 import { CHANNEL_OPTIONS, findContradiction, type ChannelOptions } from './channel.options.js';
 
@@ -14,6 +16,10 @@ export interface ChannelDefinition extends CheckedChannelOptions {}
  * senders and listeners, immutable. Has each option of {@link ChannelOptions} as given, or its default.
  */
 export class ChannelDefinition<T = unknown> {
+  static {
+    brandInstances(this, CHANNEL_DEFINITION);
+  }
+
   /** Carries the payload's type only; there is no such property at run time. */
   declare readonly payload?: T;
 

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { assertChannelName } from './channel-name.js';
-import { ChannelDefinition, plainChannel } from './channel.definition.js';
+import { isChannelDefinition } from './channel-brand.js';
+import { plainChannel, type ChannelDefinition } from './channel.definition.js';
 import type { EntityChange, EntityClass } from './entity-change.js';
 import type { EntitySource } from './entity-source.js';
 import { KnownChannel } from './known-channel.js';
@@ -28,7 +29,7 @@ export class ChannelRegistry {
    * Throws `INVALID_CHANNEL` for anything else, `CHANNEL_CONFLICT` when a second definition differs from the first.
    */
   resolve(channel: ChannelLike): ChannelDefinition {
-    if (channel instanceof ChannelDefinition) return this.add(channel);
+    if (isChannelDefinition(channel)) return this.add(channel);
     if (typeof channel === 'function' && this.entities) return this.entities.definitionOf(channel);
     if (typeof channel === 'function') throw notAnEntity(channel);
     if (typeof channel !== 'string') throw notAChannel(channel);
@@ -93,11 +94,15 @@ export class ChannelRegistry {
   private add(definition: ChannelDefinition): ChannelDefinition {
     const known = this.acquire(definition);
     if (!known.isDefined) known.define(definition);
-    else if (known.definition !== definition && !isDeepStrictEqual(known.definition, definition))
+    else if (known.definition !== definition && !isSame(known.definition, definition))
       throw conflict(definition.name);
     return known.definition;
   }
 }
+
+/** Whether two definitions say the same, also when they are of different copies of the package. */
+const isSame = (one: ChannelDefinition, other: ChannelDefinition): boolean =>
+  isDeepStrictEqual(Object.entries(one), Object.entries(other));
 
 const notAChannel = (got: unknown) =>
   new PgPubSubError(

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
-import { ChannelDefinition } from '../channels/channel.definition.js';
+import { isChannelDefinition } from '../channels/channel-brand.js';
+import type { ChannelDefinition } from '../channels/channel.definition.js';
 import { DELIVERY_OPTIONS, operations } from '../channels/channel.options.js';
 import { nonEmptyString, optional, valueOf, type GivenOptions } from '../common/parse.js';
 
@@ -45,7 +46,7 @@ export const NOTIFY_CHANGES_OPTIONS = {
    */
   channel: optional(
     valueOf<string | ChannelDefinition>(
-      (value) => typeof value === 'string' || value instanceof ChannelDefinition,
+      (value) => typeof value === 'string' || isChannelDefinition(value),
       'a channel name or a definition',
       'text, or definition',
     ),

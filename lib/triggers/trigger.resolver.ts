@@ -1,6 +1,7 @@
 import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'typeorm';
 import { MAX_CHANNEL_BYTES, assertChannelName } from '../channels/channel-name.js';
-import { ChannelDefinition } from '../channels/channel.definition.js';
+import { isChannelDefinition } from '../channels/channel-brand.js';
+import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { Delivery } from '../channels/channel.options.js';
 import { PgPubSubError } from '../common/errors.js';
 import { parseOptions } from '../common/parse.js';
@@ -195,7 +196,7 @@ interface Place {
 
 function resolve(what: string, options: NotifyChangesOptions, place: Place): Declared {
   const parsed = parseOptions(NOTIFY_CHANGES_OPTIONS, options, { code: 'INVALID_TRIGGER', what });
-  const definition = parsed.channel instanceof ChannelDefinition ? parsed.channel : undefined;
+  const definition = isChannelDefinition(parsed.channel) ? parsed.channel : undefined;
   const named = definition?.name ?? (typeof parsed.channel === 'string' ? parsed.channel : undefined);
   if (named !== undefined) assertChannelName(named);
   const channel = named ?? place.defaultChannel(what);

@@ -1,13 +1,13 @@
 import type { DataSource } from 'typeorm';
 import * as v from 'valibot';
-import { ChannelDefinition } from '../channels/channel.definition.js';
+import { channelDefinitionShape } from '../channels/channel-brand.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { anyObject, group, nonEmptyString, parseShape } from '../common/parse.js';
 import { extendSchemaBuilder } from '../postgres/schema-builder.js';
 import { Database, type WithPgPubSubOptions } from './database.js';
 
 const wrapShape = group({
-  channels: v.optional(v.array(v.instance(ChannelDefinition, 'definitions made by defineChannel()'))),
+  channels: v.optional(v.array(channelDefinitionShape)),
   triggers: v.optional(v.array(anyObject, 'a list of declarations')),
   owner: v.optional(nonEmptyString),
   schema: v.optional(nonEmptyString),
