@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * Checks two rules of lib/ that no linter knows, and prints one line per finding: `node tools/check-rules.js`.
+ * Checks three rules of lib/ that no linter knows, and prints one line per finding: `node tools/check-rules.js`.
  *
  * 1. Only lib/postgres touches the internals of pg, pg-pool and TypeORM that lib/postgres/internals.json lists, as
  *    `member`, as `object.member` when the member is an ordinary word elsewhere (the name of the object ends with
@@ -9,6 +9,9 @@
  * 2. Every wait for a query, a connection or an event is limited by lib/common/deadline.ts. An exception gives its
  *    reason in a comment on the same line, above the statement, function or class, or at the top of the file:
  *    `// no deadline: <reason>`. A race with a timer is a finding, too: there is one way to limit a wait.
+ *
+ * 3. `instanceof` names no class of a package, nor one that applications get from this package: there may be several
+ *    copies of it. The same holds for `instance()` of valibot. Classes whose names are variables are not checked.
  *
  * Files are parsed without types; members whose name is computed at run time are not found.
  */
@@ -19,6 +22,25 @@ import ts from 'typescript';
 
 const DOOR = 'lib/postgres/';
 const DEADLINE = 'lib/common/deadline.ts';
+
+/** Classes that `instanceof` may name: built-in ones, and those whose instances never come from another copy of a package. */
+export const COMPARABLE_CLASSES = [
+  // built-in
+  'AggregateError',
+  'Date',
+  'Error',
+  'Map',
+  'Promise',
+  'RangeError',
+  'Set',
+  'TypeError',
+  // internal: thrown and caught in this copy
+  'CommandFailure',
+  'LateError',
+  'SessionLostError',
+  'CommanderError', // of a dependency that only the command line calls
+  'ProxyTracer', // the package returns its own one when nothing is registered
+];
 
 /** Methods that wait for the database, whatever they are called on. */
 export const WAITING_METHODS = ['query', 'connect', 'transaction', 'execute', 'stream'];
@@ -47,6 +69,7 @@ export function checkSource(file, text, internals) {
   for (const node of nodes) ts.forEachChild(node, (child) => void nodes.push(child)); // grows as it goes
   const findings = [
     ...(file.startsWith(DOOR) ? [] : findInternals(nodes, internals)),
+    ...findComparisons(nodes),
     ...(file === DEADLINE ? [] : findWaits(nodes.filter(ts.isCallExpression), source)),
   ];
   return findings
@@ -284,6 +307,31 @@ function reasonIn(comment) {
   const text = comment.replaceAll(/^\s*(?:\/\/|\/\*\*?|\*(?!\/))|\*\/\s*$/gm, '');
   const reason = /\bno deadline:([^]*?)(?:\n\s*\n|\n\s*@|$)/i.exec(text)?.[1];
   return reason === undefined ? [] : [reason.replaceAll(/\s+/g, ' ').trim()];
+}
+
+// Rule 3
+
+const COMPARE_BY_BRAND =
+  'Compare a mark that all copies share, as in lib/common/brand.ts, or the shape of the value.';
+
+/** @param {readonly ts.Node[]} nodes @returns {Iterable<Finding>} */
+function* findComparisons(nodes) {
+  for (const node of nodes) {
+    const type = comparedClass(node);
+    if (type === undefined || !/^[A-Z]/.test(textOf(type)) || COMPARABLE_CLASSES.includes(textOf(type)))
+      continue;
+    yield {
+      node: type,
+      text: `"${textOf(type)}" may be of another copy of its package. ${COMPARE_BY_BRAND}`,
+    };
+  }
+}
+
+/** The class of `x instanceof Class`, and of `v.instance(Class)`. @param {ts.Node} node @returns {ts.Node | undefined} */
+function comparedClass(node) {
+  if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.InstanceOfKeyword)
+    return ts.isPropertyAccessExpression(node.right) ? node.right.name : node.right;
+  return ts.isCallExpression(node) && calleeOf(node).endsWith('.instance') ? node.arguments[0] : undefined;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -233,3 +233,25 @@ describe('the rule that there is one way to limit a wait', () => {
     expect(check('// no deadline: waits for the next poll\nPromise.race([work, delay(1)]);')).toEqual([]);
   });
 });
+
+describe('the rule of no instanceof across copies of packages', () => {
+  const finding = (place: string, name: string) => [
+    `${place}  "${name}" may be of another copy of its package`,
+  ];
+
+  it.each([
+    ['a class of this package', 'x instanceof PgPubSubError;', '1:14', 'PgPubSubError'],
+    ['a class of another package', 'x instanceof typeorm.EntityManager;', '1:22', 'EntityManager'],
+    ['a shape that valibot checks', 'v.instance(ChannelDefinition);', '1:12', 'ChannelDefinition'],
+  ])('finds %s', (_what, text, place, name) => {
+    expect(findings(text)).toEqual(finding(place, name));
+  });
+
+  it.each([
+    ['a built-in class', 'x instanceof Error;'],
+    ['an internal class', 'x instanceof LateError;'],
+    ['a class in a variable', 'x instanceof type;'],
+  ])('leaves %s alone', (_what, text) => {
+    expect(check(text)).toEqual([]);
+  });
+});
