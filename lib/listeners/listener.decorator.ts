@@ -65,10 +65,11 @@ export const gapHandlersOf = (method: object): readonly GapHandlerOptions[] => r
 
 /** On the method itself, not on its class: decorators that wrap methods copy the metadata along. */
 function appendTo(key: symbol, declaration: object): MethodDecorator {
-  return (target, name, descriptor: PropertyDescriptor) => {
-    if (typeof target === 'function' || typeof name === 'symbol' || typeof descriptor.value !== 'function')
+  // a property has no descriptor
+  return (target: object, name: string | symbol, descriptor: PropertyDescriptor | undefined) => {
+    const method: unknown = descriptor?.value;
+    if (typeof target === 'function' || typeof name !== 'string' || typeof method !== 'function')
       throw notAMethod(target, name);
-    const method = descriptor.value as object;
     Reflect.defineMetadata(key, [declaration, ...read(key, method)], method); // decorators run from the last to the first
   };
 }
@@ -77,9 +78,23 @@ function read<T>(key: symbol, method: object): readonly T[] {
   return (Reflect.getOwnMetadata(key, method) as readonly T[] | undefined) ?? [];
 }
 
-const notAMethod = (target: object, name: string | symbol) =>
-  new PgPubSubError(
+function notAMethod(target: object, name: unknown): PgPubSubError {
+  const isOfEcmaScript = typeof name === 'object'; // about the method, which is the target
+  return new PgPubSubError(
     'INVALID_LISTENER',
-    `expected @Listener() and @OnGap() on a method of instances, got it on ${String(name)} of ${describeValue(target)}. ` +
-      'Nest looks for methods with names, on the instances of providers and controllers.',
+    isOfEcmaScript ? NOT_COMPILED : misplaced(target, name as string | symbol),
   );
+}
+
+const NOT_COMPILED =
+  'expected @Listener() and @OnGap() to be compiled with the option "experimentalDecorators" of TypeScript, got decorators of ECMAScript. ' +
+  'Set it to true, as Nest needs it.';
+
+function misplaced(target: object, name: string | symbol): string {
+  const owner = describeValue(typeof target === 'function' ? target : target.constructor);
+  return (
+    `expected @Listener() and @OnGap() on a method of instances, got it on ${String(name)} of ${owner}. ` +
+    'Nest looks for methods with names, on the instances of providers and controllers. ' +
+    'Make a property that holds a function, an accessor or a static method such a method: `receive() {}`.'
+  );
+}
