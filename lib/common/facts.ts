@@ -168,6 +168,8 @@ export type Fact =
     }
   /** In production these listeners of stored notifications are named by classes whose names a bundler has shortened. */
   | { readonly type: 'names-minified'; readonly listeners: readonly string[] }
+  /** A module was loaded after the start, by `LazyModuleLoader`: these methods of it never run. */
+  | { readonly type: 'lazily-loaded'; readonly listeners: readonly string[] }
   /** The same method runs more than once for a notification: its class has several instances. */
   | { readonly type: 'duplicated'; readonly listener: string };
 

@@ -1,11 +1,18 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { ApplicationConfig, DiscoveryService, ExternalContextCreator, MetadataScanner } from '@nestjs/core';
+import {
+  ApplicationConfig,
+  DiscoveryService,
+  ExternalContextCreator,
+  LazyModuleLoader,
+  MetadataScanner,
+} from '@nestjs/core';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { ChannelRegistry } from '../channels/channel.registry.js';
 import type { Gap, Report } from '../common/facts.js';
 import { DEFAULT_NAME } from '../common/options.js';
 import { findGlobalEnhancers, hasAny } from './global-enhancers.js';
 import { HostProvider } from './host-provider.js';
+import { watchLazyModules } from './lazy-modules.js';
 import { gapHandlersOf, listenersOf, type ListenerDeclaration } from './listener.decorator.js';
 import {
   resolveGapHandler,
@@ -53,6 +60,18 @@ export class ListenerExplorer {
     const listeners = await this.listeners(methods, options);
     if (listeners.length > 0) this.reportSkipped(options);
     return { listeners, gapHandlers: methods.flatMap((method) => gapHandlers(method, options)) };
+  }
+
+  /** Reports decorated methods of modules that are loaded from now on. */
+  watchLazyModules(
+    loader: LazyModuleLoader,
+    { name, report }: Pick<ExplorerOptions, 'name' | 'report'>,
+  ): void {
+    watchLazyModules(
+      loader,
+      () => [...this.methods()].filter(({ callback }) => isOf(name, callback)),
+      report,
+    );
   }
 
   private reportSkipped({ globalEnhancers, report }: ExplorerOptions): void {
@@ -138,6 +157,12 @@ async function callGapHandler(host: HostProvider, method: string, gap: Gap): Pro
     : (await host.requestInstance({ gap })).instance;
   return (instance as Record<string, (gap: Gap) => unknown>)[method]?.(gap);
 }
+
+/** Whether a method is decorated for the instance of this name. */
+const isOf = (name: string, callback: object): boolean =>
+  [...listenersOf(callback).map(({ options }) => options), ...gapHandlersOf(callback)].some(
+    ({ pubsub = DEFAULT_NAME }) => pubsub === name,
+  );
 
 function isMeant(
   pubsub: string | undefined,

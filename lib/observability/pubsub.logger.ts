@@ -200,6 +200,10 @@ function wordFact(fact: Fact): Line | undefined {
       const text = `The class names of these listeners look minified: ${fact.listeners.join(', ')}. Stored notifications remember a listener by its name, and the next build may change it: set the option "name" of @Listener(), or keep class names when you bundle.`;
       return { level: 'warn', text };
     }
+    case 'lazily-loaded': {
+      const text = `These methods never run, because their module was loaded after the start: ${fact.listeners.join(', ')}. Import the module of a listener, in place of loading it with LazyModuleLoader.`;
+      return { level: 'warn', text };
+    }
     default:
       return fact satisfies never;
   }

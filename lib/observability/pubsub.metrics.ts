@@ -82,6 +82,7 @@ export class PubSubMetrics {
       case 'schema-warned':
       case 'enhancers-skipped':
       case 'names-minified':
+      case 'lazily-loaded':
       case 'duplicated':
         return undefined;
       default:

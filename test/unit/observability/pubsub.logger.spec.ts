@@ -147,6 +147,7 @@ describe('PubSubLogger in a loop of errors', () => {
     'schema-warned',
     'enhancers-skipped',
     'names-minified',
+    'lazily-loaded',
     'duplicated',
   ]);
   const worded = Object.values(SAMPLES).filter(([, line]) => line !== undefined);

@@ -136,6 +136,10 @@ export const SAMPLES: {
     { type: 'names-minified', listeners: ['t.receive', 'e1.send'] },
     'warn: The class names of these listeners look minified: t.receive, e1.send. Stored notifications remember a listener by its name, and the next build may change it: set the option "name" of @Listener(), or keep class names when you bundle.',
   ],
+  'lazily-loaded': [
+    { type: 'lazily-loaded', listeners: ['Orders.receive', 'Cache.clear'] },
+    'warn: These methods never run, because their module was loaded after the start: Orders.receive, Cache.clear. Import the module of a listener, in place of loading it with LazyModuleLoader.',
+  ],
   duplicated: [
     { type: 'duplicated', listener: 'Orders.receive' },
     'warn: Orders.receive runs twice for each notification: its class is provided more than once. Provide it in one module and export it.',

@@ -1,0 +1,35 @@
+import type { LazyModuleLoader } from '@nestjs/core';
+import type { Report } from '../common/facts.js';
+
+/** A decorated method that the application has now; `host` is Nest's record of its provider or controller. */
+interface DecoratedMethod {
+  readonly host: { readonly wrapper: object };
+  readonly fullName: string;
+}
+
+/**
+ * Reports listeners of modules that `LazyModuleLoader` loads after the start: they never run, because listeners are
+ * looked for once, when the application starts. Replaces `load()` of the loader, of which an application has one; it lives
+ * as long as that. `decoratedMethods` finds the methods that the application has at the time of the call; those that it
+ * finds now are the known ones.
+ */
+export function watchLazyModules(
+  loader: Pick<LazyModuleLoader, 'load'>,
+  decoratedMethods: () => Iterable<DecoratedMethod>,
+  report: Report,
+): void {
+  const known = new Set<object>();
+  const findNew = (): string[] => {
+    const found = [...decoratedMethods()].filter(({ host }) => !known.has(host.wrapper));
+    for (const { host } of found) known.add(host.wrapper); // after the filter: a class may have several methods
+    return found.map(({ fullName }) => fullName);
+  };
+  findNew();
+  const load = loader.load.bind(loader);
+  loader.load = async (...args) => {
+    const moduleRef = await load(...args);
+    const listeners = findNew();
+    if (listeners.length > 0) report({ type: 'lazily-loaded', listeners });
+    return moduleRef;
+  };
+}
