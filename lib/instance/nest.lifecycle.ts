@@ -6,7 +6,7 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
-import { DiscoveryService, ModulesContainer } from '@nestjs/core';
+import { DiscoveryService, LazyModuleLoader, ModulesContainer } from '@nestjs/core';
 import { INSTANCE, LISTENER_SELECTION } from '../common/tokens.js';
 import { ListenerExplorer } from '../listeners/listener.explorer.js';
 import { afterBootstrap } from './application-start.js';
@@ -26,6 +26,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     @Inject(ListenerExplorer) private readonly explorer: ListenerExplorer,
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+    @Inject(LazyModuleLoader) private readonly lazyModules: LazyModuleLoader,
     @Optional() @Inject(LISTENER_SELECTION) private readonly selection?: ListenerSelection,
   ) {}
 
@@ -36,15 +37,12 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     const features = this.found(ChannelFeature);
     for (const { instance } of features) assertInstance(instance, names, 'forFeature()');
     const channels = features.filter(({ instance }) => instance === name).flatMap((own) => own.channels);
-    await this.instance.initialize(channels, () =>
-      this.explorer.explore({
-        name,
-        globalEnhancers: options.globalEnhancers,
-        registry,
-        report,
-        assertInstance: (asked, method) => assertInstance(asked, names, method),
-      }),
-    );
+    const { globalEnhancers } = options;
+    const assertKnown = (asked: string, method: string) => assertInstance(asked, names, method);
+    await this.instance.initialize(channels, () => {
+      this.explorer.watchLazyModules(this.lazyModules, { name, report });
+      return this.explorer.explore({ name, globalEnhancers, registry, report, assertInstance: assertKnown });
+    });
   }
 
   /** Every `onModuleInit` is done: providers are ready to handle what arrives. */

@@ -1,5 +1,5 @@
 import { Controller, Get, Inject, Injectable, Module, Scope } from '@nestjs/common';
-import { NestFactory, REQUEST } from '@nestjs/core';
+import { LazyModuleLoader, NestFactory, REQUEST } from '@nestjs/core';
 import {
   Listener,
   OnGap,
@@ -304,5 +304,21 @@ it('refuses decorators where Nest does not look', () => {
   expect(() => Listener('orders')({}, Symbol('receive'), method)).toThrow(/on a method of instances/);
   expect(() => Payload()(class Orders {}, undefined, 0)).toThrow(
     /on parameters of methods, got one of the constructor of the class Orders/,
+  );
+});
+
+it('warns of listeners of modules that are loaded after the start', async () => {
+  @Injectable()
+  class Lazy {
+    @Listener('orders')
+    receive() {}
+  }
+  @Module({ providers: [Lazy] })
+  class LazyModule {}
+  await using app = await TestApp.start({ url: database.url });
+  await app.app.get(LazyModuleLoader).load(() => LazyModule, { logger: false });
+  const { text } = await app.log.find(({ level }) => level === 'warn');
+  expect(text).toContain(
+    'These methods never run, because their module was loaded after the start: Lazy.receive.',
   );
 });
