@@ -125,10 +125,10 @@ export class PgPubSubModule extends ConfigurableModuleClass {
     return super.forRootAsync(options);
   }
 
-  /** Makes channels known by name in a process that only publishes them; `name` is the instance's. */
-  static forFeature(channels: readonly ChannelLike[], name: string = DEFAULT_NAME): DynamicModule {
+  /** Makes channels known by name in a process that only publishes them; `instance` is the name of their instance. */
+  static forFeature(channels: readonly ChannelLike[], instance: string = DEFAULT_NAME): DynamicModule {
     if (!Array.isArray(channels)) throw notAList(channels);
-    const feature = new ChannelFeature(channels as readonly ChannelLike[], name);
+    const feature = new ChannelFeature(channels as readonly ChannelLike[], instance);
     return { module: PgPubSubModule, providers: [{ provide: ChannelFeature, useValue: feature }] };
   }
 }

@@ -116,7 +116,7 @@ const notAnEntity = (got: unknown) =>
   new PgPubSubError(
     'INVALID_CHANNEL',
     `expected an entity that is decorated with @NotifyChanges() and belongs to the DataSource, got ${describeValue(got)}. ` +
-      'Decorate it, list it in the `entities` of the DataSource, or name the instance it belongs to with { pubsub }.',
+      'Decorate it, list it in the `entities` of the DataSource, or name the instance it belongs to with { instance }.',
   );
 
 const conflict = (name: string) =>

@@ -11,6 +11,7 @@ import {
   EXACTLY_ONCE_LISTENER_OPTIONS,
   GAP_OPTIONS,
   LISTENER_OPTIONS,
+  RENAMED_OPTIONS,
   type GapHandlerOptions,
 } from './listener.options.js';
 
@@ -40,7 +41,21 @@ export interface GapHandler {
 
 /** Throws `INVALID_LISTENER` with the method's name for options that cannot be meant. */
 export const resolveGapHandler = (options: GapHandlerOptions, method: string) =>
-  parseOptions(GAP_OPTIONS, options, { code: 'INVALID_LISTENER', what: `@OnGap() on ${method}()` });
+  parseOptions(GAP_OPTIONS, options, {
+    code: 'INVALID_LISTENER',
+    what: `@OnGap() on ${method}()`,
+    renamed: RENAMED_OPTIONS,
+  });
+
+/**
+ * The name of the instance that a listener belongs to, if it says one. Each instance asks for it, also those that have nothing to
+ * do with the listener. Throws `INVALID_LISTENER` for options that are unknown or invalid.
+ */
+export const instanceOf = ({ options }: ListenerDeclaration, method: string): string | undefined =>
+  checkListener(options, `@Listener() on ${method}()`).instance;
+
+const checkListener = (options: unknown, what: string) =>
+  parseOptions(LISTENER_OPTIONS, options, { code: 'INVALID_LISTENER', what, renamed: RENAMED_OPTIONS });
 
 /** Throws `INVALID_LISTENER` (or `INVALID_CHANNEL`) with the method's name for what cannot be meant. */
 export function resolveListener(
@@ -49,7 +64,7 @@ export function resolveListener(
   registry: ChannelRegistry,
 ): Omit<ListenerDefinition, 'invoke'> {
   const what = `@Listener() on ${method}()`;
-  const parsed = parseOptions(LISTENER_OPTIONS, options, { code: 'INVALID_LISTENER', what });
+  const parsed = checkListener(options, what);
   const definition = resolveChannel(channel, what, registry);
   const isStored = definition.delivery === 'exactly-once';
   if (!isStored) assertBroadcastOptions(parsed, definition.name, what);

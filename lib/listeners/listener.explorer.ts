@@ -15,6 +15,7 @@ import { HostProvider } from './host-provider.js';
 import { watchLazyModules } from './lazy-modules.js';
 import { gapHandlersOf, listenersOf, type ListenerDeclaration } from './listener.decorator.js';
 import {
+  instanceOf,
   resolveGapHandler,
   resolveListener,
   type GapHandler,
@@ -89,8 +90,8 @@ export class ListenerExplorer {
     const hosts = new Map<object, string[]>();
     const all: ListenerDefinition[] = [];
     for (const { host, method, fullName, callback } of methods) {
-      const declarations = listenersOf(callback).filter(({ options: { pubsub } }) =>
-        isMeant(pubsub, fullName, options),
+      const declarations = listenersOf(callback).filter((declaration) =>
+        isMeant(instanceOf(declaration, fullName), fullName, options),
       );
       if (declarations.length === 0) continue;
       for (const declaration of declarations) {
@@ -146,7 +147,7 @@ function gapHandlers(
 ): GapHandler[] {
   return gapHandlersOf(callback)
     .map((declared) => resolveGapHandler(declared, fullName))
-    .filter(({ pubsub }) => isMeant(pubsub, fullName, options))
+    .filter(({ instance }) => isMeant(instance, fullName, options))
     .map(() => ({ name: fullName, invoke: (gap: Gap) => callGapHandler(host, method, gap) }));
 }
 
@@ -165,11 +166,11 @@ const isOf = (name: string, callback: object): boolean =>
   );
 
 function isMeant(
-  pubsub: string | undefined,
+  instance: string | undefined,
   method: string,
   { name, assertInstance }: ExplorerOptions,
 ): boolean {
-  const wanted = pubsub ?? DEFAULT_NAME;
+  const wanted = instance ?? DEFAULT_NAME;
   assertInstance(wanted, method);
   return wanted === name;
 }

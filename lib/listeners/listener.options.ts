@@ -65,7 +65,7 @@ export const LISTENER_OPTIONS = {
    *
    * @defaultValue the default one
    */
-  pubsub: optional(nonEmptyString),
+  instance: optional(nonEmptyString),
 };
 
 /** Options of {@link Listener}, and of {@link OnInsert} and the like; all are optional. */
@@ -77,8 +77,11 @@ export const GAP_OPTIONS = {
    *
    * @defaultValue the default one
    */
-  pubsub: optional(nonEmptyString),
+  instance: optional(nonEmptyString),
 };
 
 /** Options of {@link OnGap}. */
 export interface GapHandlerOptions extends GivenOptions<typeof GAP_OPTIONS> {}
+
+/** Options that had another name before. */
+export const RENAMED_OPTIONS = { pubsub: 'instance' } as const;

@@ -5,24 +5,32 @@
  */
 import { Inject, Injectable, Optional } from '@nestjs/common';
 import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
-import { PgPubSubError, describeValue } from '../common/errors.js';
+import * as v from 'valibot';
+import { PgPubSubError } from '../common/errors.js';
+import { optional, parseOptions, valueOf, type GivenOptions } from '../common/parse.js';
 import type { StatusOptions } from '../observability/health.js';
 import { PubSubService } from '../pubsub.service.js';
 
-/** The limits of `pubsub.status()`, and what to make of them. */
-export interface PgPubSubHealthOptions extends StatusOptions {
-  /** The instance that is meant. Without it the default one. */
-  pubsub?: PubSubService;
+export const HEALTH_OPTIONS = {
   /**
-   * What fails the check. `'down'`: what is degraded answers with 200 and its reasons, because another process would be no
-   * better off. `'degraded'`: that fails, too; for alerts, not for what takes a process out of service.
+   * The instance that is checked.
+   *
+   * @defaultValue the default one
+   */
+  instance: optional(
+    valueOf<PubSubService>(isService, 'an instance, as @InjectPubSub(name) gives it', 'a `PubSubService`'),
+  ),
+  /**
+   * The health from which on the check fails. `'down'`: a degraded instance answers with 200 and its reasons, because another process
+   * would be no better off. `'degraded'`: it fails, too; for alerts, not for readiness.
    *
    * @defaultValue `'down'`
    */
-  failOn?: 'down' | 'degraded';
-}
+  failOn: optional(v.picklist(['down', 'degraded'], '"down" or "degraded"'), 'down'),
+};
 
-const FAIL_ON = ['down', 'degraded'] as const;
+/** The limits of `pubsub.status()`, the instance, and the health from which on the check fails. */
+export interface PgPubSubHealthOptions extends StatusOptions, GivenOptions<typeof HEALTH_OPTIONS> {}
 
 /**
  * The health of an instance, for `@nestjs/terminus`. A provider of the module that imports `TerminusModule`:
@@ -51,9 +59,9 @@ export class PgPubSubHealthIndicator {
     key: Key,
     options: PgPubSubHealthOptions = {},
   ): Promise<HealthIndicatorResult<Key>> {
-    const { pubsub = this.pubsub, failOn = 'down', ...limits } = options;
+    const { own, limits } = divide(options);
+    const { instance: pubsub = this.pubsub, failOn } = parseOptions(HEALTH_OPTIONS, own, CHECKED);
     if (pubsub === undefined) throw noInstance();
-    if (!FAIL_ON.includes(failOn)) throw unknownFailure(failOn);
     const { name: _name, ...details } = await pubsub.status(limits);
     const session = this.indicators.check(key);
     if (details.health === 'up') return session.up(details);
@@ -69,11 +77,28 @@ const noInstance = () =>
   new PgPubSubError(
     'UNKNOWN_INSTANCE',
     'expected PgPubSubHealthIndicator.check() to be told which instance is meant, as there is no default one, got none. ' +
-      'Inject one with @InjectPubSub(name), and hand it over as { pubsub }.',
+      'Inject one with @InjectPubSub(name), and hand it over as { instance }.',
   );
 
-const unknownFailure = (got: unknown) =>
-  new PgPubSubError(
-    'INVALID_ARGUMENT',
-    `expected "failOn" to be "down" or "degraded", got ${describeValue(got)}. Correct it, or leave it out.`,
+const CHECKED = {
+  code: 'INVALID_ARGUMENT',
+  what: 'PgPubSubHealthIndicator.check()',
+  renamed: { pubsub: 'instance' },
+} as const;
+
+/** The options of the check, and those of `status()`, which checks them itself. */
+function divide(options: object): { own: object; limits: object } {
+  const isOwn = ([name]: [string, unknown]) => name in HEALTH_OPTIONS || name in CHECKED.renamed;
+  const entries = Object.entries(options);
+  return {
+    own: Object.fromEntries(entries.filter(isOwn)),
+    limits: Object.fromEntries(entries.filter((entry) => !isOwn(entry))),
+  };
+}
+
+/** By its shape: the service may come from another copy of this package. */
+function isService(value: unknown): boolean {
+  return (
+    typeof value === 'object' && value !== null && 'status' in value && typeof value.status === 'function'
   );
+}

@@ -120,7 +120,7 @@ const notNotified = (entity: object) =>
   new PgPubSubError(
     'INVALID_CHANNEL',
     `expected an entity that is decorated with @NotifyChanges() and belongs to the DataSource, got ${describeValue(entity)}. ` +
-      'Decorate it, list it in the `entities` of the DataSource, or name the instance it belongs to with { pubsub }.',
+      'Decorate it, list it in the `entities` of the DataSource, or name the instance it belongs to with { instance }.',
   );
 
 const ambiguous = (entity: object, triggers: readonly ResolvedTrigger[]) =>

@@ -242,13 +242,39 @@ it.each<[string, ListenerOptions, RegExp]>([
   ['"on" on a channel without entity', { on: 'insert' }, /"on" for channels of entities only/],
   [
     'an instance that does not exist',
-    { pubsub: 'reporting' },
+    { instance: 'reporting' },
     /Collector.receive: expected the name of an instance \(default\), got "reporting"/,
+  ],
+  [
+    'the former name of "instance"',
+    { pubsub: 'default' } as ListenerOptions,
+    /the option "instance" of @Listener\(\) on Collector.receive\(\) by its name, got "pubsub".*Rename it to "instance"/,
   ],
 ])('stops the application for %s', async (_, options, message) => {
   const { provider } = collector('orders', options);
   await expect(TestApp.start({ url: database.url, providers: [provider] })).rejects.toThrow(message);
   expect(await database.listenSessions()).toBe(0);
+});
+
+it('stops an application without a default instance for the former name of "instance"', async () => {
+  const { provider } = collector('orders', { pubsub: 'reporting' } as ListenerOptions);
+  const module = PgPubSubModule.forRoot({ name: 'reporting' });
+
+  await expect(TestApp.start({ url: database.url, providers: [provider], module })).rejects.toThrow(
+    /"instance" of @Listener\(\) on Collector.receive\(\) by its name, got "pubsub"/,
+  );
+});
+
+it('stops the application for the former name of "instance" in @OnGap()', async () => {
+  @Injectable()
+  class Cache {
+    @OnGap({ pubsub: 'default' } as never)
+    clear() {}
+  }
+
+  await expect(TestApp.start({ url: database.url, providers: [Cache] })).rejects.toThrow(
+    /"instance" of @OnGap\(\) on Cache.clear\(\) by its name, got "pubsub".*Rename it to "instance"/,
+  );
 });
 
 it('stops the application for an unknown option of @OnGap()', async () => {
@@ -258,7 +284,7 @@ it('stops the application for an unknown option of @OnGap()', async () => {
     clear() {}
   }
   await expect(TestApp.start({ url: database.url, providers: [Cache] })).rejects.toThrow(
-    /known options for @OnGap\(\) on Cache.clear\(\): pubsub, got "pubsb"/,
+    /known options for @OnGap\(\) on Cache.clear\(\): instance, got "pubsb"/,
   );
 });
 

@@ -150,7 +150,7 @@ it('keeps two instances with two databases apart, in one application', async () 
     first(payload: string) {
       everything.push(`default: ${payload}`);
     }
-    @Listener('orders', { pubsub: 'reporting' })
+    @Listener('orders', { instance: 'reporting' })
     reporting(payload: string) {
       everything.push(`reporting: ${payload}`);
     }

@@ -108,7 +108,7 @@ it('writes what the log holds back, of every instance, and of handlers that fail
     first(id: number) {
       return this.fail(id);
     }
-    @Listener('payments', { pubsub: 'second' })
+    @Listener('payments', { instance: 'second' })
     second(id: number) {
       return this.fail(id);
     }

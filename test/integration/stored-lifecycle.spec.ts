@@ -166,7 +166,7 @@ it('two instances store and handle in two databases', async () => {
     async first(payload: number, { manager }: Notification) {
       seen.push(`first ${payload} ${await nameOf(manager)}`);
     }
-    @Listener(Orders, { pubsub: 'reporting' })
+    @Listener(Orders, { instance: 'reporting' })
     async second(payload: number, { manager }: Notification) {
       seen.push(`second ${payload} ${await nameOf(manager)}`);
     }

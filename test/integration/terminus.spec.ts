@@ -132,7 +132,7 @@ describe('the indicator for @nestjs/terminus', () => {
       @Get()
       async check() {
         const refusal: unknown = await this.indicator.check('pubsub').catch((error: unknown) => error);
-        return { ...(await this.indicator.check('reporting', { pubsub: this.reporting })), refusal };
+        return { ...(await this.indicator.check('reporting', { instance: this.reporting })), refusal };
       }
     }
     await using app = await TestApp.start({
@@ -154,6 +154,26 @@ describe('the indicator for @nestjs/terminus', () => {
     await expect(
       app.app.get(PgPubSubHealthIndicator).check('pubsub', { failOn: 'up' as 'down' }),
     ).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  it.each<[string, object, string]>([
+    [
+      'the former name of "instance"',
+      { pubsub: {} },
+      'expected the option "instance" of PgPubSubHealthIndicator.check() by its name, got "pubsub", which it was called before. Rename it to "instance".',
+    ],
+    [
+      'an instance that is none',
+      { instance: 'reporting' },
+      'expected the option "instance" of PgPubSubHealthIndicator.check() to be an instance, as @InjectPubSub(name) gives it, got "reporting". Correct it, or leave it out.',
+    ],
+  ])('refuses %s', async (_, options, message) => {
+    const indicator = new PgPubSubHealthIndicator({} as never, {} as never);
+
+    await expect(indicator.check('pubsub', options)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message,
+    });
   });
 
   it('is up in terminus 11, which knows nothing between up and down', async () => {

@@ -65,7 +65,7 @@ export class Stock {
 export class StockDisplay {
   readonly changed: string[] = [];
 
-  @Listener(StockChanged, { pubsub: 'warehouse' })
+  @Listener(StockChanged, { instance: 'warehouse' })
   show({ article }: { article: string }): void {
     this.changed.push(article);
   }

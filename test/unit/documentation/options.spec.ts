@@ -16,6 +16,7 @@ import { LITERAL_OPTIONS } from '../../../lib/triggers/trigger-literals.js';
 import { resolveTriggers } from '../../../lib/triggers/trigger.resolver.js';
 import { readText, sectionOf, tableOf } from '../../support/documents.js';
 import { membersOf, parseLiteral } from '../../support/interfaces.js';
+import { HEALTH_OPTIONS } from '../../../lib/terminus/pubsub.health.js';
 import { rowsOf, withTables, type OptionRow } from '../../support/options.js';
 
 /** One table of the page, and its options. */
@@ -101,7 +102,10 @@ const SUBJECTS: readonly Subject[] = [
     misuse: (unknown) => resolveLimits(unknown),
     defaults: () => resolveLimits({}),
   },
-  { heading: '## PgPubSubHealthIndicator.check()', declared: 'PgPubSubHealthOptions' },
+  {
+    heading: '## PgPubSubHealthIndicator.check()',
+    rows: rowsOf(HEALTH_OPTIONS, 'HEALTH_OPTIONS'),
+  },
   {
     heading: '## createNotifyTrigger()',
     rows: rowsOf(LITERAL_OPTIONS, 'LITERAL_OPTIONS'),

@@ -424,7 +424,7 @@ describe('what needs a database', () => {
 
 describe('instances', () => {
   it('have a tester of their own', async () => {
-    const { provider, received } = collector('orders', { pubsub: 'reporting' });
+    const { provider, received } = collector('orders', { instance: 'reporting' });
     const { app, tester } = await start([provider], { name: 'reporting' });
 
     await tester.publish('orders', 1);

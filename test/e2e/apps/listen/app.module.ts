@@ -52,7 +52,7 @@ class TaskListeners {
 
 @Injectable()
 class OtherListeners {
-  @Listener(Others, { pubsub: 'second' })
+  @Listener(Others, { instance: 'second' })
   async work({ n }: Task, notification: Notification): Promise<void> {
     await write('other', notification, { n });
   }
