@@ -180,11 +180,12 @@ export const MODULE_OPTIONS = {
   shutdownTimeoutMs: optional(milliseconds(), 10_000),
   /**
    * Whether global enhancers (`APP_GUARD`, `APP_PIPE`, `app.useGlobalInterceptors()` …) also run for notifications. Most are
-   * written for HTTP. Enhancers on the listener's method or class always run.
+   * written for HTTP. Enhancers on the listener's method or class always run. Without the option the log names at the start those that
+   * do not run.
    *
-   * @defaultValue `true`
+   * @defaultValue `false`
    */
-  globalEnhancers: optional(v.boolean(), true),
+  globalEnhancers: optional(v.boolean()),
   /**
    * Called for every notification, transaction and writing statement sent from this process. The object that it returns travels as
    * `notification.context`, that of table changes included.

@@ -162,7 +162,7 @@ async function callGapHandler(host: HostProvider, method: string, gap: Gap): Pro
 /** Whether a method is decorated for the instance of this name. */
 const isOf = (name: string, callback: object): boolean =>
   [...listenersOf(callback).map(({ options }) => options), ...gapHandlersOf(callback)].some(
-    ({ pubsub = DEFAULT_NAME }) => pubsub === name,
+    ({ instance = DEFAULT_NAME }) => instance === name,
   );
 
 function isMeant(

@@ -7,13 +7,13 @@ import { NewsroomModule } from './newsroom.module.js';
   imports: [
     NewsroomModule,
     // as it is: every listener runs in this process
-    PgPubSubModule.forRoot(),
+    PgPubSubModule.forRoot({ globalEnhancers: true }), // for HandlingInterceptor
   ],
 })
 export class AppModule {}
 
 /** For the web process beside those of `pgpubsub listen`: its cache hears of changes, what is stored is left to them. */
 @Module({
-  imports: [NewsroomModule, PgPubSubModule.forRoot({ listen: [PostChanged] })],
+  imports: [NewsroomModule, PgPubSubModule.forRoot({ listen: [PostChanged], globalEnhancers: true })],
 })
 export class WebModule {}

@@ -190,7 +190,7 @@ class HttpGuard implements CanActivate {
 }
 const httpGuard: Provider = { provide: APP_GUARD, useClass: HttpGuard };
 
-it('runs the global enhancers of the application, unless they are written for HTTP only', async () => {
+it('runs the global enhancers of the application where they are asked for, and not by default', async () => {
   @Injectable()
   class Orders {
     @Listener('orders')
@@ -205,18 +205,18 @@ it('runs the global enhancers of the application, unless they are written for HT
     { provide: APP_FILTER, useClass: Handles },
   ];
   {
-    await using app = await start(Orders, {}, globals);
+    await using app = await start(Orders, { globalEnhancers: true }, globals);
     await app.pubsub.notify('orders', 21);
     expect(await mailbox.take(3)).toEqual([['before', 21, 'orders'], 42, ['after', undefined]]);
     await app.pubsub.notify('orders', 0);
     await mailbox.find((entry) => Array.isArray(entry) && entry[0] === 'filter');
   }
   {
-    await using app = await start(Orders, {}, [httpGuard]);
+    await using app = await start(Orders, { globalEnhancers: true }, [httpGuard]);
     await app.pubsub.notify('orders', 21);
     await app.log.find(({ level, text }) => level === 'error' && text.includes('Orders.receive failed'));
   }
-  await using app = await start(Orders, { globalEnhancers: false }, [httpGuard, ...globals]);
+  await using app = await start(Orders, {}, [httpGuard, ...globals]);
   await app.pubsub.notify('orders', 21);
   expect(await mailbox.next()).toBe(21);
 });
@@ -229,10 +229,7 @@ it('leaves global enhancers out of request-scoped listeners, too', async () => {
       mailbox.push(payload);
     }
   }
-  await using app = await start(Scoped, { globalEnhancers: false }, [
-    httpGuard,
-    { provide: APP_PIPE, useClass: Twice },
-  ]);
+  await using app = await start(Scoped, {}, [httpGuard, { provide: APP_PIPE, useClass: Twice }]);
   await app.pubsub.notify('orders', 21);
   expect(await mailbox.next()).toBe(21);
 });

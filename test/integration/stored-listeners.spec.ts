@@ -293,7 +293,10 @@ describe("Nest's pipeline", () => {
         log.push(id);
       }
     }
-    await using app = await start({ providers: [Handler, { provide: APP_GUARD, useClass: Guard }] });
+    await using app = await start({
+      providers: [Handler, { provide: APP_GUARD, useClass: Guard }],
+      options: { globalEnhancers: true },
+    });
     await app.pubsub.notifyMany(Orders, ['refused', 'no number', '3']);
     await settled(Orders);
     expect(log.all.filter((entry) => typeof entry === 'number')).toEqual([3]);

@@ -45,11 +45,16 @@ export const currentTenant = new AsyncLocalStorage<string>();
 
 export const pubsubModule = PgPubSubModule.forRoot({
   context: () => ({ tenant: currentTenant.getStore() ?? null }),
+  globalEnhancers: true,
 });
 
 /** Only what belongs to this tenant is handled in this process; what it stores carries the tenant. */
 export const pubsubModuleFor = (tenant: string) =>
-  PgPubSubModule.forRoot({ context: () => ({ tenant }), filter: { context: { tenant } } });
+  PgPubSubModule.forRoot({
+    context: () => ({ tenant }),
+    filter: { context: { tenant } },
+    globalEnhancers: true,
+  });
 
 @Injectable()
 export class TenantInterceptor implements NestInterceptor {

@@ -28,7 +28,7 @@ describe('resolveOptions()', () => {
       deadLetters: { keepMs: false },
       deadPeerTimeoutMs: 30_000,
       shutdownTimeoutMs: 10_000,
-      globalEnhancers: true,
+      globalEnhancers: undefined, // not given: the log names what does not run
       context: undefined,
       traceContext: true,
       executor: undefined,
@@ -54,7 +54,7 @@ describe('resolveOptions()', () => {
       deadLetters: { keepMs: 31_536_000_000 },
       deadPeerTimeoutMs: 1_000,
       shutdownTimeoutMs: 0,
-      globalEnhancers: false,
+      globalEnhancers: true,
       context: () => ({ tenant: 'a' }),
       traceContext: false,
       executor: () => undefined,

@@ -29,7 +29,7 @@ class Lazy {
   welcome() {}
   @OnGap()
   clear() {}
-  @Listener('orders', { pubsub: 'reporting' })
+  @Listener('orders', { instance: 'reporting' })
   report() {}
 }
 @Module({ providers: [Lazy] })
