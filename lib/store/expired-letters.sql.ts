@@ -1,0 +1,25 @@
+import { deadLetterTable } from '../storage/storage.sql.js';
+
+/**
+ * Deletes up to `size` dead letters that are older than their channel keeps them, the oldest first: $1 the channels, $2 the age
+ * in milliseconds that each keeps. The number of deleted ones is the column `count`. Locks the deleted rows until the end of the
+ * transaction, and skips those that another process deletes or retries. Uses the index (channel, died_at): the time of the
+ * statement, unlike the clock's, can be compared by an index.
+ */
+export const deleteExpiredLetters = (schema: string, size: number): string => `
+  with gone as (
+    delete from ${deadLetterTable(schema)} as letter using (
+      select expired.id, expired.listener, expired.letter
+      from unnest($1::text[], $2::double precision[]) as kept (channel, keep_ms)
+      cross join lateral (
+        select n.id, n.listener, n.letter from ${deadLetterTable(schema)} as n
+        where n.channel = kept.channel and n.died_at <= statement_timestamp() - kept.keep_ms * interval '1 millisecond'
+        order by n.died_at limit ${size} for update skip locked
+      ) as expired
+      limit ${size}
+    ) as portion
+    where letter.id = portion.id and letter.listener = portion.listener and letter.letter = portion.letter
+    returning 1
+  )
+  select count(*)::text as count from gone
+`;
