@@ -78,23 +78,21 @@ function read<T>(key: symbol, method: object): readonly T[] {
   return (Reflect.getOwnMetadata(key, method) as readonly T[] | undefined) ?? [];
 }
 
-function notAMethod(target: object, name: unknown): PgPubSubError {
-  const isOfEcmaScript = typeof name === 'object'; // about the method, which is the target
-  return new PgPubSubError(
+/** Decorators of ECMAScript get the method as their target, and an object about it in place of its name. */
+const notAMethod = (target: object, name: unknown): PgPubSubError =>
+  typeof name === 'string' || typeof name === 'symbol' ? misplaced(target, name) : ofEcmaScript();
+
+const ofEcmaScript = () =>
+  new PgPubSubError(
     'INVALID_LISTENER',
-    isOfEcmaScript ? NOT_COMPILED : misplaced(target, name as string | symbol),
+    'expected @Listener() and @OnGap() to be compiled with the option "experimentalDecorators" of TypeScript, got decorators of ECMAScript. ' +
+      'Set it to true, as Nest needs it.',
   );
-}
 
-const NOT_COMPILED =
-  'expected @Listener() and @OnGap() to be compiled with the option "experimentalDecorators" of TypeScript, got decorators of ECMAScript. ' +
-  'Set it to true, as Nest needs it.';
-
-function misplaced(target: object, name: string | symbol): string {
-  const owner = describeValue(typeof target === 'function' ? target : target.constructor);
-  return (
-    `expected @Listener() and @OnGap() on a method of instances, got it on ${String(name)} of ${owner}. ` +
-    'Nest looks for methods with names, on the instances of providers and controllers. ' +
-    'Make a property that holds a function, an accessor or a static method such a method: `receive() {}`.'
+const misplaced = (target: object, name: string | symbol) =>
+  new PgPubSubError(
+    'INVALID_LISTENER',
+    `expected @Listener() and @OnGap() on a method of instances, got it on ${String(name)} of ${describeValue(typeof target === 'function' ? target : target.constructor)}. ` +
+      'Nest looks for methods with names, on the instances of providers and controllers. ' +
+      'Make a property that holds a function, an accessor or a static method such a method: `receive() {}`.',
   );
-}
