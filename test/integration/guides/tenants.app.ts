@@ -1,5 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Injectable, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
+import {
+  Injectable,
+  UseInterceptors,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+} from '@nestjs/common';
 import {
   Listener,
   NotifyChanges,
@@ -70,6 +76,7 @@ export class TenantInterceptor implements NestInterceptor {
 }
 
 @Injectable()
+@UseInterceptors(TenantInterceptor)
 export class Shipping {
   readonly handled: string[] = [];
 

@@ -1,18 +1,9 @@
-import { APP_INTERCEPTOR } from '@nestjs/core';
 import { withPgPubSub } from 'nestjs-pgpubsub';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TestApp, type TestAppOptions } from '../../support/app.js';
 import { TestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/mailbox.js';
-import {
-  Order,
-  Shipment,
-  Shipping,
-  TenantInterceptor,
-  currentTenant,
-  pubsubModule,
-  pubsubModuleFor,
-} from './tenants.app.js';
+import { Order, Shipment, Shipping, currentTenant, pubsubModule, pubsubModuleFor } from './tenants.app.js';
 
 let database: TestDatabase;
 beforeEach(async () => {
@@ -26,7 +17,7 @@ const start = (module: TestAppOptions['module']): Promise<TestApp> =>
     dataSource: { entities: [Order, Shipment], synchronize: true },
     patch: withPgPubSub,
     ...(module && { module }),
-    providers: [Shipping, { provide: APP_INTERCEPTOR, useClass: TenantInterceptor }],
+    providers: [Shipping],
   });
 
 const shipped = async (count: number): Promise<boolean> =>
