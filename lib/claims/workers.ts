@@ -4,10 +4,11 @@ import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { ChannelRegistry } from '../channels/channel.registry.js';
 import { settlesWithin } from '../common/deadline.js';
 import { PgPubSubError } from '../common/errors.js';
-import type { Report } from '../common/facts.js';
+import type { Fact, Report } from '../common/facts.js';
 import type { JsonObject } from '../common/json.js';
 import type { BatchOptions, PollOptions } from '../common/options.js';
 import { poolSizeOf } from '../postgres/driver.js';
+import { explainMissing } from '../storage/missing.js';
 import { ChannelWorker } from './channel-worker.js';
 import type { DrainCount } from './drain-count.js';
 import type { ClaimListener } from './claim-context.js';
@@ -219,7 +220,7 @@ export class Workers {
         maxTimeMs: batch.maxTimeMs,
         deadPeerTimeoutMs,
         signal,
-        report,
+        report: (fact) => report(explained(fact)),
         platform: { isKnown: false, hasUserTimeout: false, hasKeepAlives: false },
         restoresSettings: false,
         givenUp: [],
@@ -242,6 +243,10 @@ const sumOf = (counts: readonly Readonly<DrainCount>[]): DrainCount => ({
   handled: counts.reduce((sum, { handled }) => sum + handled, 0),
   failed: counts.reduce((sum, { failed }) => sum + failed, 0),
 });
+
+/** A claim that fails because the tables are missing says so. */
+const explained = (fact: Fact): Fact =>
+  fact.type === 'claim-failed' ? { ...fact, error: explainMissing(fact.error) } : fact;
 
 const sameName = (channel: string, name: string) =>
   new PgPubSubError(

@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from '../common/json.js';
+import { explainMissing } from '../storage/missing.js';
 import { rejectRetry } from './refused-retry.js';
 import { retryDeadLetters } from './retry.sql.js';
 import { findRetryable } from './retryable-letters.js';
@@ -133,8 +134,12 @@ export class StoredNotifications {
     return json === null || json === undefined ? undefined : (JSON.parse(json) as JsonValue);
   }
 
-  private query(sql: string, parameters: readonly unknown[]): Promise<Row[]> {
-    return this.options.dataSource.manager.query(sql, [...parameters]); // rows as their statement says
+  private async query(sql: string, parameters: readonly unknown[]): Promise<Row[]> {
+    try {
+      return await this.options.dataSource.manager.query(sql, [...parameters]); // rows as their statement says
+    } catch (error) {
+      throw explainMissing(error);
+    }
   }
 }
 

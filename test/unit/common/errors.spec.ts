@@ -51,6 +51,7 @@ describe('PgPubSubError', () => {
       'PAYLOAD_REJECTED',
       'PAYLOAD_TOO_LARGE',
       'SCHEMA_DRIFTED',
+      'STORAGE_MISSING',
       'TIMED_OUT',
       'UNKNOWN_INSTANCE',
     ]);

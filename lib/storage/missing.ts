@@ -1,0 +1,23 @@
+import { PgPubSubError, messageOf } from '../common/errors.js';
+import { isServerError } from '../common/server-error.js';
+
+/** undefined_table, undefined_function: a statement named what is not there. */
+const UNDEFINED = new Set(['42P01', '42883']);
+
+/** The name of a table or function of the library, as the server's message has it in each language. */
+const OURS = /\bpgpubsub_\w+/;
+
+/**
+ * Returns `STORAGE_MISSING` for the server's error that a table or function of the library does not exist, and every
+ * other error as it is.
+ */
+export function explainMissing(error: unknown): unknown {
+  if (!isServerError(error) || !UNDEFINED.has(error.code) || !OURS.test(messageOf(error))) return error;
+  return new PgPubSubError(
+    'STORAGE_MISSING',
+    `expected the database to have the tables and functions of stored notifications, got: ${messageOf(error)}. ` +
+      'Give the exactly-once channels to withPgPubSub(dataSource, { channels }), then run "typeorm migration:generate" and ' +
+      '"typeorm migration:run"; or start with forRoot({ synchronize: true }), in development.',
+    { cause: error },
+  );
+}
