@@ -3,39 +3,55 @@ import type { EntityManager, QueryRunner } from 'typeorm';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 
-/**
- * The EntityManager that shares the session of what was handed over: DataSource, Repository and QueryRunner each have
- * one. Other executors are themselves. Throws `INVALID_ARGUMENT` for what cannot run SQL.
- */
-export function resolveExecutor(executor: SqlExecutor): SqlExecutor {
-  assertExecutor(executor);
-  if (types.isProxy(executor) || !('manager' in executor)) return executor;
-  return isEntityManager(executor.manager) ? executor.manager : executor;
+/** The way of a call's statements to the server. */
+export interface Route {
+  /**
+   * `'pool'`: each statement runs on a free connection of the pool, in a transaction of its own. `'transaction'`: all run
+   * in the session of one query runner. `'foreign'`: a proxy, or an object of another library, which may look up the
+   * transaction of its caller with each call.
+   */
+  readonly kind: 'pool' | 'transaction' | 'foreign';
+  readonly executor: SqlExecutor;
+  /**
+   * Stands for the pool or the session: statements of calls with the same one go one after the other, and may be
+   * shared. `undefined`: this call shares with no other.
+   */
+  readonly session: object | undefined;
+  /** The EntityManager that the executor is, or that a proxy stands for. */
+  readonly manager: EntityManager | undefined;
 }
 
-/** The query runner an executor is bound to; `undefined` for the pool, and for executors of other libraries. */
-export const queryRunnerOf = (executor: SqlExecutor): QueryRunner | undefined =>
-  isEntityManager(executor) ? executor.queryRunner : undefined;
-
-/** Each statement runs on whichever connection of the pool is free, in a transaction of its own. */
-export const isPool = (executor: SqlExecutor): boolean =>
-  isOneSession(executor) && isEntityManager(executor) && executor.queryRunner === undefined;
-
 /**
- * Does it mean the same session (or the pool) whoever calls it? A proxy, or an object of another library, may look up
- * the transaction of its caller with each call: one object, many transactions.
+ * Returns the route of what was handed over: DataSource, Repository and QueryRunner are routed by their EntityManager.
+ * Throws `INVALID_ARGUMENT` for what cannot run SQL.
  */
-export const isOneSession = (executor: SqlExecutor): boolean =>
-  isEntityManager(executor) && !types.isProxy(executor);
+export function resolveRoute(given: SqlExecutor): Route {
+  assertExecutor(given);
+  const executor = managerBehind(given) ?? given;
+  const manager = isEntityManager(executor) ? executor : undefined;
+  if (manager === undefined || types.isProxy(executor))
+    return { kind: 'foreign', executor, session: undefined, manager };
+  const { queryRunner } = manager;
+  return queryRunner === undefined
+    ? { kind: 'pool', executor, session: manager, manager }
+    : { kind: 'transaction', executor, session: queryRunner, manager };
+}
 
+/** The query runner of a route whose transaction is open. */
+export const openRunnerOf = ({ manager }: Route): QueryRunner | undefined =>
+  manager?.queryRunner?.isTransactionActive ? manager.queryRunner : undefined;
+
+function managerBehind(given: SqlExecutor): EntityManager | undefined {
+  if (types.isProxy(given) || !('manager' in given)) return undefined;
+  return isEntityManager(given.manager) ? given.manager : undefined;
+}
+
+/** The mark that TypeORM leaves on its objects, so that those of another copy of it are recognised. */
+const MARK = '@instanceof';
 const ENTITY_MANAGER = Symbol.for('EntityManager');
 
-/** Whether TypeORM says so of a value: its marks are the same in all copies of the package. */
 export const isEntityManager = (value: unknown): value is EntityManager =>
-  typeof value === 'object' &&
-  value !== null &&
-  '@instanceof' in value &&
-  value['@instanceof'] === ENTITY_MANAGER;
+  typeof value === 'object' && value !== null && MARK in value && value[MARK] === ENTITY_MANAGER;
 
 function assertExecutor(given: unknown): void {
   if (typeof given === 'object' && given !== null && 'query' in given && typeof given.query === 'function')

@@ -1,5 +1,6 @@
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
+import { isJsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 
 /** Options of `pubsub.notify()` and `notifyMany()`; all are optional. */
@@ -28,8 +29,20 @@ export function assertNotifyOptions(channel: ChannelDefinition, options: NotifyO
 
 const NOTIFY_OPTIONS = new Set(['manager', 'key', 'availableAt', 'delayMs', 'context']);
 
+/** Throws `INVALID_ARGUMENT` for options that are no plain object: a function, an array, a manager by itself. */
+export function assertOptions(options: unknown, what: string): void {
+  const isGroup = isJsonObject(options) && !('query' in options);
+  if (isGroup) return;
+  throw new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected the options of ${what} to be an object, got ${describeValue(options)}. ` +
+      'Leave them out, or name them; a transaction is given as { manager }.',
+  );
+}
+
 /** A misspelt `manager` would send outside of the transaction. */
 function assertKnown(options: NotifyOptions): void {
+  assertOptions(options, 'notify() and notifyMany()');
   const unknown = Object.keys(options).find((option) => !NOTIFY_OPTIONS.has(option));
   if (unknown === undefined) return;
   throw new PgPubSubError(

@@ -1,25 +1,24 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
-import { encodeBroadcast, encodeContext, encodeStored, validatePayload } from '../channels/payload.codec.js';
-import { PgPubSubError, describeValue, isPgPubSubError } from '../common/errors.js';
+import { validatePayload } from '../channels/payload.codec.js';
+import { PgPubSubError, describeValue } from '../common/errors.js';
 import type { Report } from '../common/facts.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
-import type { BroadcastMessage } from './broadcast.statement.js';
-import { isOneSession, isPool, queryRunnerOf, resolveExecutor } from '../postgres/executor.js';
+import { resolveRoute, type Route } from '../postgres/executor.js';
+import { explainMissing } from '../storage/missing.js';
 import { assertNotifyOptions, type NotifyOptions } from './notify-options.js';
-import type { Message, Statement } from './statement.js';
+import { encodeBroadcasts, encodeStoredOnes, joined, type Outgoing } from './outgoing.js';
 import { StatementQueue } from './statement-queue.js';
-import type { Statements } from './statements.js';
-import type { StoredMessage } from './store.statement.js';
+import type { Statement, Statements } from './statements.js';
 
 export interface PublisherOptions {
   readonly statements: Statements;
   /** The DataSource's manager as it is at the time of the call: libraries replace it within their transactions. */
   readonly pool: () => SqlExecutor;
   readonly executor: (() => SqlExecutor | undefined) | undefined;
-  /** What everything sent through this executor carries: the module's context, and the transaction's. */
-  readonly contextOf: (executor: SqlExecutor) => JsonObject | undefined;
+  /** The context of everything that is sent on this route: the module's, and the transaction's. */
+  readonly contextOf: (route: Route) => JsonObject | undefined;
   /** Throws for a text that everybody who listens to the channel would refuse. */
   readonly assertText: (channel: string, text: string) => void;
   readonly report: Report;
@@ -59,8 +58,9 @@ export class Publisher {
     const began = performance.now();
     try {
       await this.checkAndSend(channel, payloads, options, trace);
-    } catch (error) {
+    } catch (thrown) {
       const durationMs = performance.now() - began;
+      const error = explainMissing(thrown);
       report({ type: 'publish-failed', channel: name, delivery, count, durationMs, error });
       throw error;
     }
@@ -76,98 +76,53 @@ export class Publisher {
     trace: CallTrace,
   ): Promise<void> {
     assertNotifyOptions(channel, options);
-    const executor = this.resolveExecutor(options);
-    const context = this.resolveContext(executor, options);
+    const route = this.routeOf(options);
+    const context = this.resolveContext(route, options);
     for (const payload of payloads) {
       const checked = validatePayload(channel, payload);
       if (checked instanceof Promise) await checked; // awaiting a value, too, would cost a turn per call
     }
     if (payloads.length === 0) return;
-    const { statements } = this.options;
+    const { statements, assertText } = this.options;
     if (channel.delivery === 'exactly-once') {
-      const messages = storedMessages(channel, payloads, joined(trace.call, context), options);
-      for (const message of messages) this.options.assertText(message.channel, message.payload ?? '');
-      return this.send(statements.stored, messages, executor);
+      const outgoing = encodeStoredOnes(channel, payloads, joined(trace.call, context), options);
+      for (const { payload } of outgoing) assertText(channel.name, payload ?? '');
+      return this.send(statements.stored, outgoing, route);
     }
     // Within a transaction equal notifications are delivered once, and have to stay equal.
-    const traced = isPool(executor) ? trace.call : trace.caller;
-    const messages = broadcastMessages(channel, payloads, context, traced);
-    for (const message of messages) this.options.assertText(message.channel, message.text);
-    return this.send(statements.broadcast, messages, executor);
+    const traced = route.kind === 'pool' ? trace.call : trace.caller;
+    const outgoing = encodeBroadcasts(channel, payloads, context, traced);
+    for (const { text } of outgoing) assertText(channel.name, text);
+    return this.send(statements.broadcast, outgoing, route);
   }
 
-  private send<M extends Message>(
-    statement: Statement<M>,
-    messages: readonly M[],
-    executor: SqlExecutor,
-  ): Promise<void> {
-    const pooled = isPool(executor);
-    if (!isOneSession(executor)) return new StatementQueue(executor, pooled).send(statement, messages); // shared with nobody
-    const session = queryRunnerOf(executor) ?? executor;
-    const queue = this.queues.get(session) ?? new StatementQueue(executor, pooled);
-    this.queues.set(session, queue);
-    return pooled ? this.inRoot(() => queue.send(statement, messages)) : queue.send(statement, messages);
+  private routeOf({ manager }: NotifyOptions): Route {
+    return resolveRoute(manager ?? this.options.executor?.() ?? this.options.pool());
   }
 
-  private resolveExecutor({ manager }: NotifyOptions): SqlExecutor {
-    return resolveExecutor(manager ?? this.options.executor?.() ?? this.options.pool());
-  }
-
-  private resolveContext(executor: SqlExecutor, { context }: NotifyOptions): JsonObject | undefined {
+  private resolveContext(route: Route, { context }: NotifyOptions): JsonObject | undefined {
     if (context !== undefined && !isJsonObject(context)) throw notAContext(context);
-    return joined(this.options.contextOf(executor), context);
+    return joined(this.options.contextOf(route), context);
   }
-}
 
-/** What both say, and where they differ what `over` says. */
-const joined = (under: JsonObject | undefined, over: JsonObject | undefined): JsonObject | undefined =>
-  under === undefined ? over : { ...under, ...over };
-
-const broadcastMessages = (
-  channel: ChannelDefinition,
-  payloads: readonly unknown[],
-  context: JsonObject | undefined,
-  trace: JsonObject | undefined,
-): BroadcastMessage[] =>
-  payloads.map((payload) => ({
-    channel: channel.name,
-    text:
-      (trace && encodeTraced(channel, payload, joined(trace, context))) ??
-      encodeBroadcast(channel, payload, context),
-  }));
-
-/** `undefined` where there is no room for the trace beside the payload. */
-function encodeTraced(
-  channel: ChannelDefinition,
-  payload: unknown,
-  context: JsonObject | undefined,
-): string | undefined {
-  try {
-    return encodeBroadcast(channel, payload, context);
-  } catch (error) {
-    if (isPgPubSubError(error) && error.code === 'PAYLOAD_TOO_LARGE') return undefined;
-    throw error;
+  private send<O extends Outgoing>(
+    statement: Statement<O>,
+    outgoing: readonly O[],
+    route: Route,
+  ): Promise<void> {
+    const queue = this.queueOf(route);
+    return route.kind === 'pool'
+      ? this.inRoot(() => queue.send(statement, outgoing))
+      : queue.send(statement, outgoing);
   }
-}
 
-function storedMessages(
-  channel: ChannelDefinition,
-  payloads: readonly unknown[],
-  context: JsonObject | undefined,
-  options: NotifyOptions,
-): StoredMessage[] {
-  const { name, wake } = channel;
-  const hints = wake === 'notify';
-  const {
-    key = null,
-    availableAt = null,
-    delayMs = null,
-  } = options as { [Option in keyof NotifyOptions]: NotifyOptions[Option] | null };
-  const text = encodeContext(channel, context);
-  return payloads.map((payload) => {
-    const json = encodeStored(channel, payload);
-    return { channel: name, payload: json, context: text, key, availableAt, delayMs, hints }; // spread, it took twice as long
-  });
+  private queueOf({ kind, executor, session }: Route): StatementQueue {
+    const known = session && this.queues.get(session);
+    if (known) return known;
+    const queue = new StatementQueue(executor, kind === 'pool');
+    if (session) this.queues.set(session, queue);
+    return queue;
+  }
 }
 
 const notAContext = (got: unknown) =>

@@ -1,11 +1,12 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { isServerError } from '../common/server-error.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
-import type { Message, Statement } from './statement.js';
+import type { Outgoing } from './outgoing.js';
+import type { Statement } from './statements.js';
 
 interface Call {
   readonly statement: Statement;
-  readonly messages: readonly Message[];
+  readonly outgoing: readonly Outgoing[];
   resolve(): void;
   reject(error: unknown): void;
 }
@@ -24,10 +25,10 @@ export class StatementQueue {
     private readonly splits: boolean,
   ) {}
 
-  /** Resolves when the server has taken the messages; they are sent together and in order. */
-  send<M extends Message>(statement: Statement<M>, messages: readonly M[]): Promise<void> {
+  /** Resolves when the server has taken all; they are sent together and in order. */
+  send<O extends Outgoing>(statement: Statement<O>, outgoing: readonly O[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.waiting.push({ statement, messages, resolve, reject });
+      this.waiting.push({ statement, outgoing, resolve, reject });
       if (!this.isSending) void this.drain();
     });
   }
@@ -58,7 +59,7 @@ export class StatementQueue {
       // no deadline: a call of the application, limited by the options of its DataSource
       await first?.statement.execute(
         this.executor,
-        calls.flatMap(({ messages }) => messages),
+        calls.flatMap(({ outgoing }) => outgoing),
       );
       for (const call of calls) call.resolve();
     } catch (error) {

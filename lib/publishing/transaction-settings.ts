@@ -4,7 +4,8 @@ import { findJsonObstacle, isJsonObject, type JsonObject } from '../common/json.
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { installContext } from '../postgres/context-runner.js';
 import { CONTEXT, setLocal } from '../postgres/context.sql.js';
-import { isEntityManager, queryRunnerOf, resolveExecutor } from '../postgres/executor.js';
+import { openRunnerOf, resolveRoute, type Route } from '../postgres/executor.js';
+import { assertOptions } from './notify-options.js';
 
 const DISABLED = 'pgpubsub.disabled';
 
@@ -36,10 +37,10 @@ export class TransactionSettings {
     if (common) installContext(dataSource, () => ({ ...trace(), ...common() }));
   }
 
-  /** What everything sent through this executor carries. */
-  contextOf(executor: SqlExecutor): JsonObject | undefined {
-    const session = queryRunnerOf(executor);
-    const own = session?.isTransactionActive ? this.contexts.get(session) : undefined;
+  /** The context of everything that is sent on this route. */
+  contextOf(route: Route): JsonObject | undefined {
+    const session = openRunnerOf(route);
+    const own = session && this.contexts.get(session);
     const common = this.common?.();
     return common === undefined ? own : { ...common, ...own };
   }
@@ -50,6 +51,7 @@ export class TransactionSettings {
     options: InTransactionOptions,
   ): Promise<T> {
     assertContext(context);
+    assertWork(work, 'withContext(context, work, options)');
     return this.within(options, async (manager, session) => {
       const before = this.contexts.get(session);
       const merged = { ...before, ...context };
@@ -64,6 +66,7 @@ export class TransactionSettings {
   }
 
   async withoutTriggers<T>(work: TransactionalWork<T>, options: InTransactionOptions): Promise<T> {
+    assertWork(work, 'withoutTriggers(work, options)');
     return this.within(options, async (manager, session) => {
       const isSilent = this.silent.has(session);
       this.silent.add(session);
@@ -90,8 +93,8 @@ export class TransactionSettings {
     const { manager: given } = options;
     if (given === undefined)
       return this.dataSource.transaction((manager) => work(manager, openSession(manager)));
-    const manager = resolveExecutor(given);
-    if (!isEntityManager(manager)) throw notOpen(describeValue(given));
+    const { manager } = resolveRoute(given);
+    if (manager === undefined) throw notOpen(describeValue(given));
     return work(manager, openSession(manager));
   }
 }
@@ -122,11 +125,22 @@ async function setDuring<T>(
 
 /** A misspelt `manager` would work in another transaction. */
 function assertKnown(options: InTransactionOptions): void {
+  const what = 'withContext() and withoutTriggers()';
+  assertOptions(options, what);
   const unknown = Object.keys(options).find((option) => option !== 'manager');
   if (unknown === undefined) return;
   throw new PgPubSubError(
     'INVALID_ARGUMENT',
-    `expected no option but "manager" for withContext() and withoutTriggers(), got "${unknown}". Correct its name.`,
+    `expected no option but "manager" for ${what}, got "${unknown}". Correct its name.`,
+  );
+}
+
+function assertWork(work: unknown, call: string): void {
+  if (typeof work === 'function') return;
+  throw new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected "work" of ${call} to be a function, got ${describeValue(work)}. ` +
+      'Pass what is to be done in the transaction: async (manager) => { … }.',
   );
 }
 

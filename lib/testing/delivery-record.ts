@@ -4,8 +4,7 @@ import type { Notification } from '../channels/notification.js';
 import type { Fact } from '../common/facts.js';
 import type { JsonObject } from '../common/json.js';
 import type { Instance } from '../instance/instance.js';
-import type { BroadcastMessage } from '../publishing/broadcast.statement.js';
-import type { StoredMessage } from '../publishing/store.statement.js';
+import type { OutgoingBroadcast, OutgoingStored } from '../publishing/outgoing.js';
 
 /** What the application has notified. */
 export interface SentNotification<T = unknown> {
@@ -25,7 +24,7 @@ const NO_CONTEXT: JsonObject = Object.freeze({});
 export class DeliveryRecord {
   private readonly watched = new Set<string>();
   private readonly failures: unknown[] = [];
-  private messages: (BroadcastMessage | StoredMessage)[] = [];
+  private messages: (OutgoingBroadcast | OutgoingStored)[] = [];
   received: Notification[] = [];
 
   constructor(private readonly instance: Instance) {
@@ -40,7 +39,7 @@ export class DeliveryRecord {
     notifications.subscribe((notification) => this.received.push(notification));
   }
 
-  addSent(message: BroadcastMessage | StoredMessage): void {
+  addSent(message: OutgoingBroadcast | OutgoingStored): void {
     this.messages.push(message);
   }
 
@@ -67,12 +66,12 @@ export class DeliveryRecord {
       this.failures.push(fact.error);
   }
 
-  private broadcast({ channel, text }: BroadcastMessage): SentNotification {
+  private broadcast({ channel, text }: OutgoingBroadcast): SentNotification {
     const { payload, context } = this.decoderOf(channel).decodeText(text);
     return { channel, payload, context, key: null, availableAt: null, delayMs: null };
   }
 
-  private stored({ channel, payload, context, key, availableAt, delayMs }: StoredMessage): SentNotification {
+  private stored({ channel, payload, context, key, availableAt, delayMs }: OutgoingStored): SentNotification {
     return {
       channel,
       payload: this.decoderOf(channel).decodeJson(payload),

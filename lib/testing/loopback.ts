@@ -5,10 +5,8 @@ import { ConnectionStates, type ConnectionSnapshot } from '../connection/connect
 import type { ListenConnectionOptions } from '../connection/listen-connection.js';
 import type { RawNotification } from '../channels/notification.js';
 import type { Connection, Transport } from '../instance/transport.js';
-import { broadcastStatement, type BroadcastMessage } from '../publishing/broadcast.statement.js';
-import type { Statement } from '../publishing/statement.js';
-import type { Statements } from '../publishing/statements.js';
-import type { StoredMessage } from '../publishing/store.statement.js';
+import type { OutgoingBroadcast, OutgoingStored } from '../publishing/outgoing.js';
+import { broadcastStatement, type Statement, type Statements } from '../publishing/statements.js';
 import type { EntityChannels } from '../triggers/entity-channels.js';
 
 /** The sessions of PostgreSQL that `notification.processId` tells apart: the application's, and the test's. */
@@ -19,7 +17,7 @@ export interface LoopbackOptions {
   /** Something is about to be delivered on this channel. */
   readonly delivering: (channel: string) => void;
   /** The application has notified. */
-  readonly sent: (message: BroadcastMessage | StoredMessage) => void;
+  readonly sent: (message: OutgoingBroadcast | OutgoingStored) => void;
   readonly loadEntities: (dataSource: DataSource) => Promise<EntityChannels>;
 }
 
@@ -70,7 +68,7 @@ export class Loopback implements Transport {
   }
 
   /** One statement is one transaction, in which PostgreSQL delivers equal notifications once. */
-  deliveryFrom(processId: number): Statement<BroadcastMessage> {
+  deliveryFrom(processId: number): Statement<OutgoingBroadcast> {
     return {
       countTogether: (calls) => broadcastStatement.countTogether(calls),
       execute: (_executor, messages) => {

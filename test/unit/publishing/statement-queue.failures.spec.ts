@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { broadcastStatement } from '../../../lib/publishing/broadcast.statement.js';
+import { broadcastStatement } from '../../../lib/publishing/statements.js';
 import { StatementQueue } from '../../../lib/publishing/statement-queue.js';
 import { createQueue } from '../support/hand-executor.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { broadcastStatement } from '../../../lib/publishing/broadcast.statement.js';
+import { broadcastStatement } from '../../../lib/publishing/statements.js';
 import { sendBroadcast } from '../../../lib/publishing/publish.sql.js';
 import { createQueue, everythingRuns } from '../support/hand-executor.js';
 

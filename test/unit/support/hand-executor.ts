@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { SqlExecutor } from '../../../lib/common/sql-executor.js';
-import { broadcastStatement } from '../../../lib/publishing/broadcast.statement.js';
+import { broadcastStatement } from '../../../lib/publishing/statements.js';
 import { TEXT_SEPARATOR, sendBroadcast, sendBroadcasts } from '../../../lib/publishing/publish.sql.js';
 import { StatementQueue } from '../../../lib/publishing/statement-queue.js';
 import { defer, settled, type Deferred } from './recording.js';

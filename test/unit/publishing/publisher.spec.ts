@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { defineChannel } from '../../../lib/channels/channel.definition.js';
+import type { NotifyOptions } from '../../../lib/publishing/notify-options.js';
+import { Publisher } from '../../../lib/publishing/publisher.js';
+import { createStatements } from '../../../lib/publishing/statements.js';
+import { recordFacts } from '../support/recording.js';
+
+/** A publisher whose statements fail with this error. */
+function createPublisher(failure?: Error) {
+  const { facts, report } = recordFacts();
+  const sent: string[] = [];
+  const query = (sql: string) => {
+    sent.push(sql);
+    return failure ? Promise.reject(failure) : Promise.resolve([]);
+  };
+  const publisher = new Publisher({
+    statements: createStatements(() => 'public'),
+    pool: () => ({ query }),
+    executor: undefined,
+    contextOf: () => undefined,
+    assertText: () => undefined,
+    report,
+  });
+  return { publisher, sent, facts, query };
+}
+
+const orders = defineChannel('orders');
+const stored = defineChannel('stored', { delivery: 'exactly-once' });
+
+const serverError = (code: string, message: string) =>
+  Object.assign(new Error(message), { severity: 'ERROR', code });
+
+describe('Publisher and options that are no object', () => {
+  const { query } = createPublisher();
+  it.each([
+    ['a function', () => undefined, 'a function'],
+    ['null', null, 'null'],
+    ['a text', 'orders', '"orders"'],
+    ['an array', [], 'an array'],
+    ['a manager by itself', { query }, 'an object'],
+  ])('rejects %s before anything is sent', async (_what, options: unknown, got) => {
+    for (const channel of [orders, stored]) {
+      const { publisher, sent } = createPublisher();
+
+      await expect(publisher.publish(channel, [1], options as NotifyOptions)).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        message: expect.stringContaining(`got ${got}`) as string,
+      });
+      expect(sent).toEqual([]);
+    }
+  });
+});
+
+describe('Publisher without the tables of stored notifications', () => {
+  const missing = serverError('42P01', 'relation "public.pgpubsub_notification" does not exist');
+
+  it('rejects with STORAGE_MISSING and the remedy, and reports the same', async () => {
+    const { publisher, facts } = createPublisher(missing);
+    const expected = {
+      code: 'STORAGE_MISSING',
+      message: expect.stringMatching(/withPgPubSub\(dataSource, \{ channels \}\).*migration:run/) as string,
+      cause: missing,
+    };
+
+    await expect(publisher.publish(stored, [1], {})).rejects.toMatchObject(expected);
+    expect(facts).toMatchObject([{ type: 'publish-failed', error: expected }]);
+  });
+
+  it.each([
+    ['another table', serverError('42P01', 'relation "orders" does not exist')],
+    ['another error of ours', serverError('42501', 'permission denied for table pgpubsub_notification')],
+    ["an error that is not the server's", new Error('relation "pgpubsub_notification" does not exist')],
+  ])('leaves the error of %s as it is', async (_what, error) => {
+    await expect(createPublisher(error).publisher.publish(stored, [1], {})).rejects.toBe(error);
+  });
+});
