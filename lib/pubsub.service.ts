@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import type { ChannelDefinition } from './channels/channel.definition.js';
-import type { ChannelLike, PayloadOf } from './channels/channel.registry.js';
+import type { ChannelLike, PayloadOf, SelectedChannel } from './channels/channel.registry.js';
 import type { Notification } from './channels/notification.js';
 import { PgPubSubError, describeValue } from './common/errors.js';
 import type { ConnectionState, Fact as PubSubEvent, Gap } from './common/facts.js';
@@ -77,8 +77,7 @@ export class PubSubService {
   ): Observable<Notification<PayloadOf<C[number]>>>;
   observe<T>(...channels: ChannelLike<T>[]): Observable<Notification<T>>;
   observe(...channels: ChannelLike[]): Observable<Notification> {
-    this.assertBroadcasts(channels, 'observe()');
-    return this[INSTANCE].observe(channels);
+    return this[INSTANCE].observe(this.broadcasts(channels, 'observe()'));
   }
 
   /**
@@ -127,7 +126,7 @@ export class PubSubService {
    * by itself at start and after every reconnect. Rejects with `INVALID_ARGUMENT` for a channel that no listener of this
    * process handles.
    */
-  recover(channels?: readonly ChannelLike[]): Promise<{ handled: number; failed: number }> {
+  async recover(channels?: readonly ChannelLike[]): Promise<{ handled: number; failed: number }> {
     return this[INSTANCE].recover(channels);
   }
 
@@ -181,17 +180,17 @@ export class PubSubService {
     return this[INSTANCE].events.asObservable();
   }
 
-  private assertBroadcasts(channels: readonly ChannelLike[], method: string): void {
+  private broadcasts(channels: readonly ChannelLike[], method: string): SelectedChannel[] {
     if (channels.length === 0)
       throw invalidArgument(
         `${method} to be called with at least one channel`,
         'none',
         'Name what to receive.',
       );
-    for (const channel of channels) {
-      const { name, delivery } = this[INSTANCE].registry.resolve(channel);
-      if (delivery !== 'broadcast') throw notObservable(name, method);
-    }
+    const selected = this[INSTANCE].registry.select(channels);
+    for (const { definition } of selected)
+      if (definition.delivery !== 'broadcast') throw notObservable(definition.name, method);
+    return selected;
   }
 }
 

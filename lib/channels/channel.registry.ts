@@ -14,6 +14,15 @@ export type ChannelLike<T = unknown> = string | ChannelDefinition<T> | EntityCla
 export type PayloadOf<C> =
   C extends ChannelDefinition<infer T> ? T : C extends EntityClass<infer E> ? EntityChange<E> : unknown;
 
+/** Whether a payload is meant by the receiver that asked for a channel. */
+export type IsMeant = (payload: unknown) => boolean;
+
+/** A channel that a receiver has asked for; without `isMeant` all of its payloads are meant. */
+export interface SelectedChannel {
+  readonly definition: ChannelDefinition;
+  readonly isMeant: IsMeant | undefined;
+}
+
 /**
  * The channels one instance knows by name. Owned by the module; filled by `forFeature()`, by listeners and by the
  * definitions that are sent to; lives as long as the instance.
@@ -39,6 +48,18 @@ export class ChannelRegistry {
     return plainChannel(channel);
   }
 
+  /** The channels of these, each once, and which of their payloads are meant. Throws as {@link resolve} does. */
+  select(channels: readonly ChannelLike[]): SelectedChannel[] {
+    const selected = new Map<string, { definition: ChannelDefinition; meant: (IsMeant | undefined)[] }>();
+    for (const channel of channels) {
+      const definition = this.resolve(channel);
+      const known = selected.get(definition.name) ?? { definition, meant: [] };
+      known.meant.push(this.meantBy(channel));
+      selected.set(definition.name, known);
+    }
+    return Array.from(selected.values(), ({ definition, meant }) => ({ definition, isMeant: anyOf(meant) }));
+  }
+
   /** The channel of this definition, from now on the same object until it is released. */
   acquire(definition: ChannelDefinition): KnownChannel {
     const known = this.byName.get(definition.name) ?? new KnownChannel(definition, false);
@@ -49,6 +70,13 @@ export class ChannelRegistry {
   /** Forgets a channel that has no receivers any more, unless the application has defined it. */
   release(channel: KnownChannel): void {
     if (!channel.isDefined) this.byName.delete(channel.name);
+  }
+
+  /** The definitions of a list; `undefined` without one. Throws `INVALID_ARGUMENT` for what is no list. */
+  resolveList(channels: readonly ChannelLike[] | undefined): ChannelDefinition[] | undefined {
+    if (channels === undefined) return undefined;
+    if (!Array.isArray(channels)) throw notAList(channels);
+    return channels.map((channel: ChannelLike) => this.resolve(channel));
   }
 
   /** From now on entities stand for their channels, and those are known by name. */
@@ -66,7 +94,7 @@ export class ChannelRegistry {
   }
 
   /** Whether a payload is meant by who asks for this channel; `undefined`: every payload of it is. */
-  meantBy(channel: ChannelLike): ((payload: unknown) => boolean) | undefined {
+  meantBy(channel: ChannelLike): IsMeant | undefined {
     return typeof channel === 'function' ? this.entities?.isOf(channel) : undefined;
   }
 
@@ -103,12 +131,22 @@ export class ChannelRegistry {
 /** Whether two definitions say the same, also when they are of different copies of the package. */
 const isSame = (one: ChannelDefinition, other: ChannelDefinition): boolean =>
   isDeepStrictEqual(Object.entries(one), Object.entries(other));
+const anyOf = (meant: readonly (IsMeant | undefined)[]): IsMeant | undefined =>
+  meant.includes(undefined) ? undefined : (payload) => meant.some((isMeant) => isMeant?.(payload));
+
+const notAList = (got: unknown) =>
+  new PgPubSubError(
+    'INVALID_ARGUMENT',
+    `expected the channels in an array, got ${describeValue(got)}. Put them into [ ].`,
+  );
 
 const notAChannel = (got: unknown) =>
   new PgPubSubError(
     'INVALID_CHANNEL',
     `expected a channel name, a definition made by defineChannel() or an entity with @NotifyChanges(), got ${describeValue(got)}. ` +
-      'Pass the name as a string, or define the channel; `undefined` may come from a circular import.',
+      (Array.isArray(got)
+        ? 'Pass several channels one by one.'
+        : 'Pass the name as a string, or define the channel; `undefined` may come from a circular import.'),
   );
 
 /** None of the DataSource's entities is decorated, or the application has not started yet. */

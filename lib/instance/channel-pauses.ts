@@ -38,7 +38,7 @@ export class ChannelPauses {
   /** Rejects with `INVALID_ARGUMENT`. */
   async pause(channels?: readonly ChannelLike[], options?: PauseOptions): Promise<void> {
     const { registry, workers } = this.options;
-    const named = channels?.map((channel) => registry.resolve(channel));
+    const named = registry.resolveList(channels);
     if (!isEverywhere(options, 'pause()')) return workers.pause(named);
     const names = this.namesOf(
       named ?? registry.definitions.filter(({ delivery }) => delivery === 'exactly-once'),
@@ -50,7 +50,7 @@ export class ChannelPauses {
   /** Rejects with `INVALID_ARGUMENT`. */
   async resume(channels?: readonly ChannelLike[], options?: PauseOptions): Promise<void> {
     const { registry, workers, schema } = this.options;
-    const named = channels?.map((channel) => registry.resolve(channel));
+    const named = registry.resolveList(channels);
     if (!isEverywhere(options, 'resume()')) return workers.resume(named);
     if (named === undefined) await this.change(resumeAll(schema()));
     else await this.change(setPaused(schema()), [this.namesOf(named), false]);

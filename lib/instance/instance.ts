@@ -2,8 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { filter, merge, Subject, type Observable } from 'rxjs';
 import type { DataSource } from 'typeorm';
-import type { ChannelDefinition } from '../channels/channel.definition.js';
-import { ChannelRegistry, type ChannelLike } from '../channels/channel.registry.js';
+import { ChannelRegistry, type ChannelLike, type SelectedChannel } from '../channels/channel.registry.js';
 import type { Notification } from '../channels/notification.js';
 import type { DrainCount } from '../claims/drain-count.js';
 import type { Workers } from '../claims/workers.js';
@@ -222,27 +221,17 @@ export class Instance {
   }
 
   /** The broadcasts of these channels; for entities that share a channel, the changes of those that are named. */
-  observe(channels: readonly ChannelLike[]): Observable<Notification> {
-    const wanted = new Map<string, { definition: ChannelDefinition; named: ChannelLike[] }>();
-    for (const channel of channels) {
-      const definition = this.registry.resolve(channel);
-      const known = wanted.get(definition.name);
-      if (known) known.named.push(channel);
-      else wanted.set(definition.name, { definition, named: [channel] });
-    }
-    return merge(
-      ...Array.from(wanted.values(), ({ definition, named }) => {
-        const observed = this.dispatcher.observe(definition);
-        const meant = named.map((channel) => this.registry.meantBy(channel));
-        if (meant.includes(undefined)) return observed;
-        return observed.pipe(filter(({ payload }) => meant.some((isMeant) => isMeant?.(payload))));
-      }),
-    );
+  observe(selected: readonly SelectedChannel[]): Observable<Notification> {
+    const observed = selected.map(({ definition, isMeant }) => {
+      const all = this.dispatcher.observe(definition);
+      return isMeant === undefined ? all : all.pipe(filter(({ payload }) => isMeant(payload)));
+    });
+    return merge(...observed);
   }
 
   /** Handles what is stored and due on these channels, or on all that have a listener here. */
   recover(channels?: readonly ChannelLike[]): Promise<DrainCount> {
-    return this.workers.recover(channels?.map((channel) => this.registry.resolve(channel)));
+    return this.workers.recover(this.registry.resolveList(channels));
   }
 
   private async discover(): Promise<Discovered> {

@@ -36,14 +36,3 @@ it('rejects what pubsub.stored is asked alike', async () => {
   await expect(app.pubsub.stored.deadLetters().next()).rejects.toMatchObject(missing);
   await expect(app.pubsub.stored.discard({})).rejects.toMatchObject(missing);
 });
-
-it('rejects options of withContext() and withoutTriggers() that cannot be meant, before anything is done', async () => {
-  const refused = { code: 'INVALID_ARGUMENT' };
-  const work = () => Promise.reject(new Error('done'));
-  for (const options of [null, () => undefined, app.dataSource.manager] as never[]) {
-    await expect(app.pubsub.withContext({}, work, options)).rejects.toMatchObject(refused);
-    await expect(app.pubsub.withoutTriggers(work, options)).rejects.toMatchObject(refused);
-  }
-  await expect(app.pubsub.withContext({}, {} as never)).rejects.toMatchObject(refused);
-  await expect(app.pubsub.withoutTriggers(undefined as never)).rejects.toMatchObject(refused);
-});

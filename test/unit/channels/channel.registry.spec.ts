@@ -81,6 +81,7 @@ describe('ChannelRegistry', () => {
     ['options', { name: 'orders' }, 'an object'],
     ['nothing', undefined, 'undefined'],
     ['a number', 5, '5'],
+    ['several at once', ['orders', 'payments'], 'an array'],
   ])('refuses %s', (_what, channel: unknown, got) => {
     expect(thrownBy(() => new ChannelRegistry().resolve(channel as ChannelLike))).toMatchObject({
       code: 'INVALID_CHANNEL',
@@ -90,5 +91,53 @@ describe('ChannelRegistry', () => {
 
   it('refuses names that PostgreSQL cannot take', () => {
     expect(thrownBy(() => new ChannelRegistry().resolve(''))).toMatchObject({ code: 'INVALID_CHANNEL' });
+  });
+});
+
+describe('ChannelRegistry.select()', () => {
+  class Author {}
+  class Post {}
+
+  /** Both entities are sent on the channel "audit". */
+  function createAudit() {
+    const audit = defineChannel('audit');
+    const registry = new ChannelRegistry();
+    registry.useEntities({
+      definitions: [audit],
+      definitionOf: () => audit,
+      classNamesOf: () => [],
+      decoderOf: () => undefined,
+      operationsOf: () => undefined,
+      isOf: (entity) => (payload) => payload === entity,
+      assertText: () => undefined,
+    });
+    return { registry, audit };
+  }
+
+  it('names each channel once, however it was asked for', () => {
+    const registry = new ChannelRegistry();
+    const orders = defineChannel('orders');
+
+    expect(registry.select([orders, 'payments', 'orders']).map(({ definition }) => definition.name)).toEqual([
+      'orders',
+      'payments',
+    ]);
+  });
+
+  it('means the changes of the entities that were named', () => {
+    const { registry, audit } = createAudit();
+    const [one, ...more] = registry.select([Author]);
+    const [both] = registry.select([Author, Post]);
+
+    expect(more).toEqual([]);
+    expect(one?.definition).toBe(audit);
+    expect([Author, Post].map((payload) => one?.isMeant?.(payload))).toEqual([true, false]);
+    expect([Author, Post, 'other'].map((payload) => both?.isMeant?.(payload))).toEqual([true, true, false]);
+  });
+
+  it('means everything where the channel itself was named, too', () => {
+    const { registry } = createAudit();
+
+    expect(registry.select([Author, 'audit'])[0]?.isMeant).toBeUndefined();
   });
 });
