@@ -1,13 +1,12 @@
 import * as v from 'valibot';
 import type { JsonValue } from '../common/json.js';
-import { DEAD_LETTER_OPTIONS, retryOverride } from '../common/option-groups.js';
+import { deadLettersOverride, retryOverride } from '../common/option-groups.js';
 import {
   callback,
   findChanged,
   group,
   milliseconds,
   optional,
-  overriding,
   timeLimit,
   valueOf,
   type CheckedOptions,
@@ -73,7 +72,7 @@ export const EXACTLY_ONCE_OPTIONS = {
    *
    * @defaultValue the module's
    */
-  deadLetters: optional(overriding(DEAD_LETTER_OPTIONS)),
+  deadLetters: optional(deadLettersOverride),
 };
 
 /** What a definition and `@NotifyChanges()` can both say about a channel. */

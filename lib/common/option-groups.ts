@@ -4,6 +4,7 @@ import {
   ageLimit,
   anyObject,
   group,
+  groupOrFalse,
   milliseconds,
   optional,
   overriding,
@@ -11,6 +12,9 @@ import {
   wholeNumber,
   type CheckedOptions,
 } from './parse.js';
+
+/** A group of options with these members; named, because types that are declared in place lose their comments. */
+type GroupOf<Members> = v.GenericSchema<Partial<Members>, Members>;
 
 export const HEARTBEAT_OPTIONS = {
   /**
@@ -31,6 +35,9 @@ export const HEARTBEAT_OPTIONS = {
 
 /** How the LISTEN connection proves that it is alive: the option `heartbeat`. */
 export interface HeartbeatOptions extends CheckedOptions<typeof HEARTBEAT_OPTIONS> {}
+
+export const heartbeat: v.GenericSchema<Partial<HeartbeatOptions> | false, HeartbeatOptions | false> =
+  groupOrFalse(HEARTBEAT_OPTIONS);
 
 export const HEARTBEAT_DEFAULTS: HeartbeatOptions = v.parse(group(HEARTBEAT_OPTIONS), {});
 
@@ -54,6 +61,8 @@ export const RECONNECT_OPTIONS = {
 /** How the LISTEN connection comes back: the option `reconnect`. */
 export interface ReconnectOptions extends CheckedOptions<typeof RECONNECT_OPTIONS> {}
 
+export const reconnect: GroupOf<ReconnectOptions> = v.pipe(group(RECONNECT_OPTIONS), pausesGrow());
+
 export const POLL_OPTIONS = {
   /**
    * How often exactly-once channels look for work while hints arrive, in milliseconds.
@@ -73,6 +82,8 @@ export const POLL_OPTIONS = {
 /** How often exactly-once channels look for work without a hint: the option `poll`. */
 export interface PollOptions extends CheckedOptions<typeof POLL_OPTIONS> {}
 
+export const poll: GroupOf<PollOptions> = group(POLL_OPTIONS);
+
 export const BATCH_OPTIONS = {
   /**
    * The largest number of stored notifications in one claim. Larger claims commit less often: more throughput, and more to
@@ -91,6 +102,8 @@ export const BATCH_OPTIONS = {
 
 /** How much one claim of stored notifications takes: the option `batch`. */
 export interface BatchOptions extends CheckedOptions<typeof BATCH_OPTIONS> {}
+
+export const batch: GroupOf<BatchOptions> = group(BATCH_OPTIONS);
 
 export const RETRY_OPTIONS = {
   /**
@@ -115,6 +128,8 @@ export const RETRY_OPTIONS = {
 
 /** How stored notifications are retried: the option `retry` of the module, of a channel or of a listener. */
 export interface RetryOptions extends CheckedOptions<typeof RETRY_OPTIONS> {}
+
+export const retry: GroupOf<RetryOptions> = v.pipe(group(RETRY_OPTIONS), pausesGrow());
 
 /** `retry` of a channel or listener, which overrides the module's. */
 export const retryOverride: v.GenericSchema<Partial<RetryOptions>> = v.pipe(
@@ -143,6 +158,8 @@ export const BUFFER_OPTIONS = {
 /** How many broadcasts may wait for a slow receiver: the option `buffer`. */
 export interface BufferOptions extends CheckedOptions<typeof BUFFER_OPTIONS> {}
 
+export const buffer: GroupOf<BufferOptions> = group(BUFFER_OPTIONS);
+
 export const DEAD_LETTER_OPTIONS = {
   /**
    * The age, in milliseconds, at which dead letters are deleted: the time since they became dead letters, by the server's clock.
@@ -155,5 +172,11 @@ export const DEAD_LETTER_OPTIONS = {
 
 /** What happens to dead letters: the option `deadLetters` of the module or of a channel. */
 export interface DeadLetterOptions extends CheckedOptions<typeof DEAD_LETTER_OPTIONS> {}
+
+export const deadLetters: GroupOf<DeadLetterOptions> = group(DEAD_LETTER_OPTIONS);
+
+/** `deadLetters` of a channel, which overrides the module's. */
+export const deadLettersOverride: v.GenericSchema<Partial<DeadLetterOptions>> =
+  overriding(DEAD_LETTER_OPTIONS);
 
 export const FILTER_OPTIONS = { context: anyObject };

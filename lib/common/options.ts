@@ -1,23 +1,21 @@
 import type { ClientConfig } from 'pg';
 import * as v from 'valibot';
 import {
-  BATCH_OPTIONS,
-  BUFFER_OPTIONS,
-  DEAD_LETTER_OPTIONS,
   FILTER_OPTIONS,
-  HEARTBEAT_OPTIONS,
-  POLL_OPTIONS,
-  RECONNECT_OPTIONS,
-  RETRY_OPTIONS,
+  batch,
+  buffer,
+  deadLetters,
+  heartbeat,
+  poll,
+  reconnect,
+  retry,
 } from './option-groups.js';
 import {
   callback,
   group,
-  groupOrFalse,
   milliseconds,
   nonEmptyString,
   optional,
-  pausesGrow,
   timeLimit,
   valueOf,
   wholeNumber,
@@ -130,16 +128,16 @@ export const MODULE_OPTIONS = {
     'error',
   ),
   /** How the LISTEN connection comes back. */
-  reconnect: optional(v.pipe(group(RECONNECT_OPTIONS), pausesGrow()), {}),
+  reconnect: optional(reconnect, {}),
   /**
    * How the LISTEN connection proves that it is alive. `false`: not at all, for serverless databases, which a heartbeat would keep
    * awake; a link that dies silently is then noticed by TCP keep-alive only, after minutes.
    *
    * @defaultValue on
    */
-  heartbeat: optional(groupOrFalse(HEARTBEAT_OPTIONS), {}),
+  heartbeat: optional(heartbeat, {}),
   /** How often exactly-once channels look for work without a hint. */
-  poll: optional(group(POLL_OPTIONS), {}),
+  poll: optional(poll, {}),
   /**
    * Exactly-once: the number of claims that this process works on at once. Each takes a connection of the DataSource's pool, which
    * the rest of the application needs as well; never more than the pool has. The start-up log says how many.
@@ -148,9 +146,9 @@ export const MODULE_OPTIONS = {
    */
   concurrency: optional(wholeNumber(1)),
   /** Exactly-once: how much one claim takes. */
-  batch: optional(group(BATCH_OPTIONS), {}),
+  batch: optional(batch, {}),
   /** Exactly-once: how failures are retried; a channel or listener can override it. */
-  retry: optional(v.pipe(group(RETRY_OPTIONS), pausesGrow()), {}),
+  retry: optional(retry, {}),
   /**
    * Exactly-once: how long one call of a handler may run, in milliseconds (a `batch` is one call); a channel or listener can
    * override it. At the deadline its `signal` is aborted, its statement is cancelled on the server, its writes are undone, and it
@@ -160,7 +158,7 @@ export const MODULE_OPTIONS = {
    */
   timeoutMs: optional(timeLimit(1), 60_000),
   /** Exactly-once: what happens to dead letters; a channel can override it. */
-  deadLetters: optional(group(DEAD_LETTER_OPTIONS), {}),
+  deadLetters: optional(deadLetters, {}),
   /**
    * Exactly-once: how long the server waits for a process that no longer answers, in milliseconds, before it ends the process's
    * claims and releases their rows. Set on the connection for each claim (`tcp_user_timeout`, from PostgreSQL 12 on, and
@@ -170,7 +168,7 @@ export const MODULE_OPTIONS = {
    */
   deadPeerTimeoutMs: optional(milliseconds(1_000), 30_000),
   /** Broadcasts that wait for a slow listener or iterator. */
-  buffer: optional(group(BUFFER_OPTIONS), {}),
+  buffer: optional(buffer, {}),
   /**
    * How long running handlers may go on when the application closes, in milliseconds. Then their `notification.signal` is aborted
    * and their claims are given up.
