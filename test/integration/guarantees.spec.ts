@@ -49,6 +49,29 @@ describe('a broadcast', () => {
     expect(to.getTime()).toBeGreaterThanOrEqual(sentAt);
   });
 
+  it('whose handler computes without a pause holds up all handlers of its process', async () => {
+    const Others = defineChannel<string>('others');
+    const { provider, received } = collector(Others);
+    const computed = new Mailbox<number>();
+    @Injectable()
+    class Computes {
+      @Listener(News)
+      compute() {
+        const end = performance.now() + 300;
+        while (performance.now() < end);
+        computed.push(received.all.length);
+      }
+    }
+    await using app = await start({ providers: [Computes, provider] });
+    await app.dataSource.transaction(async (manager) => {
+      await app.pubsub.notify(News, 'long', { manager });
+      await app.pubsub.notify(Others, 'behind', { manager });
+    });
+
+    await received.next();
+    expect(computed.all).toEqual([0]);
+  });
+
   it('arrives once when its transaction, or its notifyMany(), sends the same text several times', async () => {
     const { provider, received } = collector(News);
     await using app = await start({ providers: [provider] });
@@ -185,6 +208,34 @@ describe('a change of a table', () => {
     await query('alter table author enable trigger all');
     await query(insert('seen'));
     expect(await seen.next()).toBe('insert seen');
+  });
+
+  it('that its transaction makes twice is broadcast once', async () => {
+    const { app, seen } = await watch();
+    await using _app = app;
+    await query('truncate author');
+    await query(insert('a'));
+    await app.dataSource.transaction(async (manager) => {
+      for (const name of ['b', 'a', 'b']) await manager.query(`update author set name = '${name}'`);
+    });
+    await query(`update author set name = 'c'`);
+
+    expect(await seen.take(4)).toEqual(['insert a', 'update b', 'update a', 'update c']);
+  });
+
+  it('that ALTER TABLE makes by rewriting it is not notified', async () => {
+    const { app, seen } = await watch();
+    await using _app = app;
+    await query('truncate author');
+    await query(insert('quiet'));
+    await query('alter table author alter column name type text using upper(name)');
+    await query(insert('afterwards'));
+
+    expect(await seen.take(2)).toEqual(['insert quiet', 'insert afterwards']);
+    await expect(query('select name from author order by id')).resolves.toEqual([
+      { name: 'QUIET' },
+      { name: 'afterwards' },
+    ]);
   });
 
   it('by TRUNCATE is not notified unless the declaration names it', async () => {
