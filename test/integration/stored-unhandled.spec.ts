@@ -78,7 +78,7 @@ describe('a retry in an application', () => {
   });
 
   it('takes a letter whose listener another process has', async () => {
-    await report('another', { orders: ['elsewhere'], __proto__: ['elsewhere'] });
+    await report('another', { orders: ['elsewhere'], ['__proto__']: ['elsewhere'] });
     await bury('elsewhere');
     expect(await app.pubsub.stored.retry({ channel: Orders })).toBe(1);
     expect((await waiting(Orders)).length).toBe(1);
