@@ -1,8 +1,4 @@
-import { quoteQualified } from '../common/sql-identifier.js';
-import { notificationTable } from '../storage/storage.sql.js';
-
-/** The table in which processes report their listeners. */
-export const processTable = (schema: string): string => quoteQualified(schema, 'pgpubsub_process');
+import { notificationTable, processTable } from '../storage/storage.sql.js';
 
 /** Whether this role may read the table $1 (its quoted name), which may not be there. Locks nothing. */
 export const canRead = `

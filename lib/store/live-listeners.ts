@@ -1,5 +1,6 @@
 import type { SqlExecutor } from '../common/sql-executor.js';
-import { canRead, findUnhandledRows, isLive, processTable, readLiveListeners } from './live-listeners.sql.js';
+import { processTable } from '../storage/storage.sql.js';
+import { canRead, findUnhandledRows, isLive, readLiveListeners } from './live-listeners.sql.js';
 import type { Conditions } from './stored-filter.js';
 
 /** The listeners that this application has of a channel; `undefined` for a channel that it does not handle. */

@@ -143,7 +143,7 @@ describe('a retry in an application that knows of no process', () => {
 describe('status()', () => {
   it('names the listeners for which rows wait although no process has them', async () => {
     await using app = await start({ providers: [Listeners] });
-    app.pubsub.pause();
+    await app.pubsub.pause();
     await report('another', { orders: ['elsewhere'] });
     await store(null);
     await store(['ship']);
@@ -161,7 +161,7 @@ describe('status()', () => {
 
   it('does not wait for a listener that has handled the row', async () => {
     await using app = await start({ providers: [Listeners] });
-    app.pubsub.pause();
+    await app.pubsub.pause();
     await report('another', {});
     await store(['Gone.ship', 'ship']);
     await query(`update pgpubsub_notification set handled_by = '{Gone.ship}'`);
