@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { CONNECTION_URL, describeNoUrl } from '../common/connection-url.js';
 import { EXIT, wrongUsage, type ExitCode } from './command-failure.js';
 import { addDataSourceOption, withDataSource } from './data-source.loader.js';
@@ -19,15 +19,17 @@ interface DoctorOptions {
 export function doctorCommand(program: Command, end: (code: ExitCode) => void): void {
   addDataSourceOption(program.command('doctor'))
     .description('finds out by trying what keeps notifications from arriving, or will, and says the way out')
-    .option(
-      '--listen-url <url>',
-      'where the LISTEN connection goes, if the module has the option "connection"',
+    .addOption(
+      new Option(
+        '--listen-url <url>',
+        'where the LISTEN connection goes, if the module has the option "connection"',
+      ).env(LISTEN_URL),
     )
     .option('--max-transaction-age <seconds>', 'how old a transaction may get', parseSeconds, 60)
     .option('--max-backlog-age <seconds>', 'how long a notification may be due', parseSeconds, 300)
     .option('--json', 'print JSON, for machines')
-    .action(async (options: DoctorOptions) => {
-      assertUrl(options.listenUrl);
+    .action(async (options: DoctorOptions, command: Command) => {
+      assertUrl(options.listenUrl, command.getOptionValueSource('listenUrl') === 'env');
       const findings = await withDataSource(options.dataSource, (dataSource) =>
         examine({
           dataSource,
@@ -43,10 +45,14 @@ export function doctorCommand(program: Command, end: (code: ExitCode) => void): 
     });
 }
 
+/** Keeps a URL with a password out of the list of processes and the history of the shell. */
+const LISTEN_URL = 'PGPUBSUB_LISTEN_URL';
+
 /** Not by commander, whose error would show what was given. */
-function assertUrl(listenUrl: string | undefined): void {
+function assertUrl(listenUrl: string | undefined, isFromEnvironment: boolean): void {
   const got = listenUrl === undefined ? undefined : describeNoUrl(listenUrl);
-  if (got !== undefined) throw wrongUsage(`expected --listen-url to be ${CONNECTION_URL}, got ${got}.`);
+  const source = isFromEnvironment ? `the environment variable ${LISTEN_URL}` : '--listen-url';
+  if (got !== undefined) throw wrongUsage(`expected ${source} to be ${CONNECTION_URL}, got ${got}.`);
 }
 
 const worstOf = (findings: readonly Finding[]) =>

@@ -69,18 +69,36 @@ it('says that the LISTEN connection is in another database', async () => {
   });
 });
 
+const SEVERAL =
+  'one with several hosts, while pg connects to one: name the primary, or an address that always leads to it';
+
 it.each([
   ['', '""'],
   ['user:secret@db/news', 'something else (not shown, as it may hold a password)'],
   ['mysql://user:secret@db/news', 'one with mysql://'],
+  ['postgres://user:secret@a:5432,b:5432/news', SEVERAL],
 ])('refuses "%s" for the LISTEN connection before it connects to anything', async (url, got) => {
   const unreachable = { DATABASE_URL: 'postgres://127.0.0.1:1/none' };
-  const args = ['doctor', '-d', STORED_DATA_SOURCE, '--listen-url', url];
-  const expected = 'a URL with postgres:// or postgresql://, or the path of a socket';
-
-  expect(await pgpubsub(args, unreachable)).toEqual({
+  const args = ['doctor', '-d', STORED_DATA_SOURCE];
+  const refusal = (source: string) => ({
     code: 2,
     stdout: '',
-    stderr: `pgpubsub: expected --listen-url to be ${expected}, got ${got}.\n`,
+    stderr: `pgpubsub: expected ${source} to be a URL with postgres:// or postgresql://, or the path of a socket, got ${got}.\n`,
   });
+
+  expect(await pgpubsub([...args, '--listen-url', url], unreachable)).toEqual(refusal('--listen-url'));
+  expect(await pgpubsub(args, { ...unreachable, PGPUBSUB_LISTEN_URL: url })).toEqual(
+    refusal('the environment variable PGPUBSUB_LISTEN_URL'),
+  );
+});
+
+it('takes the URL of the LISTEN connection from the environment, and does not print its password', async () => {
+  const url = new URL(database.url);
+  url.port = '1';
+  url.password = 'hunter2';
+  const args = ['doctor', '-d', STORED_DATA_SOURCE];
+  const ended = await pgpubsub(args, { DATABASE_URL: database.url, PGPUBSUB_LISTEN_URL: url.href });
+
+  expect(ended).toMatchObject({ code: 1, stdout: expect.stringContaining('ECONNREFUSED') as unknown });
+  expect(ended.stdout + ended.stderr).not.toContain('hunter2');
 });
