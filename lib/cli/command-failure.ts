@@ -1,3 +1,6 @@
+import { CommanderError } from 'commander';
+import { isPgPubSubError, messageOf, type PgPubSubErrorCode } from '../common/errors.js';
+
 /** What every command ends with. */
 export const EXIT = { good: 0, failed: 1, usage: 2 } as const;
 
@@ -19,3 +22,14 @@ export class CommandFailure extends Error {
 /** What was asked for cannot be meant: exit code 2. */
 export const wrongUsage = (message: string, options?: { cause?: unknown }): CommandFailure =>
   new CommandFailure(message, EXIT.usage, options);
+
+/** Writes one sentence to stderr, unless commander has written its own, and returns the exit code. */
+export function explain(error: unknown): ExitCode {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.good : EXIT.usage;
+  process.stderr.write(`pgpubsub: ${messageOf(error)}\n`);
+  if (isPgPubSubError(error) && OPTION_CODES.has(error.code)) return EXIT.usage;
+  return error instanceof CommandFailure ? error.exitCode : EXIT.failed;
+}
+
+/** The codes of errors about the value of an option. */
+const OPTION_CODES: ReadonlySet<PgPubSubErrorCode> = new Set(['INVALID_ARGUMENT', 'INVALID_CHANNEL']);

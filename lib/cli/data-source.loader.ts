@@ -1,15 +1,24 @@
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import type { Command } from 'commander';
 import type { DataSource } from 'typeorm';
 import { CommandUtils } from 'typeorm/commands/CommandUtils.js';
+import { importOrRequireFile } from 'typeorm/util/ImportUtils.js';
+import { SEVERAL_HOSTS, hasSeveralHosts } from '../common/connection-url.js';
 import { messageOf } from '../common/errors.js';
 import { CommandFailure, EXIT, wrongUsage } from './command-failure.js';
+import { messageWithout, reasonOf } from './load-reason.js';
+import { addPreloadOptions } from './preload.js';
+import { prepareTypeScript } from './typescript.loader.js';
 
-/** The option of every command that looks into a database. */
+/** The options of every command that looks into a database. */
 export const addDataSourceOption = (command: Command): Command =>
-  command.requiredOption(
-    '-d, --data-source <file>',
-    'built file that exports the DataSource, as for the commands of TypeORM',
+  addPreloadOptions(
+    command.requiredOption(
+      '-d, --data-source <file>',
+      'file that exports the DataSource, as for the commands of TypeORM',
+    ),
   );
 
 /**
@@ -27,7 +36,7 @@ export async function withDataSource<T>(
   } catch (cause) {
     throw new CommandFailure(
       `expected to connect with the DataSource of ${file}, got: ${messageOf(cause)}. ` +
-        'Check the address and the credentials, and that the server runs.',
+        `Check the address and the credentials, and that the server runs. ${ENVIRONMENT_HINT}`,
       EXIT.failed,
       { cause },
     );
@@ -65,27 +74,43 @@ const INSUFFICIENT_PRIVILEGE = '42501';
 const LOCK_NOT_AVAILABLE = '55P03';
 
 async function loadDataSource(file: string): Promise<DataSource> {
-  const dataSource = await load(file);
-  if (dataSource.options.type !== 'postgres')
-    throw wrongUsage(`expected a DataSource of type "postgres" in ${file}, got "${dataSource.options.type}"`);
+  await prepareTypeScript(file);
+  if (fs.existsSync(file)) await load(file);
+  const dataSource = await findDataSource(file);
+  const { options } = dataSource;
+  if (options.type !== 'postgres')
+    throw wrongUsage(`expected a DataSource of type "postgres" in ${file}, got "${options.type}"`);
+  const url = options.replication?.master.url ?? options.url;
+  if (url !== undefined && hasSeveralHosts(url))
+    throw wrongUsage(`expected the DataSource of ${file} to have a URL with one host, got ${SEVERAL_HOSTS}.`);
   return dataSource;
 }
 
-async function load(file: string): Promise<DataSource> {
+/** What TypeORM's loader does first, as a step of its own: an error here is one of the application's own code. */
+async function load(file: string): Promise<void> {
+  try {
+    await importOrRequireFile(path.resolve(file));
+  } catch (cause) {
+    throw wrongUsage(`expected ${file} to load, got: ${reasonOf(cause, IMPORTER)}. ${ENVIRONMENT_HINT}`, {
+      cause,
+    });
+  }
+}
+
+/** Of a file that is loaded; one that is not there is TypeORM's to tell. */
+async function findDataSource(file: string): Promise<DataSource> {
   try {
     return await CommandUtils.loadDataSource(path.resolve(file));
   } catch (cause) {
     throw wrongUsage(
-      `expected ${file} to export one DataSource, got: ${reasonOf(cause)}. ` +
+      `expected ${file} to export one DataSource, got: ${messageWithout(IMPORTER, cause)}. ` +
         'Name the built file that TypeORM\'s commands take, as in "-d dist/data-source.js".',
       { cause },
     );
   }
 }
 
-/** The message, without which file of TypeORM has tried to import it. */
-const reasonOf = (error: unknown): string =>
-  messageOf(error)
-    .trim()
-    .replace(/ imported from \S+ImportUtils\.js/, '')
-    .replace(/\.$/, '');
+const ENVIRONMENT_HINT = 'Is the environment set? .env is not read by itself: give "--env-file .env".';
+
+/** The file of TypeORM that imports. */
+const IMPORTER = createRequire(import.meta.url).resolve('typeorm/util/ImportUtils.js');

@@ -2,9 +2,10 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { ExitCode } from './command-failure.js';
 import { runAlone, runSupervised, runSupervisor } from './listen.modes.js';
 import { LOG_FORMATS, LOG_LEVELS, type ListenLoggerOptions } from './listen.logger.js';
+import { addPreloadOptions, type PreloadOptions } from './preload.js';
 
 /** The options as commander gives them. */
-interface ListenOptions {
+interface ListenOptions extends PreloadOptions {
   readonly channels?: string[];
   readonly processes?: number;
   readonly recover?: true;
@@ -17,13 +18,9 @@ interface ListenOptions {
 
 /** `pgpubsub listen <module>`: runs the listeners of an application as processes of their own. */
 export function listenCommand(program: Command, end: (code: ExitCode) => void): void {
-  program
-    .command('listen')
+  addPreloadOptions(program.command('listen'))
     .description('runs the listeners of a Nest application, without HTTP')
-    .argument(
-      '<module>',
-      'built file that exports the Nest module; <file>#ExportName when it exports several',
-    )
+    .argument('<module>', 'file that exports the Nest module; <file>#ExportName when it exports several')
     .option('--channels <names...>', 'only these channels, by their names or those of entity classes')
     .option('--processes <number>', 'so many processes; one that dies is replaced', parseProcesses)
     .addOption(new Option('--worker', 'exactly one process, this one (the default)').conflicts('processes'))
@@ -42,8 +39,9 @@ export function listenCommand(program: Command, end: (code: ExitCode) => void): 
 
 function listen(module: string, options: ListenOptions): Promise<ExitCode> {
   const { channels, processes, recover, drain, restartOnFailure, logLevel, logFormat, supervised } = options;
+  const { envFile = [], import: imports = [] } = options;
   const backlog = drain ? 'drain' : recover ? 'recover' : undefined;
-  const settings = { module, channels, backlog } as const;
+  const settings = { module, preload: { envFile, import: imports }, channels, backlog } as const;
   const log: ListenLoggerOptions = { level: logLevel, format: logFormat };
   if (supervised) return runSupervised(settings, log);
   if (processes === undefined) return runAlone(settings, log);

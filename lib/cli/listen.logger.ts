@@ -1,4 +1,4 @@
-import { ConsoleLogger, type LogLevel, type LoggerService } from '@nestjs/common';
+import { ConsoleLogger, type LogLevel } from '@nestjs/common';
 
 /** Nest's, from the one that says most to the one that says least. */
 export const LOG_LEVELS = ['verbose', 'debug', 'log', 'warn', 'error', 'fatal'] as const satisfies LogLevel[];
@@ -10,77 +10,45 @@ export interface ListenLoggerOptions {
   readonly format: (typeof LOG_FORMATS)[number];
 }
 
-type Level = (typeof LOG_LEVELS)[number];
-
 const OWN_CONTEXT = 'pgpubsub';
-/** Who logs with its stack what the start is ended with: the command says it. */
-const ENDING_CONTEXT = 'ExceptionHandler';
-/** Who logs with its stack what it tries again. */
-const RETRYING_CONTEXT = 'TypeOrmModule';
 
-/**
- * The logger of a listening application, and of those who run it: Nest's own, in the form that was asked for. While the
- * application starts, what keeps it from starting is not logged with its stack: it is retried, or told by the command.
- */
-export class ListenLogger implements LoggerService {
-  private readonly console: ConsoleLogger;
-  private isStarting = true;
+/** The logger of a listening application and of the command itself: Nest's own, in the form that was asked for. */
+export class ListenLogger extends ConsoleLogger {
+  private readonly reported = new WeakSet<object>();
 
   /** `beforeLine` is called before each line. */
   constructor(
     { level, format }: ListenLoggerOptions,
     private readonly beforeLine: () => void = () => undefined,
   ) {
-    this.console = new ConsoleLogger({
+    super({
       json: format === 'json',
       ...(level && { logLevels: LOG_LEVELS.slice(LOG_LEVELS.indexOf(level)) }),
       ...((format === 'json' || !process.stdout.isTTY) && { colors: false }),
     });
   }
 
-  /** A line of the command's own. */
+  /** Writes a line of the command's own. */
   say(level: 'log' | 'warn' | 'fatal', message: string): void {
-    this.write(level, message, [OWN_CONTEXT]);
+    this[level](message, OWN_CONTEXT);
   }
 
-  /** The application has started. */
-  started(): void {
-    this.isStarting = false;
+  /** Logs an error with its stack, unless it is in the log already, as Nest logs some of those that it throws. */
+  reportOnce(error: unknown): void {
+    if (error instanceof Error && this.reported.has(error)) return;
+    this.error(error, OWN_CONTEXT);
   }
 
-  verbose(message: unknown, ...rest: unknown[]): void {
-    this.write('verbose', message, rest);
-  }
-
-  debug(message: unknown, ...rest: unknown[]): void {
-    this.write('debug', message, rest);
-  }
-
-  log(message: unknown, ...rest: unknown[]): void {
-    this.write('log', message, rest);
-  }
-
-  warn(message: unknown, ...rest: unknown[]): void {
-    this.write('warn', message, rest);
-  }
-
-  error(message: unknown, ...rest: unknown[]): void {
-    const context = rest.at(-1);
-    if (this.isStarting && context === ENDING_CONTEXT) return;
-    if (this.isStarting && context === RETRYING_CONTEXT)
-      return this.write('warn', `${String(message)} ${reasonIn(rest[0])}`, [context]);
-    this.write('error', message, rest);
-  }
-
-  fatal(message: unknown, ...rest: unknown[]): void {
-    this.write('fatal', message, rest);
-  }
-
-  private write(level: Level, message: unknown, rest: readonly unknown[]): void {
+  protected override printMessages(
+    messages: unknown[],
+    context?: string,
+    logLevel?: LogLevel,
+    writeStreamType?: 'stdout' | 'stderr',
+    errorStack?: unknown,
+    params?: Record<string, unknown>,
+  ): void {
+    for (const message of messages) if (message instanceof Error) this.reported.add(message);
     this.beforeLine();
-    (this.console[level] as (message: unknown, ...rest: unknown[]) => void)(message, ...rest); // as Nest itself calls it
+    super.printMessages(messages, context, logLevel, writeStreamType, errorStack, params);
   }
 }
-
-/** The first line of a stack. */
-const reasonIn = (stack: unknown): string => (typeof stack === 'string' ? `(${stack.split('\n')[0]})` : '');

@@ -138,7 +138,7 @@ function spawnProcess(
 }
 
 const argumentsOf = (
-  { module, channels, backlog }: ListenSettings,
+  { module, preload, channels, backlog }: ListenSettings,
   { level, format }: ListenLoggerOptions,
 ): string[] => [
   'listen',
@@ -146,6 +146,8 @@ const argumentsOf = (
   ...(level ? ['--log-level', level] : []),
   '--log-format',
   format,
+  ...preload.envFile.flatMap((file) => ['--env-file', file]),
+  ...preload.import.flatMap((file) => ['--import', file]),
   ...(backlog ? [`--${backlog}`] : []),
   ...(channels ? ['--channels', ...channels] : []),
   '--',

@@ -1,7 +1,7 @@
 import { Logger, type DynamicModule, type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { settlesWithin } from '../common/deadline.js';
-import { messageOf } from '../common/errors.js';
+import { PgPubSubError, messageOf } from '../common/errors.js';
 import { LISTENER_SELECTION } from '../common/tokens.js';
 import { ListenerSelection, type ListenerCandidate } from '../instance/listener-selection.js';
 import { renderTotals, type BacklogWatcher } from './backlog.report.js';
@@ -9,13 +9,15 @@ import { BacklogWork } from './backlog.work.js';
 import { CommandFailure, EXIT, type ExitCode } from './command-failure.js';
 import type { ListenLogger } from './listen.logger.js';
 import { chooseListeners, noListener } from './listener-choice.js';
-import { loadModule, type NestModule } from './module.loader.js';
-import { explainStart } from './start-failure.js';
+import { PRELOAD_HINT, loadModule, type NestModule } from './module.loader.js';
+import type { PreloadOptions } from './preload.js';
 
 /** What one process is to do. */
 export interface ListenSettings {
   /** As it was given: a file, and perhaps the name of an export. */
   readonly module: string;
+  /** What was imported and read before this process began; supervised processes get the same. */
+  readonly preload: Required<PreloadOptions>;
   readonly channels: readonly string[] | undefined;
   /** `recover`: handle the backlog, say so, and go on. `drain`: handle the backlog, and end. */
   readonly backlog: 'recover' | 'drain' | undefined;
@@ -33,6 +35,21 @@ export interface ListenHost {
 
 /** Modules that hang when they are destroyed have so long beyond the time that running handlers have. */
 const CLOSE_GRACE_MS = 5_000;
+
+/** TypeOrmModule tries to connect for 30 s by default; the reader of the log learns sooner what may be missing. */
+const SLOW_START_MS = 5_000;
+
+const notStartedYet = (module: string): string =>
+  `${module} has not started within ${SLOW_START_MS / 1_000} s; what it waits for stands above. ${PRELOAD_HINT}`;
+
+/** The message of Nest for a missing dependency has paragraphs: the first line is the sentence, the log has the rest. */
+const notStarted = (module: string, cause: unknown): CommandFailure =>
+  new CommandFailure(
+    `expected ${module} to start, got: ${messageOf(cause).trim().split('\n', 1)[0]?.replace(/\.$/, '')}. ` +
+      `The log has its stack. ${PRELOAD_HINT}`,
+    EXIT.failed,
+    { cause },
+  );
 
 /** Wraps the application's own module, to have a say in which listeners run. */
 class ListeningModule {}
@@ -59,7 +76,6 @@ export class ListeningProcess {
     const isLeft = isEnding.then(() => (this.selection.hasBegun ? starting : undefined));
     const app = await Promise.race([starting, isLeft]);
     if (app === undefined) return EXIT.good;
-    this.host.logger.started();
     this.host.ready();
     const { backlog } = this.settings;
     try {
@@ -74,18 +90,29 @@ export class ListeningProcess {
 
   private async start(): Promise<INestApplicationContext> {
     const { module } = this.settings;
-    const { logger } = this.host;
+    Logger.overrideLogger(this.host.logger); // files may log while they are loaded
+    const app = await this.create(await loadModule(module));
+    if (!this.selection.hasBegun) throw noListener(module);
+    return app;
+  }
+
+  /** Nest logs what keeps a provider from being made; the stack of anything else, as of a hook, is logged here. */
+  private async create(root: NestModule): Promise<INestApplicationContext> {
+    const { settings, host } = this;
+    const slow = setTimeout(() => host.logger.say('warn', notStartedYet(settings.module)), SLOW_START_MS);
     try {
-      Logger.overrideLogger(logger); // files may log while they are loaded
-      const root = await loadModule(module);
-      const app = await NestFactory.createApplicationContext(this.wrap(root), {
-        logger,
+      return await NestFactory.createApplicationContext(this.wrap(root), {
+        logger: host.logger,
         abortOnError: false,
       });
-      if (!this.selection.hasBegun) throw noListener(module);
-      return app;
     } catch (error) {
-      throw explainStart(module, error);
+      if (error instanceof CommandFailure) throw error;
+      if (error instanceof PgPubSubError)
+        throw new CommandFailure(error.message, EXIT.failed, { cause: error });
+      host.logger.reportOnce(error);
+      throw notStarted(settings.module, error);
+    } finally {
+      clearTimeout(slow);
     }
   }
 

@@ -1,8 +1,10 @@
+import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { DynamicModule, Type } from '@nestjs/common';
-import { messageOf } from '../common/errors.js';
 import { wrongUsage } from './command-failure.js';
+import { reasonOf } from './load-reason.js';
+import { prepareTypeScript } from './typescript.loader.js';
 
 /** What Nest builds an application from. */
 export type NestModule = Type | DynamicModule;
@@ -37,27 +39,26 @@ function parseReference(given: string): { readonly file: string; readonly name: 
 }
 
 async function load(file: string): Promise<Record<string, unknown>> {
+  await prepareTypeScript(file, { needsMetadata: true });
   try {
     return (await import(pathToFileURL(path.resolve(file)).href)) as Record<string, unknown>; // the namespace of a module
   } catch (cause) {
-    throw wrongUsage(
-      `expected ${file} to be a built file that exports a Nest module, got: ${reasonOf(cause)}. ` +
-        'Build the application, and name the file as in "pgpubsub listen dist/app.module.js".',
-      { cause },
-    );
+    const reason = reasonOf(cause, HERE);
+    throw wrongUsage(fs.existsSync(file) ? notLoaded(file, reason) : missing(file, reason), { cause });
   }
 }
 
-/** The message, without who imported it if that is this file; where the code of others threw, the place. */
-function reasonOf(error: unknown): string {
-  const message = messageOf(error).replace(` imported from ${HERE}`, '').trim().replace(/\.$/, '');
-  const isMissing = error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_');
-  const place =
-    error instanceof Error && !isMissing
-      ? /^ +at .*?\(?((?:file:|\/).*?)\)?$/m.exec(error.stack ?? '')?.[1]
-      : undefined;
-  return place === undefined ? message : `${message} (${place})`;
-}
+const missing = (file: string, reason: string): string =>
+  `expected ${file} to be a built file that exports a Nest module, got: ${reason}. ` +
+  'Build the application, and name the file as in "pgpubsub listen dist/app.module.js".';
+
+const notLoaded = (file: string, reason: string): string =>
+  `expected ${file} to load, got: ${reason}. ${PRELOAD_HINT}`;
+
+/** An application may need what its main.ts does first, and nothing in its errors says so. */
+export const PRELOAD_HINT =
+  'If main.ts does something first, such as reading .env or initializeTransactionalContext(), do it here, too: ' +
+  '"--env-file .env", "--import <file>".';
 
 /**
  * Exports that are Nest modules, by their names; a CommonJS file may have them all in its default export. Of promises,

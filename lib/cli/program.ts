@@ -1,24 +1,18 @@
-import { Command, CommanderError } from 'commander';
-import { isPgPubSubError, messageOf, type PgPubSubErrorCode } from '../common/errors.js';
+import { Command } from 'commander';
 import { VERSION } from '../common/version.js';
 import { checkCommand } from './check.command.js';
-import { CommandFailure, EXIT, type ExitCode } from './command-failure.js';
+import { EXIT, type ExitCode } from './command-failure.js';
 import { deadLettersCommand } from './dead-letters.command.js';
 import { doctorCommand } from './doctor.command.js';
 import { listenCommand } from './listen.command.js';
 import { migrateCommand } from './migrate.command.js';
 import { statusCommand } from './status.command.js';
 
-/** Runs one command to its end; never rejects. What a command returns is the exit code. */
-export async function runProgram(args: readonly string[]): Promise<number> {
+/** Runs one command to its end. Resolves to the exit code; rejects with what keeps the command from its work. */
+export async function runProgram(args: readonly string[]): Promise<ExitCode> {
   let code: ExitCode = EXIT.good;
-  const program = createProgram((result) => (code = result));
-  try {
-    await program.parseAsync(args, { from: 'user' });
-    return code;
-  } catch (error) {
-    return explain(error);
-  }
+  await createProgram((result) => (code = result)).parseAsync(args, { from: 'user' });
+  return code;
 }
 
 /** All commands; `end` gets what a command ends with. */
@@ -39,14 +33,3 @@ export function createProgram(end: (code: ExitCode) => void): Command {
     add(program, end);
   return program;
 }
-
-/** One sentence on stderr; commander has written its own. */
-function explain(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.good : EXIT.usage;
-  process.stderr.write(`pgpubsub: ${messageOf(error)}\n`);
-  if (isPgPubSubError(error) && OF_OPTIONS.has(error.code)) return EXIT.usage;
-  return error instanceof CommandFailure ? error.exitCode : EXIT.failed;
-}
-
-/** What is wrong with the value of an option. */
-const OF_OPTIONS: ReadonlySet<PgPubSubErrorCode> = new Set(['INVALID_ARGUMENT', 'INVALID_CHANNEL']);

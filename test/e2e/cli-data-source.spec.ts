@@ -69,6 +69,47 @@ it.each([
   expect(ended.stderr).toMatch(sentence);
 });
 
+it('names what the file says while it loads, and asks for the environment', async () => {
+  const ended = await command(
+    'check',
+    'unset.mjs',
+    `${IMPORT} export default new DataSource({ type: process.env.NO_SUCH_VARIABLE });`,
+  );
+  expect(ended).toMatchObject({ code: 2, stdout: '' });
+  expect(ended.stderr).toMatch(
+    /^pgpubsub: expected \S+unset\.mjs to load, got: Wrong driver: "undefined" given\. .+ Is the environment set\? \.env is not read by itself: give "--env-file \.env"\.\n$/,
+  );
+});
+
+it('reads the environment from files', async () => {
+  const environment = path.join(folder, '.env');
+  fs.writeFileSync(environment, `DATABASE_TYPE=postgres\nANOTHER_URL=${database.url}\n`);
+  const file = path.join(folder, 'environment.mjs');
+  const options = '{ type: process.env.DATABASE_TYPE, url: process.env.ANOTHER_URL }';
+  fs.writeFileSync(file, `${IMPORT} export default new DataSource(${options});`);
+
+  expect(await pgpubsub(['check', '-d', file, '--env-file', environment])).toMatchObject({
+    code: 0,
+    stderr: '',
+  });
+});
+
+it('asks for one host where the DataSource has several', async () => {
+  const file = path.join(folder, 'several.mjs');
+  fs.writeFileSync(
+    file,
+    `${IMPORT} export default new DataSource({ type: "postgres", url: "postgres://me:secret@a,b/db" });`,
+  );
+
+  expect(await pgpubsub(['check', '-d', file])).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringMatching(
+      / to have a URL with one host, got one with several hosts, .+\.\n$/,
+    ) as unknown,
+  });
+});
+
 it('creates, drops and migrates nothing, whatever the options say', async () => {
   await database.query('create table kept as select 1 as n');
   const tables = () =>

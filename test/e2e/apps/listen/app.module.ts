@@ -106,3 +106,10 @@ export class BareModule {}
   ],
 })
 export class MistakenModule {}
+
+@Module({ imports: [database, pubsub()], providers: [TaskListeners] })
+export class StumblingModule {
+  onModuleInit(): void {
+    throw new TypeError('a mistake of its own');
+  }
+}

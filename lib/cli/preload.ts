@@ -1,0 +1,89 @@
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseEnv } from 'node:util';
+import { Command } from 'commander';
+import { messageOf } from '../common/errors.js';
+import { reasonOf } from './load-reason.js';
+import { wrongUsage } from './command-failure.js';
+import { prepareTypeScript } from './typescript.loader.js';
+
+/** The options of every command that loads files of an application, as commander gives them. */
+export interface PreloadOptions {
+  readonly envFile?: readonly string[];
+  readonly import?: readonly string[];
+}
+
+const collect = (value: string, values: readonly string[] = []): string[] => [...values, value];
+
+export const addPreloadOptions = (command: Command): Command =>
+  command
+    .option('--env-file <file>', 'file of environment variables to read first; may be repeated', collect)
+    .option('--import <file>', 'file or package to import before the application; may be repeated', collect);
+
+/**
+ * Does what `main.ts` does first: reads the files of `--env-file`, then imports those of `--import`. Called before this
+ * program loads Nest, TypeORM and pg, so that an import can instrument them. The process that only supervises others
+ * imports nothing.
+ */
+export async function preload(args: readonly string[]): Promise<void> {
+  const command = addPreloadOptions(new Command('pgpubsub')).option('--processes <number>').exitOverride();
+  command.parseOptions([...args]);
+  const {
+    envFile = [],
+    import: imports = [],
+    processes,
+  } = command.opts<PreloadOptions & { processes?: string }>();
+  readEnvironment(envFile);
+  if (processes === undefined) for (const name of imports) await importFirst(name);
+}
+
+/**
+ * Does what `node --env-file` does: a variable that is set keeps its value, and a later file overrides an earlier one. Node
+ * 20 finds this option behind the name of a program, too, and reads the files itself before this program runs.
+ */
+function readEnvironment(files: readonly string[]): void {
+  const variables = Object.assign({}, ...files.map(parse)) as Record<string, string>;
+  Object.assign(process.env, { ...variables, ...process.env });
+}
+
+function parse(file: string): NodeJS.Dict<string> {
+  try {
+    return parseEnv(fs.readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw wrongUsage(
+      `expected --env-file to name a file that can be read, got ${file}: ${messageOf(cause)}.`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+async function importFirst(name: string): Promise<void> {
+  await prepareTypeScript(name);
+  try {
+    await import(locate(name));
+  } catch (cause) {
+    throw wrongUsage(
+      `expected --import to load ${name}, got: ${reasonOf(cause, fileURLToPath(import.meta.url))}. ` +
+        'Name a file, or a package that resolves from the current folder.',
+      { cause },
+    );
+  }
+}
+
+/** The URL of a file, or of what resolves from the current folder. A package that cannot be required resolves from here. */
+function locate(name: string): string {
+  const file = path.resolve(name);
+  if (isFile(file)) return pathToFileURL(file).href;
+  try {
+    const resolved = createRequire(path.resolve('pgpubsub')).resolve(name);
+    return path.isAbsolute(resolved) ? pathToFileURL(resolved).href : resolved;
+  } catch {
+    return path.isAbsolute(name) || name.startsWith('.') ? pathToFileURL(file).href : name;
+  }
+}
+
+const isFile = (file: string): boolean => fs.statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
