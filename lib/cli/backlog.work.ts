@@ -39,7 +39,8 @@ export class BacklogWork {
   async run(ending: AbortSignal): Promise<boolean> {
     for (let round = 1; ; round++) {
       this.claimError = undefined;
-      await Promise.all(Array.from(this.instances.keys(), (instance) => instance.recover()));
+      const recovering = Array.from(this.instances.keys(), (instance) => instance.recover());
+      await Promise.all(recovering).catch((error: unknown) => (this.claimError = error)); // its claims were refused
       if (ending.aborted) return false;
       if (this.claimError === undefined) return true;
       if (round === ROUNDS) throw cannotClaim(this.claimError);
