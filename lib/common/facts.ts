@@ -90,6 +90,8 @@ export type Fact =
   | { readonly type: 'gap-handler-failed'; readonly listener: string; readonly error: unknown }
   /** The server refused to LISTEN to a channel; the others are listened to. */
   | { readonly type: 'refused'; readonly channel: string; readonly error: unknown }
+  /** So many channels are listened to here that each LISTEN, and each commit that notifies, takes the server long. */
+  | { readonly type: 'crowded'; readonly count: number }
   /** A broadcast that arrived could not be decoded, or its channel's schema refused it. */
   | { readonly type: 'rejected'; readonly channel: string; readonly error: unknown }
   /** A receiver was too slow; `total` counts its drops since it began to receive. */

@@ -1,11 +1,14 @@
 import { BehaviorSubject, distinctUntilChanged, type Observable } from 'rxjs';
 import type { ConnectionState } from '../common/facts.js';
+import { dateOf, msSince, now } from './moment.js';
 
 /** What is known about the LISTEN connection of an instance. */
 export interface ConnectionSnapshot {
   readonly state: ConnectionState;
   /** When it got into this state. */
   readonly since: Date;
+  /** The milliseconds since then, which do not depend on the system clock. */
+  readonly forMs: number;
   /** What has to be listened to; a connection that nobody needs is closed, and all is well. */
   readonly channels: readonly string[];
   /** When the server last said anything; `null`: never. */
@@ -24,7 +27,7 @@ export class ConnectionStates {
   private readonly states = new BehaviorSubject<ConnectionState>('closed');
   /** The state now, and every change of it. */
   readonly state$: Observable<ConnectionState> = this.states.pipe(distinctUntilChanged());
-  private since = new Date();
+  private since = now();
   private lastTestedAt: Date | null = null;
   private reason: string | null = null;
 
@@ -34,7 +37,7 @@ export class ConnectionStates {
 
   /** Without a reason all is well, or has not gone wrong yet. */
   enter(state: ConnectionState, reason: string | null = null): void {
-    if (state !== this.current) this.since = new Date();
+    if (state !== this.current) this.since = now();
     if (state === 'listening') this.lastTestedAt = new Date();
     this.reason = reason;
     this.states.next(state);
@@ -51,7 +54,8 @@ export class ConnectionStates {
   }
 
   snapshot(channels: readonly string[], lastHeardAt: Date | null): ConnectionSnapshot {
-    const { current: state, since, lastTestedAt, reason } = this;
-    return { state, since, channels, lastHeardAt, lastTestedAt, reason };
+    const { current: state, lastTestedAt, reason } = this;
+    const [since, forMs] = [dateOf(this.since), msSince(this.since)];
+    return { state, since, forMs, channels, lastHeardAt, lastTestedAt, reason };
   }
 }

@@ -1,22 +1,25 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { ClientConfig } from 'pg';
-import { Subject, type Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import type { RawNotification } from '../channels/notification.js';
-import { backoffDelayMs } from '../common/backoff.js';
 import { messageOf } from '../common/errors.js';
 import type { ConnectionState, Gap, Report } from '../common/facts.js';
 import { HEARTBEAT_DEFAULTS, type HeartbeatOptions, type ReconnectOptions } from '../common/options.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { ConnectionStates, type ConnectionSnapshot } from './connection-states.js';
+import { GapReports } from './gap-reports.js';
+import { Hearing } from './hearing.js';
 import { connectFailed } from './listen-config.js';
 import { ListenSession } from './listen-session.js';
-import { ACTIVE_TIMEOUT_MS, ListenSet } from './listen-set.js';
-import { RetryPause } from './retry-pause.js';
+import { ListenSet } from './listen-set.js';
+import { now, type Moment } from './moment.js';
+import { Reopening } from './reopening.js';
 import { SelfTest } from './self-test.js';
 
 export interface ListenConnectionOptions {
   readonly config: () => ClientConfig;
+  /** Whether the DataSource is usable: a channel that is observed before `start()` opens the connection then. */
+  readonly canConnect?: () => boolean;
   /** Does the option `connection` say something about it? */
   readonly isDirected: boolean;
   readonly heartbeat: HeartbeatOptions | false;
@@ -30,39 +33,56 @@ export interface ListenConnectionOptions {
 
 /**
  * The one LISTEN connection of an instance: holds a session, opens the next when one is lost, and keeps its
- * LISTENs equal to the channels that are wanted. Owned by the module; it lives from `start()` to `stop()`.
+ * LISTENs equal to the channels that are wanted. Owned by the module; it lives from `start()`, or from the first channel that
+ * is wanted earlier, to `stop()`.
  */
 export class ListenConnection {
   private readonly states = new ConnectionStates();
-  private readonly gaps = new Subject<Gap>();
+  private readonly gaps: GapReports;
   private readonly stopped = new AbortController();
-  private readonly retryPause = new RetryPause(this.stopped.signal);
+  private readonly reopening: Reopening;
   private readonly selfTest: SelfTest;
+  private readonly hearing: Hearing;
   private readonly listens: ListenSet;
-  private readonly timeoutMs: number;
-  private readonly steadyMs: number;
+  private readonly heartbeat: HeartbeatOptions;
   /** Never the context of a request: what handlers inherit must not be somebody's transaction or user. */
   private readonly inRoot = AsyncLocalStorage.snapshot();
+  /** `early`: before the start, when nothing is reopened; `lazy`: opened when a channel is wanted. */
+  private mode: 'early' | 'started' | 'lazy' = 'early';
   private session: ListenSession | undefined;
   /** Of the session before, while there is none. */
   private lastHeardAt: Date | null = null;
   private running: Promise<void> | undefined;
-  private startsWhenWanted = false;
-  /** Since a session has lasted: one that is lost again at once must not be reopened without pause. */
-  private attempts = 0;
-  /** Heartbeats go on while nothing else is heard. */
-  private deafSince: Date | undefined;
+  /** The attempt before the start, until it has ended. */
+  private opening: Promise<void> | undefined;
+  private hasFailedEarly = false;
+  private tested: Promise<void> | undefined;
 
   /** The state now, and every change of it; completes when the application closes. */
   readonly state$: Observable<ConnectionState> = this.states.state$;
-  readonly gaps$: Observable<Gap> = this.gaps.asObservable();
+  readonly gaps$: Observable<Gap>;
 
   constructor(private readonly options: ListenConnectionOptions) {
-    const { intervalMs, timeoutMs } = options.heartbeat || HEARTBEAT_DEFAULTS;
-    this.timeoutMs = timeoutMs;
-    this.steadyMs = intervalMs;
-    this.selfTest = new SelfTest(options.pool, this.timeoutMs);
-    this.listens = new ListenSet(this.selfTest.channel, options.report);
+    const { report } = options;
+    this.heartbeat = options.heartbeat || HEARTBEAT_DEFAULTS;
+    this.selfTest = new SelfTest(options.pool, this.heartbeat.timeoutMs);
+    this.listens = new ListenSet(this.selfTest.channel, report);
+    this.gaps = new GapReports(this.listens, report);
+    this.gaps$ = this.gaps.gaps$;
+    const shared = { states: this.states, stopped: this.stopped.signal, report };
+    this.reopening = new Reopening({
+      ...shared,
+      open: () => this.openSession(),
+      reconnect: options.reconnect,
+    });
+    this.hearing = new Hearing({
+      ...shared,
+      selfTest: this.selfTest,
+      listens: this.listens,
+      gaps: this.gaps,
+      isCurrent: (session) => this.session === session && !session.isOver && !this.isStopped,
+      intervalMs: this.heartbeat.intervalMs,
+    });
   }
 
   get state(): ConnectionState {
@@ -75,32 +95,37 @@ export class ListenConnection {
   }
 
   /**
-   * Connects, LISTENs, and tests that it hears. Rejects with `CONNECT_FAILED` when the first attempt fails: a
-   * wrong address should stop the application, not be tried for ever.
+   * Connects, LISTENs, and tests that it hears; or joins the session that was opened before, for channels that were wanted
+   * early. Rejects with `CONNECT_FAILED` when the first attempt from here fails: a wrong address should stop the
+   * application, not be tried indefinitely. Resolves when the channels that come first are in force.
    */
   async start(): Promise<void> {
+    this.mode = 'started';
     await this.inRoot(async () => {
-      this.states.enter('connecting');
-      const session = await this.openSession().catch((cause: unknown) => {
-        this.states.enter('closed', messageOf(cause));
-        throw connectFailed(cause, this.options.isDirected);
-      });
-      const tested = this.test(session);
-      this.running = this.run(session);
-      await tested;
+      await this.opening;
+      if (this.running === undefined) await this.openAtStart();
+      this.session?.ref();
+      if (this.session) await this.listens.whenFirstInForce(this.session);
+      await this.tested;
     });
+    this.gaps.release();
   }
 
   /** Connects as soon as a channel is wanted, in the background, trying until it succeeds. */
   startWhenWanted(): void {
-    this.startsWhenWanted = true;
-    this.startIfWanted();
+    this.mode = 'lazy';
+    this.session?.ref();
+    this.gaps.release();
+    this.openIfWanted();
   }
 
-  /** From now on `channel` is listened to, as soon as there is a session. Idempotent. */
-  listen(channel: string): void {
-    this.listens.add(channel);
-    this.startIfWanted();
+  /**
+   * From now on `channel` is listened to, as soon as there is a session. `first`: before channels without this option, which
+   * may be many. Idempotent.
+   */
+  listen(channel: string, options: { readonly first?: boolean } = {}): void {
+    this.listens.add(channel, options);
+    this.openIfWanted();
   }
 
   unlisten(channel: string): void {
@@ -123,7 +148,7 @@ export class ListenConnection {
    * not tried without pause.
    */
   reopenNow(): void {
-    this.retryPause.shorten();
+    this.reopening.shorten();
   }
 
   /** What is lost from now on stays lost; the session there is goes on until `stop()`. */
@@ -135,26 +160,81 @@ export class ListenConnection {
   async stop(): Promise<void> {
     this.stopReopening();
     await this.session?.close();
+    await this.opening;
     await this.running;
     this.states.complete();
     this.gaps.complete();
   }
 
-  private startIfWanted(): void {
-    if (!this.startsWhenWanted || this.listens.isEmpty || this.running || this.stopped.signal.aborted) return;
-    this.states.enter('connecting');
-    this.running = this.inRoot(() => this.runLate());
+  private get isStopped(): boolean {
+    return this.stopped.signal.aborted;
   }
 
-  /** As `run()`, for the first session, too: who has observed since then may have missed something. */
+  private openIfWanted(): void {
+    if (this.listens.isEmpty || this.running || this.opening || this.isStopped) return;
+    if (this.mode === 'early') {
+      if (this.hasFailedEarly) return; // start() makes the next attempt
+      this.opening = this.inRoot(() => this.openEarly());
+      this.listens.expectFirst(this.opening);
+    } else if (this.mode === 'lazy') {
+      this.states.enter('connecting');
+      this.running = this.inRoot(() => this.runLate());
+    }
+  }
+
+  /** Opens the first session before `start()`, for channels that are observed already. Never rejects. */
+  private async openEarly(): Promise<void> {
+    const wantedSince = now();
+    await Promise.resolve(); // a start in the same turn opens the session itself
+    if (this.mode === 'early' && !this.isStopped) await this.tryEarly(wantedSince);
+    this.opening = undefined;
+    if (this.mode === 'lazy') this.openIfWanted();
+  }
+
+  private async tryEarly(wantedSince: Moment): Promise<void> {
+    if (this.options.canConnect?.()) {
+      try {
+        this.begin(await this.openFirst(), wantedSince);
+        return;
+      } catch {
+        this.hasFailedEarly = true; // the error is that of the start, if it fails as well
+      }
+    }
+    this.gaps.missedSince ??= wantedSince;
+  }
+
+  private async openAtStart(): Promise<void> {
+    const session = await this.openFirst().catch((cause: unknown) => {
+      throw connectFailed(cause, this.options.isDirected);
+    });
+    this.begin(session);
+  }
+
+  private async openFirst(): Promise<ListenSession> {
+    this.states.enter('connecting');
+    try {
+      return await this.openSession();
+    } catch (error) {
+      this.states.enter('closed', messageOf(error));
+      throw error;
+    }
+  }
+
+  private begin(session: ListenSession, wantedSince?: Moment): void {
+    this.tested = this.hearing.test(session);
+    this.running = this.run(session);
+    this.gaps.tellFirst(session, wantedSince);
+  }
+
+  /** As `run()`, for the first session, too: what was sent since a channel was wanted may have been missed. */
   private async runLate(): Promise<void> {
-    const wantedSince = new Date();
-    const reopened = this.reopen();
+    const wantedSince = now();
+    const reopened = this.reopening.open();
     this.listens.expectFirst(reopened);
     const session = await reopened;
     if (session === undefined) return;
-    const gap = this.gapSince(wantedSince);
-    if (gap.to.getTime() - gap.from.getTime() > ACTIVE_TIMEOUT_MS) this.tellGap(gap);
+    this.tested = this.hearing.test(session);
+    this.gaps.tellFirst(session, wantedSince);
     await this.run(session);
   }
 
@@ -164,57 +244,44 @@ export class ListenConnection {
     while (session !== undefined) {
       const opened = performance.now();
       const error = await session.ended;
-      if (performance.now() - opened > this.steadyMs) this.attempts = 0;
+      if (performance.now() - opened > this.heartbeat.intervalMs) this.reopening.attempts = 0;
       this.session = undefined;
       this.lastHeardAt = session.lastHeardAt;
       this.listens.detach();
-      if (this.stopped.signal.aborted) return;
-      this.states.enter('reconnecting', messageOf(error));
+      if (this.isStopped) return;
+      const missedSince = this.gaps.missedSince ?? this.hearing.deafSince ?? session.completeUntil;
+      const isEarly = this.mode === 'early';
+      this.states.enter(isEarly ? 'closed' : 'reconnecting', messageOf(error));
       this.options.report({ type: 'disconnected', error });
-      session = await this.resume(this.deafSince ?? session.completeUntil, error);
+      if (isEarly) return this.waitForStart(missedSince);
+      session = await this.resume(missedSince, error);
     }
+  }
+
+  /** Leaves it to the start to open the connection again: an application that never starts must not keep it open. */
+  private waitForStart(missedSince: Moment): void {
+    this.gaps.missedSince = missedSince;
+    this.running = undefined;
+    this.hasFailedEarly = true;
   }
 
   /** Reopens the connection after a loss and reports what may have been missed. */
-  private async resume(completeUntil: Date, error: unknown): Promise<ListenSession | undefined> {
-    const session = await this.reopen(error);
+  private async resume(missedSince: Moment, error: unknown): Promise<ListenSession | undefined> {
+    const session = await this.reopening.open(error);
     if (session === undefined) return undefined;
-    this.options.report({ type: 'reconnected', attempt: this.attempts });
-    this.tellGap(this.gapSince(completeUntil));
+    this.tested = this.hearing.test(session);
+    this.options.report({ type: 'reconnected', attempt: this.reopening.attempts });
+    this.gaps.tellOpened(session, missedSince);
     return session;
   }
 
-  /** Tries until it succeeds; `undefined` when the application closed meanwhile. */
-  private async reopen(lastError?: unknown): Promise<ListenSession | undefined> {
-    for (let error = lastError; !this.stopped.signal.aborted;) {
-      this.attempts++;
-      if (error !== undefined) await this.pause(this.attempts, error);
-      if (this.stopped.signal.aborted) return undefined;
-      try {
-        const session = await this.openSession();
-        void this.test(session);
-        return session;
-      } catch (failure) {
-        error = failure;
-      }
-    }
-    return undefined;
-  }
-
-  private async pause(attempt: number, error: unknown): Promise<void> {
-    const delayMs = backoffDelayMs(attempt, this.options.reconnect);
-    this.states.explain(messageOf(error));
-    if (attempt > 1) this.options.report({ type: 'reconnecting', attempt, delayMs, error });
-    await this.retryPause.wait(delayMs);
-  }
-
-  /** A session in which every wanted channel is listened to. */
+  /** Opens a session in which the channels that come first are listened to; the others follow. */
   private async openSession(): Promise<ListenSession> {
     const { heartbeat, config, receive } = this.options;
     const session = await ListenSession.open({
       config: config(),
       heartbeatMs: heartbeat === false ? undefined : heartbeat.intervalMs,
-      timeoutMs: this.timeoutMs,
+      timeoutMs: this.heartbeat.timeoutMs,
       signal: this.stopped.signal,
       receive: (raw) =>
         raw.channel === this.selfTest.channel ? this.selfTest.receive(raw.text) : receive(raw),
@@ -225,63 +292,9 @@ export class ListenConnection {
       session.destroy(error);
       throw error;
     }
-    if (this.stopped.signal.aborted) await session.close();
+    if (this.mode === 'early') session.unref();
+    if (this.isStopped) await session.close();
     this.session = session;
     return session;
-  }
-
-  /** Settles the state by the self-test; as long as it fails, and the session lasts, it is repeated. */
-  private async test(session: ListenSession): Promise<void> {
-    const since = new Date();
-    const fault = await this.selfTest.findFault(session);
-    if (!this.isCurrent(session)) return;
-    if (fault === undefined) return this.enterListening(session);
-    this.deafSince ??= since;
-    const isNew = this.state !== 'deaf';
-    this.states.enter('deaf', fault);
-    if (isNew) this.options.report({ type: 'deafened', reason: fault });
-    void this.testAgain(session);
-  }
-
-  private async testAgain(session: ListenSession): Promise<void> {
-    const { intervalMs } = this.options.heartbeat || HEARTBEAT_DEFAULTS;
-    for (;;) {
-      await this.wait(intervalMs);
-      if (!this.isCurrent(session)) return;
-      const fault = await this.selfTest.findFault(session);
-      if (!this.isCurrent(session)) return;
-      if (fault !== undefined) {
-        this.states.explain(fault);
-        continue;
-      }
-      const gap = this.gapSince(this.deafSince ?? session.lastHeardAt);
-      this.enterListening(session);
-      this.tellGap(gap);
-      return;
-    }
-  }
-
-  private isCurrent(session: ListenSession): boolean {
-    return this.session === session && !session.isOver && !this.stopped.signal.aborted;
-  }
-
-  private enterListening(session: ListenSession): void {
-    this.deafSince = undefined;
-    session.requireProof();
-    this.states.enter('listening');
-    this.options.report({ type: 'listening', channels: this.listens.channels, processId: session.processId });
-  }
-
-  private gapSince(from: Date): Gap {
-    return { channels: this.listens.channels, from, to: new Date() };
-  }
-
-  private tellGap(gap: Gap): void {
-    this.options.report({ type: 'gap', gap });
-    this.gaps.next(gap);
-  }
-
-  private async wait(ms: number): Promise<void> {
-    await delay(ms, undefined, { signal: this.stopped.signal }).catch(() => undefined);
   }
 }

@@ -1,8 +1,9 @@
 import pg from 'pg';
 import type { RawNotification } from '../channels/notification.js';
 import { ROUND_TRIP_MS, isTimedOut, settlesWithin, withDeadline } from '../common/deadline.js';
-import { AS_TEXT, destroySocket, processIdOf } from '../postgres/pg-client.js';
+import { AS_TEXT, destroySocket, keepAlive, processIdOf } from '../postgres/pg-client.js';
 import { changeListens, disableIdleSessionTimeout, heartbeat, identify, unlistenAll } from './listen.sql.js';
+import { dateOf, now, type Moment } from './moment.js';
 import { SessionLostError, assertSameSession, type SessionProof } from './session-proof.js';
 
 export interface SessionOptions {
@@ -34,7 +35,7 @@ export class ListenSession {
   /** Resolves with the reason when the session is over, however that came; never rejects. */
   readonly ended: Promise<unknown>;
   private readonly client: pg.Client;
-  private lastHeardMs = Date.now();
+  private lastHeard = now();
   private reason: unknown;
   private over = false;
   private isClosing = false;
@@ -44,14 +45,14 @@ export class ListenSession {
   private readonly channels = new Set<string>();
   private isProofRequired = false;
   private lastProof: SessionProof | undefined;
-  private lastProofMs = Date.now();
+  private lastProven = now();
 
   private constructor(private readonly options: SessionOptions) {
     this.client = new pg.Client(options.config);
     // Stays attached indefinitely: pg emits late errors, and one without a listener ends the process.
     this.client.on('error', (error) => (this.reason ??= error));
     this.client.on('notification', ({ channel, payload, processId }) => {
-      this.lastHeardMs = Date.now();
+      this.lastHeard = now();
       options.receive({ channel, text: payload ?? '', processId });
     });
     this.ended = new Promise((resolve) => {
@@ -87,15 +88,15 @@ export class ListenSession {
 
   /** When the server last said anything. */
   get lastHeardAt(): Date {
-    return new Date(this.lastHeardMs);
+    return dateOf(this.lastHeard);
   }
 
   /**
    * Until when nothing was missed: a session that has lost channels may have received something on
    * the others since.
    */
-  get completeUntil(): Date {
-    return this.reason instanceof SessionLostError ? new Date(this.lastProofMs) : this.lastHeardAt;
+  get completeUntil(): Moment {
+    return this.reason instanceof SessionLostError ? this.lastProven : this.lastHeard;
   }
 
   get isOver(): boolean {
@@ -128,7 +129,17 @@ export class ListenSession {
    */
   requireProof(): void {
     this.isProofRequired = true;
-    this.lastProofMs = Date.now();
+    this.lastProven = now();
+  }
+
+  /** Lets the process end although the session is open: the application has not started yet. */
+  unref(): void {
+    keepAlive(this.client, false);
+  }
+
+  /** Keeps the process alive while the session is open. */
+  ref(): void {
+    keepAlive(this.client, true);
   }
 
   /** Cuts the socket. For links that no longer answer, on which `end()` never returns. */
@@ -183,7 +194,7 @@ export class ListenSession {
   private async beat(): Promise<void> {
     try {
       await this.inTurn(() => this.prove());
-      this.lastHeardMs = Date.now();
+      this.lastHeard = now();
       this.scheduleHeartbeat();
     } catch (error) {
       this.destroy(error);
@@ -191,13 +202,13 @@ export class ListenSession {
   }
 
   private async prove(): Promise<void> {
-    const sentMs = Date.now();
+    const sent = now();
     const { pid, channels } = await this.send(heartbeat);
     if (!this.isProofRequired) return;
     const proof = { pid: String(pid), channels: Number(channels) };
     assertSameSession(proof, this.channels.size, this.lastProof);
     this.lastProof = proof;
-    this.lastProofMs = sentMs;
+    this.lastProven = sent;
   }
 }
 

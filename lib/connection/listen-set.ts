@@ -6,18 +6,29 @@ import type { ListenSession } from './listen-session.js';
 
 /** Many round trips to a server that answers. */
 export const ACTIVE_TIMEOUT_MS = 100;
+/**
+ * The largest number of names in one statement. The server compares each new name with all names of the session: 500 names
+ * after 30,000 others take it about 0.15 s, 30,000 names at once longer than a statement may take.
+ */
+export const PORTION_SIZE = 500;
+/** The number of channels from which on a warning is reported. */
+export const MANY_CHANNELS = 5_000;
 
 /**
- * Keeps what the session LISTENs to equal to the channels that are wanted: everything in one round trip when a
- * session opens, and one round trip for all changes known by then while it lasts. Owned by `ListenConnection`.
+ * Keeps what the session LISTENs to equal to the channels that are wanted: one round trip for all changes known by then, or
+ * several, each with a portion. Channels that come first are in force when the session opens; the rest follows. Owned by
+ * `ListenConnection`.
  */
 export class ListenSet {
   private readonly wanted = new Set<string>();
+  /** The wanted channels that come first: those of listeners, and of hints. */
+  private readonly first = new Set<string>();
   private active = new Set<string>();
   private session: ListenSession | undefined;
   /** The round trip that is under way, with the turn that gathered its changes. */
   private pass: Promise<void> | undefined;
   private opening: Promise<void> | undefined;
+  private hasMany = false;
   private readonly inRoot = AsyncLocalStorage.snapshot();
 
   /** `permanent` is always listened to, and not counted among the channels. */
@@ -26,37 +37,52 @@ export class ListenSet {
     private readonly report: Report,
   ) {}
 
+  /** The wanted channels, those that come first before the others. */
   get channels(): string[] {
-    return [...this.wanted];
+    return [...new Set([...this.first, ...this.wanted])];
+  }
+
+  /** The wanted channels that are in force. */
+  get activeChannels(): string[] {
+    return this.channels.filter((channel) => this.active.has(channel));
+  }
+
+  /** The wanted channels that are not in force yet. */
+  get missingChannels(): string[] {
+    return this.channels.filter((channel) => !this.active.has(channel));
   }
 
   get isEmpty(): boolean {
     return this.wanted.size === 0;
   }
 
-  add(channel: string): void {
+  add(channel: string, { first = false } = {}): void {
     this.wanted.add(channel);
+    if (first) this.first.add(channel);
+    this.warnOfMany();
     this.align();
   }
 
   delete(channel: string): void {
     this.wanted.delete(channel);
+    this.first.delete(channel);
+    if (this.wanted.size < MANY_CHANNELS) this.hasMany = false;
     this.align();
   }
 
-  /** Resolves when everything wanted by now is in force in `session`; rejects when the server refuses. */
+  /**
+   * Resolves when the channels that come first are in force in `session`; the rest follows, and is pending until then. Rejects
+   * when the server refuses.
+   */
   async attach(session: ListenSession): Promise<void> {
-    const channels = new Set([this.permanent, ...this.wanted]);
-    try {
-      await session.changeListens(channels);
-    } catch (error) {
-      if (!isServerError(error)) throw error;
-      await session.changeListens([this.permanent]); // a standby refuses this one, too
-      await this.changeEach(session, this.channels, []);
-    }
-    this.active = channels;
+    const first = [this.permanent, ...this.first].length;
+    const portions = Math.ceil(first / PORTION_SIZE); // the last one has room for others
+    const channels = [this.permanent, ...this.channels].slice(0, portions * PORTION_SIZE);
+    for (let from = 0; from < channels.length; from += PORTION_SIZE)
+      await this.changeEach(session, channels.slice(from, from + PORTION_SIZE), []);
+    this.active = new Set(channels);
     this.session = session;
-    this.align(); // what has been asked for meanwhile
+    this.align(); // the rest, and what has been asked for meanwhile
   }
 
   detach(): void {
@@ -65,13 +91,29 @@ export class ListenSet {
   }
 
   /**
+   * Resolves when these channels are in force in the session, or are no longer wanted. Resolves with whether the session was
+   * there until then.
+   */
+  async whenInForce(session: ListenSession, channels: readonly string[]): Promise<boolean> {
+    const isMissing = (channel: string) => this.wanted.has(channel) && !this.active.has(channel);
+    while (this.session === session && this.pass && channels.some(isMissing)) await this.pass;
+    return this.session === session;
+  }
+
+  /** Resolves when the channels that come first are in force in the session, or it has ended. */
+  async whenFirstInForce(session: ListenSession): Promise<void> {
+    await this.whenInForce(session, [...this.first]);
+  }
+
+  /**
    * Makes channels pending until the first session is open; at most for `ACTIVE_TIMEOUT_MS`, so that
    * callers do not wait for a server that is away.
    */
   expectFirst(session: Promise<unknown>): void {
-    this.opening = settlesWithin(session, ACTIVE_TIMEOUT_MS).then(() => {
-      this.opening = undefined;
+    const opening = settlesWithin(session, ACTIVE_TIMEOUT_MS).then(() => {
+      if (this.opening === opening) this.opening = undefined;
     });
+    this.opening = opening;
   }
 
   isPending(channel: string): boolean {
@@ -92,24 +134,33 @@ export class ListenSet {
     while (this.isPending(channel)) await (this.opening ?? this.pass);
   }
 
+  private warnOfMany(): void {
+    if (this.hasMany || this.wanted.size < MANY_CHANNELS) return;
+    this.hasMany = true;
+    this.report({ type: 'crowded', count: this.wanted.size });
+  }
+
   /**
-   * Uses one round trip; when the server rejects it, one for each channel, so that one does not
-   * silence the others.
+   * Uses one round trip; when the server rejects it, one for each half, so that one channel does not silence the others.
+   * Rejects when the server rejects the permanent channel: a standby rejects all.
    */
   private async changeEach(
     session: ListenSession,
     added: readonly string[],
     removed: readonly string[],
   ): Promise<void> {
-    if (added.length + removed.length === 0) return;
+    const size = added.length + removed.length;
+    if (size === 0) return;
     try {
       await session.changeListens(added, removed);
     } catch (error) {
       if (!isServerError(error)) throw error;
-      if (added.length + removed.length === 1)
-        return this.report({ type: 'refused', channel: added[0] ?? '', error });
-      for (const channel of added) await this.changeEach(session, [channel], []);
-      for (const channel of removed) await this.changeEach(session, [], [channel]);
+      const channel = added[0] ?? '';
+      if (size === 1 && channel === this.permanent) throw error;
+      if (size === 1) return this.report({ type: 'refused', channel, error });
+      const [addedHalf, removedHalf] = [Math.ceil(added.length / 2), Math.floor(removed.length / 2)];
+      await this.changeEach(session, added.slice(0, addedHalf), removed.slice(0, removedHalf));
+      await this.changeEach(session, added.slice(addedHalf), removed.slice(removedHalf));
     }
   }
 
@@ -121,14 +172,14 @@ export class ListenSet {
 
   private async runPass(session: ListenSession): Promise<void> {
     await Promise.resolve(); // gathers what else is asked for in this turn
-    const added = [...this.wanted].filter((channel) => !this.active.has(channel));
-    const removed = [...this.active].filter(
-      (channel) => !this.wanted.has(channel) && channel !== this.permanent,
-    );
+    const added = this.missingChannels.slice(0, PORTION_SIZE);
+    const removed = [...this.active]
+      .filter((channel) => !this.wanted.has(channel) && channel !== this.permanent)
+      .slice(0, PORTION_SIZE - added.length);
     const isNeeded = this.session === session && added.length + removed.length > 0;
     if (isNeeded) await this.change(session, added, removed);
     this.pass = undefined;
-    if (isNeeded || this.session !== session) this.align(); // what has been asked for meanwhile
+    if (isNeeded || this.session !== session) this.align(); // the next portion, and what has been asked for meanwhile
   }
 
   private async change(

@@ -27,7 +27,7 @@ export class Hints {
 
   /** Listens, if this process handles stored notifications. */
   listen(): void {
-    if (!this.options.workers().isEmpty) this.options.connection().listen(HINT_CHANNEL);
+    if (!this.options.workers().isEmpty) this.options.connection().listen(HINT_CHANNEL, { first: true });
   }
 
   /** Wakes the worker of a hinted channel. Called on pg's stack: must not throw. */

@@ -27,6 +27,7 @@ export function createConnection(instance: Instance, transport: Transport): Conn
   const { options, dataSource, hints, report } = instance;
   return transport.createConnection({
     config: () => resolveListenConfig(assertUsable(dataSource), options.connection),
+    canConnect: () => dataSource.isInitialized && dataSource.options.type === 'postgres',
     isDirected: options.connection !== undefined,
     heartbeat: options.heartbeat,
     reconnect: options.reconnect,

@@ -124,7 +124,7 @@ function ofDatabase({ silence }: Findings): Complaint[] {
 }
 
 function ofConnection(
-  { state, since, channels, reason }: ConnectionSnapshot,
+  { state, forMs, channels, reason }: ConnectionSnapshot,
   { maxReconnectingMs }: Limits,
 ): Complaint[] {
   if (state === 'listening' || channels.length === 0) return [];
@@ -136,12 +136,11 @@ function ofConnection(
         reason: `the LISTEN connection is deaf, broadcasts do not arrive, stored notifications are polled for${because}`,
       },
     ];
-  const ms = Date.now() - since.getTime();
-  const isLong = state === 'closed' || ms > maxReconnectingMs;
+  const isLong = state === 'closed' || forMs > maxReconnectingMs;
   return [
     {
       health: isLong ? 'down' : 'degraded',
-      reason: `the LISTEN connection has been ${state} for ${inSeconds(ms)}${because}`,
+      reason: `the LISTEN connection has been ${state} for ${inSeconds(forMs)}${because}`,
     },
   ];
 }

@@ -113,6 +113,10 @@ function wordFact(fact: Fact): Line | undefined {
       const text = `The server refused to LISTEN to channel "${fact.channel}": ${messageOf(fact.error)}`;
       return { level: 'error', kind: `refused ${fact.channel}`, text };
     }
+    case 'crowded': {
+      const text = `Listening to ${fact.count} channels: the server compares each name with all others. Put names of users or rows into the payload of one channel`;
+      return { level: 'warn', kind: fact.type, text };
+    }
     case 'rejected': {
       const text = `Refused a notification of channel "${fact.channel}": ${messageOf(fact.error)}`;
       return { level: 'error', kind: `rejected ${fact.channel}`, text };

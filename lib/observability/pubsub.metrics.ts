@@ -70,6 +70,7 @@ export class PubSubMetrics {
       case 'reconnecting':
       case 'refused':
       case 'filter-failed':
+      case 'crowded':
       case 'gap-handler-failed':
       case 'abandoned':
       case 'claiming':

@@ -115,10 +115,12 @@ export class StatusReader {
       health,
       reasons,
       connection: {
-        ...connection,
+        state: connection.state,
         since: connection.since.toISOString(),
+        channels: connection.channels,
         lastHeardAt: connection.lastHeardAt?.toISOString() ?? null,
         lastTestedAt: connection.lastTestedAt?.toISOString() ?? null,
+        reason: connection.reason,
       },
       channels,
       paused: { here: this.options.pausedHere(), everywhere: pausedEverywhere },

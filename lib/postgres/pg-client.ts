@@ -2,6 +2,8 @@
 interface ClientInternals {
   readonly processID: number;
   readonly connection: { readonly stream: { destroy(): void } };
+  ref(): void;
+  unref(): void;
 }
 
 /** Reads every column as text: the application may have replaced pg's type parsers. */
@@ -18,6 +20,10 @@ export const processIdOf = (client: object): number => internalsOf(client).proce
  * returns. The socket is read at the time of the call, because a TLS upgrade replaces it.
  */
 export const destroySocket = (client: object): void => internalsOf(client).connection.stream.destroy();
+
+/** Whether an open connection of pg's client keeps the process alive. */
+export const keepAlive = (client: object, isKept: boolean): void =>
+  isKept ? internalsOf(client).ref() : internalsOf(client).unref();
 
 // not declared: every access to a private member passes through here
 const internalsOf = (client: object): ClientInternals => client as ClientInternals;

@@ -31,6 +31,7 @@ async function open() {
   const client = await database.client();
   const connection = new ListenConnection({
     config: () => ({ connectionString: proxy.url, application_name: 'test:listen' }),
+    canConnect: () => true,
     isDirected: true,
     heartbeat: { intervalMs: 10_000, timeoutMs: 5_000 },
     reconnect: { minDelayMs: PAUSE_MS, maxDelayMs: PAUSE_MS },

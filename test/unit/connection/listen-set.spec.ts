@@ -1,6 +1,12 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ListenSession } from '../../../lib/connection/listen-session.js';
-import { ACTIVE_TIMEOUT_MS, ListenSet } from '../../../lib/connection/listen-set.js';
+import {
+  ACTIVE_TIMEOUT_MS,
+  ListenSet,
+  MANY_CHANNELS,
+  PORTION_SIZE,
+} from '../../../lib/connection/listen-set.js';
 import { recordFacts } from '../support/recording.js';
 
 /** A session whose round trips last until `answer()`. */
@@ -112,5 +118,112 @@ describe('ListenSet', () => {
     const waiting = [watch(set.whenActive('a')), watch(set.whenActive('unknown'))];
     await pass(0);
     expect(waiting).toEqual([{ isOver: true }, { isOver: true }]);
+  });
+});
+
+describe('ListenSet with many channels', () => {
+  const names = (count: number, prefix = 'user') => Array.from({ length: count }, (_, n) => `${prefix}:${n}`);
+  /** The server's way to reject a statement. */
+  const rejection = Object.assign(new Error('invalid name'), { code: '22023', severity: 'ERROR' });
+
+  /** A session that answers in the next turn, and rejects statements with one of these names. */
+  function session(rejected: readonly string[] = []) {
+    const statements: string[][] = [];
+    const changeListens = async (added: Iterable<string>, removed: Iterable<string> = []) => {
+      const changed = [...added, ...removed];
+      statements.push(changed);
+      await turn();
+      if (changed.some((name) => rejected.includes(name))) throw rejection;
+    };
+    return {
+      statements,
+      session: { changeListens, destroy: vi.fn<ListenSession['destroy']>() } as unknown as ListenSession,
+    };
+  }
+
+  function setOf(channels: readonly string[]) {
+    const { facts, report } = recordFacts();
+    const set = new ListenSet('permanent', report);
+    for (const channel of channels) set.add(channel);
+    return { set, facts };
+  }
+
+  it('lets the channels that come first be in force when it has attached, and the others follow in portions', async () => {
+    const others = names(2 * PORTION_SIZE);
+    const { set } = setOf(others);
+    set.add('of a listener', { first: true });
+    const { session: attached, statements } = session();
+    await set.attach(attached);
+    expect(statements[0]).toEqual(['permanent', 'of a listener', ...others.slice(0, PORTION_SIZE - 2)]);
+    expect(set.isPending('of a listener')).toBe(false);
+    expect(set.isPending(others.at(-1) ?? '')).toBe(true);
+
+    const missing = set.missingChannels;
+    expect(await set.whenInForce(attached, missing)).toBe(true);
+    expect(missing).toEqual(others.slice(PORTION_SIZE - 2));
+    expect(statements.map(({ length }) => length)).toEqual([PORTION_SIZE, PORTION_SIZE, 2]);
+    expect(set.isPending(others.at(-1) ?? '')).toBe(false);
+    expect(set.missingChannels).toEqual([]);
+  });
+
+  it('attaches with several portions when many channels come first', async () => {
+    const { set } = setOf([]);
+    for (const name of names(PORTION_SIZE + 1)) set.add(name, { first: true });
+    const { session: attached, statements } = session();
+    await set.attach(attached);
+    expect(statements.map(({ length }) => length)).toEqual([PORTION_SIZE, 2]);
+    expect(set.missingChannels).toEqual([]);
+  });
+
+  it('changes thousands of channels in portions, too', async () => {
+    const { set } = setOf([]);
+    const { session: attached, statements } = session();
+    await set.attach(attached);
+    const many = names(PORTION_SIZE + 10);
+    for (const name of many) set.add(name);
+    await set.whenInForce(attached, many);
+    for (const name of many) set.delete(name);
+    set.add('the last');
+    await set.whenInForce(attached, ['the last']);
+    await vi.waitFor(() => expect(statements.flat().length).toBe(1 + 2 * many.length + 1));
+    expect(Math.max(...statements.map(({ length }) => length))).toBe(PORTION_SIZE);
+    expect(statements.find((changed) => changed.includes('the last'))?.[0]).toBe('the last');
+  });
+
+  it('finds the channel that the server rejects by halves', async () => {
+    const { set, facts } = setOf(names(PORTION_SIZE - 1));
+    const { session: attached, statements } = session(['user:300']);
+    await set.attach(attached);
+    expect(facts).toEqual([{ type: 'refused', channel: 'user:300', error: rejection }]);
+    expect(statements.length).toBeLessThan(25);
+    expect(statements.filter((changed) => !changed.includes('user:300')).flat().length).toBe(
+      PORTION_SIZE - 1,
+    );
+  });
+
+  it('does not attach to a server that rejects every channel', async () => {
+    const { set, facts } = setOf(['orders']);
+    const { session: standby } = session(['permanent', 'orders']);
+    await expect(set.attach(standby)).rejects.toBe(rejection);
+    expect(facts).toEqual([]);
+  });
+
+  it('knows that channels are not in force when their session has ended', async () => {
+    const { set } = setOf(names(2 * PORTION_SIZE));
+    const { session: attached } = session();
+    await set.attach(attached);
+    const inForce = set.whenInForce(attached, set.missingChannels);
+    set.detach();
+    expect(await inForce).toBe(false);
+  });
+
+  it('warns of many channels once, and again after there were fewer', () => {
+    const { set, facts } = setOf(names(MANY_CHANNELS - 1));
+    expect(facts).toEqual([]);
+    for (const name of ['a', 'b', 'c']) set.add(name);
+    expect(facts).toEqual([{ type: 'crowded', count: MANY_CHANNELS }]);
+    for (const name of ['a', 'b', 'c']) set.delete(name);
+    set.add('a');
+    expect(facts.length).toBe(2);
   });
 });

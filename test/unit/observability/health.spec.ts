@@ -5,6 +5,7 @@ import { STATUS_DEFAULTS, judge, resolveLimits, type Findings } from '../../../l
 const connection: Findings['connection'] = {
   state: 'listening',
   since: new Date(),
+  forMs: 0,
   channels: ['orders'],
   lastHeardAt: new Date(),
   lastTestedAt: new Date(),
@@ -44,8 +45,8 @@ describe('the health of an instance', () => {
   it.each(['connecting', 'reconnecting'] as const)(
     'is degraded for a while when it is %s, then down',
     (state) => {
-      expect(connected({ state, since: new Date(Date.now() - 1_000) }).health).toBe('degraded');
-      expect(connected({ state, since: new Date(Date.now() - 31_000) }).health).toBe('down');
+      expect(connected({ state, forMs: 1_000 }).health).toBe('degraded');
+      expect(connected({ state, forMs: 31_000 }).health).toBe('down');
     },
   );
 

@@ -86,6 +86,10 @@ export const SAMPLES: {
     { type: 'refused', channel: 'orders', error },
     'error: The server refused to LISTEN to channel "orders": boom',
   ],
+  crowded: [
+    { type: 'crowded', count: 5_000 },
+    'warn: Listening to 5000 channels: the server compares each name with all others. Put names of users or rows into the payload of one channel',
+  ],
   rejected: [
     { type: 'rejected', channel: 'orders', error },
     'error: Refused a notification of channel "orders": boom',

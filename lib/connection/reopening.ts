@@ -1,0 +1,57 @@
+import { backoffDelayMs } from '../common/backoff.js';
+import { messageOf } from '../common/errors.js';
+import type { Report } from '../common/facts.js';
+import type { ReconnectOptions } from '../common/options.js';
+import type { ConnectionStates } from './connection-states.js';
+import type { ListenSession } from './listen-session.js';
+import { RetryPause } from './retry-pause.js';
+
+export interface ReopeningOptions {
+  readonly open: () => Promise<ListenSession>;
+  readonly reconnect: ReconnectOptions;
+  readonly states: ConnectionStates;
+  readonly stopped: AbortSignal;
+  readonly report: Report;
+}
+
+/**
+ * Attempts to open a session until one succeeds, with growing pauses. Owned by `ListenConnection`; ends with the application.
+ */
+export class Reopening {
+  /** The number of attempts since a session has lasted: one that is lost again at once is not reopened without pause. */
+  attempts = 0;
+  private readonly retryPause: RetryPause;
+
+  constructor(private readonly options: ReopeningOptions) {
+    this.retryPause = new RetryPause(options.stopped);
+  }
+
+  /** Ends the pause before the next attempt. */
+  shorten(): void {
+    this.retryPause.shorten();
+  }
+
+  /** Resolves with the session that was opened; `undefined` when the application closed meanwhile. */
+  async open(lastError?: unknown): Promise<ListenSession | undefined> {
+    const { open, stopped } = this.options;
+    for (let error = lastError; !stopped.aborted;) {
+      this.attempts++;
+      if (error !== undefined) await this.pause(this.attempts, error);
+      if (stopped.aborted) return undefined;
+      try {
+        return await open();
+      } catch (failure) {
+        error = failure;
+      }
+    }
+    return undefined;
+  }
+
+  private async pause(attempt: number, error: unknown): Promise<void> {
+    const { reconnect, states, report } = this.options;
+    const delayMs = backoffDelayMs(attempt, reconnect);
+    states.explain(messageOf(error));
+    if (attempt > 1) report({ type: 'reconnecting', attempt, delayMs, error });
+    await this.retryPause.wait(delayMs);
+  }
+}
