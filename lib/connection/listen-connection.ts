@@ -19,7 +19,7 @@ import { SelfTest } from './self-test.js';
 export interface ListenConnectionOptions {
   readonly config: () => ClientConfig;
   /** Whether the DataSource is usable: a channel that is observed before `start()` opens the connection then. */
-  readonly canConnect?: () => boolean;
+  readonly canConnect: () => boolean;
   /** Does the option `connection` say something about it? */
   readonly isDirected: boolean;
   readonly heartbeat: HeartbeatOptions | false;
@@ -192,7 +192,7 @@ export class ListenConnection {
   }
 
   private async tryEarly(wantedSince: Moment): Promise<void> {
-    if (this.options.canConnect?.()) {
+    if (this.options.canConnect()) {
       try {
         this.begin(await this.openFirst(), wantedSince);
         return;

@@ -12,6 +12,8 @@ export interface BroadcastListener extends Pick<ListenerQueueOptions, 'concurren
 
 export interface BroadcastListenersOptions {
   readonly dispatcher: Dispatcher;
+  /** Puts a channel before those that are only observed: it is listened to first. */
+  readonly listenFirst: (channel: string) => void;
   readonly buffer: BufferLimits;
   readonly report: Report;
 }
@@ -23,7 +25,7 @@ export class BroadcastListeners {
   constructor(private readonly options: BroadcastListenersOptions) {}
 
   attach({ name, channel, concurrency, accepts, invoke }: BroadcastListener): void {
-    const { dispatcher, buffer, report } = this.options;
+    const { dispatcher, listenFirst, buffer, report } = this.options;
     const queue = new ListenerQueue({
       channel: channel.name,
       listener: name,
@@ -34,6 +36,7 @@ export class BroadcastListeners {
       report,
     });
     this.queues.push(queue);
+    listenFirst(channel.name);
     dispatcher.attach(channel, queue);
   }
 

@@ -91,6 +91,7 @@ export class Instance {
     this.dispatcher = createDispatcher(this);
     this.listeners = new BroadcastListeners({
       dispatcher: this.dispatcher,
+      listenFirst: (channel) => this.connection.listen(channel, { first: true }),
       buffer: options.buffer,
       report: this.report,
     });

@@ -12,7 +12,8 @@ function create({ isEmpty = false } = {}) {
       return states.value;
     },
     state$: states,
-    listen: (channel: string) => void calls.push(`listen ${channel}`),
+    listen: (channel: string, { first = false } = {}) =>
+      void calls.push(`listen ${channel}${first ? ' first' : ''}`),
   };
   const workers = {
     isEmpty,
@@ -28,7 +29,7 @@ describe('hints', () => {
   it('are listened for where stored notifications are handled', () => {
     const { hints, calls } = create();
     hints.listen();
-    expect(calls).toEqual(['listen pgpubsub']);
+    expect(calls).toEqual(['listen pgpubsub first']);
   });
 
   it('are not listened for in a process without workers', () => {
