@@ -3,7 +3,8 @@
  * `npm run test:consumers`: installs the packed library into small applications of every supported kind, compiles
  * them against its declarations, and runs them together on one database, where each must receive what every other
  * one sends. Those with TypeORM 0.3 then generate, run and revert migrations; with TypeORM 1 the e2e tests do.
- * Meanwhile docs/getting-started.md is followed word by word. What the library assumes about the internals of pg and
+ * Meanwhile docs/getting-started.md is followed word by word, and applications as teams have them are built, tested and run
+ * with their own tools, as docs/guides/builders.md says. What the library assumes about the internals of pg and
  * TypeORM is checked against a matrix of their versions.
  */
 import assert from 'node:assert/strict';
@@ -21,6 +22,7 @@ import { listen } from './listen.js';
 import { Newsroom } from './newsroom.js';
 import { Reader } from './reader.js';
 import { RunningApp } from './running-app.js';
+import { teamStories } from './teams.js';
 import { TypeOrmCli } from './typeorm-cli.js';
 
 const root = path.join(import.meta.dirname, '..', '..');
@@ -51,7 +53,11 @@ try {
   for (const consumer of usable)
     await checks.check(`${consumer.name} listens by command`, () => listen(consumer, server.url));
   const old = usable.filter(({ dependencies }) => dependencies['typeorm']?.startsWith('0.3.'));
-  await Promise.all([...old.map((consumer) => migrate(consumer, server.url)), getStarted(server.url)]);
+  await Promise.all([
+    ...old.map((consumer) => migrate(consumer, server.url)),
+    getStarted(server.url),
+    runTeams(server.url),
+  ]);
 } finally {
   await server.stop();
 }
@@ -121,6 +127,12 @@ async function getStarted(serverUrl) {
   } finally {
     newsroom.close();
   }
+}
+
+/** @param {string} serverUrl */
+async function runTeams(serverUrl) {
+  const stories = await teamStories(directory, tarball, (name) => createDatabase(serverUrl, name));
+  await Promise.all(stories.map(([story, steps]) => checkInOrder(story, steps)));
 }
 
 /** Stops at the first that fails: the next builds on it. @param {string} subject @param {ReturnType<stepsOf>} steps */

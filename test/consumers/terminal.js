@@ -27,8 +27,12 @@ export class Terminal {
 
   start() {
     const { command, cwd, env } = this;
-    // exec: what ends the shell ends the command
-    const child = spawn('sh', ['-c', `exec ${command}`], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('sh', ['-c', `exec ${command}`], {
+      cwd,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true, // a process group of its own, which gets signals as it would from a terminal
+    });
     const kill = () => this.kill();
     this.#child = child;
     process.prependOnceListener('exit', kill); // before what removes its directory
@@ -65,14 +69,25 @@ export class Terminal {
     const child = this.#child;
     if (!child) return;
     const end = once(child, 'close', { signal: AbortSignal.timeout(DEADLINE_MS) });
-    child.kill('SIGINT');
+    this.#signal('SIGINT');
     await end.catch((cause) => {
       throw this.#unlike(`end within ${DEADLINE_MS} ms`, cause);
     });
   }
 
   kill() {
-    this.#child?.kill('SIGKILL');
+    this.#signal('SIGKILL');
+  }
+
+  /** To the command and all that it has started. @param {NodeJS.Signals} signal */
+  #signal(signal) {
+    const pid = this.#child?.pid;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, signal);
+    } catch (error) {
+      if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH') throw error; // it has ended
+    }
   }
 
   /** @param {string} expected @param {unknown} [cause] */

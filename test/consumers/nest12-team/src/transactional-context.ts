@@ -1,0 +1,3 @@
+import { initializeTransactionalContext } from 'typeorm-transactional';
+
+initializeTransactionalContext();

@@ -1,0 +1,109 @@
+// @ts-check
+import path from 'node:path';
+import { Orders } from './orders.js';
+import { installPnpm, Team } from './team.js';
+
+/** @typedef {[name: string, act: () => unknown]} Step each builds on those before */
+
+/** With the tests of its own alone. @param {Team} team @param {string} tarball @returns {Step[]} */
+const jestSteps = (team, tarball) => [
+  ['pnpm add', () => team.install(tarball)],
+  ['jest: a pattern that npm and pnpm share transforms the library', () => team.run('jest')],
+];
+
+/**
+ * CommonJS, Nest 11, npm: built by tsc, by webpack, and by esbuild into one minified file.
+ * @param {Team} team @param {string} tarball @param {string} databaseUrl
+ * @returns {Step[]}
+ */
+function nest11Steps(team, tarball, databaseUrl) {
+  const orders = new Orders(team, databaseUrl);
+  const listen = 'pgpubsub listen dist/app.module.js';
+  const check = 'pgpubsub check -d dist/data-source.js';
+  const env = { NODE_ENV: 'production' };
+  return [
+    ['npm install', () => team.install(tarball)],
+    ['npm test (ts-jest)', () => team.run('npm test')],
+    ['npm run migration:generate', () => team.run('npm run migration:generate src/migrations/Orders')],
+    ['npm run migration:run', () => team.run('npm run migration:run')],
+    ['nest build (tsc)', () => team.run('npm run build')],
+    [check, () => team.run(check)],
+    ['the web process delivers, fails, retries', () => orders.areHandled({ web: 'node dist/main.js' })],
+    [`${listen} does the same`, () => orders.areHandled({ web: 'node dist/main.js', worker: listen })],
+    ['nest start --watch', () => orders.areHandledAfterRestart('nest start --watch', 'src/main.ts')],
+    ['nest build --webpack', () => team.run('npm run build:webpack')],
+    [`webpack: ${check}`, () => team.run(check)],
+    ['webpack: the web process', () => orders.areHandled({ web: 'node dist/main.js', env })],
+    [`webpack: ${listen}`, () => orders.areHandled({ web: 'node dist/main.js', worker: listen, env })],
+    ['esbuild --minify --keep-names', () => team.run('npm run build:esbuild')],
+    ['esbuild: the web process', () => orders.areHandled({ web: 'node bundle/main.js', env })],
+    [
+      'esbuild: a worker of its own',
+      () => orders.areHandled({ web: 'node bundle/main.js', worker: 'node bundle/worker.js', env }),
+    ],
+    ['esbuild --packages=external', () => team.run('npm run build:esbuild:external')],
+    [
+      'esbuild: pgpubsub listen bundle/app.module.js',
+      () =>
+        orders.areHandled({
+          web: 'node bundle/main.js',
+          worker: 'pgpubsub listen bundle/app.module.js',
+          env,
+        }),
+    ],
+  ];
+}
+
+/**
+ * ES modules, Nest 12, pnpm: built by SWC and by Vite.
+ * @param {Team} team @param {string} tarball @param {string} databaseUrl
+ * @returns {Step[]}
+ */
+function nest12Steps(team, tarball, databaseUrl) {
+  const orders = new Orders(team, databaseUrl);
+  const pgpubsub = 'node_modules/nestjs-pgpubsub/dist/cli/main.js';
+  const first = '--env-file .env --import ./dist/transactional-context.js';
+  const listen = `node ${first} ${pgpubsub} listen dist/app.module.js`;
+  const check = `tsx --env-file .env ${pgpubsub} check -d ormconfig.ts`;
+  return [
+    ['pnpm add', () => team.install(tarball)],
+    ['pnpm test (Vitest)', () => team.run('pnpm test')],
+    ['pnpm test:jest (ES modules)', () => team.run('pnpm test:jest')],
+    ['pnpm migration:generate', () => team.run('pnpm migration:generate src/migrations/Orders')],
+    ['nest build (SWC)', () => team.run('pnpm build')],
+    ['migrationsRun: the web process migrates', () => orders.areHandled({ web: 'node dist/main.js' })],
+    ['pnpm migration:run has nothing left to do', () => team.run('pnpm migration:run')],
+    ['pgpubsub check -d ormconfig.ts (tsx)', () => team.run(check)],
+    [
+      'pgpubsub listen dist/app.module.js does the same',
+      () => orders.areHandled({ web: 'node dist/main.js', worker: listen }),
+    ],
+    ['vite build', () => team.run('pnpm build:vite')],
+    ['Vite: the web process', () => orders.areHandled({ web: 'node dist-vite/main.js' })],
+  ];
+}
+
+/**
+ * Applications as teams have them, each with the steps of its story. The stories are independent of each other.
+ * @param {string} parent a temporary directory; its owner removes it
+ * @param {string} tarball the packed library
+ * @param {(name: string) => Promise<string>} createDatabase resolves with its address
+ * @returns {Promise<[story: string, steps: Step[]][]>}
+ */
+export async function teamStories(parent, tarball, createDatabase) {
+  const pnpm = await installPnpm(parent);
+  const database = async (/** @type {Team} */ team) => {
+    const url = await createDatabase(team.name.replaceAll('-', '_'));
+    team.configure(url);
+    return url;
+  };
+  const nest11 = new Team('nest11-team', path.join(parent, 'nest11-team'));
+  const nest11Pnpm = new Team('nest11-team', path.join(parent, 'nest11-team-pnpm'), pnpm);
+  const nest12 = new Team('nest12-team', path.join(parent, 'nest12-team'), pnpm);
+  nest11Pnpm.configure('postgres://nowhere');
+  return [
+    ['nest11-team', nest11Steps(nest11, tarball, await database(nest11))],
+    ['nest12-team', nest12Steps(nest12, tarball, await database(nest12))],
+    ['nest11-team with pnpm', jestSteps(nest11Pnpm, tarball)],
+  ];
+}
