@@ -41,6 +41,11 @@ it('docs/guides/builders.md shows the commands of the consumers', () => {
   expect(page).toContain(packages[1]?.scripts?.['test:jest']);
 });
 
+it('docs/nest.md has the pattern of the consumers for Jest', () => {
+  const [pattern = ''] = jest?.transformIgnorePatterns ?? [];
+  expect(readText('docs/nest.md')).toContain(`'${pattern}'`);
+});
+
 it.each([
   ['transforms the library of npm', '/app/node_modules/nestjs-pgpubsub/dist/index.js', false],
   [
