@@ -144,8 +144,10 @@ export const CHANNEL_OPTIONS = {
 };
 
 /** Options of {@link defineChannel}; all are optional. */
-export interface ChannelOptions<T = unknown> extends GivenOptions<typeof CHANNEL_OPTIONS> {
-  // those whose type depends on the payload's
+export interface ChannelOptions<T = unknown> extends Omit<
+  GivenOptions<typeof CHANNEL_OPTIONS>,
+  'schema' | 'codec' // their type depends on the payload's
+> {
   schema?: StandardSchema<T>;
   codec?: PayloadCodec<T>;
 }
