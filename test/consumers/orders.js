@@ -15,10 +15,15 @@ export class Orders {
   /** @type {string[] | undefined} what the first process that listened has logged of them */
   #log = undefined;
 
-  /** @param {Team} team @param {string} databaseUrl */
-  constructor(team, databaseUrl) {
+  /**
+   * @param {Team} team
+   * @param {string} databaseUrl
+   * @param {string} [skipped] what a process that listens logs about the global enhancers that do not run
+   */
+  constructor(team, databaseUrl, skipped) {
     this.team = team;
     this.databaseUrl = databaseUrl;
+    this.skipped = skipped;
   }
 
   /**
@@ -35,6 +40,7 @@ export class Orders {
       await application.prints(STARTED);
       await listening.prints(LISTENING);
       await listening.prints(CLAIMING);
+      if (this.skipped) await listening.prints(this.skipped);
       await this.#query('delete from pgpubsub_dead_letter');
       await place(port, 'Mallory', 400);
       const printed = await place(port, 'Ada', 201);

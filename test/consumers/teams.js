@@ -11,13 +11,16 @@ const jestSteps = (team, tarball) => [
   ['jest: a pattern that npm and pnpm share transforms the library', () => team.run('jest')],
 ];
 
+/** Made for HTTP, and skipped for notifications unless the application says otherwise. */
+const SKIPPED = 'guards ThrottlerGuard; interceptors ResponseInterceptor; filters AllExceptionsFilter';
+
 /**
  * CommonJS, Nest 11, npm: built by tsc, by webpack, and by esbuild into one minified file.
  * @param {Team} team @param {string} tarball @param {string} databaseUrl
  * @returns {Step[]}
  */
 function nest11Steps(team, tarball, databaseUrl) {
-  const orders = new Orders(team, databaseUrl);
+  const orders = new Orders(team, databaseUrl, SKIPPED);
   const listen = 'pgpubsub listen dist/app.module.js';
   const check = 'pgpubsub check -d dist/data-source.js';
   const env = { NODE_ENV: 'production' };
@@ -26,6 +29,10 @@ function nest11Steps(team, tarball, databaseUrl) {
     ['npm test (ts-jest)', () => team.run('npm test')],
     ['npm run migration:generate', () => team.run('npm run migration:generate src/migrations/Orders')],
     ['npm run migration:run', () => team.run('npm run migration:run')],
+    [
+      'pgpubsub check -d src/data-source.ts (ts-node)',
+      () => team.run('pgpubsub check -d src/data-source.ts'),
+    ],
     ['nest build (tsc)', () => team.run('npm run build')],
     [check, () => team.run(check)],
     ['the web process delivers, fails, retries', () => orders.areHandled({ web: 'node dist/main.js' })],
@@ -61,10 +68,9 @@ function nest11Steps(team, tarball, databaseUrl) {
  */
 function nest12Steps(team, tarball, databaseUrl) {
   const orders = new Orders(team, databaseUrl);
-  const pgpubsub = 'node_modules/nestjs-pgpubsub/dist/cli/main.js';
   const first = '--env-file .env --import ./dist/transactional-context.js';
-  const listen = `node ${first} ${pgpubsub} listen dist/app.module.js`;
-  const check = `tsx --env-file .env ${pgpubsub} check -d ormconfig.ts`;
+  const listen = `pgpubsub listen dist/app.module.js ${first}`;
+  const check = 'pgpubsub check -d ormconfig.ts --env-file .env';
   return [
     ['pnpm add', () => team.install(tarball)],
     ['pnpm test (Vitest)', () => team.run('pnpm test')],
@@ -73,11 +79,8 @@ function nest12Steps(team, tarball, databaseUrl) {
     ['nest build (SWC)', () => team.run('pnpm build')],
     ['migrationsRun: the web process migrates', () => orders.areHandled({ web: 'node dist/main.js' })],
     ['pnpm migration:run has nothing left to do', () => team.run('pnpm migration:run')],
-    ['pgpubsub check -d ormconfig.ts (tsx)', () => team.run(check)],
-    [
-      'pgpubsub listen dist/app.module.js does the same',
-      () => orders.areHandled({ web: 'node dist/main.js', worker: listen }),
-    ],
+    [`${check} (tsx)`, () => team.run(check)],
+    [`${listen} does the same`, () => orders.areHandled({ web: 'node dist/main.js', worker: listen })],
     ['vite build', () => team.run('pnpm build:vite')],
     ['Vite: the web process', () => orders.areHandled({ web: 'node dist-vite/main.js' })],
   ];

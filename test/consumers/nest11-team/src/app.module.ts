@@ -19,10 +19,7 @@ import { createTypeOrmOptions } from './typeorm.options';
     }),
     PgPubSubModule.forRootAsync({
       inject: [ConfigService],
-      useFactory: (config: ConfigService) => ({
-        listen: config.get('LISTEN') !== 'false',
-        globalEnhancers: false,
-      }),
+      useFactory: (config: ConfigService) => ({ listen: config.get('LISTEN') !== 'false' }),
     }),
   ],
   controllers: [OrdersController],
