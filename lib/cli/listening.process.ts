@@ -1,7 +1,7 @@
 import { Logger, type DynamicModule, type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { settlesWithin } from '../common/deadline.js';
-import { PgPubSubError, messageOf } from '../common/errors.js';
+import { isPgPubSubError, messageOf } from '../common/errors.js';
 import { LISTENER_SELECTION } from '../common/tokens.js';
 import { ListenerSelection, type ListenerCandidate } from '../instance/listener-selection.js';
 import { renderTotals, type BacklogWatcher } from './backlog.report.js';
@@ -107,8 +107,7 @@ export class ListeningProcess {
       });
     } catch (error) {
       if (error instanceof CommandFailure) throw error;
-      if (error instanceof PgPubSubError)
-        throw new CommandFailure(error.message, EXIT.failed, { cause: error });
+      if (isPgPubSubError(error)) throw new CommandFailure(error.message, EXIT.failed, { cause: error });
       host.logger.reportOnce(error);
       throw notStarted(settings.module, error);
     } finally {

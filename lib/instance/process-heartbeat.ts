@@ -18,6 +18,8 @@ export interface ProcessHeartbeatOptions {
   readonly listeners: () => Readonly<Record<string, readonly string[]>>;
   /** Receives the channels that are paused everywhere, each time they were read. */
   readonly paused: (channels: ReadonlySet<string>) => void;
+  /** Runs after each beat, on the same connection. Never rejects. */
+  readonly afterBeat: (connection: OwnConnection) => Promise<void>;
   readonly report: Report;
 }
 
@@ -66,6 +68,7 @@ export class ProcessHeartbeat {
         const rows = await this.record();
         if (!this.isStarted) return;
         this.options.paused(new Set(rows.map(({ channel }) => channel ?? '')));
+        await this.options.afterBeat(this.options.connection);
       } catch (error) {
         this.noteFailure(error);
       }

@@ -7,6 +7,7 @@ import { Dispatcher } from '../dispatch/dispatcher.js';
 import { StatusReader } from '../observability/pubsub.status.js';
 import { PubSubTelemetry } from '../observability/pubsub.telemetry.js';
 import { Publisher } from '../publishing/publisher.js';
+import { keptDeadLetters, removeExpiredDeadLetters } from '../store/expired-letters.js';
 import type { Instance } from './instance.js';
 import { ProcessHeartbeat } from './process-heartbeat.js';
 import { ChannelPauses } from './channel-pauses.js';
@@ -110,8 +111,21 @@ export function createHeartbeat(instance: Instance): ProcessHeartbeat {
     application: () => applicationNameOf(assertUsable(dataSource)),
     listeners: () => workers.listenersByChannel,
     paused: (channels) => workers.setPausedEverywhere(channels),
+    afterBeat: (connection) => removeExpiredLetters(instance, connection),
     report,
   });
+}
+
+async function removeExpiredLetters(
+  { options, registry, database, report }: Instance,
+  connection: OwnConnection,
+): Promise<void> {
+  const kept = keptDeadLetters(registry.definitions, options.deadLetters);
+  try {
+    await removeExpiredDeadLetters(connection, database.storage.schema, kept);
+  } catch (error) {
+    report({ type: 'expiry-failed', error });
+  }
 }
 
 export function createPauses(instance: Instance, changed: () => Promise<void>): ChannelPauses {

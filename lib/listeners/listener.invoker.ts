@@ -123,23 +123,17 @@ export class ListenerInvoker {
   private hasEnhancers(key: Enhancer, host: HostProvider, callback: object): boolean {
     if (Reflect.hasMetadata(key, callback) || Reflect.hasMetadata(key, host.prototype.constructor))
       return true;
-    return this.options.globalEnhancers && globalOf(key, this.config).length > 0;
+    return this.options.globalEnhancers && GLOBAL[key](this.config).length > 0;
   }
 }
 
-/** Those that are registered for the whole application. */
-function globalOf(key: Enhancer, config: ApplicationConfig): readonly unknown[] {
-  switch (key) {
-    case '__guards__':
-      return [...config.getGlobalGuards(), ...config.getGlobalRequestGuards()];
-    case '__interceptors__':
-      return [...config.getGlobalInterceptors(), ...config.getGlobalRequestInterceptors()];
-    case PIPES:
-      return [...config.getGlobalPipes(), ...config.getGlobalRequestPipes()];
-    case FILTERS:
-      return [...config.getGlobalFilters(), ...config.getGlobalRequestFilters()];
-  }
-}
+/** The enhancers of the whole application, by the key under which Nest keeps those of a method. */
+const GLOBAL: Record<Enhancer, (config: ApplicationConfig) => readonly unknown[]> = {
+  __guards__: (config) => [...config.getGlobalGuards(), ...config.getGlobalRequestGuards()],
+  __interceptors__: (config) => [...config.getGlobalInterceptors(), ...config.getGlobalRequestInterceptors()],
+  [PIPES]: (config) => [...config.getGlobalPipes(), ...config.getGlobalRequestPipes()],
+  [FILTERS]: (config) => [...config.getGlobalFilters(), ...config.getGlobalRequestFilters()],
+};
 
 /** Calls the method as Nest does where nothing surrounds it: an Observable that it returns is subscribed to. */
 const plainCall =

@@ -177,6 +177,10 @@ function wordFact(fact: Fact): Line | undefined {
             ? 'No channel is paused everywhere any more'
             : `Paused everywhere: ${listChannels(fact.channels)}`,
       };
+    case 'expiry-failed': {
+      const text = `Expired dead letters could not be deleted, will retry: ${messageOf(fact.error)}`;
+      return { level: 'warn', kind: 'expiry', text };
+    }
     case 'unrecorded': {
       const text = `This process could not write its row in pgpubsub_process: ${messageOf(fact.error)}`;
       return { level: 'warn', kind: 'unrecorded', text };

@@ -76,6 +76,7 @@ export class PubSubMetrics {
       case 'claiming':
       case 'claim-recovered':
       case 'pauses-changed':
+      case 'expiry-failed':
       case 'unrecorded':
       case 'retry-refused':
       case 'close-failed':

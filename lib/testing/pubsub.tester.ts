@@ -15,7 +15,7 @@ import type { SentNotification } from './delivery-record.js';
 import type { PublishedChange } from './entity-deliveries.js';
 import { TEST_PROCESS } from './loopback.js';
 import { noDatabase } from './no-database.js';
-import { TestingInstance } from './testing-instance.js';
+import { isTesting, type TestingInstance } from './testing-instance.js';
 
 /** Options of `tester.publish()`. */
 export interface PublishOptions {
@@ -50,7 +50,7 @@ export class PubSubTester {
   static of(app: Pick<INestApplicationContext, 'get'>, name: string = DEFAULT_NAME): PubSubTester {
     const instances: Instance[] = app.get(INSTANCE, { strict: false, each: true });
     const instance = instances.find((candidate) => candidate.name === name);
-    if (!(instance instanceof TestingInstance)) throw notTesting(name);
+    if (!isTesting(instance)) throw notTesting(name);
     return new PubSubTester(instance);
   }
 

@@ -60,6 +60,10 @@ export function createTestingInstance(options: ResolvedOptions, dataSource: Data
   return instance;
 }
 
+/** Whether an instance was built for tests. */
+export const isTesting = (instance: Instance | undefined): instance is TestingInstance =>
+  instance !== undefined && 'loopback' in instance;
+
 /** The channels of the entities that the test has listed. */
 class KnownEntities extends EntityChannels {
   constructor(

@@ -183,7 +183,9 @@ describe('ListenerQueue with a method that returns no promise', () => {
 
   it('waits for results that are like promises', async () => {
     const { promise, resolve } = defer();
-    const { push, queue } = createQueue({ invoke: () => ({ then: promise.then.bind(promise) }) });
+    // oxlint-disable-next-line unicorn/no-thenable -- as promises of other libraries are
+    const thenable = { then: promise.then.bind(promise) };
+    const { push, queue } = createQueue({ invoke: () => thenable });
     push(1);
     await settled();
     expect(queue.isRunning).toBe(true);

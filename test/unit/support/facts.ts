@@ -110,6 +110,10 @@ export const SAMPLES: {
     { type: 'pauses-changed', channels: ['orders', 'mails'] },
     'log: Paused everywhere: 2 channels: orders, mails',
   ],
+  'expiry-failed': [
+    { type: 'expiry-failed', error },
+    'warn: Expired dead letters could not be deleted, will retry: boom',
+  ],
   unrecorded: [
     { type: 'unrecorded', error },
     'warn: This process could not write its row in pgpubsub_process: boom',
