@@ -44,7 +44,11 @@ const SUBJECTS: readonly Subject[] = [
     heading: '## PgPubSubModule.forRoot()',
     rows: [...rowsOf(EXTRA_OPTIONS, 'EXTRA_OPTIONS'), ...rowsOf(MODULE_OPTIONS, 'MODULE_OPTIONS')],
     misuse: (unknown) => resolveOptions(unknown, {}),
-    defaults: () => ({ ...resolveOptions({}, {}), isGlobal: PgPubSubModule.forRoot().global }),
+    defaults: () => ({
+      ...resolveOptions({}, {}),
+      isGlobal: PgPubSubModule.forRoot().global,
+      globalEnhancers: false, // the explorer's: it tells an option that is not given from false
+    }),
   },
   {
     heading: '## defineChannel()',
