@@ -12,9 +12,9 @@ export class Worker implements AsyncDisposable {
   readonly exited: Promise<number | null>;
   private readonly child: ChildProcess;
 
-  private constructor(url: string) {
+  private constructor(url: string, env: NodeJS.ProcessEnv) {
     this.child = fork(ENTRY, {
-      env: { ...process.env, DATABASE_URL: url },
+      env: { ...process.env, DATABASE_URL: url, ...env },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     this.exited = new Promise((resolve) => this.child.once('exit', resolve));
@@ -24,8 +24,9 @@ export class Worker implements AsyncDisposable {
     });
   }
 
-  static async start(url: string): Promise<Worker> {
-    const worker = new Worker(url);
+  /** `env` is what its environment has beside that of the test. */
+  static async start(url: string, env: NodeJS.ProcessEnv = {}): Promise<Worker> {
+    const worker = new Worker(url, env);
     await worker.reported('ready');
     return worker;
   }
