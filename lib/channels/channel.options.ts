@@ -21,17 +21,16 @@ export const DELIVERIES = ['broadcast', 'exactly-once'] as const;
 /** `broadcast`: every process that listens now. `exactly-once`: stored, and handled by one process. */
 export type Delivery = (typeof DELIVERIES)[number];
 
-/** The operations on a table that a trigger sends, or that a listener handles. */
-export const operations = valueOf<Operation | readonly Operation[]>(
-  (value) => areOperations(value),
-  `one or more of ${OPERATIONS.join(', ')}`,
-  `${OPERATIONS.map((operation) => `'${operation}'`).join(', ')}, or a list`,
-);
+const operation = v.picklist(OPERATIONS, `operations (${OPERATIONS.join(', ')})`);
+const operationList = v.pipe(v.array(operation), v.minLength(1, 'at least one operation'));
 
-function areOperations(value: unknown): boolean {
-  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return list.length > 0 && list.every((one) => OPERATIONS.includes(one as Operation));
-}
+/** The operations on a table that a trigger sends, or that a listener handles. A union's error would not name the wrong one. */
+export const operations: v.GenericSchema<Operation | readonly Operation[]> = v.pipe(
+  v.lazy<typeof operationList | typeof operation>((input) =>
+    Array.isArray(input) ? operationList : operation,
+  ),
+  v.description(`${OPERATIONS.map((one) => `'${one}'`).join(', ')}, or a list`),
+);
 
 /** Options that have an effect for exactly-once channels only. */
 export const EXACTLY_ONCE_OPTIONS = {

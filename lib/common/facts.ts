@@ -142,6 +142,8 @@ export type Fact =
   | { readonly type: 'interrupted'; readonly channel: string; readonly id: string; readonly deaths: number }
   /** The channels that are paused in all processes are others than before: these. */
   | { readonly type: 'pauses-changed'; readonly channels: readonly string[] }
+  /** This role cannot read which channels are paused everywhere: pauses of all processes have no effect here. */
+  | { readonly type: 'pauses-unknown'; readonly error: unknown }
   /** Dead letters that are older than `deadLetters.keepMs` could not be deleted; they are tried again in 10 s. */
   | { readonly type: 'expiry-failed'; readonly error: unknown }
   /** The row of this process in `pgpubsub_process` could not be written; it is tried again, and reported again after a success. */

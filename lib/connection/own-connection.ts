@@ -2,6 +2,8 @@ import pg from 'pg';
 import { ROUND_TRIP_MS, settlesWithin, withDeadline } from '../common/deadline.js';
 import { AS_TEXT, destroySocket } from '../postgres/pg-client.js';
 
+type Rows = Record<string, string | null>[];
+
 /** How long a polite end may take before the socket is cut. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -11,52 +13,61 @@ const CLOSE_TIMEOUT_MS = 2_000;
  */
 export class OwnConnection {
   private client: pg.Client | undefined;
-  private lastWork: Promise<unknown> = Promise.resolve();
+  private isOpen = false;
   private isClosed = false;
+  private lastWork: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly config: () => pg.ClientConfig) {}
 
   /** Runs one statement after the other. Rejects when the server does not answer in time; the connection is cut then. */
-  query(text: string, values: unknown[] = []): Promise<Record<string, string | null>[]> {
+  query(text: string, values: unknown[] = []): Promise<Rows> {
     const work = this.lastWork.then(() => this.run(text, values));
     this.lastWork = work.catch(() => undefined);
     return work;
   }
 
-  /** Never rejects. */
+  /** Statements that wait are rejected. Never rejects. */
   async close(): Promise<void> {
     this.isClosed = true;
     const { client } = this;
     if (client === undefined) return;
-    if (!(await settlesWithin(client.end(), CLOSE_TIMEOUT_MS))) this.drop(client);
+    const isEnded = this.isOpen && (await settlesWithin(client.end(), CLOSE_TIMEOUT_MS));
+    if (!isEnded) this.drop(client);
   }
 
-  private async run(text: string, values: unknown[]): Promise<Record<string, string | null>[]> {
+  private async run(text: string, values: unknown[]): Promise<Rows> {
     if (this.isClosed) throw new Error('the connection is closed');
-    const client = await this.open();
-    const { rows } = await withDeadline(
-      client.query<Record<string, string | null>>({ text, values, types: AS_TEXT }),
-      { ms: ROUND_TRIP_MS, what: 'the database to answer a heartbeat', onLate: () => this.drop(client) },
-    );
+    const client = this.client ?? (await this.open());
+    const { rows } = await withDeadline(client.query<Rows[number]>({ text, values, types: AS_TEXT }), {
+      ms: ROUND_TRIP_MS,
+      what: 'the database to answer a heartbeat',
+      onLate: () => this.drop(client),
+    });
     return rows;
   }
 
   private async open(): Promise<pg.Client> {
-    if (this.client !== undefined) return this.client;
     const client = new pg.Client(this.config());
-    client.on('error', () => this.drop(client)); // stays attached: pg emits late errors, which would end the process
-    client.once('end', () => this.drop(client));
-    await withDeadline(client.connect(), {
-      ms: ROUND_TRIP_MS,
-      what: 'the server to accept a connection',
-      onLate: () => destroySocket(client),
-    });
     this.client = client;
+    client.on('error', () => this.drop(client)); // stays attached: pg emits late errors, which would end the process
+    client.once('end', () => this.drop(client)); // no deadline: lasts as long as the connection
+    try {
+      const what = 'the server to accept a connection';
+      await withDeadline(client.connect(), { ms: ROUND_TRIP_MS, what });
+      if (this.isClosed) throw new Error('the connection is closed');
+    } catch (error) {
+      this.drop(client);
+      throw error;
+    }
+    this.isOpen = true;
     return client;
   }
 
   private drop(client: pg.Client): void {
-    if (this.client === client) this.client = undefined;
+    if (this.client === client) {
+      this.client = undefined;
+      this.isOpen = false;
+    }
     destroySocket(client);
   }
 }

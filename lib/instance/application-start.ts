@@ -7,8 +7,7 @@ import type { ModulesContainer } from '@nestjs/core';
  * this start. Calls at once where Nest would not call that hook: for a root module that depends on the request.
  */
 export function afterBootstrap(modules: ModulesContainer, then: () => void): void {
-  const last = [...modules.values()].toSorted((a, b) => b.distance - a.distance).at(-1); // the order in which Nest calls hooks
-  const wrapper = last?.getProviderByKey<Partial<OnApplicationBootstrap>>(last.metatype);
+  const wrapper = lastOf(modules);
   if (wrapper === undefined || !wrapper.isDependencyTreeStatic()) return then();
   const root = wrapper.instance;
   const hook = root.onApplicationBootstrap;
@@ -20,4 +19,14 @@ export function afterBootstrap(modules: ModulesContainer, then: () => void): voi
       then();
     },
   });
+}
+
+/**
+ * The class of the module whose hooks Nest calls last: the one nearest to the root, which is the root unless that is
+ * global. Modules that were loaded lazily have no distance, and Nest does not call their hooks.
+ */
+function lastOf(modules: ModulesContainer) {
+  const called = [...modules.values()].filter(({ distance }) => distance > 0);
+  const last = called.toSorted((a, b) => b.distance - a.distance).at(-1); // Nest's order, which is stable, too
+  return last?.getProviderByKey<Partial<OnApplicationBootstrap>>(last.metatype);
 }

@@ -1,11 +1,18 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { ChannelLike, ChannelRegistry } from '../channels/channel.registry.js';
 import type { Workers } from '../claims/workers.js';
+import { backoffDelayMs } from '../common/backoff.js';
+import { ROUND_TRIP_MS, withDeadline } from '../common/deadline.js';
 import { PgPubSubError } from '../common/errors.js';
+import type { Report } from '../common/facts.js';
 import { group, parseShape } from '../common/parse.js';
+import { isServerError } from '../common/server-error.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
-import { resumeAll, setPaused } from './process-heartbeat.sql.js';
+import { explainMissing } from '../storage/missing.js';
+import { findPaused } from '../observability/status.sql.js';
+import { endPauses, insertPauses } from './channel-pauses.sql.js';
 
 /** Options of `pubsub.pause()` and `resume()`. */
 export interface PauseOptions {
@@ -25,26 +32,34 @@ export interface ChannelPausesOptions {
   readonly workers: Workers;
   /** The DataSource's manager, as it is at the time of the call. */
   readonly pool: () => SqlExecutor;
+  /** Where pauses are read, apart from the pool. Limits its round trips. */
+  readonly connection: SqlExecutor;
   /** The schema of the library's tables; known once the DataSource is connected. */
   readonly schema: () => string;
-  /** Called when a pause of all processes was stored or removed. */
-  readonly changed: () => Promise<void>;
+  /** Aborted when the instance stops. */
+  readonly signal: AbortSignal;
+  readonly report: Report;
 }
+
+/** The pause before the database is asked again. */
+const PAUSE = { minDelayMs: 100, maxDelayMs: 5_000 };
 
 /** Pauses and resumes exactly-once channels, in this process or in all. Owned by the instance. */
 export class ChannelPauses {
+  private isKnown = false;
+  private learning: Promise<void> | undefined;
+  private reading: Promise<void> | undefined;
+  private isReadAgain = false;
+
   constructor(private readonly options: ChannelPausesOptions) {}
 
   /** Rejects with `INVALID_ARGUMENT`. */
   async pause(channels?: readonly ChannelLike[], options?: PauseOptions): Promise<void> {
-    const { registry, workers } = this.options;
+    const { registry, workers, schema } = this.options;
     const named = registry.resolveList(channels);
     if (!isEverywhere(options, 'pause()')) return workers.pause(named);
-    const names = this.namesOf(
-      named ?? registry.definitions.filter(({ delivery }) => delivery === 'exactly-once'),
-    );
-    if (names.length === 0) throw notStored('none');
-    await this.change(setPaused(this.options.schema()), [names, true]);
+    const stored = registry.definitions.filter(({ delivery }) => delivery === 'exactly-once');
+    await this.change(insertPauses(schema()), this.namesOf(named ?? stored));
   }
 
   /** Rejects with `INVALID_ARGUMENT`. */
@@ -52,13 +67,83 @@ export class ChannelPauses {
     const { registry, workers, schema } = this.options;
     const named = registry.resolveList(channels);
     if (!isEverywhere(options, 'resume()')) return workers.resume(named);
-    if (named === undefined) await this.change(resumeAll(schema()));
-    else await this.change(setPaused(schema()), [this.namesOf(named), false]);
+    await this.change(endPauses(schema()), named === undefined ? null : this.namesOf(named));
   }
 
-  private async change(sql: string, parameters: unknown[] = []): Promise<void> {
-    await this.options.pool().query(sql, parameters); // no deadline: a call of the application, limited by the options of its DataSource
-    await this.options.changed();
+  /**
+   * Resolves when it is known which channels are paused everywhere, with the first answer of the database, or when the instance
+   * stops. Nothing may be claimed before. Never rejects.
+   */
+  known(): Promise<void> {
+    this.learning ??= this.learn();
+    return this.learning;
+  }
+
+  /**
+   * Reads which channels are paused everywhere. However often it is called meanwhile, it reads once more: any role can send the
+   * hints that call it. Never rejects.
+   */
+  async read(): Promise<void> {
+    if (this.reading !== undefined) this.isReadAgain = true;
+    this.reading ??= this.readUntilDone().finally(() => (this.reading = undefined));
+    await this.reading;
+  }
+
+  private async learn(): Promise<void> {
+    const { signal } = this.options;
+    for (let attempt = 1; !this.isKnown && !signal.aborted; attempt++) {
+      await this.read();
+      if (!this.isKnown)
+        await delay(backoffDelayMs(attempt, PAUSE), undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  private async readUntilDone(): Promise<void> {
+    do {
+      this.isReadAgain = false;
+      try {
+        this.learned(await this.ask());
+      } catch (error) {
+        this.noteFailure(error);
+      }
+    } while (this.isReadAgain);
+  }
+
+  /** Asks on the instance's own connection; where that is not to be had, through the pool. */
+  private async ask(): Promise<string[]> {
+    const { connection, pool, schema } = this.options;
+    const sql = findPaused(schema());
+    const asked = connection
+      .query(sql)
+      .catch((error: unknown) => (isRefused(error) ? Promise.reject(error as Error) : pool().query(sql)));
+    const rows = await withDeadline(asked, {
+      ms: 2 * ROUND_TRIP_MS,
+      what: 'the database to say what is paused',
+    });
+    return (rows as { channel: string }[]).map(({ channel }) => channel);
+  }
+
+  private learned(channels: readonly string[]): void {
+    this.isKnown = true;
+    this.options.workers.setPausedEverywhere(new Set(channels));
+  }
+
+  /** A role that may not read pauses works without them; a database that does not answer is asked again. */
+  private noteFailure(error: unknown): void {
+    const { signal, report } = this.options;
+    if (signal.aborted || !isRefused(error)) return;
+    if (!this.isKnown) report({ type: 'pauses-unknown', error });
+    this.isKnown = true;
+  }
+
+  private async change(sql: string, names: readonly string[] | null): Promise<void> {
+    if (names?.length === 0) throw notStored('none');
+    try {
+      await this.options.pool().query(sql, [names]); // no deadline: a call of the application, limited by the options of its DataSource
+    } catch (error) {
+      throw explainMissing(error);
+    }
+    if (!this.options.workers.isEmpty) await this.read(); // other processes are notified
   }
 
   /** A name that this application does not define may be a channel of another one: it is taken as it is. */
@@ -69,6 +154,13 @@ export class ChannelPauses {
     return channels.map(({ name }) => name);
   }
 }
+
+const INSUFFICIENT_PRIVILEGE = '42501';
+const UNDEFINED_TABLE = '42P01';
+
+/** Whether the server says that this role cannot read pauses: it may not, or there is no table. */
+const isRefused = (error: unknown): boolean =>
+  isServerError(error) && (error.code === INSUFFICIENT_PRIVILEGE || error.code === UNDEFINED_TABLE);
 
 /** Whether the options mean all processes. */
 const isEverywhere = (options: PauseOptions = {}, method: string): boolean =>

@@ -10,8 +10,9 @@ import { warnOf } from '../common/errors.js';
 import type { Fact, Report } from '../common/facts.js';
 import type { ResolvedOptions } from '../common/options.js';
 import { assertUsable } from '../connection/listen-config.js';
+import type { OwnConnection } from '../connection/own-connection.js';
 import { PoolWatch } from '../connection/pool-watch.js';
-import { BroadcastListeners } from '../dispatch/broadcast-listeners.js';
+import type { BroadcastListeners } from '../dispatch/broadcast-listeners.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { ListenerDefinition } from '../listeners/listener.definition.js';
 import type { Discovered } from '../listeners/listener.explorer.js';
@@ -23,7 +24,7 @@ import { guardPools } from '../postgres/pool-guard.js';
 import type { NotifyOptions } from '../publishing/notify-options.js';
 import type { Publisher } from '../publishing/publisher.js';
 import { TransactionSettings } from '../publishing/transaction-settings.js';
-import { StoredNotifications } from '../store/stored-notifications.js';
+import type { StoredNotifications } from '../store/stored-notifications.js';
 import { Database } from '../triggers/database.js';
 import type { ChannelPauses } from './channel-pauses.js';
 import { GapHandlers } from './gap-handlers.js';
@@ -35,9 +36,12 @@ import {
   createConnection,
   createDispatcher,
   createHeartbeat,
+  createListeners,
+  createOwnConnection,
   createPauses,
   createPublisher,
   createStatus,
+  createStored,
   createTelemetry,
   createWorkers,
 } from './wiring.js';
@@ -63,15 +67,16 @@ export class Instance {
   readonly hints = new Hints({
     connection: () => this.connection,
     workers: () => this.workers,
-    settingsChanged: () => void this.heartbeat.refresh(),
+    settingsChanged: () => void this.pauses.read(),
   });
   readonly dispatcher: Dispatcher;
   readonly listeners: BroadcastListeners;
   private readonly gapHandlers: GapHandlers;
   private readonly publisher: Publisher;
+  private readonly ownConnection: OwnConnection;
   private readonly heartbeat: ProcessHeartbeat;
   private readonly shutdown = new AbortController();
-  private isStopped = false;
+  private readonly stopping = new AbortController();
   private entities: Promise<void> | undefined;
   private discovering: Promise<Discovered> | undefined;
   private explore: () => Promise<Discovered> = () => Promise.resolve({ listeners: [], gapHandlers: [] });
@@ -89,25 +94,15 @@ export class Instance {
     this.telemetry = createTelemetry(this);
     this.connection = createConnection(this, transport);
     this.dispatcher = createDispatcher(this);
-    this.listeners = new BroadcastListeners({
-      dispatcher: this.dispatcher,
-      listenFirst: (channel) => this.connection.listen(channel, { first: true }),
-      buffer: options.buffer,
-      report: this.report,
-    });
+    this.listeners = createListeners(this);
     this.gapHandlers = new GapHandlers(this.connection.gaps$, this.report);
     this.settings = new TransactionSettings(dataSource, options.context, () => this.telemetry.traceContext());
     this.publisher = createPublisher(this, transport);
     this.workers = createWorkers(this);
-    this.heartbeat = createHeartbeat(this);
-    this.pauses = createPauses(this, () => this.heartbeat.refresh());
-    this.stored = new StoredNotifications({
-      dataSource,
-      storage: () => this.database.storage,
-      nameOf: (channel) => this.registry.resolve(channel).name,
-      listenersOf: (channel) => this.workers.listenersOf(channel),
-      report: this.report,
-    });
+    this.ownConnection = createOwnConnection(this);
+    this.pauses = createPauses(this, this.ownConnection, this.stopping.signal);
+    this.heartbeat = createHeartbeat(this, this.ownConnection);
+    this.stored = createStored(this);
     this.status = createStatus(this);
   }
 
@@ -170,26 +165,39 @@ export class Instance {
   /** Claims stored notifications from now on, except on channels that are paused everywhere: the application is up. */
   async claim(): Promise<void> {
     if (this.isStopped || this.workers.isEmpty || !this.transport.hasDatabase) return;
-    await this.heartbeat.start();
+    this.heartbeat.start();
+    await this.pauses.known();
     if (!this.isStopped) this.workers.claim();
+  }
+
+  get isStopped(): boolean {
+    return this.stopping.signal.aborted;
   }
 
   /** Stops in order. Never rejects: Nest 11 would not close the rest of the application. */
   async stop(): Promise<void> {
-    this.isStopped = true;
-    try {
+    this.stopping.abort();
+    await this.closing(async () => {
       this.connection.stopReopening();
       this.hints.stop();
       this.gapHandlers.stop();
       this.dispatcher.close();
       await this.settleHandlers();
-      await this.heartbeat.stop();
-      await this.connection.stop();
+    });
+    await Promise.all([
+      this.closing(() => this.heartbeat.stop().finally(() => this.ownConnection.close())),
+      this.closing(() => this.connection.stop()),
+    ]);
+    this.logger.close();
+    this.events.complete();
+  }
+
+  private async closing(close: () => Promise<void>): Promise<void> {
+    try {
+      await close();
     } catch (error) {
       this.report({ type: 'close-failed', error });
     }
-    this.logger.close();
-    this.events.complete();
   }
 
   /** Resolves when every broadcast received by now has been handled, and what that has caused. For tests. */
@@ -231,8 +239,10 @@ export class Instance {
   }
 
   /** Handles what is stored and due on these channels, or on all that have a listener here. */
-  recover(channels?: readonly ChannelLike[]): Promise<DrainCount> {
-    return this.workers.recover(this.registry.resolveList(channels));
+  async recover(channels?: readonly ChannelLike[]): Promise<DrainCount> {
+    const definitions = this.registry.resolveList(channels);
+    if (!this.workers.isEmpty) await this.pauses.known();
+    return this.workers.recover(definitions);
   }
 
   private async discover(): Promise<Discovered> {

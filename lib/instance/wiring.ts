@@ -1,6 +1,7 @@
 import { Workers } from '../claims/workers.js';
 import { HEARTBEAT_DEFAULTS } from '../common/options.js';
 import { applicationNameOf, assertUsable, resolveListenConfig } from '../connection/listen-config.js';
+import { BroadcastListeners } from '../dispatch/broadcast-listeners.js';
 import { createNotificationFactory } from '../dispatch/broadcast-notification.js';
 import { OwnConnection } from '../connection/own-connection.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
@@ -8,6 +9,7 @@ import { StatusReader } from '../observability/pubsub.status.js';
 import { PubSubTelemetry } from '../observability/pubsub.telemetry.js';
 import { Publisher } from '../publishing/publisher.js';
 import { keptDeadLetters, removeExpiredDeadLetters } from '../store/expired-letters.js';
+import { StoredNotifications } from '../store/stored-notifications.js';
 import type { Instance } from './instance.js';
 import { ProcessHeartbeat } from './process-heartbeat.js';
 import { ChannelPauses } from './channel-pauses.js';
@@ -49,6 +51,26 @@ export function createDispatcher(instance: Instance): Dispatcher {
     channels: registry,
     createNotification: createNotificationFactory({ manager: () => dataSource.manager, signal }),
     buffer: options.buffer,
+    report,
+  });
+}
+
+export function createListeners({ dispatcher, connection, options, report }: Instance): BroadcastListeners {
+  return new BroadcastListeners({
+    dispatcher,
+    listenFirst: (channel) => connection.listen(channel, { first: true }),
+    buffer: options.buffer,
+    report,
+  });
+}
+
+export function createStored(instance: Instance): StoredNotifications {
+  const { dataSource, registry, workers, report } = instance;
+  return new StoredNotifications({
+    dataSource,
+    storage: () => instance.database.storage,
+    nameOf: (channel) => registry.resolve(channel).name,
+    listenersOf: (channel) => workers.listenersOf(channel),
     report,
   });
 }
@@ -102,39 +124,52 @@ export function createStatus(instance: Instance): StatusReader {
   });
 }
 
-export function createHeartbeat(instance: Instance): ProcessHeartbeat {
-  const { options, dataSource, workers, report } = instance;
-  const config = () => resolveListenConfig(assertUsable(dataSource), options.connection, 'heartbeat');
+export function createOwnConnection({ options, dataSource }: Instance): OwnConnection {
+  return new OwnConnection(() =>
+    resolveListenConfig(assertUsable(dataSource), options.connection, 'heartbeat'),
+  );
+}
+
+export function createHeartbeat(instance: Instance, connection: OwnConnection): ProcessHeartbeat {
+  const { dataSource, workers, pauses, report } = instance;
   return new ProcessHeartbeat({
-    connection: new OwnConnection(config),
+    connection,
     schema: () => instance.database.storage.schema,
     application: () => applicationNameOf(assertUsable(dataSource)),
     listeners: () => workers.listenersByChannel,
-    paused: (channels) => workers.setPausedEverywhere(channels),
-    afterBeat: (connection) => removeExpiredLetters(instance, connection),
+    duties: [() => pauses.read(), createExpiry(instance, connection)],
     report,
   });
 }
 
-async function removeExpiredLetters(
-  { options, registry, database, report }: Instance,
-  connection: OwnConnection,
-): Promise<void> {
-  const kept = keptDeadLetters(registry.definitions, options.deadLetters);
-  try {
-    await removeExpiredDeadLetters(connection, database.storage.schema, kept);
-  } catch (error) {
-    report({ type: 'expiry-failed', error });
-  }
+/** Deletes expired dead letters, one portion after the other, beside the heartbeats. */
+function createExpiry(instance: Instance, connection: OwnConnection): () => Promise<void> {
+  const { options, registry, database, report } = instance;
+  let running: Promise<unknown> | undefined;
+  return () => {
+    const kept = keptDeadLetters(registry.definitions, options.deadLetters);
+    running ??= removeExpiredDeadLetters(connection, database.storage.schema, kept)
+      .catch((error: unknown) => {
+        if (!instance.isStopped) report({ type: 'expiry-failed', error });
+      })
+      .finally(() => (running = undefined));
+    return Promise.resolve();
+  };
 }
 
-export function createPauses(instance: Instance, changed: () => Promise<void>): ChannelPauses {
-  const { dataSource, registry, workers } = instance;
+export function createPauses(
+  instance: Instance,
+  connection: OwnConnection,
+  signal: AbortSignal,
+): ChannelPauses {
+  const { dataSource, registry, workers, report } = instance;
   return new ChannelPauses({
     registry,
     workers,
     pool: () => dataSource.manager,
+    connection,
     schema: () => instance.database.storage.schema,
-    changed,
+    signal,
+    report,
   });
 }

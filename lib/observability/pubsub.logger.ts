@@ -177,6 +177,10 @@ function wordFact(fact: Fact): Line | undefined {
             ? 'No channel is paused everywhere any more'
             : `Paused everywhere: ${listChannels(fact.channels)}`,
       };
+    case 'pauses-unknown': {
+      const text = `Pauses of all processes have no effect here, because they could not be read: ${messageOf(fact.error)}`;
+      return { level: 'warn', text };
+    }
     case 'expiry-failed': {
       const text = `Expired dead letters could not be deleted, will retry: ${messageOf(fact.error)}`;
       return { level: 'warn', kind: 'expiry', text };

@@ -76,6 +76,7 @@ export class PubSubMetrics {
       case 'claiming':
       case 'claim-recovered':
       case 'pauses-changed':
+      case 'pauses-unknown':
       case 'expiry-failed':
       case 'unrecorded':
       case 'retry-refused':

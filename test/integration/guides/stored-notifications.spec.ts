@@ -1,5 +1,6 @@
 import { Catch, Injectable, UseFilters, type ExceptionFilter } from '@nestjs/common';
 import {
+  ACKNOWLEDGED,
   Listener,
   NotifyChanges,
   PubSubService,
@@ -159,10 +160,10 @@ describe('what the guide says', () => {
   const Words = defineChannel<string>('words', { delivery: 'exactly-once' });
   const Echo = defineChannel<string>('echo', { delivery: 'exactly-once' });
 
-  it('an exception filter that answers has handled it', async () => {
+  it('an exception filter that returns ACKNOWLEDGED completes it', async () => {
     @Catch()
     class Answers implements ExceptionFilter {
-      catch = () => 'handled';
+      catch = () => ACKNOWLEDGED;
     }
     class Handler {
       @Listener(Words)

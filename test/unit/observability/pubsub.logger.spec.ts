@@ -140,6 +140,7 @@ describe('PubSubLogger in a loop of errors', () => {
   const ONCE = new Set<Fact['type']>([
     'claiming',
     'pauses-changed',
+    'pauses-unknown',
     'discarded',
     'abandoned',
     'close-failed',

@@ -110,6 +110,10 @@ export const SAMPLES: {
     { type: 'pauses-changed', channels: ['orders', 'mails'] },
     'log: Paused everywhere: 2 channels: orders, mails',
   ],
+  'pauses-unknown': [
+    { type: 'pauses-unknown', error },
+    'warn: Pauses of all processes have no effect here, because they could not be read: boom',
+  ],
   'expiry-failed': [
     { type: 'expiry-failed', error },
     'warn: Expired dead letters could not be deleted, will retry: boom',
