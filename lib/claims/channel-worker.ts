@@ -9,9 +9,9 @@ import { HeadSearch } from './head-search.js';
 import type { HeadsFrom } from './heads.sql.js';
 import type { DrainCount } from './drain-count.js';
 import { findNextDue } from './next-due.js';
-import { NextWakeUp } from './next-wake-up.js';
 import { runClaim } from './run-claim.js';
 import type { Semaphore } from './semaphore.js';
+import { WorkerTimers } from './worker-timers.js';
 
 export interface ChannelWorkerOptions {
   readonly context: Omit<ClaimContext, 'isEnding'>;
@@ -19,6 +19,8 @@ export interface ChannelWorkerOptions {
   readonly batch: { readonly maxSize: number; readonly maxTimeMs: number };
   /** How long to wait before looking without a hint, at this moment. */
   readonly pollMs: () => number;
+  /** Looks whether the channel has due rows, together with other channels; `noteLook()` gets the answer. */
+  readonly look: (worker: ChannelWorker) => void;
 }
 
 interface Claiming {
@@ -34,9 +36,9 @@ const DUE_INTERVAL_MS = 100;
 const KEY_RETRY_MS = 100;
 
 /**
- * Claims the rows of one channel: woken by hints, by the time of scheduled rows, and by a slow poll. It decides when and
- * how much is claimed; works until nothing claimable is left, on more connections the more there is. Owned by `Workers`;
- * idle, it holds nothing.
+ * Claims the rows of one channel: woken by hints, by the time of scheduled rows, and by a look that finds due rows, for
+ * which it asks in a slow poll. It decides when and how much is claimed; works until nothing claimable is left, on more
+ * connections the more there is. Owned by `Workers`; idle, it holds nothing.
  */
 export class ChannelWorker {
   /** The number of rows that this process has handled on the channel since the start. */
@@ -45,13 +47,12 @@ export class ChannelWorker {
   private readonly batchSize: AdaptiveBatchSize;
   /** The search for heads, of an ordered channel. */
   private readonly heads: HeadSearch | undefined;
-  private readonly nextWakeUp = new NextWakeUp(() => this.look());
+  private readonly timers: WorkerTimers;
   private readonly connections = new Set<ClaimConnection>();
   private readonly idleWaiters: (() => void)[] = [];
   private state: 'running' | 'paused' | 'stopped' | 'abandoned' = 'running';
   private loops = 0;
-  /** The number of loops whose handlers run. */
-  private busyLoops = 0;
+  private busyLoops = 0; // those whose handlers run
   private isWoken = false;
   private lastClaim = 0;
   private lastDueQuery = 0;
@@ -61,6 +62,8 @@ export class ChannelWorker {
     this.context = { ...options.context, isEnding: () => this.isEnding };
     this.batchSize = new AdaptiveBatchSize(options.batch);
     this.heads = this.context.ordered ? new HeadSearch() : undefined;
+    const { isEnding } = this.context;
+    this.timers = new WorkerTimers({ ...options, isEnding, wake: () => this.wake(), poll: () => options.look(this) }); // prettier-ignore
   }
 
   get channel(): string {
@@ -87,15 +90,21 @@ export class ChannelWorker {
     else if (this.loops === this.busyLoops) this.startSpareLoop();
   }
 
-  pause(): void {
-    if (this.state === 'running') this.state = 'paused';
-    this.nextWakeUp.clear();
+  /** Takes from a look in how many milliseconds the first row is due; zero: now; `undefined`: there is none. */
+  noteLook(dueMs: number | undefined): void {
+    this.timers.pollLater();
+    if (dueMs === 0 || this.pauses.isFailing) this.wake();
+    else this.timers.wakeWhenDue(dueMs);
   }
 
+  pause(): void {
+    if (this.state === 'running') this.state = 'paused';
+    this.timers.clear();
+  }
+
+  /** Lets the worker claim again, from when it is woken. */
   resume(): void {
-    if (this.state !== 'paused') return;
-    this.state = 'running';
-    this.wake();
+    if (this.state === 'paused') this.state = 'running';
   }
 
   /** Claims until nothing claimable is left; resolves with what this process has done meanwhile. */
@@ -110,7 +119,7 @@ export class ChannelWorker {
   /** Lets running handlers finish and commits what they did. */
   async stop(): Promise<void> {
     this.state = 'stopped';
-    this.nextWakeUp.clear();
+    this.timers.clear();
     await this.whenIdle();
   }
 
@@ -131,15 +140,10 @@ export class ChannelWorker {
     return new Promise((resolve) => this.idleWaiters.push(resolve));
   }
 
-  private look(): void {
-    this.wakeUpIn(this.options.pollMs()); // also while a handler hangs
-    this.wake();
-  }
-
   private startLoop(): void {
     this.loops++;
     this.lastClaim = performance.now();
-    this.wakeUpIn(this.options.pollMs());
+    this.timers.pollLater();
     void this.loop();
   }
 
@@ -147,7 +151,7 @@ export class ChannelWorker {
   private startSpareLoop(): void {
     if (this.loops >= this.options.slots.share) return; // the first that ends looks again
     const restMs = this.lastClaim + this.options.batch.maxTimeMs - performance.now();
-    if (restMs > 0) this.wakeUpIn(restMs);
+    if (restMs > 0) this.timers.wakeIn(restMs);
     else this.startLoop();
   }
 
@@ -159,7 +163,7 @@ export class ChannelWorker {
     }
     this.loops--;
     if (this.loops === 0 && !this.isEnding && this.isWoken && !this.pauses.isFailing) return this.startLoop();
-    this.wakeUpIn(this.options.pollMs());
+    this.timers.pollLater();
     if (this.loops > 0) return;
     for (const resolve of this.idleWaiters.splice(0)) resolve();
   }
@@ -248,7 +252,7 @@ export class ChannelWorker {
     const last = locked.rows.at(-1)?.fields;
     this.batchSize.claimed({ wanted, size, last, from, tookMs: now - began }, now);
     if (this.heads === undefined || heads === undefined) return size === wanted || from !== undefined;
-    if (size < locked.size) this.wakeUpIn(KEY_RETRY_MS);
+    if (size < locked.size) this.timers.wakeIn(KEY_RETRY_MS);
     const { lastKey, end } = locked;
     return this.heads.claimed(heads, { locked: locked.size, usable: size, lastKey, end }, wanted, now);
   }
@@ -261,7 +265,7 @@ export class ChannelWorker {
       this.count.handled += attempted - failed;
       this.batchSize.handled(claim.attempted, claim.tookMs, claim.handlingMs);
       // The time of a retry is known here: another loop may claim at that moment, and see neither the row nor its time.
-      if (retryInMs !== undefined) this.wakeUpIn(retryInMs);
+      if (retryInMs !== undefined) this.timers.wakeIn(retryInMs);
       return hasMore;
     } finally {
       this.busyLoops--;
@@ -271,15 +275,15 @@ export class ChannelWorker {
   /** Looks when the next row becomes due; `began` is when the last claim of this loop did. */
   private async scheduleNext(connection: ClaimConnection, began: number): Promise<void> {
     const searchInMs = this.heads?.searchInMs(performance.now());
-    if (searchInMs !== undefined) this.wakeUpIn(searchInMs);
+    if (searchInMs !== undefined) this.timers.wakeIn(searchInMs);
     for (const { until } of this.context.heldBack.values())
-      this.wakeUpIn(Math.max(1, until - performance.now()));
+      this.timers.wakeIn(Math.max(1, until - performance.now()));
     const now = performance.now();
     const sinceLast = now - this.lastDueQuery;
-    if (sinceLast < DUE_INTERVAL_MS) return this.wakeUpIn(DUE_INTERVAL_MS - sinceLast);
+    if (sinceLast < DUE_INTERVAL_MS) return this.timers.wakeIn(DUE_INTERVAL_MS - sinceLast);
     this.lastDueQuery = now;
     const dueMs = await findNextDue(connection, this.context, now - began);
-    if (dueMs !== undefined) this.wakeUpIn(dueMs);
+    this.timers.wakeWhenDue(dueMs);
   }
 
   private noteSuccess(): void {
@@ -291,10 +295,6 @@ export class ChannelWorker {
     const { channel, report, listeners } = this.context;
     if (this.state !== 'abandoned') report({ type: 'claim-failed', channel, error });
     const refusals = { retry: listeners[0]?.retry, pollMs: this.options.pollMs() };
-    this.wakeUpIn(this.pauses.noteFailure(performance.now(), isRefusal(error) ? refusals : undefined));
-  }
-
-  private wakeUpIn(delayMs: number): void {
-    if (!this.isEnding) this.nextWakeUp.in(Math.min(delayMs, this.options.pollMs()));
+    this.timers.wakeIn(this.pauses.noteFailure(performance.now(), isRefusal(error) ? refusals : undefined));
   }
 }

@@ -99,7 +99,7 @@ const heldIds = (heldBack: Scope['heldBack']): string[] =>
  * statistics to go by, and with wrong ones the planner reads and sorts all rows for each claim, instead of the index's
  * first.
  */
-const PLANNER_SETTINGS = ['enable_seqscan', 'enable_bitmapscan', 'enable_sort'];
+export const PLANNER_SETTINGS = ['enable_seqscan', 'enable_bitmapscan', 'enable_sort'];
 
 /** The context for triggers while the claim runs, as JSON; `{}`: the session's. */
 export const contextOfClaim = ({ context }: ClaimContext): string => JSON.stringify(context?.() ?? {});

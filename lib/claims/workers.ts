@@ -12,6 +12,7 @@ import { explainMissing } from '../storage/missing.js';
 import { ChannelWorker } from './channel-worker.js';
 import type { DrainCount } from './drain-count.js';
 import type { ClaimListener } from './claim-context.js';
+import { Lookout } from './lookout.js';
 import { Semaphore } from './semaphore.js';
 
 export interface WorkersOptions {
@@ -53,6 +54,7 @@ export class Workers {
   /** Workers by the channel's name: two definitions with one name are one channel. */
   private readonly attached = new Map<string, Attached>();
   private workers = new Map<string, ChannelWorker>();
+  private lookout: Lookout | undefined;
   private readonly pausedHere = new Set<string>();
   private pausedEverywhere: ReadonlySet<string> = new Set();
   /** Whether workers claim by themselves. Before that they do only for `recover()`. */
@@ -90,6 +92,7 @@ export class Workers {
     const slots = new Semaphore(total, () => this.workers.size);
     for (const attached of this.attached.values())
       this.workers.set(attached.channel.name, this.createWorker(attached, slots));
+    this.lookout = new Lookout({ dataSource, schema: this.options.schema(), slots });
     report({ type: 'claiming', channels: [...this.workers.keys()], concurrency: total, poolSize });
   }
 
@@ -105,9 +108,14 @@ export class Workers {
     if (worker && this.isClaiming) queueMicrotask(() => this.inRoot(() => worker.wake()));
   }
 
+  /** Looks for due rows of all channels, and wakes the workers of those that have some. */
   wakeAll(): void {
-    if (!this.isClaiming) return;
-    this.inRoot(() => this.workers.forEach((worker) => worker.wake()));
+    this.lookAt([...this.workers.values()]);
+  }
+
+  private lookAt(workers: readonly ChannelWorker[]): void {
+    const running = workers.filter(({ isPaused }) => !isPaused);
+    if (this.isClaiming) this.inRoot(() => this.lookout?.look(running));
   }
 
   async recover(channels: readonly ChannelDefinition[] | undefined): Promise<DrainCount> {
@@ -163,19 +171,21 @@ export class Workers {
   }
 
   private applyPauses(): void {
-    this.inRoot(() => {
-      for (const worker of this.workers.values()) {
-        const isPaused = this.pausedHere.has(worker.channel) || this.pausedEverywhere.has(worker.channel);
-        if (isPaused) worker.pause();
-        else worker.resume();
-      }
-    });
+    const workers = [...this.workers.values()];
+    const resumed: ChannelWorker[] = [];
+    for (const worker of workers) {
+      const isPaused = this.pausedHere.has(worker.channel) || this.pausedEverywhere.has(worker.channel);
+      if (!isPaused && worker.isPaused) resumed.push(worker);
+      if (isPaused) worker.pause();
+      else worker.resume();
+    }
+    this.lookAt(resumed);
   }
 
   /** Lets running handlers finish; when the signal is aborted, gives their claims up. Returns what was left behind. */
   async stop(signal: AbortSignal): Promise<readonly string[]> {
     const workers = [...this.workers.values()];
-    const stopped = Promise.all(workers.map((worker) => worker.stop()));
+    const stopped = Promise.all([this.lookout?.stop(), ...workers.map((worker) => worker.stop())]);
     const aborted = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       else signal.addEventListener('abort', () => resolve(), { once: true });
@@ -229,6 +239,7 @@ export class Workers {
       slots,
       batch,
       pollMs: () => this.pollMs(channel),
+      look: (worker) => this.lookAt([worker]),
     });
   }
 

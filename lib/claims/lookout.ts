@@ -1,0 +1,111 @@
+import type { DataSource } from 'typeorm';
+import { isTimedOut } from '../common/deadline.js';
+import { ClaimConnection } from '../postgres/claim-connection.js';
+import type { ChannelWorker } from './channel-worker.js';
+import { isRefusal } from './claim.js';
+import { lookAtChannels } from './look.sql.js';
+import { NextWakeUp } from './next-wake-up.js';
+import type { Semaphore } from './semaphore.js';
+
+export interface LookoutOptions {
+  readonly dataSource: DataSource;
+  /** The schema of the library's tables. */
+  readonly schema: string;
+  readonly slots: Semaphore;
+}
+
+/** When to look again after the connection of a look was lost. */
+const RETRY_MS = 1_000;
+
+/**
+ * Looks for due rows of many channels with one statement, and wakes the workers of those that have some. The first of the
+ * workers claims in any case: a look needs fewer rights than a claim, and the claim tells what is wrong. Channels that are
+ * asked for during a look are looked at together by the next one. Owned by `Workers`; takes a slot and a connection while it
+ * looks, and nothing else.
+ */
+export class Lookout {
+  private readonly wanted = new Set<ChannelWorker>();
+  private readonly nextLook = new NextWakeUp(() => this.start());
+  private connection: ClaimConnection | undefined;
+  private isLooking = false;
+  private isStopped = false;
+
+  constructor(private readonly options: LookoutOptions) {}
+
+  /** Looks at the channels of these workers soon, together with all others that are asked for in this turn. */
+  look(workers: Iterable<ChannelWorker>): void {
+    for (const worker of workers) this.wanted.add(worker);
+    this.start();
+  }
+
+  /** Gives up the look that is under way. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    this.nextLook.clear();
+    await this.connection?.destroy(new Error('the application closes'));
+  }
+
+  private start(): void {
+    if (this.isLooking || this.isStopped) return;
+    this.isLooking = true;
+    setImmediate(() => void this.lookAtWanted());
+  }
+
+  /** Looks until no channel is wanted, or the connection is lost. Never rejects. */
+  private async lookAtWanted(): Promise<void> {
+    let hasAnswer = true;
+    while (this.wanted.size > 0 && !this.isStopped && hasAnswer) hasAnswer = await this.lookOnce();
+    this.isLooking = false;
+    if (!hasAnswer && !this.isStopped) this.nextLook.in(RETRY_MS);
+  }
+
+  /** Resolves with false when the look has to be repeated: its connection was lost. */
+  private async lookOnce(): Promise<boolean> {
+    const [first] = this.wanted;
+    first?.wake();
+    if (this.wanted.size === 1) {
+      this.wanted.clear();
+      return true;
+    }
+    const giveBack = await this.options.slots.acquire(this);
+    const workers = [...this.wanted]; // those that were asked for meanwhile, too
+    this.wanted.clear();
+    try {
+      if (!this.isStopped) await this.lookAt(workers);
+      return true;
+    } catch (error) {
+      if (isRefusal(error) || isTimedOut(error)) {
+        for (const worker of workers) worker.wake(); // their claims tell of it, and are repeated
+        return true;
+      }
+      for (const worker of workers) this.wanted.add(worker);
+      return false;
+    } finally {
+      giveBack();
+    }
+  }
+
+  private async lookAt(workers: readonly ChannelWorker[]): Promise<void> {
+    const dueMs = await this.read(workers.map(({ channel }) => channel));
+    for (const worker of workers) worker.noteLook(dueMs.get(worker.channel));
+  }
+
+  /** Resolves with the milliseconds until the first row of each channel that has one. */
+  private async read(channels: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    const { dataSource, schema } = this.options;
+    const connection = await ClaimConnection.open(dataSource);
+    this.connection = connection;
+    try {
+      const text = lookAtChannels(schema, channels);
+      const results = await connection.roundTrip(text, 'the database to say what is due');
+      const rows = results.flatMap((result) => (result.command === 'SELECT' ? result.rows : []));
+      return new Map((rows as [string, string][]).map(([channel, ms]) => [channel, Number(ms)]));
+    } catch (error) {
+      await connection.destroy(error);
+      throw error;
+    } finally {
+      this.connection = undefined;
+      await connection.release();
+    }
+  }
+}
