@@ -92,7 +92,7 @@ export function encodeContext(channel: ChannelDefinition, context: JsonObject | 
 }
 
 function encodeWithCodec(channel: ChannelDefinition, payload: unknown): unknown {
-  if (channel.codec === undefined || payload === undefined) return payload;
+  if (channel.codec === undefined) return payload;
   try {
     return channel.codec.encode(payload);
   } catch (cause) {
@@ -157,13 +157,15 @@ const hasHalfCharacter = (json: string): boolean =>
   json.includes('\\ud') && /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(json);
 
 /**
- * Decodes a payload with the codec of the channel; `input` is JSON, or text where the codec asks for that. Throws
+ * Decodes a payload with the codec of the channel; `input` is JSON, or text where the codec asks for that. A missing payload is
+ * decoded, too, as `undefined` or an empty text: a codec that checks signatures must see each notification. Throws
  * `INVALID_PAYLOAD` when the codec cannot.
  */
 export function decodePayload(channel: ChannelDefinition, input: JsonValue | undefined): unknown {
-  if (channel.codec === undefined || input === undefined) return input;
+  const { codec } = channel;
+  if (codec === undefined) return input;
   try {
-    return channel.codec.decode(input);
+    return codec.decode(input ?? (codec.input === 'text' ? '' : undefined));
   } catch (cause) {
     throw invalidPayload(
       channel,

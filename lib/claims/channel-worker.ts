@@ -19,6 +19,8 @@ export interface ChannelWorkerOptions {
   readonly batch: { readonly maxSize: number; readonly maxTimeMs: number };
   /** How long to wait before looking without a hint, at this moment. */
   readonly pollMs: () => number;
+  /** Whether it claims without being asked: the application is up. */
+  readonly claimsByItself: () => boolean;
   /** Looks whether the channel has due rows, together with other channels; `noteLook()` gets the answer. */
   readonly look: (worker: ChannelWorker) => void;
 }
@@ -41,12 +43,10 @@ const KEY_RETRY_MS = 100;
  * connections the more there is. Owned by `Workers`; idle, it holds nothing.
  */
 export class ChannelWorker {
-  /** The number of rows that this process has handled on the channel since the start. */
   readonly count: DrainCount = { handled: 0, failed: 0 };
   private readonly context: ClaimContext;
   private readonly batchSize: AdaptiveBatchSize;
-  /** The search for heads, of an ordered channel. */
-  private readonly heads: HeadSearch | undefined;
+  private readonly heads: HeadSearch | undefined; // of an ordered channel
   private readonly timers: WorkerTimers;
   private readonly connections = new Set<ClaimConnection>();
   private readonly idleWaiters: (() => void)[] = [];
@@ -62,8 +62,8 @@ export class ChannelWorker {
     this.context = { ...options.context, isEnding: () => this.isEnding };
     this.batchSize = new AdaptiveBatchSize(options.batch);
     this.heads = this.context.ordered ? new HeadSearch() : undefined;
-    const { isEnding } = this.context;
-    this.timers = new WorkerTimers({ ...options, isEnding, wake: () => this.wake(), poll: () => options.look(this) }); // prettier-ignore
+    const isOff = () => this.isEnding || !options.claimsByItself();
+    this.timers = new WorkerTimers({ ...options, isOff, wake: () => this.wake(), poll: () => options.look(this) }); // prettier-ignore
   }
 
   get channel(): string {

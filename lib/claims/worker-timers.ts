@@ -3,8 +3,8 @@ import { NextWakeUp } from './next-wake-up.js';
 export interface WorkerTimersOptions {
   /** How long to wait before looking without a hint, at this moment. */
   readonly pollMs: () => number;
-  /** Whether no timer may be set: the worker is paused, or stops. */
-  readonly isEnding: () => boolean;
+  /** Whether no timer may be set: the worker is paused, or stops, or the application is not up yet. */
+  readonly isOff: () => boolean;
   readonly wake: () => void;
   readonly poll: () => void;
 }
@@ -27,7 +27,7 @@ export class WorkerTimers {
 
   /** Claims after this time, and at the latest after the poll interval. */
   wakeIn(delayMs: number): void {
-    if (!this.options.isEnding()) this.nextWakeUp.in(Math.min(delayMs, this.options.pollMs()));
+    if (!this.options.isOff()) this.nextWakeUp.in(Math.min(delayMs, this.options.pollMs()));
   }
 
   /** Claims when a row is due; one that is due after the next poll is left to that. */
@@ -36,7 +36,7 @@ export class WorkerTimers {
   }
 
   pollLater(): void {
-    if (!this.options.isEnding()) this.nextPoll.in(this.options.pollMs());
+    if (!this.options.isOff()) this.nextPoll.in(this.options.pollMs());
   }
 
   clear(): void {

@@ -57,6 +57,10 @@ export class Workers {
   private lookout: Lookout | undefined;
   private readonly pausedHere = new Set<string>();
   private pausedEverywhere: ReadonlySet<string> = new Set();
+  /** Whether all channels are paused here as soon as their workers are made. */
+  private pausesAll = false;
+  /** Receive the failures of claims, by channel, while `recover()` runs. */
+  private readonly failures = new Set<Map<string, unknown>>();
   /** Whether workers claim by themselves. Before that they do only for `recover()`. */
   private isClaiming = false;
   /** Never the context of a request: handlers must not inherit its transaction or user. */
@@ -93,6 +97,8 @@ export class Workers {
     for (const attached of this.attached.values())
       this.workers.set(attached.channel.name, this.createWorker(attached, slots));
     this.lookout = new Lookout({ dataSource, schema: this.options.schema(), slots });
+    if (this.pausesAll) for (const name of this.workers.keys()) this.pausedHere.add(name);
+    this.applyPauses();
     report({ type: 'claiming', channels: [...this.workers.keys()], concurrency: total, poolSize });
   }
 
@@ -118,11 +124,19 @@ export class Workers {
     if (this.isClaiming) this.inRoot(() => this.lookout?.look(running));
   }
 
+  /** Rejects with the error of a claim that failed meanwhile: what it would have handled is left. */
   async recover(channels: readonly ChannelDefinition[] | undefined): Promise<DrainCount> {
-    const counts = await Promise.all(
-      this.chosen(channels).map((worker) => this.inRoot(() => worker.drain())),
-    );
-    return sumOf(counts);
+    const workers = this.chosen(channels);
+    const failures = new Map<string, unknown>();
+    this.failures.add(failures);
+    try {
+      const counts = await Promise.all(workers.map((worker) => this.inRoot(() => worker.drain())));
+      const failed = workers.find(({ channel }) => failures.has(channel));
+      if (failed !== undefined) throw failures.get(failed.channel);
+      return sumOf(counts);
+    } finally {
+      this.failures.delete(failures);
+    }
   }
 
   /** Counts what this process has done on these channels since the start. */
@@ -138,12 +152,10 @@ export class Workers {
   }
 
   /** The names of the listeners of each channel. */
-  get listenersByChannel(): Record<string, string[]> {
-    const entries = Array.from(this.attached, ([name, { listeners }]) => [
-      name,
-      listeners.map((own) => own.name),
-    ]);
-    return Object.fromEntries(entries) as Record<string, string[]>;
+  get listenersByChannel(): Record<string, readonly string[]> {
+    return Object.fromEntries(
+      Array.from(this.attached.keys(), (name) => [name, this.listenersOf(name) ?? []]),
+    );
   }
 
   /** The channels that are paused in this process, and those that are paused in all processes. */
@@ -151,14 +163,28 @@ export class Workers {
     return { here: [...this.pausedHere], everywhere: [...this.pausedEverywhere] };
   }
 
+  /** Before the workers are made, as in a hook of the application, it holds for those that come. */
   pause(channels: readonly ChannelDefinition[] | undefined): void {
-    for (const { channel } of this.chosen(channels)) this.pausedHere.add(channel);
+    for (const name of this.namesOf(channels)) this.pausedHere.add(name);
+    if (channels === undefined) this.pausesAll = !this.isStarted;
     this.applyPauses();
   }
 
   resume(channels: readonly ChannelDefinition[] | undefined): void {
-    for (const { channel } of this.chosen(channels)) this.pausedHere.delete(channel);
+    for (const name of channels === undefined ? this.pausedHere : this.namesOf(channels))
+      this.pausedHere.delete(name);
+    if (channels === undefined) this.pausesAll = false;
     this.applyPauses();
+  }
+
+  /** Not checked before the workers are made: until then it is not known which channels have a listener. */
+  private namesOf(channels: readonly ChannelDefinition[] | undefined): string[] {
+    if (this.isStarted) return this.chosen(channels).map(({ channel }) => channel);
+    return (channels ?? []).map(({ name }) => name);
+  }
+
+  private get isStarted(): boolean {
+    return this.lookout !== undefined;
   }
 
   /** Takes the channels that are paused in all processes, in place of those before. */
@@ -212,8 +238,7 @@ export class Workers {
   }
 
   private createWorker({ channel, listeners }: Attached, slots: Semaphore): ChannelWorker {
-    const { dataSource, batch, deadPeerTimeoutMs, filter, context, contextOfHandler, signal, report } =
-      this.options;
+    const { dataSource, batch, deadPeerTimeoutMs, filter, context, contextOfHandler, signal } = this.options;
     const { name, ordered } = channel;
     const known = this.options.channels.acquire(channel);
     return new ChannelWorker({
@@ -230,7 +255,7 @@ export class Workers {
         maxTimeMs: batch.maxTimeMs,
         deadPeerTimeoutMs,
         signal,
-        report: (fact) => report(explained(fact)),
+        report: (fact) => this.note(explained(fact)),
         platform: { isKnown: false, hasUserTimeout: false, hasKeepAlives: false },
         restoresSettings: false,
         givenUp: [],
@@ -239,8 +264,15 @@ export class Workers {
       slots,
       batch,
       pollMs: () => this.pollMs(channel),
+      claimsByItself: () => this.isClaiming,
       look: (worker) => this.lookAt([worker]),
     });
+  }
+
+  private note(event: Fact): void {
+    if (event.type === 'claim-failed')
+      for (const failures of this.failures) failures.set(event.channel, event.error);
+    this.options.report(event);
   }
 
   private pollMs({ wake, pollIntervalMs }: ChannelDefinition): number {

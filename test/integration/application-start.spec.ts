@@ -1,5 +1,11 @@
-import { Injectable, Module, type OnApplicationBootstrap, type Type } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import {
+  Injectable,
+  Module,
+  type OnApplicationBootstrap,
+  type OnModuleInit,
+  type Type,
+} from '@nestjs/common';
+import { LazyModuleLoader, NestFactory } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { Listener, PgPubSubModule, PubSubService, defineChannel } from 'nestjs-pgpubsub';
 import { DataSource } from 'typeorm';
@@ -102,5 +108,52 @@ describe('stored notifications are claimed when the application is up', () => {
     await using _app = await start({ providers: [provider, hook] });
     expect(recovered).toEqual({ handled: 1, failed: 0 });
     expect(received.all).toHaveLength(1);
+  });
+
+  it('leaves what is stored after a recover() in a hook of an application that fails', async () => {
+    const failed = collector(Orders);
+    const hook = bootstrapping(async (pubsub) => {
+      await pubsub.recover();
+      throw new Error('this provider cannot start');
+    });
+    const options = { poll: { intervalMs: 20, deafIntervalMs: 20 } };
+    await expect(start({ providers: [failed.provider, hook], options })).rejects.toThrow('cannot start');
+    await storeOne();
+    const healthy = collector(Orders);
+    await using _app = await start({ providers: [healthy.provider] });
+    await healthy.received.next();
+    expect(failed.received.all).toEqual([]);
+  });
+
+  it('claims in an application that loads a module lazily in a hook', async () => {
+    await storeOne();
+    @Module({})
+    class Lazy {}
+    @Injectable()
+    class Loader implements OnModuleInit {
+      constructor(private readonly lazyModules: LazyModuleLoader) {}
+      async onModuleInit() {
+        await this.lazyModules.load(() => Lazy);
+      }
+    }
+    Reflect.defineMetadata('design:paramtypes', [LazyModuleLoader], Loader);
+    const { provider, received } = collector(Orders);
+    await using _app = await start({ providers: [provider, Loader] });
+    await received.next();
+  });
+
+  it('obeys a pause() in onModuleInit', async () => {
+    await storeOne();
+    @Injectable()
+    class Pausing implements OnModuleInit {
+      constructor(private readonly pubsub: PubSubService) {}
+      onModuleInit = () => this.pubsub.pause();
+    }
+    Reflect.defineMetadata('design:paramtypes', [PubSubService], Pausing);
+    const { provider, received } = collector(Orders);
+    await using app = await start({ providers: [provider, Pausing] });
+    expect(await app.pubsub.recover()).toEqual({ handled: 0, failed: 0 });
+    await app.pubsub.resume();
+    await received.next();
   });
 });

@@ -48,6 +48,35 @@ describe('pause() with everywhere', () => {
     expect(handled).toHaveLength(2);
   });
 
+  it('holds for recover() right after the start, and while the first heartbeat takes long', async () => {
+    await query(`insert into pgpubsub_channel (channel, paused) values ('orders', true)`);
+    await query(`select pgpubsub_notify('orders', '1')`);
+    await query(`create function pg_temp_slow() returns trigger language plpgsql as
+      $$ begin perform pg_sleep(4); return new; end $$`);
+    await query(
+      `create trigger slow before insert on pgpubsub_process for each row execute function pg_temp_slow()`,
+    );
+    try {
+      const { provider, received } = collector(Orders);
+      await using app = await start({ providers: [provider] });
+      expect(await app.pubsub.recover()).toEqual({ handled: 0, failed: 0 });
+      expect(received.all).toEqual([]);
+      await app.pubsub.resume(undefined, everywhere);
+      await received.next();
+    } finally {
+      await query('drop function pg_temp_slow cascade');
+    }
+  });
+
+  it('is read once for any number of hints that any role can send', async () => {
+    await using app = await start({ providers: [collector(Orders).provider] });
+    await app.pubsub.recover();
+    const pauses = pausesOf(app);
+    for (let sent = 0; sent < 200; sent++) await query(`select pg_notify('pgpubsub', '')`);
+    await app.pubsub.pause([Orders], everywhere);
+    expect(await pauses.next()).toEqual(['orders']);
+  });
+
   it('is shown by status(), beside the pause of this process', async () => {
     await using app = await start({ providers: [collector(Orders).provider] });
     await app.pubsub.recover();

@@ -282,6 +282,17 @@ describe('pause(), resume() and recover()', () => {
     expect(await app.pubsub.recover([Orders])).toEqual({ handled: 0, failed: 0 });
   });
 
+  it('reject with the reason when the server refuses the claims', async () => {
+    await using app = await start({ providers: [collector(Orders).provider] });
+    await app.pubsub.recover();
+    await query('alter table pgpubsub_notification rename to hidden');
+    try {
+      await expect(app.pubsub.recover()).rejects.toMatchObject({ code: 'STORAGE_MISSING' });
+    } finally {
+      await query('alter table hidden rename to pgpubsub_notification');
+    }
+  });
+
   it('are refused for channels that nobody here handles', async () => {
     await using app = await start({ channels: [Others], providers: [collector(Orders).provider] });
     await expect(app.pubsub.recover([Others])).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
