@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { backoffDelayMs } from '../common/backoff.js';
 import { messageOf } from '../common/errors.js';
+import { counted } from '../common/wording.js';
 import type { Fact } from '../common/facts.js';
 import type { Instance } from '../instance/instance.js';
 import type { ListenerCandidate } from '../instance/listener-selection.js';
@@ -48,6 +49,16 @@ export class BacklogWork {
     }
   }
 
+  /** Throws when due notifications were left because their channels are paused. */
+  async assertNoneLeft(): Promise<void> {
+    for (const [instance, channels] of this.instances) {
+      const { here, everywhere } = instance.workers.paused;
+      const paused = channels.filter((channel) => here.includes(channel) || everywhere.includes(channel));
+      const left = paused.length === 0 ? 0 : await countDue(instance, paused);
+      if (left > 0) throw leftPaused(left, paused);
+    }
+  }
+
   /** Writes the lines of the log that are held back. */
   flushLog(): void {
     for (const instance of this.instances.keys()) instance.flushLog();
@@ -71,4 +82,11 @@ const cannotClaim = (error: unknown) =>
     `expected to claim what is stored, got again and again: ${messageOf(error)}. What was not handled is still stored.`,
     EXIT.failed,
     { cause: error },
+  );
+
+const leftPaused = (count: number, channels: readonly string[]) =>
+  new CommandFailure(
+    `expected no channel to be paused, got ${channels.map((channel) => `"${channel}"`).join(', ')}: ${counted(count, 'due notification')} ` +
+      'left. Resume with pubsub.resume(channels, { everywhere: true }), then run the command again.',
+    EXIT.failed,
   );

@@ -151,6 +151,7 @@ export class ListeningProcess {
       if (!(await this.backlog.run(ending))) return;
       if (this.settings.backlog === 'drain') this.backlog.flushLog(); // the sum comes last
       watcher.done();
+      if (this.settings.backlog === 'drain') await this.backlog.assertNoneLeft();
     } catch (error) {
       if (this.settings.backlog === 'drain') throw error;
       logger.say('warn', messageOf(error)); // who goes on listening goes on trying

@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import type { DataSource } from 'typeorm';
 import { findBacklog, type ChannelBacklog } from '../observability/backlog.js';
+import { findPaused, mayRead } from '../observability/status.sql.js';
+import { channelTable } from '../storage/storage.sql.js';
 import { StoredConditions } from '../store/stored-conditions.js';
 import { Database } from '../triggers/database.js';
 import { renderAge } from './age.js';
@@ -23,11 +25,12 @@ export function statusCommand(program: Command, _end: (code: ExitCode) => void):
     .option('--before-migration <name>', 'count only what was stored before this migration ran')
     .option('--json', 'print JSON, for machines')
     .action(async (options: StatusCommandOptions) => {
-      const channels = await withDataSource(options.dataSource, (dataSource) =>
-        readStatus(dataSource, options.beforeMigration),
-      );
-      if (options.json) printJson({ channels });
-      else print(channels);
+      const { channels, paused } = await withDataSource(options.dataSource, async (dataSource) => ({
+        channels: await readStatus(dataSource, options.beforeMigration),
+        paused: await readPaused(dataSource),
+      }));
+      if (options.json) printJson({ channels, paused });
+      else print(channels, paused);
     });
 }
 
@@ -47,6 +50,19 @@ async function readStatus(
   return [...stored, ...idle.map(nothingOf)].toSorted((a, b) => (a.channel < b.channel ? -1 : 1));
 }
 
+/** The channels that are paused in all processes; none for a role that may not read them. */
+async function readPaused(dataSource: DataSource): Promise<string[]> {
+  const table = channelTable(Database.of(dataSource).storage.schema);
+  return briefly(dataSource, async (runner) => {
+    const [server] = (await runner.query(mayRead, [table])) as [{ may_read: string }]; // as the statement says
+    if (server.may_read !== 'true') return [];
+    const rows = (await runner.query(findPaused(Database.of(dataSource).storage.schema))) as {
+      channel: string;
+    }[];
+    return rows.map(({ channel }) => channel);
+  });
+}
+
 const nothingOf = (channel: string): ChannelBacklog => ({
   channel,
   waiting: 0,
@@ -57,7 +73,8 @@ const nothingOf = (channel: string): ChannelBacklog => ({
   dead: 0,
 });
 
-function print(channels: readonly ChannelBacklog[]): void {
+function print(channels: readonly ChannelBacklog[], paused: readonly string[]): void {
+  if (paused.length > 0) printLine(`Paused everywhere: ${paused.join(', ')}.`);
   if (channels.length === 0)
     return printLine('No channel is declared to be exactly-once, and nothing is stored.');
   printTable(

@@ -70,8 +70,11 @@ export class ChannelStream {
     this.receivers = this.receivers.filter((one) => one !== receiver);
   }
 
+  /** Ends the stream: passes nothing on any more. */
   complete(): void {
-    for (const receiver of this.receivers) receiver.complete();
+    const { receivers } = this;
+    this.receivers = [];
+    for (const receiver of receivers) receiver.complete();
   }
 
   accept(raw: RawNotification): void {

@@ -67,6 +67,7 @@ export class Dispatcher {
     this.isClosed = true;
     this.incoming = [];
     for (const stream of this.streams.values()) stream.complete();
+    this.streams.clear();
   }
 
   private passOn(): void {

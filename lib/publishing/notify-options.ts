@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { isJsonObject } from '../common/json.js';
@@ -31,14 +32,17 @@ const NOTIFY_OPTIONS = new Set(['manager', 'key', 'availableAt', 'delayMs', 'con
 
 /** Throws `INVALID_ARGUMENT` for options that are no plain object: a function, an array, a manager by itself. */
 export function assertOptions(options: unknown, what: string): void {
-  const isGroup = isJsonObject(options) && !('query' in options);
-  if (isGroup) return;
+  if (isJsonObject(options) && !isBuiltIn(options) && !('query' in options)) return;
   throw new PgPubSubError(
     'INVALID_ARGUMENT',
     `expected the options of ${what} to be an object, got ${describeValue(options)}. ` +
       'Leave them out, or name them; a transaction is given as { manager }.',
   );
 }
+
+/** These have no options, and would be taken for none. */
+const isBuiltIn = (value: object): boolean =>
+  types.isPromise(value) || types.isMap(value) || types.isSet(value) || types.isDate(value);
 
 /** A misspelt `manager` would send outside of the transaction. */
 function assertKnown(options: NotifyOptions): void {

@@ -97,7 +97,8 @@ export class Publisher {
   }
 
   private routeOf({ manager }: NotifyOptions): Route {
-    return resolveRoute(manager ?? this.options.executor?.() ?? this.options.pool());
+    if (manager !== undefined) return resolveRoute(manager); // null would be sent outside of the transaction
+    return resolveRoute(this.options.executor?.() ?? this.options.pool());
   }
 
   private resolveContext(route: Route, { context }: NotifyOptions): JsonObject | undefined {

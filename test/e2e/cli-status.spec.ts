@@ -53,6 +53,15 @@ it('agrees with the tables', async () => {
   expect(tasks['oldestAgeMs']).toBeGreaterThan(210_000);
 });
 
+it('names the channels that are paused in all processes', async () => {
+  await database.query(
+    `insert into pgpubsub_channel (channel, paused) values ('tasks', true), ('ticks', false)`,
+  );
+  expect((await status()).stdout).toMatch(/^Paused everywhere: tasks\.\n/);
+  const { paused } = JSON.parse((await status('--json')).stdout) as { paused: unknown };
+  expect(paused).toEqual(['tasks']);
+});
+
 it('counts what was stored before a migration ran', async () => {
   await database.query('create table migrations (id serial primary key, "timestamp" bigint, name text)');
   await database.store('tasks', [{ n: 1 }]);

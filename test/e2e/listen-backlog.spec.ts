@@ -49,6 +49,16 @@ describe.each([
     expect(await waiting()).toBe(0);
   });
 
+  it('leaves a channel that is paused everywhere, says so, and exits with 1', async () => {
+    await database.query(`insert into pgpubsub_channel (channel, paused) values ('tasks', true)`);
+    await store('tasks', 3);
+    await using command = run('--drain', ...args);
+
+    expect(await command.exited()).toEqual({ code: 1, signal: null });
+    expect(command.errors.all.join('\n')).toContain('got "tasks": 3 due notifications left. Resume with');
+    expect(await waiting()).toBe(3);
+  });
+
   it('exits with 1 when handlers have failed, and leaves those to be tried again', async () => {
     await store('tasks', 3);
     await store('failures', 2);

@@ -12,6 +12,8 @@ it('the codec of docs/guides/who-may-send.md rejects what was sent without the s
   const forgeries = [{}, { text }, { text, mac: '' }, { text, mac: 'ab'.repeat(32) }, 'text', null];
   for (const forged of forgeries)
     await database.query(`select pg_notify('cache_cleared', $1)`, [JSON.stringify(forged)]);
+  for (const empty of ['', '{"pgpubsub":1,"context":{"tenant":"victim"}}'])
+    await database.query(`select pg_notify('cache_cleared', $1)`, [empty]);
   await app.pubsub.notify(CacheCleared, { tenant: 'acme', sentAt: 1 });
 
   expect(payloadsOf(await received.take(1))).toEqual([{ tenant: 'acme', sentAt: 1 }]);

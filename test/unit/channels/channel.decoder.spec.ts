@@ -30,10 +30,10 @@ describe('ChannelDecoder of a codec that takes text', () => {
     });
   });
 
-  it('is not asked where there is no payload', () => {
-    expect(decoder.decode('')).toEqual({ payload: undefined, context: {} });
-    expect(decoder.decode('{"pgpubsub":1,"context":{}}')).toEqual({ payload: undefined, context: {} });
-    expect(decoder.decodeStored(null)).toBeUndefined();
+  it('gets an empty text where there is no payload', () => {
+    expect(decoder.decode('')).toEqual({ payload: '', context: {} });
+    expect(decoder.decode('{"pgpubsub":1,"context":{}}')).toEqual({ payload: '', context: {} });
+    expect(decoder.decodeStored(null)).toBe('');
   });
 });
 

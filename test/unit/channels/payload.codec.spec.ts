@@ -155,9 +155,15 @@ describe('a codec', () => {
     expect(decodePayload(amounts, decodeWire(text).payload)).toBe(10n);
   });
 
-  it('is not asked about an empty payload', () => {
-    expect(encodeBroadcast(amounts, undefined, undefined)).toBe('');
-    expect(decodePayload(amounts, decodeWire('').payload)).toBeUndefined();
+  it('is asked about a missing payload, too: one that checks signatures must see each notification', () => {
+    expect(() => decodePayload(amounts, decodeWire('').payload)).toThrow(
+      expect.objectContaining({ code: 'INVALID_PAYLOAD' }) as Error,
+    );
+    const optional = defineChannel<number | undefined>('optional', {
+      codec: { encode: (value) => value ?? null, decode: (json: number | null) => json ?? undefined },
+    });
+    expect(encodeBroadcast(optional, undefined, undefined)).toBe('null');
+    expect(decodePayload(optional, decodeWire('null').payload)).toBeUndefined();
   });
 
   it('that throws makes the payload invalid, and keeps the reason', () => {

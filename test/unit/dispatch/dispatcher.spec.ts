@@ -262,6 +262,22 @@ describe('Dispatcher.close()', () => {
     expect(payloads).toEqual([]);
   });
 
+  it('passes nothing to receivers any more, what is decoded meanwhile included', async () => {
+    const { dispatcher, receive } = createDispatcher();
+    const received: unknown[] = [];
+    const slow = z.string().refine(() => Promise.resolve(true));
+    const receiver = { next: (one: unknown) => received.push(one), complete: () => undefined };
+    dispatcher.attach(orders, receiver);
+    dispatcher.attach(defineChannel('payments', { schema: slow }), receiver);
+    receive('payments', '"decoded"');
+    await Promise.resolve();
+    dispatcher.close();
+    receive('orders', '1');
+    await settled();
+
+    expect(received).toEqual([]);
+  });
+
   it('completes who comes later at once, without listening', () => {
     const { dispatcher, collect, calls } = createDispatcher();
     dispatcher.close();
