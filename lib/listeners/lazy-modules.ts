@@ -1,10 +1,14 @@
 import type { LazyModuleLoader } from '@nestjs/core';
 import type { Report } from '../common/facts.js';
+import type { HostProvider } from './host-provider.js';
 
-/** A decorated method that the application has now; `host` is Nest's record of its provider or controller. */
-interface DecoratedMethod {
-  readonly host: { readonly wrapper: object };
+/** A method of a provider or controller that carries decorators of this library. */
+export interface DecoratedMethod {
+  readonly host: HostProvider;
+  readonly method: string;
+  /** Class and method, as in logs and errors. */
   readonly fullName: string;
+  readonly callback: object;
 }
 
 /**

@@ -39,7 +39,7 @@ export interface GapHandler {
   readonly invoke: (gap: Gap) => Promise<unknown>;
 }
 
-/** Throws `INVALID_LISTENER` with the method's name for options that cannot be meant. */
+/** Returns the options with their defaults. Throws `INVALID_LISTENER` with the method's name for invalid ones. */
 export const resolveGapHandler = (options: GapHandlerOptions, method: string) =>
   parseOptions(GAP_OPTIONS, options, {
     code: 'INVALID_LISTENER',
@@ -48,23 +48,27 @@ export const resolveGapHandler = (options: GapHandlerOptions, method: string) =>
   });
 
 /**
- * The name of the instance that a listener belongs to, if it says one. Each instance asks for it, also those that have nothing to
- * do with the listener. Throws `INVALID_LISTENER` for options that are unknown or invalid.
+ * Returns the options with their defaults. Throws `INVALID_LISTENER` with the method's name for invalid ones: in every
+ * instance, because invalid options do not say which instance is meant.
  */
-export const instanceOf = ({ options }: ListenerDeclaration, method: string): string | undefined =>
-  checkListener(options, `@Listener() on ${method}()`).instance;
+export const checkListener = ({ options }: ListenerDeclaration, method: string) =>
+  parseOptions(LISTENER_OPTIONS, options, {
+    code: 'INVALID_LISTENER',
+    what: whatOf(method),
+    renamed: RENAMED_OPTIONS,
+  });
 
-const checkListener = (options: unknown, what: string) =>
-  parseOptions(LISTENER_OPTIONS, options, { code: 'INVALID_LISTENER', what, renamed: RENAMED_OPTIONS });
+const whatOf = (method: string): string => `@Listener() on ${method}()`;
 
 /** Throws `INVALID_LISTENER` (or `INVALID_CHANNEL`) with the method's name for what cannot be meant. */
 export function resolveListener(
-  { channel, options }: ListenerDeclaration,
+  declaration: ListenerDeclaration,
   method: string,
   registry: ChannelRegistry,
 ): Omit<ListenerDefinition, 'invoke'> {
-  const what = `@Listener() on ${method}()`;
-  const parsed = checkListener(options, what);
+  const { channel } = declaration;
+  const what = whatOf(method);
+  const parsed = checkListener(declaration, method);
   const definition = resolveChannel(channel, what, registry);
   const isStored = definition.delivery === 'exactly-once';
   if (!isStored) assertBroadcastOptions(parsed, definition.name, what);

@@ -12,38 +12,32 @@ import type { Gap, Report } from '../common/facts.js';
 import { DEFAULT_NAME } from '../common/options.js';
 import { findGlobalEnhancers, hasAny } from './global-enhancers.js';
 import { HostProvider } from './host-provider.js';
-import { watchLazyModules } from './lazy-modules.js';
+import { watchLazyModules, type DecoratedMethod } from './lazy-modules.js';
 import { gapHandlersOf, listenersOf, type ListenerDeclaration } from './listener.decorator.js';
 import {
-  instanceOf,
+  checkListener,
   resolveGapHandler,
   resolveListener,
   type GapHandler,
   type ListenerDefinition,
 } from './listener.definition.js';
 import { ListenerInvoker } from './listener.invoker.js';
+import type { GapHandlerOptions } from './listener.options.js';
 
 export interface ExplorerOptions {
   /** Name of the instance whose listeners are wanted. */
   readonly name: string;
-  /** Whether global enhancers run for notifications; `undefined` when nobody has said so: they do not, and it is reported. */
+  /** Whether global enhancers run for notifications. `undefined`, the option not given: they do not run, and are reported. */
   readonly globalEnhancers: boolean | undefined;
   readonly registry: ChannelRegistry;
   readonly report: Report;
-  /** Called with the name of every instance a decorator asks for; throws when there is none. */
+  /** Called with the name of every instance that a decorator asks for; throws when there is no such instance. */
   readonly assertInstance: (name: string, method: string) => void;
 }
 
 export interface Discovered {
   readonly listeners: readonly ListenerDefinition[];
   readonly gapHandlers: readonly GapHandler[];
-}
-
-interface DecoratedMethod {
-  readonly host: HostProvider;
-  readonly method: string;
-  readonly fullName: string;
-  readonly callback: object;
 }
 
 /** Finds the decorated methods of all providers and controllers, once, when the application starts. */
@@ -70,7 +64,10 @@ export class ListenerExplorer {
   ): void {
     watchLazyModules(
       loader,
-      () => [...this.methods()].filter(({ callback }) => isOf(name, callback)),
+      () =>
+        [...this.methods()].filter(({ callback }) =>
+          optionsOn(callback).some((given) => isMeant(given, name)),
+        ),
       report,
     );
   }
@@ -91,7 +88,9 @@ export class ListenerExplorer {
     const all: ListenerDefinition[] = [];
     for (const { host, method, fullName, callback } of methods) {
       const declarations = listenersOf(callback).filter((declaration) =>
-        isMeant(instanceOf(declaration, fullName), fullName, options),
+        isMeant(checkListener(declaration, fullName), options.name, (wanted) =>
+          options.assertInstance(wanted, fullName),
+        ),
       );
       if (declarations.length === 0) continue;
       for (const declaration of declarations) {
@@ -116,8 +115,7 @@ export class ListenerExplorer {
       instances.add(wrapper.instance);
       for (const method of this.scanner.getAllMethodNames(host.prototype)) {
         const callback = (host.prototype as Record<string, object>)[method]; // the scanner lists functions
-        if (callback === undefined || listenersOf(callback).length + gapHandlersOf(callback).length === 0)
-          continue;
+        if (callback === undefined || optionsOn(callback).length === 0) continue;
         yield { host, method, fullName: `${host.className}.${method}`, callback };
       }
     }
@@ -129,7 +127,7 @@ const MAX_MINIFIED_LENGTH = 3;
 
 /**
  * Whether the identity of a listener of stored notifications may change with the next build: a bundler gives classes
- * other short names whenever the code changes. Nobody bundles this way while developing.
+ * other short names whenever the code changes. `false` outside of production, where short names are the application's own.
  */
 const isNamedByMinifiedClass = (
   host: HostProvider,
@@ -146,12 +144,12 @@ function gapHandlers(
   options: ExplorerOptions,
 ): GapHandler[] {
   return gapHandlersOf(callback)
-    .map((declared) => resolveGapHandler(declared, fullName))
-    .filter(({ instance }) => isMeant(instance, fullName, options))
+    .map((given) => resolveGapHandler(given, fullName))
+    .filter((given) => isMeant(given, options.name, (wanted) => options.assertInstance(wanted, fullName)))
     .map(() => ({ name: fullName, invoke: (gap: Gap) => callGapHandler(host, method, gap) }));
 }
 
-/** Called as it is: a gap is no notification, guards and pipes would not know what to do with it. */
+/** Calls the method directly: guards and pipes are written for notifications, and a gap is none. */
 async function callGapHandler(host: HostProvider, method: string, gap: Gap): Promise<unknown> {
   const instance = host.isStatic
     ? await host.staticInstance()
@@ -159,18 +157,18 @@ async function callGapHandler(host: HostProvider, method: string, gap: Gap): Pro
   return (instance as Record<string, (gap: Gap) => unknown>)[method]?.(gap);
 }
 
-/** Whether a method is decorated for the instance of this name. */
-const isOf = (name: string, callback: object): boolean =>
-  [...listenersOf(callback).map(({ options }) => options), ...gapHandlersOf(callback)].some(
-    ({ instance = DEFAULT_NAME }) => instance === name,
-  );
+/** The options of every decorator on a method, as the application gave them. */
+const optionsOn = (callback: object): unknown[] => [
+  ...listenersOf(callback).map(({ options }) => options),
+  ...gapHandlersOf(callback),
+];
 
-function isMeant(
-  instance: string | undefined,
-  method: string,
-  { name, assertInstance }: ExplorerOptions,
-): boolean {
-  const wanted = instance ?? DEFAULT_NAME;
-  assertInstance(wanted, method);
-  return wanted === name;
+/**
+ * Whether the options of a decorator ask for the instance of this name; without a name they ask for the default instance.
+ * Takes invalid options, too: modules that are loaded later are looked through before any check.
+ */
+function isMeant(given: unknown, name: string, assertInstance?: (wanted: string) => void): boolean {
+  const { instance = DEFAULT_NAME } = (given ?? {}) as GapHandlerOptions;
+  assertInstance?.(instance);
+  return instance === name;
 }

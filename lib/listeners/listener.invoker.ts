@@ -119,7 +119,7 @@ export class ListenerInvoker {
     return ENHANCERS.every((key) => !this.hasEnhancers(key, host, callback));
   }
 
-  /** Are there any on the method, on its class, or for the whole application? */
+  /** Whether the method, its class or the whole application has any of this kind. */
   private hasEnhancers(key: Enhancer, host: HostProvider, callback: object): boolean {
     if (Reflect.hasMetadata(key, callback) || Reflect.hasMetadata(key, host.prototype.constructor))
       return true;

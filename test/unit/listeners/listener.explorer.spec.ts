@@ -20,6 +20,7 @@ import {
   DiscoveryModule,
   DiscoveryService,
   ExternalContextCreator,
+  LazyModuleLoader,
   MetadataScanner,
 } from '@nestjs/core';
 import { Test, type TestingModule } from '@nestjs/testing';
@@ -57,14 +58,15 @@ async function explore({ providers, globalEnhancers, beforeInit }: Explored): Pr
   beforeInit?.(app);
   await app.init();
   const events: PubSubEvent[] = [];
-  await app.get(Explorer).explore({
-    name: 'default',
-    globalEnhancers,
-    registry: new ChannelRegistry(),
-    report: (event) => events.push(event),
-    assertInstance: () => undefined,
-  });
-  await app.close();
+  const explorer = app.get(Explorer);
+  const own = { name: 'default', report: (event: PubSubEvent) => events.push(event) };
+  try {
+    explorer.watchLazyModules(app.get(LazyModuleLoader), own); // first, as the module does
+    const registry = new ChannelRegistry();
+    await explorer.explore({ ...own, globalEnhancers, registry, assertInstance: () => undefined });
+  } finally {
+    await app.close();
+  }
   return events;
 }
 
@@ -138,6 +140,33 @@ describe('global enhancers, when the option is not set', () => {
 
   it.each([true, false])('are not reported when the option is %s', async (globalEnhancers) => {
     expect(await explore({ providers: [Orders, ...PROVIDED], globalEnhancers })).toEqual([]);
+  });
+});
+
+/** Options that no compiler lets pass, as code without types may give them. */
+const invalid = (value: unknown) => value as undefined;
+
+class NullListener {
+  @Listener('orders', invalid(null))
+  receive() {}
+}
+class TextListener {
+  @Listener('orders', invalid('reporting'))
+  receive() {}
+}
+class NullGapHandler {
+  @OnGap(invalid(null))
+  clear() {}
+}
+
+it.each([
+  [NullListener, '@Listener() on NullListener.receive()', 'null'],
+  [TextListener, '@Listener() on TextListener.receive()', '"reporting"'],
+  [NullGapHandler, '@OnGap() on NullGapHandler.clear()', 'null'],
+])('options that are no object are an INVALID_LISTENER: %o', async (provider, what, got) => {
+  await expect(explore({ providers: [provider] })).rejects.toMatchObject({
+    code: 'INVALID_LISTENER',
+    message: `expected ${what} to be an object, got ${got}. Correct it, or leave it out.`,
   });
 });
 
