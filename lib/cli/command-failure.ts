@@ -1,7 +1,8 @@
 import { CommanderError } from 'commander';
 import { isPgPubSubError, messageOf, type PgPubSubErrorCode } from '../common/errors.js';
+import { tell } from './terminal.js';
 
-/** What every command ends with. */
+/** The exit codes of all commands. */
 export const EXIT = { good: 0, failed: 1, usage: 2 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
@@ -19,14 +20,14 @@ export class CommandFailure extends Error {
   }
 }
 
-/** What was asked for cannot be meant: exit code 2. */
+/** Returns the failure of a command that was given wrong arguments: exit code 2. */
 export const wrongUsage = (message: string, options?: { cause?: unknown }): CommandFailure =>
   new CommandFailure(message, EXIT.usage, options);
 
 /** Writes one sentence to stderr, unless commander has written its own, and returns the exit code. */
 export function explain(error: unknown): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.good : EXIT.usage;
-  process.stderr.write(`pgpubsub: ${messageOf(error)}\n`);
+  tell(messageOf(error));
   if (isPgPubSubError(error) && OPTION_CODES.has(error.code)) return EXIT.usage;
   return error instanceof CommandFailure ? error.exitCode : EXIT.failed;
 }

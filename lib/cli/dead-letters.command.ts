@@ -12,7 +12,7 @@ import { findStrangeName } from './dead-letters.names.js';
 import { parseCount } from './numbers.js';
 import { Progress } from './progress.js';
 import { assertStorage, storedOptions } from './storage.js';
-import { printJson, printLine, printTable } from './terminal.js';
+import { printJson, printLine, printTable, reportLine, tell } from './terminal.js';
 
 interface Chosen {
   readonly channel?: readonly string[];
@@ -35,7 +35,7 @@ interface RepairOptions extends Chosen {
   readonly json?: true;
 }
 
-/** How dead letters are repaired, and what is said about it. */
+/** The ways to repair dead letters, each with its participle and its description in the help. */
 const REPAIRS = {
   retry: { done: 'retried', description: 'puts dead letters back to work, for the listener that gave up' },
   discard: { done: 'discarded', description: 'deletes dead letters' },
@@ -82,7 +82,7 @@ function collectId(text: string, ids: readonly string[] = []): string[] {
   return [...ids, text];
 }
 
-/** Not all of them without a word: that may be what somebody forgot to say. */
+/** Rejects a repair without a choice: all dead letters are repaired only where `--all` says so. */
 function assertChoice(repair: Repair, { all, ...chosen }: RepairOptions): void {
   if (all || Object.keys(filterOf(chosen)).length > 0) return;
   throw wrongUsage(
@@ -137,7 +137,7 @@ async function run(dataSource: DataSource, repair: Repair, options: RepairOption
   using progress = new Progress({
     what: `dead letters ${done}`,
     total: portions.total,
-    writeLine: (line) => process.stderr.write(`${line}\n`), // beside what is printed
+    writeLine: reportLine, // beside what is printed
     terminal: process.stderr,
   });
   let count = 0;
@@ -148,7 +148,7 @@ async function run(dataSource: DataSource, repair: Repair, options: RepairOption
   progress.end();
   if (options.json) printJson({ [done]: count, ...(left > 0 && { left }) });
   else printLine(`${done}: ${count}`);
-  for (const letters of portions.left) process.stderr.write(`pgpubsub: ${wordLeft(letters)}\n`);
+  for (const letters of portions.left) tell(wordLeft(letters));
   return left;
 }
 
@@ -156,10 +156,10 @@ const wordLeft = ({ channel, listener, count }: CountedListener): string =>
   `left ${counted(count, 'dead letter')} of channel "${channel}": no running process has the listener "${listener}". ` +
   'Start a process that has it and retry again, discard the letters, or let them wait for it with --force.';
 
-/** Nothing was found, maybe because a name is misspelt. No failure: a script may name a channel that happens to have none. */
+/** Names a channel or listener that may be misspelt. The command does not fail: a channel may have no dead letters. */
 async function tellStrangeName(dataSource: DataSource, options: Chosen): Promise<void> {
   const strange = await findStrangeName(dataSource, options);
-  if (strange !== undefined) process.stderr.write(`pgpubsub: ${strange}\n`);
+  if (strange !== undefined) tell(strange);
 }
 
 const noneOf = (ids: readonly string[]) =>

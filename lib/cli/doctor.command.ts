@@ -1,5 +1,6 @@
 import { Option, type Command } from 'commander';
 import { CONNECTION_URL, describeNoUrl } from '../common/connection-url.js';
+import { escapeControls } from '../common/log-text.js';
 import { EXIT, wrongUsage, type ExitCode } from './command-failure.js';
 import { addDataSourceOption, withDataSource } from './data-source.loader.js';
 import { examine } from './doctor/doctor.js';
@@ -84,7 +85,7 @@ const explain = ([first, ...others]: readonly Finding[]): string =>
     ? ''
     : [
         `\n${first.severity}: ${first.check}`,
-        ...[first, ...others].map(({ found }) => `  ${found}`),
+        ...[first, ...others].map(({ found }) => `  ${escapeControls(found)}`),
         `  What it means: ${first.means}`,
         `  What to do:    ${first.remedy}`,
       ].join('\n');

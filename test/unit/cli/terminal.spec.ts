@@ -1,0 +1,41 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { CommandFailure, EXIT, explain } from '../../../lib/cli/command-failure.js';
+import { printLine, printTable, reportLine, tell } from '../../../lib/cli/terminal.js';
+
+let written: { stdout: string; stderr: string };
+beforeEach(() => {
+  written = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr'] as const)
+    vi.spyOn(process[stream], 'write').mockImplementation((text) => {
+      written[stream] += String(text);
+      return true;
+    });
+});
+afterEach(() => vi.restoreAllMocks());
+
+const HOSTILE = '\u001B[2Jgone\r\u0007\u009B1m\u202E';
+const ESCAPED = String.raw`\x1b[2Jgone\r\x07\x9b1m\u202e`;
+
+it('writes control characters and marks of direction to stdout as escapes', () => {
+  printLine(`${HOSTILE}\nsecond line`);
+  expect(written.stdout).toBe(`${ESCAPED}\nsecond line\n`);
+});
+
+it('writes each cell of a table on one line, with escapes', () => {
+  printTable(['name'], [[`${HOSTILE}\nforged`]]);
+  expect(written.stdout).toContain(String.raw`│ ${ESCAPED}\nforged │`);
+});
+
+it.each([
+  ['a sentence', () => tell(HOSTILE), `pgpubsub: ${ESCAPED}\n`],
+  ['a line of progress', () => reportLine(HOSTILE), `${ESCAPED}\n`],
+  ['an error', () => explain(new CommandFailure(HOSTILE, EXIT.failed)), `pgpubsub: ${ESCAPED}\n`],
+])('writes control characters in %s to stderr as escapes', (_what, write, expected) => {
+  write();
+  expect(written).toEqual({ stdout: '', stderr: expected });
+});
+
+it('indents the lines of a message, so that none looks like a sentence of the command', () => {
+  tell('expected "x\npgpubsub: all is well"');
+  expect(written.stderr).toBe('pgpubsub: expected "x\n  pgpubsub: all is well"\n');
+});
