@@ -7,12 +7,15 @@ import { wrongUsage, type CommandFailure } from './command-failure.js';
 
 type Require = ReturnType<typeof createRequire>;
 
-/** The loader of TypeScript files that Node has: none before Node 22.18, and none that knows decorators after it. */
-const NATIVE = loaderOf(createRequire(import.meta.url));
+/**
+ * What `require()` does with `.ts` when this program starts: what Node does, or a loader that the options of Node have
+ * registered. Node itself does nothing before 22.18, and knows no decorators after it.
+ */
+const AT_START = loaderOf(createRequire(import.meta.url));
 
 /**
- * Makes this process load TypeScript when the file is TypeScript, unless something that was imported before does. Uses the
- * first of tsx and ts-node that resolves from the file's folder. ts-node goes first where the tsconfig sets
+ * Makes this process load TypeScript when the file is TypeScript, unless a loader is registered: by an option of Node, or by
+ * `--import` of this command. Uses the first of tsx and ts-node that resolves from the file's folder. ts-node goes first where the tsconfig sets
  * `emitDecoratorMetadata`: tsx is esbuild, which writes no metadata.
  *
  * `needsMetadata`: rejects tsx under such a tsconfig, because Nest would inject nothing and report no error.
@@ -20,20 +23,37 @@ const NATIVE = loaderOf(createRequire(import.meta.url));
 export async function prepareTypeScript(file: string, { needsMetadata = false } = {}): Promise<void> {
   const located = path.resolve(file);
   const require = createRequire(located);
-  if (!/\.[cm]?ts$/.test(file) || !fs.existsSync(located) || loaderOf(require) !== NATIVE) return;
+  if (!/\.[cm]?ts$/.test(file) || !fs.existsSync(located) || isPrepared(require)) return;
   const tsconfig = findTsconfig(path.dirname(located));
   const hasMetadata = tsconfig !== undefined && emitsMetadata(require, tsconfig);
   const [tsx, tsNode] = [find(require, 'tsx'), find(require, 'ts-node')];
   if (tsNode !== undefined && (tsx === undefined || hasMetadata)) registerTsNode(require, tsNode, tsconfig);
   else if (hasMetadata && needsMetadata) throw noRunner(file, 'ts-node', 'ts-node');
   else if (tsx !== undefined) await registerTsx(tsx, tsconfig);
-  else if (NATIVE === undefined) throw noRunner(file, 'tsx or ts-node', hasMetadata ? 'ts-node' : 'tsx');
+  else if (AT_START === undefined) throw noRunner(file, 'tsx or ts-node', hasMetadata ? 'ts-node' : 'tsx');
 }
 
 /** What `require()` does with `.ts`: tsx, ts-node and @swc-node/register all replace it. */
-function loaderOf(require: Require): unknown {
+function loaderOf(require: Require): NodeJS.RequireExtensions[string] | undefined {
   return require.extensions['.ts']; // deprecated, and the one place that shows a loader
 }
+
+const isPrepared = (require: Require): boolean =>
+  loaderOf(require) !== AT_START ||
+  hasLoader([process.env['NODE_OPTIONS'] ?? '', ...process.execArgv].join(' '), AT_START?.name);
+
+/**
+ * Whether these options of Node have registered a loader of TypeScript. A loader is known by its package, or because the
+ * function for `.ts`, of this name, is not Node's. Other files that are preloaded, of debuggers and tracers, load none.
+ */
+export const hasLoader = (nodeOptions: string, functionName: string | undefined): boolean =>
+  KNOWN_LOADER.test(nodeOptions) ||
+  (PRELOAD.test(nodeOptions) && functionName !== undefined && functionName !== NODE_FUNCTION);
+
+const PRELOAD = /(?:^|\s)(?:-r|--require|--import|--(?:experimental-)?loader)[\s=]/;
+const KNOWN_LOADER =
+  /(?:^|\s)(?:-r|--require|--import|--(?:experimental-)?loader)[\s=]["']?(?:[^\s"']*[/\\])?(?:tsx|ts-node|ts-node-dev|@swc-node|@swc[/\\]register|esbuild-register|@esbuild-kit|jiti)(?=["'/\\\s]|$)/;
+const NODE_FUNCTION = 'loadTS';
 
 function find(require: Require, name: string): string | undefined {
   try {

@@ -148,12 +148,24 @@ it('says the line to type when nothing is there that loads TypeScript', async ()
   );
 });
 
-it('leaves TypeScript to what --import has registered', async () => {
-  install();
+it.each([
+  ['--import', (loader: string) => ({ args: ['--import', loader], environment: {} })],
+  ['NODE_OPTIONS', (loader: string) => ({ args: [], environment: { NODE_OPTIONS: `-r ${loader}` } })],
+])('leaves TypeScript to a loader that %s has registered', async (_where, givenBy) => {
+  install('tsx');
   const loader = write('loader.cjs', `require.extensions['.ts'] = require.extensions['.js'];`);
   const options = `{ type: 'postgres', url: process.env.DATABASE_URL }`;
-  write('src/data-source.ts', `exports.AppDataSource = new (require('typeorm').DataSource)(${options});`);
+  write('tsconfig.json', '{}');
+  write(
+    'src/data-source.ts',
+    `console.error(process.env.TSX_TSCONFIG_PATH ?? 'by its own'); exports.AppDataSource = new (require('typeorm').DataSource)(${options});`,
+  );
 
-  const ended = await run('status', '-d', path.join(folder, 'src/data-source.ts'), '--import', loader);
-  expect(ended).toMatchObject({ code: 0, stderr: '' });
+  const { args, environment } = givenBy(loader);
+  const file = path.join(folder, 'src/data-source.ts');
+  const ended = await pgpubsub(['status', '-d', file, ...args], {
+    DATABASE_URL: database.url,
+    ...environment,
+  });
+  expect(ended).toMatchObject({ code: 0, stderr: 'by its own\n' });
 });

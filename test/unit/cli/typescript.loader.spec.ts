@@ -1,0 +1,30 @@
+import { expect, it } from 'vitest';
+import { hasLoader } from '../../../lib/cli/typescript.loader.js';
+
+it.each([
+  ['--import tsx', undefined],
+  ['--enable-source-maps --import=tsx/esm', 'loadTS'],
+  ['--require /app/node_modules/tsx/dist/preflight.cjs', undefined],
+  ['-r ts-node/register/transpile-only', undefined],
+  ['--loader ts-node/esm', 'loadTS'],
+  ['--experimental-loader="ts-node/esm"', undefined],
+  ['-r @swc-node/register', undefined],
+  ['--import @swc-node/register/esm-register', 'loadTS'],
+  ['-r ./hook.cjs', 'newLoader'],
+  ['-r ./hook.cjs', ''],
+])('a loader of TypeScript is found in %o, where %o is the function for .ts', (options, name) => {
+  expect(hasLoader(options, name)).toBe(true);
+});
+
+it.each([
+  ['', undefined],
+  ['', 'loadTS'],
+  ['', 'aLaterNameOfNode'],
+  ['--require /usr/share/code/js-debug/src/bootloader.js', undefined],
+  ['-r dotenv/config --import ./tracing.mjs', 'loadTS'],
+  ['--import /home/me/tsx-project/tracing.mjs', undefined],
+  ['--loader newrelic/esm-loader.mjs', undefined],
+  ['--conditions tsx', undefined],
+])('no loader of TypeScript is found in %o, where %o is the function for .ts', (options, name) => {
+  expect(hasLoader(options, name)).toBe(false);
+});
