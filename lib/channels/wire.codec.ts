@@ -36,22 +36,24 @@ export function writeJson(value: unknown): string {
 const hasValues = (context: JsonObject | undefined): boolean =>
   context !== undefined && Object.values(context).some((value) => value !== undefined);
 
-/** As it was written: a `toJSON()` may have the last word. */
-const isEnvelopeText = (text: string): boolean =>
-  text.includes(`"${ENVELOPE_MARK}"`) && looksLikeEnvelope(parseJson(text));
+/** Whether a payload, as `toJSON()` has written it, would be read as an envelope. */
+const isEnvelopeText = (text: string): boolean => isMarked(text) && looksLikeEnvelope(parseJson(text));
+
+/** Whether a text may be an envelope. No sender of this library escapes a letter of the mark. */
+const isMarked = (text: string): boolean => text.includes(`"${ENVELOPE_MARK}"`);
 
 /**
  * The reverse, for text from any client: what is not JSON is a string, an empty text is `undefined`. Never throws.
  */
 export function decodeWire(text: string): WireContent {
   const payload = parseJson(text);
-  if (!looksLikeEnvelope(payload)) return { payload, context: NO_CONTEXT };
+  if (!looksLikeEnvelope(payload) || !isMarked(text)) return { payload, context: NO_CONTEXT };
   return { payload: payload.payload, context: payload.context };
 }
 
 /** As `decodeWire()`, but the payload is its own text, as it was written: no digit of a number is lost. Never throws. */
 export function splitWire(text: string): WireContent {
-  const content = text.includes(`"${ENVELOPE_MARK}"`) ? parseJson(text) : undefined;
+  const content = isMarked(text) ? parseJson(text) : undefined;
   if (!looksLikeEnvelope(content)) return { payload: text === '' ? undefined : text, context: NO_CONTEXT };
   return { payload: splitJsonObject(text).get('payload'), context: content.context };
 }

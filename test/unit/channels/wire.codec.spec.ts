@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decodeWire, encodeWire } from '../../../lib/channels/wire.codec.js';
+import { decodeWire, encodeWire, splitWire } from '../../../lib/channels/wire.codec.js';
 
 const envelope = '{"pgpubsub":1,"context":{"tenant":"a"},"payload":{"id":1}}';
 
@@ -93,6 +93,20 @@ describe('text of other clients', () => {
 
   it('is an envelope when it looks like one', () => {
     expect(decodeWire('{"payload":1,"pgpubsub":1,"context":{}}')).toEqual({ payload: 1, context: {} });
+  });
+
+  it.each([
+    ['an envelope', '{"pgpubsub":1,"context":{"a":1},"payload":2}', '2', { a: 1 }],
+    [
+      'a payload, with the mark escaped',
+      String.raw`{"pgp\u0075bsub":1,"context":{"a":1},"payload":2}`,
+      undefined,
+      {},
+    ],
+    ['a payload, without the mark', '{"context":{"a":1},"payload":2}', undefined, {}],
+  ])('is %s for a codec of values and for one of texts', (_what, text, payload = text, context) => {
+    expect(splitWire(text)).toEqual({ payload, context });
+    expect(decodeWire(text)).toEqual({ payload: JSON.parse(payload), context });
   });
 
   it('shares no context that could be written to', () => {
