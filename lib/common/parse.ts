@@ -100,10 +100,17 @@ function sentence(
   if (isKey) return `expected the option "${path}" of ${what} to be given, got nothing. Add it.`;
   const subject = path === null ? what : `the option "${path}" of ${what}`;
   // The building blocks below carry their own wording; valibot's own messages all start with "Invalid".
-  const expected = issue.message.startsWith('Invalid') ? issue.expected : issue.message;
+  const expected = issue.message.startsWith('Invalid') ? inPlainWords(issue.expected) : issue.message;
   const got = issue.type === 'check' ? JSON.stringify(issue.input) : describeValue(issue.input);
   return `expected ${subject} to be ${expected}, got ${got}. Correct it, or leave it out.`;
 }
+
+/** valibot's `("a" | "b")` as `"a" or "b"`, and `("a" | "b" | "c")` as `"a", "b" or "c"`. */
+const inPlainWords = (expected: string | null): string =>
+  (expected ?? 'valid')
+    .replace(/^\((.*)\)$/, '$1')
+    .replace(/ \| (?=[^|]*$)/, ' or ')
+    .replaceAll(' | ', ', ');
 
 /** Of a group: the second step of its pipe has them. */
 const knownOptions = (schema: v.GenericSchema): string[] =>

@@ -154,7 +154,7 @@ describe('resolveOptions() refuses', () => {
     ['deadLetters.keepMs', true, `a whole number of milliseconds from 0 to 3155760000000, or false`, 'true'],
     ['buffer', 10, object, '10'],
     ['buffer.maxSize', 0, wholeNumber, '0'],
-    ['buffer.overflow', 'drop', '("drop-oldest" | "drop-newest" | "error")', '"drop"'],
+    ['buffer.overflow', 'drop', '"drop-oldest", "drop-newest" or "error"', '"drop"'],
     ['shutdownTimeoutMs', -1, duration, '-1'],
     ['globalEnhancers', 'no', boolean, '"no"'],
     ['context', { tenant: 'a' }, 'a function', 'an object'],
