@@ -5,10 +5,19 @@ const SECRETS = ['password', 'sslpassword'];
 export function withoutPassword(databaseUrl: string): string {
   try {
     const url = new URL(databaseUrl);
+    if (isCutShort(databaseUrl)) return HIDDEN;
     url.password = '';
     for (const name of SECRETS) if (url.searchParams.has(name)) url.searchParams.delete(name);
     return url.href;
   } catch {
-    return 'postgres://…'; // pg accepts forms that are no URL, and a secret may stand anywhere in them
+    return HIDDEN; // pg accepts forms that are no URL, and a secret may stand anywhere in them
   }
+}
+
+const HIDDEN = 'postgres://…';
+
+/** Whether the password ends at a "/", "?" or "#" of its own, so that a piece of it counts as port and path of the URL. */
+function isCutShort(databaseUrl: string): boolean {
+  const [, authority = '', rest = ''] = /^[^:]+:\/\/([^/?#]*)(.*)$/s.exec(databaseUrl) ?? [];
+  return authority.includes(':') && !authority.includes('@') && rest.includes('@');
 }

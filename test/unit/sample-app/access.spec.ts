@@ -66,6 +66,10 @@ it.each([
   ['postgres://ada@db/news?password=secret', 'postgres://ada@db/news'],
   ['postgres://ada@db/news?a=1&sslpassword=secret', 'postgres://ada@db/news?a=1'],
   ['postgres://ada:secret@/news?host=/tmp', 'postgres://…'],
+  ['postgres://ada:12/secret@db/news', 'postgres://…'],
+  ['postgres://ada:12?secret@db/news', 'postgres://…'],
+  ['postgres://ada:12#secret@db/news', 'postgres://…'],
+  ['postgres://db:5432/news?application_name=api', 'postgres://db:5432/news?application_name=api'],
   ['/var/run/postgresql news password=secret', 'postgres://…'],
 ])('the address of a database has no password for people: %s', (url, shown) => {
   expect(withoutPassword(url)).toBe(shown);
