@@ -78,9 +78,17 @@ function read<T>(key: symbol, method: object): readonly T[] {
   return (Reflect.getOwnMetadata(key, method) as readonly T[] | undefined) ?? [];
 }
 
-/** Decorators of ECMAScript get the method as their target, and an object about it in place of its name. */
-const notAMethod = (target: object, name: unknown): PgPubSubError =>
-  typeof name === 'string' || typeof name === 'symbol' ? misplaced(target, name) : ofEcmaScript();
+/**
+ * Decorators of ECMAScript get the method as their target, and an object about it in place of its name. A decorator of a
+ * class gets the class alone.
+ */
+function notAMethod(target: object, name: unknown): PgPubSubError {
+  if (typeof name === 'string' || typeof name === 'symbol')
+    return misplaced(
+      `${String(name)} of ${describeValue(typeof target === 'function' ? target : target.constructor)}`,
+    );
+  return name === undefined ? misplaced(describeValue(target)) : ofEcmaScript();
+}
 
 const ofEcmaScript = () =>
   new PgPubSubError(
@@ -89,10 +97,10 @@ const ofEcmaScript = () =>
       'Set it to true, as Nest needs it.',
   );
 
-const misplaced = (target: object, name: string | symbol) =>
+const misplaced = (place: string) =>
   new PgPubSubError(
     'INVALID_LISTENER',
-    `expected @Listener() and @OnGap() on a method of instances, got it on ${String(name)} of ${describeValue(typeof target === 'function' ? target : target.constructor)}. ` +
+    `expected @Listener() and @OnGap() on a method of instances, got it on ${place}. ` +
       'Nest looks for methods with names, on the instances of providers and controllers. ' +
       'Make a property that holds a function, an accessor or a static method such a method: `receive() {}`.',
   );

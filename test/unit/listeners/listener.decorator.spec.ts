@@ -21,6 +21,7 @@ describe.each([
     ['a static method', Orders, 'receive', method, 'receive of the class Orders'],
     ['a static property', Orders, 'receive', undefined, 'receive of the class Orders'],
     ['a method that a symbol names', Orders.prototype, Symbol('x'), method, 'Symbol(x) of the class Orders'],
+    ['a class', Orders, undefined, undefined, 'the class Orders'],
   ])('on %s is an INVALID_LISTENER that says what to do', (_what, target, name, descriptor, got) => {
     const place = { code: 'INVALID_LISTENER', message: expect.stringContaining(`got it on ${got}. `) };
     expect(() => decorate(create(), target, name, descriptor)).toThrow(expect.objectContaining(place));
