@@ -50,7 +50,7 @@ export async function withDataSource<T>(
   }
 }
 
-/** What else the server may refuse is an error of ours, or of the database: its own words say more. */
+/** Returns a failure with a remedy for a missing right or a lock; `undefined` for other errors, which explain themselves. */
 function refusalOf(file: string, error: unknown): CommandFailure | undefined {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const refused = (expected: string, way: string) =>
@@ -86,7 +86,7 @@ async function loadDataSource(file: string): Promise<DataSource> {
   return dataSource;
 }
 
-/** What TypeORM's loader does first, as a step of its own: an error here is one of the application's own code. */
+/** Imports the file before TypeORM's loader does, so that an error of the application's own code is told apart. */
 async function load(file: string): Promise<void> {
   try {
     await importOrRequireFile(path.resolve(file));
@@ -97,7 +97,7 @@ async function load(file: string): Promise<void> {
   }
 }
 
-/** Of a file that is loaded; one that is not there is TypeORM's to tell. */
+/** Returns the DataSource that the file exports. TypeORM's loader reports a file that does not exist. */
 async function findDataSource(file: string): Promise<DataSource> {
   try {
     return await CommandUtils.loadDataSource(path.resolve(file));

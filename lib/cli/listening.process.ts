@@ -33,16 +33,16 @@ export interface ListenHost {
   ready(): void;
 }
 
-/** Modules that hang when they are destroyed have so long beyond the time that running handlers have. */
+/** The time that modules have to be destroyed, after the time that running handlers have. */
 const CLOSE_GRACE_MS = 5_000;
 
-/** TypeOrmModule tries to connect for 30 s by default; the reader of the log learns sooner what may be missing. */
+/** The time until a log line names what may be missing; TypeOrmModule tries to connect for 30 s by default. */
 const SLOW_START_MS = 5_000;
 
 const notStartedYet = (module: string): string =>
   `${module} has not started within ${SLOW_START_MS / 1_000} s; what it waits for stands above. ${PRELOAD_HINT}`;
 
-/** The message of Nest for a missing dependency has paragraphs: the first line is the sentence, the log has the rest. */
+/** Shows the first line of the error: Nest's message for a missing dependency has paragraphs, which the log shows. */
 const notStarted = (module: string, cause: unknown): CommandFailure =>
   new CommandFailure(
     `expected ${module} to start, got: ${messageOf(cause).trim().split('\n', 1)[0]?.replace(/\.$/, '')}. ` +
@@ -51,7 +51,7 @@ const notStarted = (module: string, cause: unknown): CommandFailure =>
     { cause },
   );
 
-/** Wraps the application's own module, to have a say in which listeners run. */
+/** Wraps the application's own module, to choose the listeners that run. */
 class ListeningModule {}
 
 /** The listeners of an application in this process, from loading its module to having closed it. */

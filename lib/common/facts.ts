@@ -140,7 +140,7 @@ export type Fact =
     }
   /** A claim of this row has ended with its process or connection before; so often by now. */
   | { readonly type: 'interrupted'; readonly channel: string; readonly id: string; readonly deaths: number }
-  /** The channels that are paused in all processes are others than before: these. */
+  /** The list of channels that are paused in all processes has changed to this one. */
   | { readonly type: 'pauses-changed'; readonly channels: readonly string[] }
   /** This role cannot read which channels are paused everywhere: pauses of all processes have no effect here. */
   | { readonly type: 'pauses-unknown'; readonly error: unknown }

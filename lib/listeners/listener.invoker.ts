@@ -102,8 +102,9 @@ export class ListenerInvoker {
   }
 
   /**
-   * Where the metadata of the parameters stands: the user's, where there is any. Else our default, without which no
-   * pipe would run; or, without pipes, none at all: the arguments are then passed on as they are, in half the time.
+   * Returns the key of the metadata of the parameters: that of the user's decorators, where there are any. Otherwise that of
+   * a default, without which no pipe would run. Without pipes there is no metadata: Nest then passes arguments on as they
+   * are, in half the time.
    */
   private argumentsKey(host: HostProvider, callback: object, method: string): string {
     const { constructor } = host.prototype;
@@ -113,7 +114,7 @@ export class ListenerInvoker {
     return DEFAULT_ARGUMENTS;
   }
 
-  /** Whether Nest would do nothing but call the method, which takes it as long as everything else takes us. */
+  /** Whether Nest would do nothing but call the method. A direct call halves the time of a notification. */
   private isPlain(host: HostProvider, callback: object, method: string): boolean {
     if (Reflect.hasMetadata(ROUTE_ARGUMENTS, host.prototype.constructor, method)) return false;
     return ENHANCERS.every((key) => !this.hasEnhancers(key, host, callback));

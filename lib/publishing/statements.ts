@@ -10,11 +10,11 @@ import {
 } from './publish.sql.js';
 
 /**
- * How notifications of one kind become SQL. Calls of the same kind that are made at the same time share a statement; how
- * many, is for the kind to say.
+ * Sends or stores notifications of one delivery. Calls of the same delivery that are made at the same time share a
+ * statement; `countTogether()` says how many.
  */
 export interface Statement<O extends Outgoing = Outgoing> {
-  /** How many of these calls, from the first on, may be sent together; at least 1. */
+  /** Returns the number of these calls, from the first on, that may share a statement; at least 1. */
   countTogether(calls: readonly { readonly outgoing: readonly O[] }[]): number;
   execute(executor: SqlExecutor, outgoing: readonly O[]): Promise<void>;
 }
@@ -66,12 +66,12 @@ export const broadcastStatement: Statement<OutgoingBroadcast> = {
   },
 };
 
-/** Texts of several calls are joined up to so many characters: the server holds a statement several times. */
+/** The number of characters of all payloads in a shared statement: the server keeps several copies of a statement. */
 const MAX_STATEMENT_LENGTH = 8_000_000;
 
 /** Stores notifications in `schema`, which is known once the DataSource is connected. Owned by the publisher. */
 class StoreStatement implements Statement<OutgoingStored> {
-  /** By what a notification says: few, since all of them are written once. */
+  /** The texts of statements by their shape (the values and hints given). There are few shapes, so all texts are kept. */
   private readonly texts = new Map<string, string>();
 
   constructor(private readonly schema: () => string) {}
@@ -116,11 +116,11 @@ class StoreStatement implements Statement<OutgoingStored> {
 
 const OPTIONAL_VALUES: readonly StoredValue[] = ['context', 'key', 'availableAt', 'delayMs'];
 
-/** pg would write a Date in the time zone of this process. */
+/** Writes a Date in UTC; pg would write it in the time zone of this process. */
 const parameterOf = (value: OutgoingStored[StoredValue]): unknown =>
   value instanceof Date ? value.toISOString() : value;
 
-/** What is the same in all of them is sent once, what nobody uses not at all: the statement fills up. */
+/** Sends one channel where all notifications have the same, and null for a list without values: the statement completes both. */
 function parametersOf(outgoing: readonly OutgoingStored[]): unknown[] {
   const channels = new Set<string>();
   const hinted = new Set<string>();

@@ -44,7 +44,7 @@ export interface PgPubSubHealthOptions extends StatusOptions, GivenOptions<typeo
  */
 @Injectable()
 export class PgPubSubHealthIndicator {
-  /** @internal By Nest. */
+  /** @internal Called by Nest. */
   constructor(
     @Inject(HealthIndicatorService) private readonly indicators: HealthIndicatorService,
     @Optional() @Inject(PubSubService) private readonly pubsub: PubSubService | undefined,
@@ -70,14 +70,14 @@ export class PgPubSubHealthIndicator {
   }
 }
 
-/** Since terminus 12; before, there is nothing between up and down. */
+/** Whether this version of terminus knows a state between up and down: from 12 on. */
 const hasDegraded = (session: object): boolean => 'degraded' in session;
 
 const noInstance = () =>
   new PgPubSubError(
     'UNKNOWN_INSTANCE',
-    'expected PgPubSubHealthIndicator.check() to be told which instance is meant, as there is no default one, got none. ' +
-      'Inject one with @InjectPubSub(name), and hand it over as { instance }.',
+    'expected PgPubSubHealthIndicator.check() to have the option "instance", because there is no default instance, got none. ' +
+      'Inject an instance with @InjectPubSub(name), and pass it as { instance }.',
   );
 
 const CHECKED = {
@@ -86,7 +86,7 @@ const CHECKED = {
   renamed: { pubsub: 'instance' },
 } as const;
 
-/** The options of the check, and those of `status()`, which checks them itself. */
+/** Separates the options of the check from those of `status()`, which checks its own. */
 function divide(options: object): { own: object; limits: object } {
   const isOwn = ([name]: [string, unknown]) => name in HEALTH_OPTIONS || name in CHECKED.renamed;
   const entries = Object.entries(options);
@@ -96,7 +96,7 @@ function divide(options: object): { own: object; limits: object } {
   };
 }
 
-/** By its shape: the service may come from another copy of this package. */
+/** Whether a value has the shape of a `PubSubService`, which may come from another copy of this package. */
 function isService(value: unknown): boolean {
   return (
     typeof value === 'object' && value !== null && 'status' in value && typeof value.status === 'function'
