@@ -150,8 +150,8 @@ export class ListeningProcess {
     try {
       if (!(await this.backlog.run(ending))) return;
       if (this.settings.backlog === 'drain') this.backlog.flushLog(); // the sum comes last
-      watcher.done();
       if (this.settings.backlog === 'drain') await this.backlog.assertNoneLeft();
+      watcher.done();
     } catch (error) {
       if (this.settings.backlog === 'drain') throw error;
       logger.say('warn', messageOf(error)); // who goes on listening goes on trying

@@ -55,7 +55,9 @@ describe.each([
     await using command = run('--drain', ...args);
 
     expect(await command.exited()).toEqual({ code: 1, signal: null });
-    expect(command.errors.all.join('\n')).toContain('got "tasks": 3 due notifications left. Resume with');
+    expect([...command.output.all, ...command.errors.all].join('\n')).toContain(
+      'got "tasks": 3 due notifications left. Resume with',
+    );
     expect(await waiting()).toBe(3);
   });
 
