@@ -77,7 +77,7 @@ export class PubSubService {
   ): Observable<Notification<PayloadOf<C[number]>>>;
   observe<T>(...channels: ChannelLike<T>[]): Observable<Notification<T>>;
   observe(...channels: ChannelLike[]): Observable<Notification> {
-    return this[INSTANCE].observe(this.broadcasts(channels, 'observe()'));
+    return this[INSTANCE].dispatcher.observeAll(this.broadcasts(channels, 'observe()'));
   }
 
   /**

@@ -50,7 +50,11 @@ async function readStatus(
   return [...stored, ...idle.map(nothingOf)].toSorted((a, b) => (a.channel < b.channel ? -1 : 1));
 }
 
-/** The channels that are paused in all processes; none for a role that may not read them. */
+/**
+ * The channels that are paused in all processes; none for a role that may not read them.
+ *
+ * no deadline: a command, which a person runs and ends
+ */
 async function readPaused(dataSource: DataSource): Promise<string[]> {
   const table = channelTable(Database.of(dataSource).storage.schema);
   return briefly(dataSource, async (runner) => {

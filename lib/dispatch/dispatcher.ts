@@ -1,6 +1,6 @@
-import { Observable } from 'rxjs';
+import { Observable, filter, merge } from 'rxjs';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
-import type { ChannelRegistry } from '../channels/channel.registry.js';
+import type { ChannelRegistry, SelectedChannel } from '../channels/channel.registry.js';
 import type { Notification, RawNotification } from '../channels/notification.js';
 import type { Report } from '../common/facts.js';
 import type { BufferLimits } from '../common/overflow.js';
@@ -42,6 +42,15 @@ export class Dispatcher {
   /** Hot: LISTEN with the first subscriber of a channel, UNLISTEN with the last; completes at `close()`. */
   observe(definition: ChannelDefinition): Observable<Notification> {
     return new Observable((subscriber) => this.attach(definition, subscriber));
+  }
+
+  /** The broadcasts of these channels; for entities that share a channel, the changes of those that were named. */
+  observeAll(selected: readonly SelectedChannel[]): Observable<Notification> {
+    const observed = selected.map(({ definition, isMeant }) => {
+      const all = this.observe(definition);
+      return isMeant === undefined ? all : all.pipe(filter(({ payload }) => isMeant(payload)));
+    });
+    return merge(...observed);
   }
 
   /** Passes the notifications of a channel to the receiver, until the returned function is called. */

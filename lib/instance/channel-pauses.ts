@@ -109,7 +109,11 @@ export class ChannelPauses {
     } while (this.isReadAgain);
   }
 
-  /** Asks on the instance's own connection; where that is not to be had, through the pool. */
+  /**
+   * Asks on the instance's own connection; where that is not to be had, through the pool.
+   *
+   * no deadline: withDeadline() limits both questions together
+   */
   private async ask(): Promise<string[]> {
     const { connection, pool, schema } = this.options;
     const sql = findPaused(schema());

@@ -1,9 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
-import { filter, merge, Subject, type Observable } from 'rxjs';
+import { Subject } from 'rxjs';
 import type { DataSource } from 'typeorm';
-import { ChannelRegistry, type ChannelLike, type SelectedChannel } from '../channels/channel.registry.js';
-import type { Notification } from '../channels/notification.js';
+import { ChannelRegistry, type ChannelLike } from '../channels/channel.registry.js';
 import type { DrainCount } from '../claims/drain-count.js';
 import type { Workers } from '../claims/workers.js';
 import { warnOf } from '../common/errors.js';
@@ -184,12 +183,14 @@ export class Instance {
       this.dispatcher.close();
       await this.settleHandlers();
     });
-    await Promise.all([
-      this.closing(() => this.heartbeat.stop().finally(() => this.ownConnection.close())),
-      this.closing(() => this.connection.stop()),
-    ]);
+    await Promise.all([this.closing(() => this.stopHeartbeat()), this.closing(() => this.connection.stop())]);
     this.logger.close();
     this.events.complete();
+  }
+
+  private async stopHeartbeat(): Promise<void> {
+    await this.heartbeat.stop();
+    await this.ownConnection.close();
   }
 
   private async closing(close: () => Promise<void>): Promise<void> {
@@ -227,15 +228,6 @@ export class Instance {
     await this.telemetry.sending(name, payloads.length, (trace) =>
       this.publisher.publish(definition, payloads, options, trace),
     );
-  }
-
-  /** The broadcasts of these channels; for entities that share a channel, the changes of those that are named. */
-  observe(selected: readonly SelectedChannel[]): Observable<Notification> {
-    const observed = selected.map(({ definition, isMeant }) => {
-      const all = this.dispatcher.observe(definition);
-      return isMeant === undefined ? all : all.pipe(filter(({ payload }) => isMeant(payload)));
-    });
-    return merge(...observed);
   }
 
   /** Handles what is stored and due on these channels, or on all that have a listener here. */
