@@ -2,7 +2,7 @@ import { processTable } from '../storage/storage.sql.js';
 
 /**
  * Writes the row of a process: $1 its id, $2 application, $3 host, $4 version of the library, $5 its listeners by channel as
- * JSON. Deletes rows that are older than a minute, but for those that another process is deleting.
+ * JSON. Deletes rows that are older than a minute, or of the future, but for those that another process is deleting.
  */
 export const recordProcess = (schema: string): string => `
   with recorded as (
@@ -12,7 +12,8 @@ export const recordProcess = (schema: string): string => `
   )
   delete from ${processTable(schema)} where instance in (
     select instance from ${processTable(schema)}
-    where seen_at < clock_timestamp() - interval '1 minute' and instance <> $1::text
+    where instance <> $1::text
+      and (seen_at < clock_timestamp() - interval '1 minute' or seen_at > clock_timestamp() + interval '1 minute')
     for no key update skip locked
   )
 `;

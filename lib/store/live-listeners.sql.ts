@@ -17,7 +17,8 @@ export const readLiveListeners = (schema: string): string => `
     left join lateral pg_catalog.jsonb_array_elements_text(
       case when pg_catalog.jsonb_typeof(c.names) = 'array' then c.names else '[]'::jsonb end
     ) as l(listener) on true
-  where p.seen_at > clock_timestamp() - interval '1 minute' and pg_catalog.jsonb_typeof(p.listeners) = 'object'
+  where p.seen_at > clock_timestamp() - interval '1 minute' and p.seen_at < clock_timestamp() + interval '1 minute'
+    and pg_catalog.jsonb_typeof(p.listeners) = 'object'
 `;
 
 /** Whether a process has this listener of this channel; the parameter holds all of them as `{"channel": ["listener"]}`. */

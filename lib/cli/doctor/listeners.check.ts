@@ -41,7 +41,7 @@ async function missingRights(dataSource: DataSource): Promise<Found[]> {
   return [
     warning(
       `The role "${role}" may not ${missing} on ${table}.`,
-      'Its processes cannot report their listeners: notifications that no process can handle are not found, and are retried.',
+      'Its processes cannot report their listeners: other processes take them for missing, and leave their dead letters.',
       `Grant the right: grant ${missing} on ${table} to ${quoteIdentifier(role)};`,
     ),
   ];
