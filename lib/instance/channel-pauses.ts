@@ -47,6 +47,7 @@ const PAUSE = { minDelayMs: 100, maxDelayMs: 5_000 };
 /** Pauses and resumes exactly-once channels, in this process or in all. Owned by the instance. */
 export class ChannelPauses {
   private isKnown = false;
+  private hasFailed = false;
   private learning: Promise<void> | undefined;
   private reading: Promise<void> | undefined;
   private isReadAgain = false;
@@ -130,14 +131,25 @@ export class ChannelPauses {
   private learned(channels: readonly string[]): void {
     this.isKnown = true;
     this.options.workers.setPausedEverywhere(new Set(channels));
+    this.reportClaims('claim-recovered');
   }
 
   /** A role that may not read pauses works without them; a database that does not answer is asked again. */
   private noteFailure(error: unknown): void {
     const { signal, report } = this.options;
-    if (signal.aborted || !isRefused(error)) return;
-    if (!this.isKnown) report({ type: 'pauses-unknown', error });
+    if (signal.aborted || this.isKnown) return;
+    if (!isRefused(error)) return this.reportClaims('claim-failed', error);
+    report({ type: 'pauses-unknown', error });
     this.isKnown = true;
+  }
+
+  /** Until pauses are known nothing is claimed: that they cannot be read is a failure of the first channel's claims. */
+  private reportClaims(type: 'claim-failed' | 'claim-recovered', error?: unknown): void {
+    const { workers, report } = this.options;
+    const [channel] = Object.keys(workers.listenersByChannel);
+    if (channel === undefined || (type === 'claim-recovered' && !this.hasFailed)) return;
+    this.hasFailed = type === 'claim-failed';
+    report({ type, channel, error });
   }
 
   private async change(sql: string, names: readonly string[] | null): Promise<void> {
