@@ -164,9 +164,10 @@ export class Instance {
   /** Claims stored notifications from now on, except on channels that are paused everywhere: the application is up. */
   async claim(): Promise<void> {
     if (this.isStopped || this.workers.isEmpty || !this.transport.hasDatabase) return;
+    await this.pauses.known(); // before the heartbeat, which may have to wait for a lock on the same connection
+    if (this.isStopped) return;
     this.heartbeat.start();
-    await this.pauses.known();
-    if (!this.isStopped) this.workers.claim();
+    this.workers.claim();
   }
 
   get isStopped(): boolean {

@@ -1,11 +1,12 @@
 import { defineChannel } from 'nestjs-pgpubsub';
+import { DataSource } from 'typeorm';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { TestApp } from '../support/app.js';
 import { collector, payloadsOf } from '../support/listeners.js';
 import { Mailbox, eventually } from '../support/mailbox.js';
 import { useStored } from '../support/stored.js';
 
-const { start, query, waiting } = useStored();
+const { start, query, database, waiting } = useStored();
 afterEach(() =>
   query('truncate pgpubsub_notification, pgpubsub_dead_letter, pgpubsub_channel, pgpubsub_process, effect'),
 );
@@ -13,6 +14,12 @@ afterEach(() =>
 const Orders = defineChannel<number>('orders', { delivery: 'exactly-once' });
 const News = defineChannel<string>('news');
 const everywhere = { everywhere: true };
+
+/** A session of its own, and its end. */
+const disposable = (source: DataSource) => ({
+  runner: source.createQueryRunner(),
+  [Symbol.asyncDispose]: () => source.destroy(),
+});
 
 /** The channels that are paused everywhere, each time the application learns of others. */
 function pausesOf({ pubsub }: TestApp): Mailbox<readonly string[]> {
@@ -51,21 +58,18 @@ describe('pause() with everywhere', () => {
   it('holds for recover() right after the start, and while the first heartbeat takes long', async () => {
     await query(`insert into pgpubsub_channel (channel, paused) values ('orders', true)`);
     await query(`select pgpubsub_notify('orders', '1')`);
-    await query(`create function pg_temp_slow() returns trigger language plpgsql as
-      $$ begin perform pg_sleep(4); return new; end $$`);
-    await query(
-      `create trigger slow before insert on pgpubsub_process for each row execute function pg_temp_slow()`,
-    );
-    try {
-      const { provider, received } = collector(Orders);
-      await using app = await start({ providers: [provider] });
-      expect(await app.pubsub.recover()).toEqual({ handled: 0, failed: 0 });
-      expect(received.all).toEqual([]);
-      await app.pubsub.resume(undefined, everywhere);
-      await received.next();
-    } finally {
-      await query('drop function pg_temp_slow cascade');
-    }
+    await using locking = await new DataSource({ type: 'postgres', url: database().url })
+      .initialize()
+      .then(disposable);
+    await locking.runner.startTransaction();
+    await locking.runner.query('lock table pgpubsub_process in exclusive mode'); // the first heartbeat waits
+    const { provider, received } = collector(Orders);
+    await using app = await start({ providers: [provider] });
+    expect(await app.pubsub.recover()).toEqual({ handled: 0, failed: 0 });
+    expect(received.all).toEqual([]);
+    await locking.runner.rollbackTransaction();
+    await app.pubsub.resume(undefined, everywhere);
+    await received.next();
   });
 
   it('is read once for any number of hints that any role can send', async () => {
