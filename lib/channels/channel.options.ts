@@ -74,7 +74,7 @@ export const EXACTLY_ONCE_OPTIONS = {
   deadLetters: optional(deadLettersOverride),
 };
 
-/** What a definition and `@NotifyChanges()` can both say about a channel. */
+/** The options of a channel that definitions and `@NotifyChanges()` share. */
 export const DELIVERY_OPTIONS = {
   /**
    * Which processes receive a notification, and what it survives: see docs/guarantees.md.

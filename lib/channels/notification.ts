@@ -46,7 +46,7 @@ export interface NotificationBatch<T = unknown> extends ReadonlyArray<Notificati
   readonly signal: AbortSignal;
 }
 
-/** What a listener is called with: a notification, or with `batch: true` all of a claim, whose `payload` is the list of theirs. */
+/** The argument of a listener: a notification, or with `batch: true` all of a claim, whose `payload` is the list of theirs. */
 export type Delivered = Notification | (NotificationBatch & { readonly payload: unknown });
 
 /** A call of a listener's method. Returns a promise if the method does. */

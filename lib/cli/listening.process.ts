@@ -16,7 +16,7 @@ import type { PreloadOptions } from './preload.js';
 export interface ListenSettings {
   /** As it was given: a file, and perhaps the name of an export. */
   readonly module: string;
-  /** What was imported and read before this process began; supervised processes get the same. */
+  /** The files that were imported and read before this process began; supervised processes get the same. */
   readonly preload: Required<PreloadOptions>;
   readonly channels: readonly string[] | undefined;
   /** `recover`: handle the backlog, say so, and go on. `drain`: handle the backlog, and end. */

@@ -8,7 +8,7 @@ import { wrongUsage, type CommandFailure } from './command-failure.js';
 type Require = ReturnType<typeof createRequire>;
 
 /**
- * What `require()` does with `.ts` when this program starts: what Node does, or a loader that the options of Node have
+ * The function that `require()` calls for `.ts` when this program starts: the one of Node, or a loader that the options of Node have
  * registered. Node itself does nothing before 22.18, and knows no decorators after it.
  */
 const AT_START = loaderOf(createRequire(import.meta.url));
@@ -33,7 +33,7 @@ export async function prepareTypeScript(file: string, { needsMetadata = false } 
   else if (AT_START === undefined) throw noRunner(file, 'tsx or ts-node', hasMetadata ? 'ts-node' : 'tsx');
 }
 
-/** What `require()` does with `.ts`: tsx, ts-node and @swc-node/register all replace it. */
+/** The function that `require()` calls for `.ts`: tsx, ts-node and @swc-node/register all replace it. */
 function loaderOf(require: Require): NodeJS.RequireExtensions[string] | undefined {
   return require.extensions['.ts']; // deprecated, and the one place that shows a loader
 }

@@ -170,7 +170,7 @@ export const DEAD_LETTER_OPTIONS = {
   keepMs: optional(ageLimit(0), false),
 };
 
-/** What happens to dead letters: the option `deadLetters` of the module or of a channel. */
+/** How long dead letters are kept: the option `deadLetters` of the module or of a channel. */
 export interface DeadLetterOptions extends CheckedOptions<typeof DEAD_LETTER_OPTIONS> {}
 
 export const deadLetters: GroupOf<DeadLetterOptions> = group(DEAD_LETTER_OPTIONS);

@@ -39,7 +39,7 @@ const ENHANCERS = ['__guards__', '__interceptors__', PIPES, FILTERS] as const;
 
 type Enhancer = (typeof ENHANCERS)[number];
 
-/** What the invoker needs of its application. */
+/** The settings of the application that the invoker uses. */
 export interface InvokerOptions {
   /** Whether the enhancers of the whole application run, too. */
   readonly globalEnhancers: boolean;

@@ -20,7 +20,7 @@ export interface SentNotification<T = unknown> {
 
 const NO_CONTEXT: JsonObject = Object.freeze({});
 
-/** What an instance has sent, received and failed with, for the test to look at. Owned by it. */
+/** The notifications that an instance has sent and received, and its failures, for a test to read. Owned by the instance. */
 export class DeliveryRecord {
   private readonly watched = new Set<string>();
   private readonly failures: unknown[] = [];

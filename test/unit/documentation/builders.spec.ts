@@ -16,7 +16,7 @@ const [{ jest } = { dependencies: {} } as PackageJson] = packages;
 
 /** The consumers' own tests run with these, in `npm run test:consumers`. */
 it('docs/guides/builders.md names the versions that the consumers install', () => {
-  const rows = tableOf(sectionOf(page, '## What was tested'));
+  const rows = tableOf(sectionOf(page, '## Tested combinations'));
   expect(rows.length).toBeGreaterThan(10);
   for (const [, name = '', version] of rows) {
     const installed = packages.flatMap(({ dependencies, devDependencies }) => {
