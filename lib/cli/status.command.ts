@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import type { DataSource } from 'typeorm';
 import { findBacklog, type ChannelBacklog } from '../observability/backlog.js';
-import { findPaused, mayRead } from '../observability/status.sql.js';
+import { findPaused } from '../observability/status.sql.js';
 import { channelTable } from '../storage/storage.sql.js';
+import { canRead } from '../store/live-listeners.sql.js';
 import { StoredConditions } from '../store/stored-conditions.js';
 import { Database } from '../triggers/database.js';
 import { renderAge } from './age.js';
@@ -58,8 +59,8 @@ async function readStatus(
 async function readPaused(dataSource: DataSource): Promise<string[]> {
   const table = channelTable(Database.of(dataSource).storage.schema);
   return briefly(dataSource, async (runner) => {
-    const [server] = (await runner.query(mayRead, [table])) as [{ may_read: string }]; // as the statement says
-    if (server.may_read !== 'true') return [];
+    const [server] = (await runner.query(canRead, [table])) as [{ can_read: string }]; // as the statement says
+    if (server.can_read !== 'true') return [];
     const rows = (await runner.query(findPaused(Database.of(dataSource).storage.schema))) as {
       channel: string;
     }[];

@@ -17,8 +17,3 @@ export const readServer = `
 export const findPaused = (schema: string): string => `
   select channel from ${channelTable(schema)} where paused order by channel
 `;
-
-/** Whether this role may read the table $1, which may not be there. */
-export const mayRead = `
-  select coalesce(pg_catalog.has_table_privilege(to_regclass($1), 'select'), false)::text as may_read
-`;
