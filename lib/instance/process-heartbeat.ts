@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { settlesWithin } from '../common/deadline.js';
+import { warnOf } from '../common/errors.js';
 import type { Report } from '../common/facts.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { VERSION } from '../common/version.js';
@@ -51,20 +52,22 @@ export class ProcessHeartbeat {
   }
 
   private async beat(): Promise<void> {
-    await this.inRoot(async () => {
-      await this.record();
-      for (const duty of this.options.duties) if (this.isStarted) await duty();
-    });
+    await this.inRoot(() => this.work()).catch(warnOf); // the next beat comes whatever this one met
     if (!this.isStarted) return;
     this.timer = setTimeout(() => void this.beat(), INTERVAL_MS);
     this.timer.unref();
   }
 
+  private async work(): Promise<void> {
+    await this.record();
+    for (const duty of this.options.duties) if (this.isStarted) await duty();
+  }
+
   /** no deadline: the connection limits its round trips */
   private async record(): Promise<void> {
     const { connection, schema, application, listeners, report } = this.options;
-    const values = [this.id, application(), hostname(), VERSION, JSON.stringify(listeners())];
     try {
+      const values = [this.id, application(), hostname(), VERSION, JSON.stringify(listeners())];
       await connection.query(recordProcess(schema()), values);
       this.hasFailed = false;
     } catch (error) {
