@@ -1,0 +1,341 @@
+import { Injectable } from '@nestjs/common';
+import { Listener, defineChannel, type Notification } from 'nestjs-pgpubsub';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { collector, payloadsOf } from '../../support/listeners.js';
+import { Mailbox, eventually } from '../../support/mailbox.js';
+import { range, recordStatements, useStored, type SentStatement } from '../../support/stored.js';
+import { TcpProxy } from '../../support/tcp-proxy.js';
+
+const { start, query, settled, waiting, database } = useStored();
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await query('truncate pgpubsub_notification, pgpubsub_dead_letter, effect');
+});
+
+const Orders = defineChannel<unknown>('orders', { delivery: 'exactly-once' });
+const Others = defineChannel<unknown>('others', { delivery: 'exactly-once' });
+const Polled = defineChannel<unknown>('polled', {
+  delivery: 'exactly-once',
+  wake: 'poll',
+  pollIntervalMs: 50,
+});
+
+const claims = (sent: readonly SentStatement[], channel = 'orders') =>
+  sent.filter(({ text }) => text.includes('for update skip locked') && text.includes(`'${channel}'`));
+
+/** A listener whose handlers run until they are released. */
+function holding(channel = Orders) {
+  const started = new Mailbox<unknown>();
+  const releases: (() => void)[] = [];
+  @Injectable()
+  class Holding {
+    @Listener(channel)
+    async receive(payload: unknown) {
+      started.push(payload);
+      if (String(payload).startsWith('hold')) await new Promise<void>((resolve) => releases.push(resolve));
+    }
+  }
+  return { provider: Holding, started, release: () => releases.splice(0).forEach((release) => release()) };
+}
+
+describe('is handled', () => {
+  it('what was stored while nobody listened: by notify(), by SQL, before the start', async () => {
+    await using sender = await start({ channels: [Orders], options: { listen: false } });
+    await sender.pubsub.notifyMany(Orders, range(300));
+    await query(`select pgpubsub_notify('orders', '301')`);
+    const { provider, received } = collector(Orders);
+    await using _app = await start({ providers: [provider] });
+    expect(payloadsOf(await received.take(301)).map(Number).toSorted((a, b) => a - b)).toEqual(range(301)); // prettier-ignore
+    await settled(Orders);
+    expect(received.untaken).toEqual([]);
+  });
+
+  it('each of equal payloads, once, by one of several applications', async () => {
+    const collectors = [collector(Orders), collector(Orders), collector(Orders)];
+    const apps = await Promise.all(collectors.map(({ provider }) => start({ providers: [provider] })));
+    try {
+      await apps[0]?.pubsub.notifyMany(Orders, Array<number>(500).fill(7));
+      await settled(Orders);
+      const ids = collectors.flatMap(({ received }) => received.all.map(({ notification }) => notification.id)); // prettier-ignore
+      expect(ids).toHaveLength(500);
+      expect(new Set(ids).size).toBe(500);
+    } finally {
+      await Promise.all(apps.map((app) => app.close()));
+    }
+  });
+
+  it('what waits for its time, at that time, without asking for it again and again', async () => {
+    const late: number[] = [];
+    @Injectable()
+    class Handler {
+      @Listener(Orders)
+      receive(at: number) {
+        late.push(Date.now() - at);
+      }
+    }
+    await using app = await start({ providers: [Handler] });
+    await app.pubsub.recover();
+    const now = Date.now();
+    const sent = recordStatements();
+    for (const delayMs of [1, 300, 600, 1_000])
+      await app.pubsub.notify(Orders, now + delayMs, delayMs === 600 ? { availableAt: new Date(now + 600) } : { delayMs }); // prettier-ignore
+    await settled(Orders);
+    expect(late).toHaveLength(4);
+    for (const lateness of late) {
+      expect(lateness).toBeGreaterThanOrEqual(-2);
+      expect(lateness).toBeLessThan(5_000); // the machine may be busy; the poll comes after 600 s
+    }
+    expect(claims(sent).length).toBeLessThan(25);
+  });
+
+  it('what a poll finds, without a hint', async () => {
+    const { provider, received } = collector(Polled);
+    await using app = await start({ providers: [provider] });
+    await app.pubsub.notify(Polled, 1);
+    expect((await received.next()).payload).toBe(1);
+    await app.pubsub.notify(Polled, 2);
+    expect((await received.next()).payload).toBe(2);
+  });
+
+  it('by polls while the LISTEN connection is silent or cannot be opened', async () => {
+    await using proxy = await TcpProxy.start(database().url);
+    const { provider, received } = collector(Orders);
+    await using app = await start({
+      providers: [provider],
+      options: { connection: proxy.url, poll: { intervalMs: 600_000, deafIntervalMs: 30 } },
+    });
+    const states = new Mailbox<string>();
+    app.pubsub.connection$.subscribe(states.push);
+    await states.find((state) => state === 'listening');
+    await proxy[Symbol.asyncDispose]();
+    await states.find((state) => state === 'reconnecting');
+    for (const id of range(3)) {
+      await app.pubsub.notify(Orders, id);
+      expect((await received.next()).payload).toBe(id);
+    }
+  });
+
+  it('what came while the LISTEN connection was down, as soon as it is back', async () => {
+    const { provider, received } = collector(Orders);
+    await using app = await start({ providers: [provider] });
+    await app.pubsub.recover();
+    const states = new Mailbox<string>();
+    app.pubsub.connection$.subscribe(states.push);
+    await database().terminateListeners();
+    await query(`select pgpubsub_notify('orders', '1')`);
+    await states.find((state) => state === 'reconnecting');
+    expect((await received.next()).payload).toBe(1);
+  });
+});
+
+describe('a handler that hangs', () => {
+  it('delays neither other channels nor other claims of its own', async () => {
+    const held = holding();
+    const others = collector(Others);
+    await using app = await start({ providers: [held.provider, others.provider] });
+    await app.pubsub.notify(Orders, 'hold 1');
+    await held.started.find((payload) => payload === 'hold 1');
+    await app.pubsub.notify(Others, 'other');
+    await others.received.next();
+    await app.pubsub.notify(Orders, 'behind');
+    await held.started.find((payload) => payload === 'behind');
+    await app.pubsub.notify(Orders, 'hold 2');
+    await held.started.find((payload) => payload === 'hold 2');
+    await app.pubsub.notify(Orders, 'behind both');
+    await held.started.find((payload) => payload === 'behind both');
+    await eventually(async () => (await waiting(Orders)).length === 2, 'only what hangs is left');
+    await app.pubsub.notify(Orders, 'late', { delayMs: 300 });
+    await held.started.find((payload) => payload === 'late');
+    held.release();
+    await settled(Orders);
+    expect(held.started.all).toEqual(['hold 1', 'behind', 'hold 2', 'behind both', 'late']);
+  });
+
+  it('does not delay polls of its channel', async () => {
+    const held = holding(Polled);
+    await using app = await start({ providers: [held.provider] });
+    await app.pubsub.notify(Polled, 'hold');
+    await held.started.next();
+    await app.pubsub.notify(Polled, 'behind');
+    expect(await held.started.next()).toBe('behind');
+    held.release();
+    await settled(Polled);
+  });
+});
+
+describe('claims', () => {
+  it('begin once for all hints that arrive during one', async () => {
+    const held = holding();
+    const mark = collector('mark');
+    await using app = await start({
+      providers: [held.provider, mark.provider],
+      options: { batch: { maxTimeMs: 60_000 } },
+    });
+    await app.pubsub.recover();
+    const sent = recordStatements();
+    await app.pubsub.notify(Orders, 'hold');
+    await held.started.next();
+    const before = claims(sent).length;
+    for (const id of range(50)) await query(`select pgpubsub_notify('orders', '${id}')`);
+    await app.pubsub.notify('mark');
+    await mark.received.next(); // hints were before it, on the same connection
+    held.release();
+    await held.started.take(50);
+    await settled(Orders);
+    expect(claims(sent).length - before).toBeLessThanOrEqual(4);
+  });
+
+  it('take at most half of the pool unless told otherwise, and say so', async () => {
+    for (const [max, concurrency, expected] of [
+      [3, undefined, 1],
+      [20, undefined, 4],
+      [4, undefined, 2],
+      [10, 7, 7],
+    ] as const) {
+      // prettier-ignore
+      const { provider } = collector(Orders);
+      await using app = await start({
+        providers: [provider],
+        dataSource: { extra: { max } },
+        options: concurrency === undefined ? {} : { concurrency },
+      });
+      await app.log.find(({ text }) =>
+        text.includes(`up to ${expected} claims at once (the pool has ${max} connections)`),
+      );
+    }
+  });
+
+  it('run so many at once, and no more', async () => {
+    const held = holding();
+    await using app = await start({
+      providers: [held.provider],
+      options: { concurrency: 3, batch: { maxSize: 1 } },
+    });
+    await app.pubsub.notifyMany(Orders, range(6).map((id) => `hold ${id}`)); // prettier-ignore
+    await held.started.take(3);
+    const sql = `select count(*)::int as n from pg_stat_activity where datname = current_database() and state = 'idle in transaction'`;
+    const [row] = await query<{ n: number }>(sql);
+    expect(row?.n).toBe(3);
+    expect(held.started.all).toHaveLength(3);
+    held.release();
+    await held.started.take(3);
+    held.release();
+    await settled(Orders);
+  });
+
+  it('cost an idle system nothing', async () => {
+    const { provider, received } = collector(Orders);
+    await using app = await start({ providers: [provider, collector(Others).provider] });
+    await app.pubsub.notifyMany(Orders, range(10));
+    await received.take(10);
+    await app.pubsub.recover();
+    await app.pubsub.notify(Orders, 'far', { delayMs: 3_600_000 });
+    const sent = recordStatements();
+    const quiet = async (ms: number) => {
+      const before = sent.length;
+      await new Promise((resolve) => setTimeout(resolve, ms)); // it is time that this is about
+      return sent.length === before;
+    };
+    await eventually(() => quiet(1_500), 'nothing is sent for a while');
+    await app.pubsub.notify(Orders, 'near');
+    await received.next();
+  });
+});
+
+describe('pause(), resume() and recover()', () => {
+  it('stop and continue claiming, of some channels or all', async () => {
+    const orders = collector(Orders);
+    const others = collector(Others);
+    await using app = await start({ providers: [orders.provider, others.provider] });
+    await app.pubsub.recover();
+    await app.pubsub.pause([Orders]);
+    await app.pubsub.notifyMany(Orders, [1, 2]);
+    await app.pubsub.notify(Others, 3);
+    await others.received.next();
+    expect(await app.pubsub.recover([Orders])).toEqual({ handled: 0, failed: 0 });
+    expect(await waiting(Orders)).toHaveLength(2);
+    await app.pubsub.resume();
+    await orders.received.take(2);
+
+    await app.pubsub.pause();
+    await app.pubsub.notify(Others, 4);
+    await app.pubsub.resume([Others]);
+    await others.received.next();
+    expect(others.received.all).toHaveLength(2);
+  });
+
+  it('count what was handled and what failed until nothing is left', async () => {
+    @Injectable()
+    class Handler {
+      @Listener(Orders, { retry: { maxAttempts: 1 } })
+      receive(payload: unknown) {
+        if (payload === 3) throw new Error('not 3');
+      }
+    }
+    await using app = await start({ providers: [Handler] });
+    await app.pubsub.recover();
+    await app.pubsub.pause();
+    await app.pubsub.notifyMany(Orders, range(250));
+    await app.pubsub.resume();
+    expect(await app.pubsub.recover()).toEqual({ handled: 249, failed: 1 });
+    expect(await waiting(Orders)).toEqual([]);
+    expect(await app.pubsub.recover([Orders])).toEqual({ handled: 0, failed: 0 });
+  });
+
+  it('reject with the reason when the server refuses the claims', async () => {
+    await using app = await start({ providers: [collector(Orders).provider] });
+    await app.pubsub.recover();
+    await query('alter table pgpubsub_notification rename to hidden');
+    try {
+      await expect(app.pubsub.recover()).rejects.toMatchObject({ code: 'STORAGE_MISSING' });
+    } finally {
+      await query('alter table hidden rename to pgpubsub_notification');
+    }
+  });
+
+  it('are refused for channels that nobody here handles', async () => {
+    await using app = await start({ channels: [Others], providers: [collector(Orders).provider] });
+    await expect(app.pubsub.recover([Others])).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(app.pubsub.pause([Others])).rejects.toThrow(/\(orders\), got "others"/);
+  });
+});
+
+describe('a filter', () => {
+  it('of the module leaves what belongs to others, in SQL', async () => {
+    const a = collector(Orders);
+    const b = collector(Orders);
+    await using first = await start({ providers: [a.provider], options: { filter: { context: { tenant: 'a' } } } }); // prettier-ignore
+    const context = (tenant: string) => ({ context: { tenant, more: 1 } });
+    await first.pubsub.notify(Orders, 1, context('b'));
+    await first.pubsub.notify(Orders, 2);
+    await first.pubsub.notify(Orders, 3, context('a'));
+    expect(payloadsOf([await a.received.next()])).toEqual([3]);
+    await first.pubsub.recover();
+    expect((await waiting(Orders)).map(({ payload }) => payload)).toEqual([1, 2]);
+    await using _second = await start({ providers: [b.provider], options: { filter: { context: { tenant: 'b' } } } }); // prettier-ignore
+    expect(payloadsOf([await b.received.next()])).toEqual([1]);
+    expect(a.received.untaken).toEqual([]);
+  });
+
+  it('of listeners chooses among the rows of a claim', async () => {
+    const seen = new Mailbox<string>();
+    @Injectable()
+    class Tenants {
+      @Listener(Orders, { filter: { context: { tenant: 'a' } } })
+      a(payload: number, { context }: Notification) {
+        seen.push(`a ${payload} ${String(context['tenant'])}`);
+      }
+      @Listener(Orders, { filter: { context: { tenant: 'b' } } })
+      b(payload: number, { context }: Notification) {
+        seen.push(`b ${payload} ${String(context['tenant'])}`);
+      }
+    }
+    await using app = await start({ providers: [Tenants] });
+    for (const [index, tenant] of ['a', 'b', 'c'].entries())
+      await app.pubsub.notify(Orders, index, { context: { tenant } });
+    await seen.take(2);
+    await app.pubsub.recover();
+    expect(seen.all.toSorted()).toEqual(['a 0 a', 'b 1 b']);
+    await eventually(async () => (await waiting(Orders)).length === 1, 'only that of "c" is left');
+  });
+});

@@ -1,0 +1,53 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { TestDatabase } from '../../support/database.js';
+import { openListenConnection } from '../../support/listen-connection.js';
+
+const HOUR_MS = 3_600_000;
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await TestDatabase.create();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+
+describe('a system clock that is set', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** Lets the connection lose its session, and hear again after the clock was set. */
+  async function gapWith(offsetMs: number) {
+    await using listening = await openListenConnection(database);
+    listening.connection.listen('orders');
+    await listening.connection.start();
+    vi.setSystemTime(Date.now() + offsetMs);
+    await database.terminateListeners();
+    return await listening.gaps.next();
+  }
+
+  it('back during a gap leaves the start of the gap before its end', async () => {
+    const gap = await gapWith(-HOUR_MS);
+    const lastedMs = gap.to.getTime() - gap.from.getTime();
+    expect(lastedMs).toBeGreaterThan(0);
+    expect(lastedMs).toBeLessThan(60_000);
+  });
+
+  it('forward during a gap does not shorten the gap', async () => {
+    const gap = await gapWith(HOUR_MS);
+    expect(gap.to.getTime() - gap.from.getTime()).toBeGreaterThanOrEqual(HOUR_MS);
+  });
+
+  it('does not change for how long the connection has been in its state', async () => {
+    await using listening = await openListenConnection(database);
+    listening.connection.listen('orders');
+    await listening.connection.start();
+    vi.setSystemTime(Date.now() + HOUR_MS);
+    const { since, forMs } = listening.connection.snapshot();
+    expect(forMs).toBeGreaterThanOrEqual(0);
+    expect(forMs).toBeLessThan(60_000);
+    expect(Date.now() - since.getTime()).toBeGreaterThanOrEqual(HOUR_MS);
+  });
+});

@@ -1,0 +1,309 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import net from 'node:net';
+import { Injectable } from '@nestjs/common';
+import { Listener, OnGap, type ConnectionState, type Gap, type PgPubSubOptions } from 'nestjs-pgpubsub';
+import { filter, firstValueFrom } from 'rxjs';
+import { DataSource } from 'typeorm';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { TestApp } from '../../support/app.js';
+import { TestDatabase } from '../../support/database.js';
+import { Mailbox, eventually } from '../../support/mailbox.js';
+import { TcpProxy } from '../../support/tcp-proxy.js';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await TestDatabase.create();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+
+async function startListening(options: PgPubSubOptions = {}) {
+  const received = new Mailbox<unknown>();
+  const gaps = new Mailbox<Gap>();
+  const states = new Mailbox<ConnectionState>();
+  @Injectable()
+  class Orders {
+    @Listener('orders')
+    receive(payload: unknown) {
+      received.push(payload);
+    }
+    @OnGap()
+    onGap(gap: Gap) {
+      gaps.push(gap);
+    }
+    @OnGap()
+    failsOnGap() {
+      throw new Error('no cache to clear');
+    }
+  }
+  const app = await TestApp.start({ url: database.url, providers: [Orders], options });
+  app.pubsub.connection$.subscribe(states.push);
+  return { app, received, gaps, states };
+}
+
+it('listens again after the server ends the session, reports the gap, and keeps its observers', async () => {
+  const { app, received, gaps, states } = await startListening();
+  await using _app = app;
+  const observed = new Mailbox<unknown>();
+  app.pubsub.observe('observed').subscribe(({ payload }) => observed.push(payload));
+  const fromStream = new Mailbox<Gap>();
+  app.pubsub.gaps$.subscribe(fromStream.push);
+  const before = new Date();
+  expect(await database.terminateListeners()).toBe(1);
+
+  const gap = await gaps.next();
+  expect(gap.channels.toSorted()).toEqual(['observed', 'orders']);
+  expect(gap.from.getTime()).toBeLessThanOrEqual(gap.to.getTime());
+  expect(gap.to.getTime()).toBeGreaterThanOrEqual(before.getTime());
+  expect(await fromStream.next()).toEqual(gap);
+  await states.find((state) => state === 'reconnecting');
+  await app.pubsub.notify('orders', 'after');
+  await app.pubsub.notify('observed', 'after');
+  expect([await received.next(), await observed.next()]).toEqual(['after', 'after']);
+  await eventually(() => states.all.at(-1) === 'listening', 'the state is listening');
+  expect(states.all).toEqual(['listening', 'reconnecting', 'listening']);
+  await app.log.find(
+    ({ level, text }) => level === 'error' && text.includes('Orders.failsOnGap failed: no cache to clear'),
+  );
+  await app.log.find(({ text }) =>
+    text.startsWith(
+      'Lost the LISTEN connection, reconnecting: terminating connection due to administrator command',
+    ),
+  );
+});
+
+it('listens to all channels in one round trip', async () => {
+  const { app } = await startListening();
+  await using _app = app;
+  const sql = "select query from pg_stat_activity where datname = $1 and application_name like '%:listen'";
+  const last = async () => (await database.query<{ query: string }>(sql, [database.name]))[0]?.query;
+  app.pubsub.observe('a', 'b').subscribe();
+  app.pubsub.observe('c').subscribe();
+  await eventually(
+    async () => (await last()) === 'listen "a"; listen "b"; listen "c"',
+    'three are listened to at once',
+  );
+  const gap = new Mailbox<Gap>();
+  app.pubsub.gaps$.subscribe(gap.push);
+  await database.terminateListeners();
+  await gap.next();
+  expect(await last()).toMatch(/^listen "pgpubsub:.*"; listen "orders"; listen "a"; listen "b"; listen "c"$/);
+});
+
+it('survives being ended again and again', async () => {
+  const { app, received, gaps } = await startListening({ reconnect: { minDelayMs: 10, maxDelayMs: 50 } });
+  await using _app = app;
+  for (let round = 0; round < 10; round++) {
+    await eventually(async () => (await database.terminateListeners()) > 0, 'there is a session to end');
+    await gaps.next();
+    await app.pubsub.notify('orders', round);
+    expect(await received.next()).toBe(round);
+  }
+});
+
+it('notices a link that went silent by its heartbeat, and opens another', async () => {
+  await using proxy = await TcpProxy.start(database.url);
+  const { app, received, gaps } = await startListening({
+    connection: proxy.url,
+    heartbeat: { intervalMs: 50, timeoutMs: 3_000 },
+  });
+  await using _app = app;
+  await app.pubsub.notify('orders', 'before');
+  expect(await received.next()).toBe('before');
+  proxy.silence();
+
+  const gap = await gaps.next();
+  expect(gap.from.getTime()).toBeLessThan(gap.to.getTime() - 150);
+  await app.pubsub.notify('orders', 'after');
+  expect(await received.next()).toBe('after');
+});
+
+it('closes within seconds although the link is silent', async () => {
+  await using proxy = await TcpProxy.start(database.url);
+  const { app } = await startListening({ connection: proxy.url, heartbeat: false });
+  proxy.silence();
+  await app.close();
+});
+
+it('is deaf, and says why, when it listens to another database; hears again when that is mended', async () => {
+  await using elsewhere = await TestDatabase.create();
+  const { app, states } = await startListening({
+    connection: elsewhere.url,
+    heartbeat: { timeoutMs: 3_000, intervalMs: 50 },
+  });
+  await using _app = app;
+
+  await states.find((state) => state === 'deaf');
+  const reason = `the LISTEN connection is in the database "${elsewhere.name}", the DataSource in "${database.name}"`;
+  await app.log.find(({ level, text }) => level === 'warn' && text.includes(reason));
+});
+
+it('hears again when what made it deaf is over, and reports the time as a gap', async () => {
+  const { app, states, gaps } = await startListening({ heartbeat: { intervalMs: 50 } });
+  await using _app = app;
+  const { manager } = app.dataSource;
+  const query = manager.query.bind(manager);
+  manager.query = (() => Promise.reject(new Error('the pool is gone'))) as typeof manager.query;
+  await database.terminateListeners();
+  await states.find((state) => state === 'deaf');
+  await app.log.find(({ text }) =>
+    text.includes('the test notification could not be sent: the pool is gone'),
+  );
+  await gaps.next();
+  manager.query = query;
+
+  await gaps.next();
+  expect(states.all.at(-1)).toBe('listening');
+});
+
+it('stops the application, with the reason, when the first connection fails', async () => {
+  const url = new URL(database.url);
+  url.port = '1';
+  const refused = startListening({ connection: url.href });
+  await expect(refused).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+  await expect(refused).rejects.toThrow(
+    /expected the LISTEN connection to open, got: .*ECONNREFUSED.* It goes where the option "connection" says/,
+  );
+});
+
+it('says that it uses the settings of the DataSource when no option says otherwise', async () => {
+  const url = new URL(database.url);
+  url.port = '1';
+  const misled = {
+    // once its pool is open
+    provide: 'misled',
+    inject: [DataSource],
+    useFactory: (dataSource: DataSource) => void dataSource.setOptions({ url: url.href }),
+  };
+  const refused = TestApp.start({ url: database.url, providers: [misled] });
+  await expect(refused).rejects.toThrow(/It uses the settings of the DataSource;/);
+});
+
+it('derives its connection from the DataSource, named after the application', async () => {
+  const { hostname, port, username } = new URL(database.url);
+  const server = { host: hostname, port: Number(port), username, database: database.name };
+  await using app = await TestApp.start({
+    dataSource: {
+      replication: { master: server, slaves: [{ ...server, applicationName: 'standby' }] },
+      applicationName: 'newsroom',
+      extra: { max: 3, statement_timeout: 5_000 },
+    },
+  });
+  const sql = 'select application_name as name from pg_stat_activity where datname = $1';
+  const names = await database.query<{ name: string }>(sql, [database.name]);
+  expect(names.map(({ name }) => name)).toContain('newsroom:listen');
+  expect(app.pubsub).toBeDefined();
+});
+
+it('never runs handlers in the context of a request: not when it observes, nor when it reconnects', async () => {
+  const requests = new AsyncLocalStorage<string>();
+  const seen = new Mailbox<string | undefined>();
+  @Injectable()
+  class Orders {
+    @Listener('orders')
+    receive() {
+      seen.push(requests.getStore());
+    }
+  }
+  await using app = await TestApp.start({
+    url: database.url,
+    providers: [Orders],
+    options: { listen: true },
+  });
+  await requests.run('request 1', async () => {
+    app.pubsub.observe('lazily').subscribe(() => seen.push(requests.getStore()));
+    await database.terminateListeners();
+    await Promise.all([app.pubsub.notify('lazily', 0), app.pubsub.notify('lazily', 1)]).catch(
+      () => undefined,
+    );
+  });
+  await eventually(() => app.log.all.some(({ text }) => text.startsWith('Listening again')), 'it is back');
+  await requests.run('request 2', () => app.pubsub.notify('orders', 1));
+  await requests.run('request 3', () => app.pubsub.notify('lazily', 1));
+  await eventually(() => seen.all.length >= 2, 'both arrived');
+  expect(new Set(seen.all)).toEqual(new Set([undefined]));
+});
+
+it('goes on listening to the other channels when the server refuses one', async () => {
+  await using latin = await TestDatabase.create(undefined, "encoding 'LATIN1' template template0");
+  await using app = await TestApp.start({ url: latin.url });
+  const received = new Mailbox<unknown>();
+  app.pubsub.observe('orders').subscribe(({ payload }) => received.push(payload));
+  app.pubsub.observe('🎉').subscribe();
+  await app.log.find(
+    ({ level, text }) => level === 'error' && text.includes('The server refused to LISTEN to channel "🎉"'),
+  );
+  await app.pubsub.notify('orders', 1);
+  expect(await received.next()).toBe(1);
+
+  const gaps = new Mailbox<Gap>();
+  app.pubsub.gaps$.subscribe(gaps.push);
+  await latin.terminateListeners();
+  await gaps.next();
+  await app.pubsub.notify('orders', 2);
+  expect(await received.next()).toBe(2);
+});
+
+it('pauses longer and longer while each new session is lost at once', async () => {
+  const { app, states } = await startListening({ reconnect: { minDelayMs: 40, maxDelayMs: 1_000 } });
+  await using _app = app;
+  const lost = new Mailbox<unknown>();
+  app.pubsub.events$.subscribe(
+    (event) => /^(disconnected|reconnecting)$/.test(event.type) && lost.push(event),
+  );
+  for (let round = 0; round < 6; round++) {
+    await eventually(async () => (await database.terminateListeners()) > 0, 'there is a session to end');
+    await lost.next();
+  }
+  await app.log.find(({ text }) =>
+    /The LISTEN connection is not open, attempt \d+ in [\d.]+ m?s:/.test(text),
+  );
+  await eventually(() => states.all.at(-1) === 'listening', 'it listens again');
+  expect(app.log.all.filter(({ text }) => text.startsWith('Listening to')).length).toBeLessThanOrEqual(2);
+});
+
+it('tells no gap, and opens no session, while it closes', async () => {
+  const release = new Mailbox<() => void>();
+  const gaps = new Mailbox<Gap>();
+  @Injectable()
+  class Holding {
+    @Listener('orders')
+    receive() {
+      return new Promise<void>((resolve) => release.push(resolve));
+    }
+    @OnGap()
+    onGap(gap: Gap) {
+      gaps.push(gap);
+    }
+  }
+  const app = await TestApp.start({ url: database.url, providers: [Holding] });
+  await app.pubsub.notify('orders', 1);
+  const finish = await release.next();
+  const closing = app.close();
+  await database.terminateListeners();
+  await eventually(async () => (await database.listenSessions()) === 0, 'the session is over');
+  finish();
+  await closing;
+  expect(gaps.all).toEqual([]);
+  expect(await database.listenSessions()).toBe(0);
+});
+
+it('fails fast, too, when the server accepts and stays silent', async () => {
+  const server = net.createServer(() => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  const silent = startListening({ connection: { host: '127.0.0.1', port, connectionTimeoutMillis: 200 } });
+  await expect(silent).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+  await expect(silent).rejects.toThrow(/timeout/i);
+  server.close();
+});
+
+it('connects in the context of the root although a request was the first to observe', async () => {
+  const requests = new AsyncLocalStorage<string>();
+  const seen = new Mailbox<string | undefined>();
+  await using app = await TestApp.start({ url: database.url, options: { listen: false } });
+  requests.run('request', () => app.pubsub.observe('lazily').subscribe(() => seen.push(requests.getStore())));
+  await firstValueFrom(app.pubsub.connection$.pipe(filter((state) => state === 'listening')));
+  await app.pubsub.notify('lazily', 1);
+  await seen.next();
+  expect(seen.all).toEqual([undefined]);
+});

@@ -1,0 +1,122 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ListenConnection } from '../../../lib/connection/listen-connection.js';
+import type { ConnectionState, Fact } from '../../../lib/common/facts.js';
+import { TestDatabase } from '../../support/database.js';
+import { Mailbox } from '../../support/mailbox.js';
+import { TcpProxy } from '../../support/tcp-proxy.js';
+
+const PAUSE_MS = 30_000;
+/** A small part of the pause, and much more than a connection takes. */
+const SOON_MS = 15_000;
+
+let database: TestDatabase;
+let proxy: TcpProxy;
+beforeAll(async () => {
+  database = await TestDatabase.create();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+beforeEach(async () => {
+  proxy = await TcpProxy.start(database.url);
+  vi.spyOn(Math, 'random').mockReturnValue(1); // every pause lasts 30 s
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await proxy[Symbol.asyncDispose]();
+});
+
+async function open() {
+  const facts = new Mailbox<Fact>();
+  const states = new Mailbox<ConnectionState>();
+  const received = new Mailbox<string>();
+  const client = await database.client();
+  const connection = new ListenConnection({
+    config: () => ({ connectionString: proxy.url, application_name: 'test:listen' }),
+    canConnect: () => true,
+    isDirected: true,
+    heartbeat: { intervalMs: 10_000, timeoutMs: 5_000 },
+    reconnect: { minDelayMs: PAUSE_MS, maxDelayMs: PAUSE_MS },
+    pool: () => ({ query: async (sql, parameters) => (await client.query(sql, parameters)).rows }),
+    receive: ({ text }) => received.push(text),
+    report: facts.push,
+  });
+  connection.state$.subscribe(states.push);
+  const fact = (type: Fact['type']) => facts.find((found) => found.type === type);
+  return {
+    connection,
+    client,
+    facts,
+    states,
+    received,
+    fact,
+    [Symbol.asyncDispose]: () => connection.stop(),
+  };
+}
+
+/** Fails unless `work` is done long before a pause would be over. */
+async function soon<T>(work: () => Promise<T>): Promise<T> {
+  const started = performance.now();
+  const result = await work();
+  expect(performance.now() - started).toBeLessThan(SOON_MS);
+  return result;
+}
+
+describe('reopenNow()', () => {
+  it('ends the pause after a loss', async () => {
+    await using opened = await open();
+    const { connection, client, received, fact } = opened;
+    connection.listen('orders');
+    await connection.start();
+    await database.terminateListeners();
+    await fact('disconnected');
+    await soon(async () => {
+      connection.reopenNow();
+      await fact('reconnected');
+      await client.query("notify orders, 'after'");
+      expect(await received.next()).toBe('after');
+    });
+  });
+
+  it('ends the pause after a failed attempt, too, once the server is back', async () => {
+    await using opened = await open();
+    const { connection, facts, fact } = opened;
+    await connection.start();
+    proxy.cut();
+    await fact('disconnected');
+    connection.reopenNow();
+    const failed = await fact('reconnecting');
+    expect(failed).toMatchObject({ attempt: 2, delayMs: PAUSE_MS });
+    proxy.restore();
+    await soon(async () => {
+      connection.reopenNow();
+      await fact('reconnected');
+    });
+    expect(facts.all.filter(({ type }) => type === 'reconnecting')).toHaveLength(1);
+  });
+
+  it('ends the pause before the first session', async () => {
+    await using opened = await open();
+    const { connection, states, fact } = opened;
+    proxy.cut();
+    connection.listen('orders');
+    connection.startWhenWanted();
+    await fact('reconnecting');
+    proxy.restore();
+    await soon(async () => {
+      connection.reopenNow();
+      await states.find((state) => state === 'listening');
+    });
+  });
+
+  it('does nothing while the connection is open, and when it is closed', async () => {
+    await using opened = await open();
+    const { connection, states, fact } = opened;
+    connection.reopenNow();
+    await connection.start();
+    connection.reopenNow();
+    await database.terminateListeners();
+    await fact('disconnected');
+    await soon(() => connection.stop()); // in the pause
+    connection.reopenNow();
+    expect(states.all).toEqual(['closed', 'connecting', 'listening', 'reconnecting', 'closed']);
+  });
+});

@@ -1,0 +1,97 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Injectable } from '@nestjs/common';
+import { Listener } from 'nestjs-pgpubsub';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { TestApp } from '../../support/app.js';
+import { TestDatabase } from '../../support/database.js';
+import { Mailbox, eventually } from '../../support/mailbox.js';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await TestDatabase.create();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+
+const COUNT = 50_000;
+const SEND = `select count(pg_notify('burst', '{"id":' || i || '}')) from generate_series(1, ${COUNT}) as i`;
+
+it('drains 50,000 notifications of one transaction past a slow handler: bounded memory, an empty queue', async () => {
+  const handled: number[] = [];
+  const all = new Mailbox<number>();
+  let seen = 0;
+  @Injectable()
+  class Slow {
+    @Listener('burst')
+    async receive({ id }: { id: number }) {
+      await delay(1); // the slow work itself
+      handled.push(id);
+      if (id === COUNT) all.push(id);
+    }
+    @Listener('burst', { name: 'counts' })
+    count() {
+      seen++;
+    }
+  }
+  await using app = await TestApp.start({
+    url: database.url,
+    providers: [Slow],
+    options: { buffer: { maxSize: 500 } },
+  });
+  const client = await database.client();
+  await client.query(SEND);
+
+  await all.next(); // the newest of them: what waited too long was dropped
+  await eventually(async () => {
+    const [row] = await database.query<{ usage: number }>('select pg_notification_queue_usage() as usage');
+    return row?.usage === 0;
+  }, "the server's queue is empty");
+  expect(handled.length).toBeLessThan(5_000);
+  expect(handled).toEqual(handled.toSorted((a, b) => a - b));
+  expect(handled.slice(-500)).toEqual(Array.from({ length: 500 }, (_, index) => COUNT - 499 + index));
+  expect(seen).toBeGreaterThan(0);
+  const drops = app.log.all.filter(({ text }) => text.includes('Slow.receive is too slow'));
+  expect(drops.length).toBeGreaterThan(0);
+  expect(drops.length).toBeLessThan(5);
+});
+
+it('loses nothing of a burst that its handler can follow', async () => {
+  const all = new Mailbox<number>();
+  let next = 1;
+  @Injectable()
+  class Fast {
+    @Listener('burst')
+    receive({ id }: { id: number }) {
+      if (id !== next) all.push(-id);
+      next++;
+      if (id === COUNT) all.push(id);
+    }
+  }
+  await using _app = await TestApp.start({
+    url: database.url,
+    providers: [Fast],
+    options: { buffer: { maxSize: COUNT } }, // for a machine that is busy
+  });
+  const client = await database.client();
+  await client.query(SEND);
+  expect(await all.next()).toBe(COUNT);
+  expect(next).toBe(COUNT + 1);
+});
+
+it('gives timers and sockets their turn while handlers that never wait work off a burst', async () => {
+  const done = new Mailbox<number>();
+  let turns = 0;
+  @Injectable()
+  class Busy {
+    @Listener('burst')
+    receive({ id }: { id: number }) {
+      for (const until = performance.now() + 1; performance.now() < until;);
+      if (id === 1_000) done.push(turns);
+    }
+  }
+  await using _app = await TestApp.start({ url: database.url, providers: [Busy] });
+  const ticking = setInterval(() => turns++, 1);
+  const client = await database.client();
+  await client.query(SEND.replace(String(COUNT), '1000'));
+  expect(await done.next()).toBeGreaterThanOrEqual(5);
+  clearInterval(ticking);
+});

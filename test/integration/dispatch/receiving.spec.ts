@@ -1,0 +1,196 @@
+import { defineChannel, type ConnectionState, type Notification } from 'nestjs-pgpubsub';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { TestApp } from '../../support/app.js';
+import { TestDatabase } from '../../support/database.js';
+import { collector } from '../../support/listeners.js';
+import { Mailbox, eventually } from '../../support/mailbox.js';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await TestDatabase.create();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+// notify() waits for LISTEN, as long as it takes
+beforeEach(() => void vi.spyOn(performance, 'now').mockReturnValue(performance.now()));
+afterEach(() => void vi.restoreAllMocks());
+
+/** Statements of the LISTEN sessions, as the server last saw them. */
+async function lastListenStatement(): Promise<string> {
+  const sql =
+    "select query from pg_stat_activity where datname = $1 and application_name like '%:listen' and state = 'idle'";
+  return (await database.query<{ query: string }>(sql, [database.name]))[0]?.query ?? '';
+}
+
+it('observes: the first subscriber LISTENs, the last one UNLISTENs, all share one connection', async () => {
+  await using app = await TestApp.start({ url: database.url });
+  const first = new Mailbox<Notification<{ id: number }>>();
+  const second = new Mailbox<Notification>();
+  const one = app.pubsub.observe<{ id: number }>('orders').subscribe(first.push);
+  const two = app.pubsub.observe('orders', 'others', 'orders').subscribe(second.push);
+  await app.pubsub.notify('orders', { id: 1 });
+  await app.pubsub.notify('others', { id: 2 });
+
+  expect((await first.next()).payload.id).toBe(1);
+  expect((await second.take(2)).map(({ channel }) => channel)).toEqual(['orders', 'others']);
+  expect(await database.listenSessions()).toBe(1);
+  one.unsubscribe();
+  await app.pubsub.notify('orders', { id: 3 });
+  expect((await second.next()).payload).toEqual({ id: 3 });
+  expect(first.untaken).toEqual([]);
+  two.unsubscribe();
+  await eventually(
+    async () => /unlisten "orders"; unlisten "others"/.test(await lastListenStatement()),
+    'both are unlistened',
+  );
+
+  const again = app.pubsub.observe('orders').subscribe(first.push as (notification: Notification) => void);
+  await app.pubsub.notify('orders', { id: 4 });
+  expect((await first.next()).payload.id).toBe(4);
+  again.unsubscribe();
+});
+
+it('hears what is sent right after subscribing, however often it changes its mind', async () => {
+  await using app = await TestApp.start({ url: database.url });
+  for (let id = 0; id < 20; id++) {
+    const received = new Mailbox<Notification>();
+    app.pubsub.observe('flapping').subscribe().unsubscribe();
+    const subscription = app.pubsub.observe('flapping').subscribe(received.push);
+    await app.pubsub.notify('flapping', id);
+    expect((await received.next()).payload).toBe(id);
+    subscription.unsubscribe();
+  }
+});
+
+it('serves a thousand observers over one connection', async () => {
+  await using app = await TestApp.start({ url: database.url });
+  const received = new Mailbox<number>();
+  const subscriptions = Array.from({ length: 1_000 }, (_, index) =>
+    app.pubsub.observe(`room ${index % 100}`).subscribe(() => received.push(index)),
+  );
+  for (let room = 0; room < 100; room++) await app.pubsub.notify(`room ${room}`, 'hello');
+
+  const all = await received.take(1_000);
+  expect(all.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 1_000 }, (_, index) => index));
+  expect(await database.listenSessions()).toBe(1);
+  for (const subscription of subscriptions) subscription.unsubscribe();
+});
+
+it('iterates with for await, until break', async () => {
+  await using app = await TestApp.start({ url: database.url });
+  const iterator = app.pubsub.listen<number>('orders', 'others');
+  for (const id of [1, 2, 3]) await app.pubsub.notify(id === 2 ? 'others' : 'orders', id);
+  const seen: number[] = [];
+  for await (const { payload } of iterator) {
+    seen.push(payload);
+    if (payload === 3) break;
+  }
+
+  expect(seen).toEqual([1, 2, 3]);
+  expect(await iterator.next()).toEqual({ done: true, value: undefined });
+  await eventually(
+    async () => (await lastListenStatement()).includes('unlisten "orders"'),
+    'the iterator has let go',
+  );
+});
+
+it('ends an iterator with `await using`, and all of them when the application closes', async () => {
+  const app = await TestApp.start({ url: database.url });
+  const kept = app.pubsub.listen('orders');
+  {
+    await using scoped = app.pubsub.listen('orders');
+    await app.pubsub.notify('orders', 1);
+    expect((await scoped.next()).value?.payload).toBe(1);
+  }
+  const completed = new Mailbox<string>();
+  app.pubsub.observe('orders').subscribe({ complete: () => completed.push('complete') });
+  await app.close();
+
+  expect(await completed.next()).toBe('complete');
+  expect((await kept.next()).value?.payload).toBe(1); // what waited is still given out
+  expect(await kept.next()).toEqual({ done: true, value: undefined });
+  expect(await app.pubsub.listen('orders').next()).toEqual({ done: true, value: undefined });
+});
+
+it('drops what a slow iterator has no room for, by policy, and counts it', async () => {
+  const expected = { 'drop-oldest': [8, 9, 10], 'drop-newest': [1, 2, 3], error: [1, 2, 3] } as const;
+  for (const overflow of ['drop-oldest', 'drop-newest', 'error'] as const) {
+    await using app = await TestApp.start({
+      url: database.url,
+      options: { buffer: { maxSize: 3, overflow } },
+    });
+    const slow = app.pubsub.listen<number>('orders');
+    const fast = app.pubsub.listen<number>('orders');
+    await app.pubsub.notifyMany('orders', [1, 2, 3]);
+    for (const id of [1, 2, 3]) expect((await fast.next()).value?.payload).toBe(id);
+    await app.pubsub.notifyMany('orders', [4, 5, 6, 7, 8, 9, 10].slice(0, 3));
+    for (const id of [4, 5, 6]) expect((await fast.next()).value?.payload).toBe(id);
+    await app.pubsub.notifyMany('orders', [7, 8, 9]);
+    for (const id of [7, 8, 9]) expect((await fast.next()).value?.payload).toBe(id);
+    await app.pubsub.notify('orders', 10);
+    expect((await fast.next()).value?.payload).toBe(10);
+
+    const seen: (number | undefined)[] = [];
+    for (let index = 0; index < 3; index++) seen.push((await slow.next()).value?.payload);
+    expect(seen).toEqual(expected[overflow]);
+    const line = await app.log.find(({ level, text }) => level === 'warn' && text.includes('Dropped'));
+    expect(line.text).toContain('channel "orders": listen() is too slow (1 so far)');
+    if (overflow === 'error') {
+      await expect(slow.next()).rejects.toMatchObject({ code: 'BUFFER_OVERFLOW' });
+      expect(await slow.next()).toEqual({ done: true, value: undefined });
+    }
+  }
+});
+
+it('says why an exactly-once channel cannot be observed, and asks for a channel', async () => {
+  await using app = await TestApp.start({ url: database.url });
+  const stored = defineChannel('stored', { delivery: 'exactly-once' });
+  expect(() => app.pubsub.observe(stored)).toThrow(
+    /expected observe\(\) of broadcast channels, got "stored".*exactly-once.*@Listener/s,
+  );
+  expect(() => app.pubsub.listen(stored)).toThrow(/exactly-once/);
+  expect(() => app.pubsub.observe()).toThrow(/at least one channel/);
+});
+
+it('opens no connection in a process that only publishes, until somebody observes', async () => {
+  const { provider } = collector('orders');
+  await using app = await TestApp.start({
+    url: database.url,
+    providers: [provider],
+    options: { listen: false },
+  });
+  const states: ConnectionState[] = [];
+  app.pubsub.connection$.subscribe((state) => states.push(state));
+  await app.pubsub.notify('orders', 1);
+  expect(await database.listenSessions()).toBe(0);
+
+  const received = new Mailbox<Notification>();
+  app.pubsub.observe('orders').subscribe(received.push);
+  await eventually(() => states.includes('listening'), 'it listens');
+  await app.pubsub.notify('orders', 2);
+  expect((await received.next()).payload).toBe(2);
+  expect(states).toEqual(['closed', 'connecting', 'listening']);
+});
+
+it('hears in such a process, too, what is sent right after the first one observes', async () => {
+  await using app = await TestApp.start({ url: database.url, options: { listen: false } });
+  const received = new Mailbox<unknown>();
+  app.pubsub.observe('orders').subscribe(({ payload }) => received.push(payload));
+  await app.pubsub.notify('orders', 'at once');
+  expect(await received.next()).toBe('at once');
+});
+
+it('infers the payloads of several definitions', async () => {
+  const Orders = defineChannel<{ order: number }>('typed_orders');
+  const Users = defineChannel<{ user: string }>('typed_users');
+  await using app = await TestApp.start({ url: database.url });
+  await using iterator = app.pubsub.listen(Orders, Users);
+  await app.pubsub.notify(Orders, { order: 1 });
+  await app.pubsub.notify(Users, { user: 'a' });
+  const first = await iterator.next();
+  const second = await iterator.next();
+  const payloads: ({ order: number } | { user: string } | undefined)[] = [
+    first.value?.payload,
+    second.value?.payload,
+  ];
+  expect(payloads).toEqual([{ order: 1 }, { user: 'a' }]);
+});

@@ -1,0 +1,59 @@
+import type { ChannelLike } from 'nestjs-pgpubsub';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { TestApp } from '../../support/app.js';
+import { TestDatabase } from '../../support/database.js';
+
+let database: TestDatabase;
+let app: TestApp;
+beforeAll(async () => {
+  database = await TestDatabase.create();
+  app = await TestApp.start({ url: database.url, options: { listen: false } });
+});
+afterAll(async () => {
+  await app.close();
+  await database[Symbol.asyncDispose]();
+});
+
+it('rejects options of notify() and notifyMany() that are no object, and sends nothing', async () => {
+  const heard: unknown[] = [];
+  const subscription = app.pubsub.observe('orders').subscribe(({ payload }) => heard.push(payload));
+  for (const options of [null, () => undefined, app.dataSource.manager] as never[]) {
+    await expect(app.pubsub.notify('orders', 1, options)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(app.pubsub.notifyMany('orders', [], options)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+  }
+  await app.pubsub.notify('orders', 'sent', undefined);
+  await expect.poll(() => heard).toEqual(['sent']);
+  subscription.unsubscribe();
+});
+
+it('rejects options of withContext() and withoutTriggers() that cannot be meant, before anything is done', async () => {
+  const refused = { code: 'INVALID_ARGUMENT' };
+  const work = () => Promise.reject(new Error('done'));
+  for (const options of [null, () => undefined, app.dataSource.manager] as never[]) {
+    await expect(app.pubsub.withContext({}, work, options)).rejects.toMatchObject(refused);
+    await expect(app.pubsub.withoutTriggers(work, options)).rejects.toMatchObject(refused);
+  }
+  await expect(app.pubsub.withContext({}, {} as never)).rejects.toMatchObject(refused);
+  await expect(app.pubsub.withoutTriggers(undefined as never)).rejects.toMatchObject(refused);
+});
+
+it.each([[['orders', 'payments']], [null], [{}]])('observes no channels given as %o', (channel: unknown) => {
+  const refused = expect.objectContaining({ code: 'INVALID_CHANNEL' }) as Error;
+
+  expect(() => app.pubsub.observe(channel as ChannelLike)).toThrow(refused);
+  expect(() => app.pubsub.listen(channel as ChannelLike)).toThrow(refused);
+});
+
+it.each(['orders', null, {}])(
+  'recovers, pauses and resumes no channels given as %o',
+  async (channels: unknown) => {
+    const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' }) as Error;
+    const given = channels as readonly ChannelLike[];
+
+    await expect(app.pubsub.recover(given)).rejects.toEqual(refused);
+    await expect(app.pubsub.pause(given)).rejects.toEqual(refused);
+    await expect(app.pubsub.resume(given)).rejects.toEqual(refused);
+  },
+);

@@ -1,0 +1,350 @@
+import { Controller, Get, Inject, Injectable, Module, Scope } from '@nestjs/common';
+import { LazyModuleLoader, NestFactory, REQUEST } from '@nestjs/core';
+import {
+  Listener,
+  OnGap,
+  Payload,
+  PgPubSubModule,
+  PubSubService,
+  defineChannel,
+  type ListenerOptions,
+} from 'nestjs-pgpubsub';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { TestApp } from '../../support/app.js';
+import { TestDatabase } from '../../support/database.js';
+import { collector } from '../../support/listeners.js';
+import { Mailbox } from '../../support/mailbox.js';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await TestDatabase.create();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+
+/** Sends `hello`, and then what closes the channel: nothing more can arrive. */
+async function heard(app: TestApp, heardBy: Mailbox<string>, channel = 'orders'): Promise<string[]> {
+  await app.pubsub.notify(channel, 'hello');
+  await app.pubsub.notify(channel, 'end');
+  await heardBy.find((text) => text.endsWith('end'));
+  return heardBy.all.filter((text) => !text.endsWith('end')).toSorted();
+}
+
+it('finds methods of providers and controllers, stacked, and inherited ones', async () => {
+  const mailbox = new Mailbox<string>();
+  class Base {
+    @Listener('orders')
+    inherited(text: string) {
+      mailbox.push(`${this.constructor.name}.inherited ${text}`);
+    }
+    @Listener('orders')
+    overridden() {
+      mailbox.push('Base.overridden'); // a subclass that overrides it without the decorator does not listen
+    }
+  }
+  @Injectable()
+  class Provider extends Base {
+    override overridden() {
+      mailbox.push('Provider.overridden');
+    }
+    @Listener('cancellations')
+    @Listener('orders')
+    stacked(text: string) {
+      mailbox.push(`stacked ${text}`);
+    }
+  }
+  @Controller('http')
+  class WithRoutes {
+    @Get()
+    @Listener('orders')
+    route(text: string) {
+      mailbox.push(`controller ${text}`);
+    }
+  }
+  await using app = await TestApp.start({
+    url: database.url,
+    providers: [Provider],
+    controllers: [WithRoutes],
+  });
+
+  expect(await heard(app, mailbox)).toEqual([
+    'Provider.inherited hello',
+    'controller hello',
+    'stacked hello',
+  ]);
+  await app.pubsub.notify('cancellations', 'late');
+  await mailbox.find((text) => text === 'stacked late');
+});
+
+it('calls each listener once, whatever kind of provider it stands in', async () => {
+  const mailbox = new Mailbox<string>();
+  @Injectable()
+  class Service {
+    readonly own = 'state'; // reading it fails on a bare prototype
+    @Listener('orders')
+    receive(text: string) {
+      mailbox.push(`${this.name()} ${this.own} ${text}`);
+    }
+    name() {
+      return 'class';
+    }
+  }
+  class ByFactory extends Service {
+    override name = () => 'factory';
+  }
+  class ByValue extends Service {
+    override name = () => 'value';
+  }
+  @Injectable({ scope: Scope.TRANSIENT })
+  class Transient extends Service {
+    override name = () => 'transient';
+  }
+  await using app = await TestApp.start({
+    url: database.url,
+    providers: [
+      Service,
+      Transient,
+      { provide: 'ALIAS', useExisting: Service },
+      { provide: 'FACTORY', useFactory: () => new ByFactory() },
+      { provide: 'VALUE', useValue: new ByValue() },
+      { provide: 'NULL', useValue: null },
+      { provide: 'NUMBER', useValue: 5 },
+      { provide: 'FUNCTION', useValue: () => 1 },
+      { provide: 'PLAIN', useValue: Object.create(null) as object },
+      { provide: 'SCOPED', scope: Scope.REQUEST, useFactory: () => new ByFactory() },
+    ],
+  });
+
+  expect(await heard(app, mailbox)).toEqual([
+    'class state hello',
+    'factory state hello',
+    'transient state hello',
+    'value state hello',
+  ]);
+});
+
+it('gives request-scoped listeners an instance per notification, with the notification as their request', async () => {
+  const mailbox = new Mailbox<string>();
+  let instances = 0;
+  @Injectable({ scope: Scope.REQUEST })
+  class Scoped {
+    private readonly number = ++instances;
+    constructor(@Inject(REQUEST) private readonly request: { payload: unknown; channel: string }) {}
+    @Listener('orders')
+    receive(text: string) {
+      mailbox.push(`${this.number} ${this.request.channel} ${String(this.request.payload)} ${text}`);
+    }
+    @OnGap()
+    onGap() {
+      mailbox.push(`gap ${this.number}`);
+    }
+  }
+  await using app = await TestApp.start({ url: database.url, providers: [Scoped] });
+
+  await app.pubsub.notify('orders', 'a');
+  await app.pubsub.notify('orders', 'b');
+  expect(await mailbox.take(2)).toEqual(['1 orders a a', '2 orders b b']);
+  await database.terminateListeners();
+  expect(await mailbox.next()).toBe('gap 3');
+});
+
+it('works on instances that are wrapped in a proxy, as instrumentation does', async () => {
+  const mailbox = new Mailbox<string>();
+  @Injectable()
+  class Service {
+    @Listener('orders')
+    receive(text: string) {
+      mailbox.push(text);
+    }
+  }
+  @Module({
+    imports: [TypeOrmModule.forRoot({ type: 'postgres', url: database.url }), PgPubSubModule.forRoot()],
+    providers: [Service],
+  })
+  class AppModule {}
+  const calls: string[] = [];
+  const instanceDecorator = (instance: unknown) =>
+    typeof instance !== 'object' || instance === null || instance instanceof Map
+      ? instance
+      : instrumented(instance, calls);
+  const app = await NestFactory.createApplicationContext(AppModule, {
+    logger: false,
+    instrument: { instanceDecorator },
+  });
+  await app.get(PubSubService).notify('orders', 'through the proxy');
+  expect(await mailbox.next()).toBe('through the proxy');
+  await app.close();
+  expect(calls).toContain('receive');
+});
+
+/** A proxy whose methods are copies that carry the metadata, as @nestjs/observe makes them. */
+function instrumented(instance: object, calls: string[]): object {
+  return new Proxy(instance, {
+    get(target, key, receiver) {
+      const value: unknown = Reflect.get(target, key, receiver);
+      if (typeof value !== 'function' || key === 'constructor') return value;
+      const copy = function (this: unknown, ...args: unknown[]): unknown {
+        calls.push(String(key));
+        return Reflect.apply(value, this, args);
+      };
+      for (const name of Reflect.getOwnMetadataKeys(value) as string[]) {
+        Reflect.defineMetadata(name, Reflect.getOwnMetadata(name, value), copy);
+      }
+      return copy;
+    },
+  });
+}
+
+it('warns when a class is provided twice, and so listens twice', async () => {
+  const { provider, received } = collector('orders');
+  @Module({ providers: [provider] })
+  class Again {}
+  await using app = await TestApp.start({ url: database.url, providers: [provider], imports: [Again] });
+  await app.log.find(({ level, text }) => level === 'warn' && text.includes('Collector.receive runs twice'));
+  await app.pubsub.notify('orders', 1);
+  expect(await received.take(2)).toHaveLength(2);
+});
+
+it('runs what the option "listen" says: all, none, or those of some channels', async () => {
+  const orders = collector('orders');
+  const others = collector('others');
+  const providers = [orders.provider, others.provider];
+  await using chosen = await TestApp.start({
+    url: database.url,
+    providers,
+    options: { listen: [defineChannel('others')] },
+  });
+  await chosen.pubsub.notify('orders', 1);
+  await chosen.pubsub.notify('others', 2);
+  expect((await others.received.next()).payload).toBe(2);
+  expect(orders.received.all).toEqual([]);
+
+  await using none = await TestApp.start({ url: database.url, providers, options: { listen: false } });
+  expect(await database.listenSessions()).toBe(1);
+  await none.pubsub.notify('others', 3);
+  expect((await others.received.next()).payload).toBe(3);
+  expect(others.received.untaken).toEqual([]);
+
+  const misspelt = TestApp.start({ url: database.url, providers, options: { listen: ['other'] } });
+  await expect(misspelt).rejects.toThrow(
+    'expected the option "listen" to list channels that have a listener (orders, others), got "other"',
+  );
+});
+
+it.each<[string, ListenerOptions, RegExp]>([
+  [
+    'an unknown option',
+    { concurency: 5 } as ListenerOptions,
+    /known options for @Listener\(\) on Collector.receive\(\).*"concurency"/,
+  ],
+  ['a concurrency of 0', { concurrency: 0 }, /"concurrency".*whole number from 1 on, got 0/],
+  ['"batch" on a broadcast', { batch: true }, /"batch" on exactly-once channels only/],
+  ['"on" on a channel without entity', { on: 'insert' }, /"on" for channels of entities only/],
+  [
+    'an instance that does not exist',
+    { instance: 'reporting' },
+    /Collector.receive: expected the name of an instance \(default\), got "reporting"/,
+  ],
+  [
+    'the former name of "instance"',
+    { pubsub: 'default' } as ListenerOptions,
+    /the option "instance" of @Listener\(\) on Collector.receive\(\) by its name, got "pubsub".*Rename it to "instance"/,
+  ],
+])('stops the application for %s', async (_, options, message) => {
+  const { provider } = collector('orders', options);
+  await expect(TestApp.start({ url: database.url, providers: [provider] })).rejects.toThrow(message);
+  expect(await database.listenSessions()).toBe(0);
+});
+
+it('stops an application without a default instance for the former name of "instance"', async () => {
+  const { provider } = collector('orders', { pubsub: 'reporting' } as ListenerOptions);
+  const module = PgPubSubModule.forRoot({ name: 'reporting' });
+
+  await expect(TestApp.start({ url: database.url, providers: [provider], module })).rejects.toThrow(
+    /"instance" of @Listener\(\) on Collector.receive\(\) by its name, got "pubsub"/,
+  );
+});
+
+it('stops the application for the former name of "instance" in @OnGap()', async () => {
+  @Injectable()
+  class Cache {
+    @OnGap({ pubsub: 'default' } as never)
+    clear() {}
+  }
+
+  await expect(TestApp.start({ url: database.url, providers: [Cache] })).rejects.toThrow(
+    /"instance" of @OnGap\(\) on Cache.clear\(\) by its name, got "pubsub".*Rename it to "instance"/,
+  );
+});
+
+it('stops the application for an unknown option of @OnGap()', async () => {
+  @Injectable()
+  class Cache {
+    @OnGap({ pubsb: 'reporting' } as never)
+    clear() {}
+  }
+  await expect(TestApp.start({ url: database.url, providers: [Cache] })).rejects.toThrow(
+    /known options for @OnGap\(\) on Cache.clear\(\): instance, got "pubsb"/,
+  );
+});
+
+it('stops the application for a class that is no channel', async () => {
+  class Author {}
+  const { provider } = collector(Author as never);
+  await expect(TestApp.start({ url: database.url, providers: [provider] })).rejects.toThrow(
+    /@Listener\(\) on Collector.receive\(\): expected an entity that is decorated with @NotifyChanges\(\).*got the class Author/,
+  );
+});
+
+it('calls one instance once, under however many tokens it is provided', async () => {
+  const { provider, received } = collector('orders');
+  const again = { provide: 'AGAIN', useFactory: (instance: object) => instance, inject: [provider] };
+  await using app = await TestApp.start({ url: database.url, providers: [provider, again] });
+  await app.pubsub.notify('orders', 1);
+  await app.pubsub.notify('orders', 2);
+  expect((await received.take(2)).map(({ payload }) => payload)).toEqual([1, 2]);
+  expect(app.log.all.filter(({ level }) => level === 'warn')).toEqual([]);
+});
+
+it('takes several decorators of one channel on one method without a warning', async () => {
+  const mailbox = new Mailbox<unknown>();
+  @Injectable()
+  class Orders {
+    @Listener('orders', { filter: { context: { tenant: 'a' } } })
+    @Listener('orders', { filter: { context: { tenant: 'b' } } })
+    receive(payload: unknown) {
+      mailbox.push(payload);
+    }
+  }
+  await using app = await TestApp.start({ url: database.url, providers: [Orders] });
+  for (const tenant of ['a', 'b', 'c']) await app.pubsub.notify('orders', tenant, { context: { tenant } });
+  expect(await mailbox.take(2)).toEqual(['a', 'b']);
+  expect(app.log.all.filter(({ level }) => level === 'warn')).toEqual([]);
+});
+
+it('refuses decorators where Nest does not look', () => {
+  const method = Object.getOwnPropertyDescriptor({ receive() {} }, 'receive') ?? {};
+  expect(() => Listener('orders')(class Orders {}, 'receive', method)).toThrow(
+    /on a method of instances, got it on receive of the class Orders/,
+  );
+  expect(() => Listener('orders')({}, Symbol('receive'), method)).toThrow(/on a method of instances/);
+  expect(() => Payload()(class Orders {}, undefined, 0)).toThrow(
+    /on parameters of methods, got one of the constructor of the class Orders/,
+  );
+});
+
+it('warns of listeners of modules that are loaded after the start', async () => {
+  @Injectable()
+  class Lazy {
+    @Listener('orders')
+    receive() {}
+  }
+  @Module({ providers: [Lazy] })
+  class LazyModule {}
+  await using app = await TestApp.start({ url: database.url });
+  await app.app.get(LazyModuleLoader).load(() => LazyModule, { logger: false });
+  const { text } = await app.log.find(({ level }) => level === 'warn');
+  expect(text).toContain(
+    'These methods never run, because their module was loaded after the start: Lazy.receive.',
+  );
+});

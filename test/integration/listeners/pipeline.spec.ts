@@ -1,0 +1,360 @@
+import {
+  BadRequestException,
+  Catch,
+  Injectable,
+  ParseIntPipe,
+  Scope,
+  UseFilters,
+  UseGuards,
+  UseInterceptors,
+  UsePipes,
+  ValidationPipe,
+  createParamDecorator,
+  type ArgumentMetadata,
+  type CallHandler,
+  type CanActivate,
+  type ExceptionFilter,
+  type ExecutionContext,
+  type NestInterceptor,
+  type PipeTransform,
+  type Provider,
+} from '@nestjs/common';
+import {
+  APP_FILTER,
+  APP_GUARD,
+  APP_INTERCEPTOR,
+  APP_PIPE,
+  ContextIdFactory,
+  REQUEST,
+  type ContextId,
+  type HostComponentInfo,
+} from '@nestjs/core';
+import { IsInt } from 'class-validator';
+import {
+  ACKNOWLEDGED,
+  Ctx,
+  Listener,
+  Payload,
+  type Notification,
+  type PgPubSubOptions,
+} from 'nestjs-pgpubsub';
+import { EMPTY, defer, map, of } from 'rxjs';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { TestApp } from '../../support/app.js';
+import { TestDatabase } from '../../support/database.js';
+import { Mailbox } from '../../support/mailbox.js';
+
+let database: TestDatabase;
+let mailbox: Mailbox<unknown>;
+beforeAll(async () => {
+  database = await TestDatabase.create();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+afterEach(() => ContextIdFactory.apply(undefined as never));
+
+async function start(
+  provider: Provider,
+  options: PgPubSubOptions = {},
+  more: Provider[] = [],
+): Promise<TestApp> {
+  mailbox = new Mailbox();
+  return TestApp.start({ url: database.url, providers: [provider, ...more], options });
+}
+
+class Guard implements CanActivate {
+  canActivate(context: ExecutionContext) {
+    const [payload, notification] = context.getArgs<[unknown, Notification]>();
+    mailbox.push([
+      'guard',
+      context.getType(),
+      context.getClass().name,
+      context.getHandler().name,
+      payload,
+      notification.channel,
+    ]);
+    return payload !== 'refused';
+  }
+}
+class Twice implements PipeTransform {
+  transform(value: unknown, { type }: ArgumentMetadata) {
+    return type === 'body' && typeof value === 'number' ? value * 2 : value;
+  }
+}
+class Around implements NestInterceptor {
+  intercept(context: ExecutionContext, next: CallHandler) {
+    mailbox.push([
+      'before',
+      context.switchToRpc().getData(),
+      context.switchToRpc().getContext<Notification>().channel,
+    ]);
+    return next.handle().pipe(map((result: unknown) => mailbox.push(['after', result])));
+  }
+}
+@Catch(RangeError)
+class Handles implements ExceptionFilter {
+  catch(error: Error) {
+    mailbox.push(['filter', error.message]);
+    return of(ACKNOWLEDGED);
+  }
+}
+
+it('runs guards, pipes, interceptors and filters around a handler, in the context "pgpubsub"', async () => {
+  @Injectable()
+  class Orders {
+    @UseGuards(Guard)
+    @UsePipes(Twice)
+    @UseInterceptors(Around)
+    @UseFilters(Handles)
+    @Listener('orders')
+    receive(payload: unknown, notification: Notification) {
+      mailbox.push(['handler', payload, notification.payload]);
+      if (payload === 'throw') throw new RangeError('out of range');
+      return 'result';
+    }
+  }
+  await using app = await start(Orders);
+  await app.pubsub.notify('orders', 21);
+  expect(await mailbox.take(4)).toEqual([
+    ['guard', 'pgpubsub', 'Orders', 'receive', 21, 'orders'],
+    ['before', 21, 'orders'],
+    ['handler', 42, 21],
+    ['after', 'result'],
+  ]);
+  await app.pubsub.notify('orders', 'throw');
+  await mailbox.find((entry) => Array.isArray(entry) && entry[0] === 'filter');
+  expect(app.log.all.filter(({ level }) => level === 'error')).toEqual([]);
+
+  await app.pubsub.notify('orders', 'refused');
+  const line = await app.log.find(({ level }) => level === 'error');
+  expect(line.text).toBe('Listener Orders.receive failed on channel "orders": Forbidden resource');
+});
+
+it('injects @Payload(), parts of it through pipes, @Ctx() and custom parameters', async () => {
+  const Channel = createParamDecorator((suffix: string, context: ExecutionContext) => {
+    return context.getArgByIndex<Notification>(1).channel + suffix;
+  });
+  @Injectable()
+  class Orders {
+    @Listener('orders')
+    receive(
+      @Channel('!') channel: string,
+      @Ctx() notification: Notification,
+      @Payload('id', ParseIntPipe) id: number,
+      @Payload() whole: unknown,
+      @Payload('missing') missing: unknown,
+    ) {
+      mailbox.push([channel, notification.processId > 0, id, whole, missing]);
+    }
+  }
+  await using app = await start(Orders);
+  await app.pubsub.notify('orders', { id: '42' });
+  expect(await mailbox.next()).toEqual(['orders!', true, 42, { id: '42' }, undefined]);
+});
+
+class Order {
+  @IsInt()
+  id!: number;
+}
+
+it('lets validation pipes see the payload, with or without @Payload()', async () => {
+  @Injectable()
+  class Orders {
+    @UsePipes(new ValidationPipe({ transform: true }))
+    @Listener('plain')
+    plain(order: Order) {
+      mailbox.push(order);
+    }
+    @UsePipes(new ValidationPipe({ transform: true }))
+    @Listener('decorated')
+    decorated(@Payload() order: Order) {
+      mailbox.push(order);
+    }
+  }
+  await using app = await start(Orders);
+  for (const channel of ['plain', 'decorated']) {
+    await app.pubsub.notify(channel, { id: 'one' });
+    await app.pubsub.notify(channel, { id: 1 });
+    const order = await mailbox.next();
+    expect(order).toBeInstanceOf(Order);
+    expect(order).toEqual({ id: 1 });
+    await app.log.find(({ level, text }) => level === 'error' && text.includes(`channel "${channel}"`));
+  }
+});
+
+/** What an application has that thinks of HTTP only: it fails on everything else. */
+class HttpGuard implements CanActivate {
+  canActivate(context: ExecutionContext) {
+    const { headers } = context.switchToHttp().getRequest<{ headers: { authorization?: string } }>();
+    return headers.authorization !== 'none';
+  }
+}
+const httpGuard: Provider = { provide: APP_GUARD, useClass: HttpGuard };
+
+it('runs the global enhancers of the application where they are asked for, and not by default', async () => {
+  @Injectable()
+  class Orders {
+    @Listener('orders')
+    receive(payload: unknown) {
+      mailbox.push(payload);
+      if (payload === 0) throw new RangeError('zero');
+    }
+  }
+  const globals: Provider[] = [
+    { provide: APP_PIPE, useClass: Twice },
+    { provide: APP_INTERCEPTOR, useClass: Around },
+    { provide: APP_FILTER, useClass: Handles },
+  ];
+  {
+    await using app = await start(Orders, { globalEnhancers: true }, globals);
+    await app.pubsub.notify('orders', 21);
+    expect(await mailbox.take(3)).toEqual([['before', 21, 'orders'], 42, ['after', undefined]]);
+    await app.pubsub.notify('orders', 0);
+    await mailbox.find((entry) => Array.isArray(entry) && entry[0] === 'filter');
+  }
+  {
+    await using app = await start(Orders, { globalEnhancers: true }, [httpGuard]);
+    await app.pubsub.notify('orders', 21);
+    await app.log.find(({ level, text }) => level === 'error' && text.includes('Orders.receive failed'));
+  }
+  await using app = await start(Orders, {}, [httpGuard, ...globals]);
+  await app.pubsub.notify('orders', 21);
+  expect(await mailbox.next()).toBe(21);
+});
+
+it('leaves global enhancers out of request-scoped listeners, too', async () => {
+  @Injectable({ scope: Scope.REQUEST })
+  class Scoped {
+    @Listener('orders')
+    receive(payload: unknown) {
+      mailbox.push(payload);
+    }
+  }
+  await using app = await start(Scoped, {}, [httpGuard, { provide: APP_PIPE, useClass: Twice }]);
+  await app.pubsub.notify('orders', 21);
+  expect(await mailbox.next()).toBe(21);
+});
+
+it('resolves request-scoped enhancers, and durable providers once per tenant', async () => {
+  let guards = 0;
+  @Injectable({ scope: Scope.REQUEST })
+  class ScopedGuard implements CanActivate {
+    private readonly number = ++guards;
+    canActivate() {
+      mailbox.push(`guard ${this.number}`);
+      return true;
+    }
+  }
+  @Injectable()
+  class Guarded {
+    @UseGuards(ScopedGuard)
+    @Listener('guarded')
+    receive(payload: unknown) {
+      mailbox.push(payload);
+    }
+  }
+  let tenants = 0;
+  @Injectable({ scope: Scope.REQUEST, durable: true })
+  class PerTenant {
+    private readonly number = ++tenants;
+    @Listener('tenants')
+    receive({ tenant }: { tenant: string }) {
+      mailbox.push(`${tenant} ${this.number}`);
+    }
+  }
+  const parents = new Map<string, ContextId>();
+  ContextIdFactory.apply({
+    attach(contextId: ContextId, request: Notification<{ tenant?: string }>) {
+      const tenant = request.payload?.tenant;
+      if (tenant === undefined) return () => contextId;
+      const parent = parents.get(tenant) ?? ContextIdFactory.create();
+      parents.set(tenant, parent);
+      return {
+        resolve: (info: HostComponentInfo) => (info.isTreeDurable ? parent : contextId),
+        payload: { tenant },
+      };
+    },
+  });
+  await using app = await start(PerTenant, {}, [Guarded]);
+  for (const tenant of ['a', 'b', 'a']) await app.pubsub.notify('tenants', { tenant });
+  expect(await mailbox.take(3)).toEqual(['a 1', 'b 2', 'a 1']);
+  await app.pubsub.notify('guarded', 1);
+  await app.pubsub.notify('guarded', 2);
+  expect(await mailbox.take(4)).toEqual(['guard 1', 1, 'guard 2', 2]);
+});
+
+it('does not let what one listener gets leak into another: a strategy adds to its own request only', async () => {
+  @Injectable({ scope: Scope.REQUEST })
+  class Scoped {
+    @Listener('orders')
+    receive(_payload: unknown, notification: Notification) {
+      mailbox.push(Object.keys(notification).includes('tenant'));
+    }
+  }
+  ContextIdFactory.apply({
+    attach: (contextId: ContextId) => ({ resolve: () => contextId, payload: { tenant: 'a' } }),
+  });
+  await using app = await start(Scoped, {}, [{ provide: 'UNUSED', useFactory: () => REQUEST }]);
+  await app.pubsub.notify('orders', 1);
+  expect(await mailbox.next()).toBe(false);
+});
+
+it('reports what a filter does not take, and goes on', async () => {
+  @Injectable()
+  class Orders {
+    @UseFilters(Handles)
+    @Listener('orders')
+    receive(payload: unknown) {
+      if (payload === 1) throw new BadRequestException('not for this filter');
+      mailbox.push(payload);
+    }
+  }
+  await using app = await start(Orders);
+  await app.pubsub.notify('orders', 1);
+  await app.pubsub.notify('orders', 2);
+  expect(await mailbox.next()).toBe(2);
+  await app.log.find(({ level, text }) => level === 'error' && text.includes('not for this filter'));
+});
+
+it('takes streams as results, also those that end without a value', async () => {
+  class Skips implements NestInterceptor {
+    intercept(_context: ExecutionContext, next: CallHandler) {
+      mailbox.push('interceptor');
+      return _context.getArgByIndex(0) === 'skip' ? EMPTY : next.handle();
+    }
+  }
+  @Injectable()
+  class Orders {
+    @Listener('orders')
+    streams(payload: unknown) {
+      mailbox.push(`handler ${String(payload)}`);
+      return payload === 'empty' ? EMPTY : of(1, 2);
+    }
+    @UseInterceptors(Skips)
+    @Listener('skipped')
+    skipped() {
+      mailbox.push('never');
+    }
+  }
+  await using app = await start(Orders);
+  for (const payload of ['empty', 'values']) await app.pubsub.notify('orders', payload);
+  await app.pubsub.notify('skipped', 'skip');
+  expect(new Set(await mailbox.take(3))).toEqual(new Set(['handler empty', 'handler values', 'interceptor']));
+  await app.close();
+  expect(app.log.all.filter(({ level }) => level === 'error')).toEqual([]);
+  expect(mailbox.untaken).toEqual([]);
+});
+
+it('subscribes to a stream that a method without enhancers returns, at once or later', async () => {
+  @Injectable()
+  class Orders {
+    @Listener('orders')
+    streams(payload: unknown) {
+      const seen = defer(() => of(mailbox.push(payload)));
+      return payload === 'later' ? Promise.resolve(seen) : seen;
+    }
+  }
+  await using app = await start(Orders);
+  for (const payload of ['at once', 'later']) await app.pubsub.notify('orders', payload);
+
+  expect(await mailbox.take(2)).toEqual(['at once', 'later']);
+});

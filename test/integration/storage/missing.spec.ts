@@ -1,0 +1,38 @@
+import { defineChannel } from 'nestjs-pgpubsub';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { TestApp } from '../../support/app.js';
+import { TestDatabase } from '../../support/database.js';
+
+const Orders = defineChannel<number>('orders', { delivery: 'exactly-once' });
+
+let database: TestDatabase;
+let app: TestApp;
+beforeAll(async () => {
+  database = await TestDatabase.create();
+  app = await TestApp.start({ url: database.url, options: { listen: false } });
+});
+afterAll(async () => {
+  await app.close();
+  await database[Symbol.asyncDispose]();
+});
+
+const missing = {
+  code: 'STORAGE_MISSING',
+  message: expect.stringMatching(/"public.pgpubsub_\w+" does not exist.*migration:run/) as string,
+  cause: expect.objectContaining({ code: '42P01' }) as Error,
+};
+
+it('rejects notify() and notifyMany() with STORAGE_MISSING and the remedy where the tables do not exist', async () => {
+  await expect(app.pubsub.notify(Orders, 1)).rejects.toMatchObject(missing);
+  await expect(app.pubsub.notifyMany(Orders, [1, 2])).rejects.toMatchObject(missing);
+  await app.dataSource.transaction(async (manager) => {
+    await expect(app.pubsub.notify(Orders, 1, { manager })).rejects.toMatchObject(missing);
+  });
+});
+
+it('rejects what pubsub.stored is asked alike', async () => {
+  await expect(app.pubsub.stored.count()).rejects.toMatchObject(missing);
+  await expect(app.pubsub.stored.pending().next()).rejects.toMatchObject(missing);
+  await expect(app.pubsub.stored.deadLetters().next()).rejects.toMatchObject(missing);
+  await expect(app.pubsub.stored.discard({})).rejects.toMatchObject(missing);
+});

@@ -1,0 +1,420 @@
+import { Column, DefaultNamingStrategy, Entity, type DataSource, PrimaryGeneratedColumn } from 'typeorm';
+import { describe, expect, it } from 'vitest';
+import {
+  NotifyChanges,
+  createNotificationStorage,
+  defineChannel,
+  dropNotificationStorage,
+} from 'nestjs-pgpubsub';
+import { describeDifference, schemaDrifted, verifySchema } from '../../../lib/triggers/schema.verifier.js';
+import { Database } from '../../../lib/triggers/database.js';
+import { NOTHING, STORED, generate, inTransaction, useStorage } from '../../support/storage.js';
+
+const { client, connect, migrate, query, snapshot } = useStorage();
+
+@Entity()
+@NotifyChanges({ delivery: 'exactly-once' })
+class Author {
+  @PrimaryGeneratedColumn() id!: number;
+  @Column('text') name!: string;
+}
+
+/** Tables and functions of ours, by schema and name. */
+async function storage(): Promise<string[]> {
+  const { tables = [], functions = [] } = await snapshot();
+  const names = [...tables, ...functions].map((row) =>
+    [row['nspname'], row['relname'] ?? row['proname']].join('.'),
+  );
+  return names.filter((name) => /\.pgpubsub_\w+$/.test(name));
+}
+
+const STORAGE = [
+  'channel', 'dead_letter', 'dead_letter_letter_seq', 'notification', 'notification_id_seq', 'process',
+  'broadcast', 'complete', 'key', 'notify', 'schema_version', 'store',
+].map((name) => `public.pgpubsub_${name}`); // prettier-ignore
+
+describe('the storage', () => {
+  it('comes with a channel that stores, before the triggers that do, and goes with it', async () => {
+    const source = await connect({ dataSource: { entities: [Author] } });
+    const { up, down } = await migrate(source);
+    expect(await storage()).toEqual(STORAGE);
+    const at = (texts: readonly string[], start: string) => texts.findIndex((text) => text.startsWith(start));
+    expect(at(up, 'create table "public"."pgpubsub_notification"')).toBeLessThan(at(up, 'create trigger'));
+    expect(at(down, 'drop table "public"."pgpubsub_notification"')).toBeGreaterThan(at(down, 'drop trigger'));
+    await source.destroy();
+
+    await migrate(await connect({ dataSource: { entities: [] } }));
+    expect(await storage()).toEqual([]);
+  });
+
+  it('comes with a definition that is used without an entity', async () => {
+    await migrate(await connect({ channels: [STORED] }));
+    expect(await storage()).toEqual(STORAGE);
+  });
+
+  it('is not there for broadcasts', async () => {
+    const source = await connect({ channels: [defineChannel<never>('orders')] });
+    expect(Database.of(source).needsStorage).toBe(false);
+    expect(await generate(source)).toEqual(NOTHING);
+    expect((await verifySchema(source)).drift).toEqual([]);
+  });
+
+  it('is created by synchronize, and dropped by it unless notifications wait', async () => {
+    await connect({ channels: [STORED], dataSource: { synchronize: true } });
+    expect(await storage()).toEqual(STORAGE);
+    await query(`select pgpubsub_notify('orders', '1')`);
+    const source = await connect({ dataSource: { synchronize: true } });
+    expect(await storage()).toEqual(STORAGE);
+    await query('delete from pgpubsub_notification');
+    await source.synchronize();
+    expect(await storage()).toEqual([]);
+  });
+
+  it('survives schema:drop and is created again', async () => {
+    const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
+    const before = await snapshot();
+    await source.dropDatabase();
+    await source.synchronize();
+    expect(await snapshot()).toEqual(before);
+  });
+
+  it('stands in the schema that was asked for, which is created, and moves with it', async () => {
+    const source = await connect({ channels: [STORED], schema: 'Stored "here"' });
+    await migrate(source);
+    expect(Database.of(source).storage.schema).toBe('Stored "here"');
+    expect(await storage()).toEqual(STORAGE.map((name) => name.replace('public', 'Stored "here"')));
+    await source.destroy();
+    await migrate(await connect({ channels: [STORED] }));
+    expect(await storage()).toEqual(STORAGE);
+  });
+
+  it('is none of the business of naming strategies', async () => {
+    class Prefixing extends DefaultNamingStrategy {
+      override tableName = (name: string) => `app_${name}`;
+      override columnName = (name: string) => `the_${name}`;
+      override indexName = () => 'some_index';
+      override primaryKeyName = () => 'some_key';
+    }
+    await migrate(
+      await connect({
+        dataSource: { entities: [Author], namingStrategy: new Prefixing(), entityPrefix: 'x_' },
+      }),
+    );
+    expect(await storage()).toEqual(STORAGE);
+  });
+
+  it('does not depend on the search path of the session', async () => {
+    const extra = { options: '-c search_path=pg_catalog,public' };
+    await migrate(await connect({ channels: [STORED], dataSource: { schema: 'public', extra } }));
+    const source = await connect({ channels: [STORED], owner: 'public.migrations' });
+    expect(await generate(source)).toEqual(NOTHING);
+  });
+});
+
+describe('what was changed by hand', () => {
+  const notification = 'alter table pgpubsub_notification';
+  const drifted = 'drifted: table public.pgpubsub_notification';
+  it.each([
+    ['a missing column', `${notification} drop column retries`, drifted],
+    ['a renamed column', `${notification} rename retries to tries`, drifted],
+    ['one more column', `${notification} add column more int not null default 1`, drifted],
+    ['another type', `${notification} alter attempts type bigint`, drifted],
+    ['another default', `${notification} alter available_at set default now()`, drifted],
+    ['a missing default', `${notification} alter created_at drop default`, drifted],
+    ['a column that takes null', `${notification} alter attempts drop not null`, drifted],
+    ['a column that does not', `${notification} alter key set not null`, drifted],
+    ['no identity', `${notification} alter id drop identity`, drifted],
+    ['another identity', `${notification} alter id set generated always`, drifted],
+    ['no primary key', `${notification} drop constraint pgpubsub_notification_pkey`, drifted],
+    ['one more constraint', `${notification} add check (attempts < 5)`, drifted],
+    ['another primary key', `alter table pgpubsub_dead_letter drop constraint pgpubsub_dead_letter_pkey, add constraint pgpubsub_dead_letter_pkey primary key (id)`, 'drifted: table public.pgpubsub_dead_letter'],
+    ['a missing index', 'drop index pgpubsub_notification_claim', 'missing: index public.pgpubsub_notification_claim'],
+    ['another index', 'drop index pgpubsub_notification_key; create index pgpubsub_notification_key on pgpubsub_notification (channel, key)', 'drifted: index public.pgpubsub_notification_key'],
+    ['a unique index', 'drop index pgpubsub_notification_claim; create unique index pgpubsub_notification_claim on pgpubsub_notification (channel, available_at, id)', 'drifted: index public.pgpubsub_notification_claim'],
+    ['settings', `${notification} set (autovacuum_vacuum_threshold = 50, fillfactor = 50)`, drifted],
+    ['missing settings', `${notification} reset (autovacuum_vacuum_scale_factor)`, drifted],
+    ['a table that is lost in a crash', `${notification} set unlogged`, drifted],
+    ['a missing table', 'drop table pgpubsub_dead_letter', 'missing: table public.pgpubsub_dead_letter'],
+    ['a missing function', 'drop function pgpubsub_complete', 'missing: function public.pgpubsub_complete'],
+    ['another body', `create or replace function pgpubsub_key(changed json, names text[]) returns text stable language plpgsql as 'begin return null; end'`, 'drifted: function public.pgpubsub_key'],
+    ['another language', `create or replace function pgpubsub_schema_version() returns text stable language sql as 'select null::text'`, 'drifted: function public.pgpubsub_schema_version'],
+    ['another volatility', 'alter function pgpubsub_schema_version() volatile', 'drifted: function public.pgpubsub_schema_version'],
+    ['another search path', 'alter function pgpubsub_notify set search_path = public', 'drifted: function public.pgpubsub_notify'],
+    ['other rights', 'alter function pgpubsub_notify security definer', 'drifted: function public.pgpubsub_notify'],
+    ['a second function of the name', `create function pgpubsub_key(x int) returns text language sql as 'select null::text'`, 'drifted: function public.pgpubsub_key'],
+  ])('(%s) is reported, with the remedy, and left alone', async (_, change, drift) => {
+    const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
+    expect(await driftOf(source)).toEqual([]);
+    await query(change);
+    const changed = await snapshot();
+    expect(await driftOf(source)).toContain(drift);
+    expect(await generate(source)).toEqual(NOTHING);
+    await source.synchronize();
+    expect(await snapshot()).toEqual(changed);
+    const error = schemaDrifted(source, (await verifySchema(source)).drift);
+    expect(error.message).toContain('Undo what was changed by hand ("pgpubsub migrate --sql"');
+    expect(error.message).not.toContain('migration:generate');
+  }); // prettier-ignore
+
+  it('does not matter for indexes of another name', async () => {
+    const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
+    await query('create index mine on pgpubsub_notification (created_at)');
+    expect(await driftOf(source)).toEqual([]);
+  });
+
+  it('is refused when it is not a table', async () => {
+    await query('create view pgpubsub_notification as select 1');
+    const source = await connect({ channels: [STORED] });
+    await expect(generate(source)).rejects.toMatchObject({
+      code: 'SCHEMA_DRIFTED',
+      message: expect.stringContaining('got a view or a partitioned table'),
+    });
+  });
+
+  it('may be the name of the migrations table in the DataSource: the function that reads it is replaced', async () => {
+    await connect({ channels: [STORED], owner: 'me', dataSource: { synchronize: true } });
+    const source = await connect({
+      channels: [STORED],
+      owner: 'me',
+      dataSource: { migrationsTableName: 'renamed' },
+    });
+    expect(await driftOf(source)).toEqual(['drifted: function public.pgpubsub_schema_version']);
+    const { up, down } = await migrate(source);
+    expect([up.length, down.length]).toEqual([1, 1]);
+  });
+});
+
+const driftOf = async (source: DataSource): Promise<string[]> =>
+  (await verifySchema(source)).drift.map(describeDifference);
+
+describe('the owner of the storage', () => {
+  it('alone changes and drops it; others use it', async () => {
+    await migrate(await connect({ channels: [STORED] }));
+    const other = await connect({
+      channels: [STORED],
+      dataSource: { migrationsTableName: 'their_migrations' },
+    });
+    expect(await generate(other)).toEqual(NOTHING);
+    expect((await verifySchema(other)).drift).toEqual([]);
+    await other.destroy();
+    const leaving = await connect({ dataSource: { migrationsTableName: 'their_migrations' } });
+    expect(await generate(leaving)).toEqual(NOTHING);
+  });
+
+  it('is one role: a table of another role is refused before it is read', async () => {
+    const role = `stranger_${Math.random().toString(36).slice(2)}`;
+    await query(`create role ${role}`);
+    try {
+      await connect({ channels: [STORED], dataSource: { synchronize: true } });
+      await query(`alter table pgpubsub_dead_letter owner to ${role}`);
+      const source = await connect({ channels: [STORED] });
+      await expect(generate(source)).rejects.toMatchObject({
+        code: 'SCHEMA_DRIFTED',
+        message: expect.stringMatching(
+          new RegExp(
+            `public.pgpubsub_dead_letter to be a table of the role that owns .* got one of the role "${role}"`,
+          ),
+        ),
+      });
+    } finally {
+      await query(`drop owned by ${role} cascade; drop role ${role}`);
+    }
+  });
+
+  it('is the role that is named, whoever connects', async () => {
+    const role = `owner_${Math.random().toString(36).slice(2)}`;
+    await query(`create role ${role}; grant create on schema public to ${role}`);
+    try {
+      const source = await connect({ channels: [STORED], role });
+      const { up } = await generate(source);
+      await query(`set role ${role}; ${up.join(';')}`);
+      expect(await generate(source)).toEqual(NOTHING);
+      const unnamed = await connect({ channels: [STORED] });
+      await expect(generate(unnamed)).rejects.toMatchObject({ code: 'SCHEMA_DRIFTED' });
+    } finally {
+      await query(`drop owned by ${role} cascade; drop role ${role}`);
+    }
+  });
+
+  it('keeps it while triggers of other owners use it', async () => {
+    const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
+    await connect({ owner: 'other', dataSource: { entities: [Author], synchronize: true } });
+    await expect(inTransaction(source, (runner) => dropNotificationStorage(runner))).rejects.toMatchObject({
+      code: 'INVALID_TRIGGER',
+      message: expect.stringContaining('to use the storage in the schema "public", got one of "other"'),
+    });
+  });
+
+  it('adopts a storage that nobody owns', async () => {
+    const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
+    const before = await snapshot();
+    await query('comment on table pgpubsub_notification is null');
+    expect(await driftOf(source)).toEqual(['drifted: storage in schema public (its comment is gone)']);
+    await migrate(source);
+    expect(await snapshot()).toEqual(before);
+  });
+});
+
+describe('a handwritten migration', () => {
+  it('creates the same, and drops it', async () => {
+    const source = await connect({ channels: [STORED] });
+    const before = await snapshot();
+    await inTransaction(source, (runner) => createNotificationStorage(runner));
+    expect(await generate(source)).toEqual(NOTHING);
+    await inTransaction(source, (runner) => dropNotificationStorage(runner));
+    expect(await snapshot()).toEqual(before);
+  });
+
+  it('does so in a schema and for an owner of its own', async () => {
+    await query('create schema stored');
+    const source = await connect({ channels: [STORED], schema: 'stored', owner: 'me' });
+    const plain = await connect();
+    await inTransaction(plain, (runner) =>
+      createNotificationStorage(runner, { schema: 'stored', owner: 'me' }),
+    );
+    expect(await generate(source)).toEqual(NOTHING);
+    await inTransaction(plain, (runner) => dropNotificationStorage(runner, { schema: 'stored' }));
+    expect(await storage()).toEqual([]);
+  });
+});
+
+describe('channels that are known at run time only', () => {
+  it('need the storage, too', async () => {
+    const source = await connect();
+    expect((await verifySchema(source, { needsStorage: true })).drift.map(describeDifference)).toEqual([
+      'missing: table public.pgpubsub_channel',
+      'missing: table public.pgpubsub_dead_letter',
+      'missing: table public.pgpubsub_notification',
+      'missing: table public.pgpubsub_process',
+    ]);
+    await Database.of(source).synchronize({ needsStorage: true });
+    expect((await verifySchema(source, { needsStorage: true })).drift).toEqual([]);
+    expect(await storage()).toEqual(STORAGE);
+  });
+});
+
+describe('pgpubsub_notify()', () => {
+  interface Stored {
+    readonly id: string;
+    readonly payload: string | null;
+    readonly key: string | null;
+    readonly schema_version: string | null;
+    readonly context: unknown;
+    readonly due: boolean;
+  }
+
+  const stored = () =>
+    query<Stored & Record<string, unknown>>(
+      `select id, channel, payload::text, key, context, schema_version, attempts, handled_by, last_error, listeners, retries, deaths,
+        process_id is not null as has_process, available_at <= clock_timestamp() and created_at <= clock_timestamp() as due
+      from pgpubsub_notification order by id`,
+    );
+
+  it('stores with defaults, and hints in the same transaction', async () => {
+    await connect({ channels: [STORED], dataSource: { synchronize: true } });
+    const listening = await client();
+    const hints: string[] = [];
+    const arrived = new Promise<void>((resolve) => {
+      listening.on('notification', ({ channel, payload }) => {
+        if (channel === 'end') resolve();
+        else hints.push(`${channel}: ${payload}`);
+      });
+    });
+    await listening.query('listen pgpubsub; listen "end"');
+    const rows = await query<{ id: string }>(`select pgpubsub_notify('orders', '{"b":1, "a":2}') as id`);
+    await query(`do $$ begin
+      perform pgpubsub_notify('orders', null); perform pgpubsub_notify(channel => 'letters', payload => '2', key => 'k',
+      context => '{"tenant":"a"}', available_at => now() + interval '1 day'); end $$`);
+    await query(`notify "end"`);
+    await arrived;
+    expect(hints).toEqual(['pgpubsub: orders', 'pgpubsub: orders', 'pgpubsub: letters']);
+    const rest = {
+      attempts: 0,
+      handled_by: [],
+      last_error: null,
+      listeners: null,
+      retries: null,
+      deaths: 0,
+      has_process: true,
+      schema_version: null,
+    };
+    const plain = { ...rest, channel: 'orders', key: null, context: null, due: true };
+    expect(await stored()).toEqual([
+      { ...plain, id: rows[0]?.id, payload: '{"b":1, "a":2}' },
+      { ...plain, id: expect.any(String), payload: null },
+      {
+        ...plain,
+        id: expect.any(String),
+        channel: 'letters',
+        payload: '2',
+        key: 'k',
+        context: { tenant: 'a' },
+        due: false,
+      },
+    ]);
+  });
+
+  it('stores nothing when the transaction rolls back', async () => {
+    await connect({ channels: [STORED], dataSource: { synchronize: true } });
+    await query(`begin; select pgpubsub_notify('orders', '1'); rollback`);
+    expect(await stored()).toEqual([]);
+  });
+
+  it.each([
+    [`''`, `null`, 'expected the name of the channel to have 1 to 63 bytes, got 0'],
+    [`repeat('x', 64)`, `null`, 'expected the name of the channel to have 1 to 63 bytes, got 64'],
+    ['null', `null`, 'expected the name of the channel to have 1 to 63 bytes, got null'],
+    [`'orders'`, `'[1]'`, 'expected the context to be a JSON object, got array'],
+  ])('refuses channel %s with context %s', async (channel, context, message) => {
+    await connect({ channels: [STORED], dataSource: { synchronize: true } });
+    await expect(query(`select pgpubsub_notify(${channel}, '1', null, ${context})`)).rejects.toThrow(message);
+  });
+
+  it.each([
+    ['without a list of migrations', [], null],
+    [
+      'with an empty one',
+      ['create table migrations (id serial primary key, timestamp bigint, name text)'],
+      null,
+    ],
+    [
+      'with the newest executed migration',
+      [
+        'create table migrations (id serial primary key, timestamp bigint, name text)',
+        `insert into migrations (timestamp, name) values (3, 'First3'), (1, 'Second1')`,
+      ],
+      'Second1',
+    ],
+    ["with somebody else's list", ['create table migrations (id int, migration text)'], null],
+  ])('says which version of the schema it was stored under, %s', async (_, statements, version) => {
+    await connect({ channels: [STORED], dataSource: { synchronize: true } });
+    for (const statement of statements) await query(statement);
+    await query(`select pgpubsub_notify('orders', '1')`);
+    expect(await stored()).toMatchObject([{ schema_version: version }]);
+  });
+
+  it.each([
+    ['table', 'create table migrations (id serial primary key, timestamp bigint, name text)', 'migrations'],
+    [
+      'schema',
+      'create schema hidden; create table hidden.migrations (id int, name text)',
+      'hidden.migrations',
+    ],
+  ])(
+    'works for a role that may not read the %s of the migrations',
+    async (_, create, migrationsTableName) => {
+      const role = `writer_${Math.random().toString(36).slice(2)}`;
+      const dataSource = { synchronize: true, migrationsTableName };
+      await query(create);
+      await query(`create role ${role}`);
+      try {
+        await connect({ channels: [STORED], dataSource });
+        await query(`grant insert, select (id) on pgpubsub_notification to ${role}`);
+        await query(`set role ${role}; select pgpubsub_notify('orders', '1')`);
+        expect(await stored()).toMatchObject([{ schema_version: null }]);
+      } finally {
+        await query(`drop owned by ${role}; drop role ${role}`);
+      }
+    },
+  );
+});

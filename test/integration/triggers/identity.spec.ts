@@ -1,0 +1,360 @@
+import { Injectable } from '@nestjs/common';
+import { Column, DataSource, Entity, PrimaryGeneratedColumn, VirtualColumn } from 'typeorm';
+import {
+  Listener,
+  NotifyChanges,
+  createNotifyTrigger,
+  dropNotifyTrigger,
+  withPgPubSub,
+  type EntityChange,
+  type TriggerDeclaration,
+} from 'nestjs-pgpubsub';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { TestApp, type TestAppOptions } from '../../support/app.js';
+import { TestDatabase } from '../../support/database.js';
+import { Mailbox } from '../../support/mailbox.js';
+import { recordStatements } from '../../support/stored.js';
+
+/** A channel is its name, a table is its schema and name, and a change belongs to the declaration that sends it. */
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await TestDatabase.create();
+  await database.query('create schema s1; create schema s2');
+});
+afterAll(() => database[Symbol.asyncDispose]());
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await database.query('drop table if exists author, book, secret, s1.item, s2.item cascade');
+});
+
+const start = (entities: (new () => object)[], options: Partial<TestAppOptions> = {}): Promise<TestApp> =>
+  TestApp.start({
+    url: database.url,
+    dataSource: { entities, synchronize: true },
+    patch: withPgPubSub,
+    ...options,
+  });
+
+/** A class of its own for each delivery, with the tables author and book, which share a channel. */
+function createEntities(delivery: 'broadcast' | 'exactly-once') {
+  @Entity()
+  @NotifyChanges({ channel: `audit_${delivery}`, delivery, on: ['insert', 'update'] })
+  class Author {
+    @PrimaryGeneratedColumn() id!: number;
+    @Column('text') name!: string;
+  }
+  @Entity()
+  @NotifyChanges({ channel: `audit_${delivery}`, delivery, on: ['insert', 'update'] })
+  class Book {
+    @PrimaryGeneratedColumn() id!: number;
+    @Column('text') title!: string;
+  }
+  return { Author, Book };
+}
+
+describe.each(['broadcast', 'exactly-once'] as const)('entities that share a channel, %s', (delivery) => {
+  const channel = `audit_${delivery}`;
+
+  it('are given to the listeners of each, and to those of the name', async () => {
+    const { Author, Book } = createEntities(delivery);
+    const seen = new Mailbox<string>();
+    @Injectable()
+    class Listeners {
+      @Listener(Author)
+      author({ table, entity }: EntityChange) {
+        seen.push(`Author: ${table} ${entity?.constructor.name ?? ''}`);
+      }
+      @Listener(Book)
+      book({ table, entity }: EntityChange) {
+        seen.push(`Book: ${table} ${entity?.constructor.name ?? ''}`);
+      }
+      @Listener(channel, { name: 'all' })
+      all({ table }: EntityChange) {
+        seen.push(`all: ${table}`);
+      }
+    }
+    await using app = await start([Author, Book], { providers: [Listeners] });
+    await app.dataSource.manager.save(Author, { name: 'Ada' });
+    await app.dataSource.manager.save(Book, { title: 'Notes' });
+    expect((await seen.take(4)).toSorted()).toEqual([
+      'Author: author Author',
+      'Book: book Book',
+      'all: author',
+      'all: book',
+    ]);
+    await app.dataSource.manager.save(Author, { name: 'Grace' });
+    expect((await seen.take(2)).toSorted()).toEqual(['Author: author Author', 'all: author']);
+    expect(seen.untaken).toEqual([]);
+  });
+});
+
+describe('observers of entities that share a channel', () => {
+  it('receive the changes of the entities that they name', async () => {
+    const { Author, Book } = createEntities('broadcast');
+    await using app = await start([Author, Book]);
+    const seen = { authors: new Mailbox<string>(), both: new Mailbox<string>(), name: new Mailbox<string>() };
+    const tableOf = ({ payload }: { payload: unknown }) => (payload as EntityChange).table;
+    const { pubsub } = app;
+    pubsub.observe(Author).subscribe((one) => seen.authors.push(tableOf(one)));
+    pubsub.observe(Author, Book).subscribe((one) => seen.both.push(tableOf(one)));
+    pubsub.observe(Author, 'audit_broadcast').subscribe((one) => seen.name.push(tableOf(one)));
+    const ready = { operation: 'update', schema: 'public', table: 'author', old: null, new: null };
+    await pubsub.notify('audit_broadcast', ready); // waits for the LISTEN that is under way
+    for (const mailbox of Object.values(seen)) await mailbox.next();
+    await app.dataSource.manager.save(Book, { title: 'Notes' });
+    await app.dataSource.manager.save(Author, { name: 'Ada' });
+    expect(await seen.both.take(2)).toEqual(['book', 'author']);
+    expect(await seen.name.take(2)).toEqual(['book', 'author']);
+    expect(await seen.authors.take(1)).toEqual(['author']);
+    expect(seen.authors.untaken).toEqual([]);
+  });
+});
+
+describe('tables with one name in two schemas', () => {
+  it.each(['broadcast', 'exactly-once'] as const)('have channels of their own, %s', async (delivery) => {
+    @Entity({ schema: 's1', name: 'item' })
+    @NotifyChanges({ delivery })
+    class First {
+      @PrimaryGeneratedColumn() id!: number;
+    }
+    @Entity({ schema: 's2', name: 'item' })
+    @NotifyChanges({ delivery })
+    class Second {
+      @PrimaryGeneratedColumn() id!: number;
+    }
+    const seen = new Mailbox<string>();
+    @Injectable()
+    class Listeners {
+      @Listener(First)
+      first({ schema }: EntityChange, { channel }: { channel: string }) {
+        seen.push(`first: ${schema} on ${channel}`);
+      }
+      @Listener(Second)
+      second({ schema }: EntityChange, { channel }: { channel: string }) {
+        seen.push(`second: ${schema} on ${channel}`);
+      }
+    }
+    await using app = await start([First, Second], { providers: [Listeners] });
+    await app.dataSource.manager.save(First, {});
+    await app.dataSource.manager.save(Second, {});
+    expect((await seen.take(2)).toSorted()).toEqual(['first: s1 on s1.item', 'second: s2 on s2.item']);
+    expect(seen.untaken).toEqual([]);
+  });
+
+  it('have them in handwritten migrations, too', async () => {
+    const primaryKey = ['id'];
+    const triggers = [
+      { schema: 's1', table: 'item', primaryKey },
+      { table: 'item', primaryKey },
+    ];
+    const options = { triggers, owner: 'handwritten' };
+    const source = withPgPubSub(new DataSource({ type: 'postgres', url: database.url }), options);
+    await source.initialize();
+    const client = await database.client();
+    const heard = new Mailbox<string>();
+    client.on('notification', ({ channel }) => heard.push(channel));
+    try {
+      await client.query('create table s1.item (id int primary key); create table item (id int primary key)');
+      await client.query('listen item; listen "s1.item"');
+      const runner = source.createQueryRunner();
+      for (const literals of triggers) await createNotifyTrigger(runner, literals);
+      await client.query('insert into s1.item values (1); insert into item values (1)');
+      expect((await heard.take(2)).toSorted()).toEqual(['item', 's1.item']);
+      expect((await source.driver.createSchemaBuilder().log()).upQueries).toEqual([]);
+      for (const literals of triggers) await dropNotifyTrigger(runner, literals);
+      await runner.release();
+      await client.query('insert into s1.item values (2); insert into item values (2); notify item');
+      expect(await heard.take(1)).toEqual(['item']);
+      expect(heard.untaken).toEqual([]);
+      await client.query('drop table item');
+    } finally {
+      await client.end();
+      await source.destroy();
+    }
+  });
+});
+
+describe('a change that is not declared on its channel', () => {
+  const forged = (change: object) => `select pg_notify('audit_broadcast', '${JSON.stringify(change)}')`;
+
+  it.each([
+    [
+      'of another table of the application',
+      { operation: 'update', schema: 'public', table: 'secret', truncated: true, new: { id: 1 } },
+    ],
+    [
+      'of the same table in another schema',
+      { operation: 'insert', schema: 's1', table: 'author', new: { id: 1 } },
+    ],
+    [
+      'of an operation that no trigger sends',
+      { operation: 'delete', schema: 'public', table: 'author', old: { id: 1 } },
+    ],
+    ['without a schema', { operation: 'insert', table: 'author', new: { id: 1 } }],
+  ])('is rejected before anything is loaded: %s', async (_name, change) => {
+    const { Author, Book } = createEntities('broadcast');
+    @Entity()
+    class Secret {
+      @PrimaryGeneratedColumn() id!: number;
+    }
+    const seen = new Mailbox<unknown>();
+    @Injectable()
+    class Listeners {
+      @Listener('audit_broadcast')
+      any(payload: EntityChange) {
+        seen.push(payload.table);
+      }
+    }
+    await using app = await start([Author, Book, Secret], { providers: [Listeners] });
+    const rejected = new Mailbox<{ error: { code: string } }>();
+    app.pubsub.events$.subscribe((event) => {
+      if (event.type === 'rejected') rejected.push(event as never);
+    });
+    const sent = recordStatements();
+    await database.query(forged(change));
+    await app.dataSource.manager.save(Author, { name: 'Ada' });
+    expect((await rejected.next()).error.code).toBe('INVALID_PAYLOAD');
+    expect(await seen.next()).toBe('author');
+    expect(seen.untaken).toEqual([]);
+    expect(sent.map(({ text }) => text).filter((text) => /from "secret"/i.test(text))).toEqual([]);
+  });
+
+  it('is rejected when it is sent', async () => {
+    const { Author, Book } = createEntities('broadcast');
+    await using app = await start([Author, Book]);
+    const change = { operation: 'insert', schema: 'public', table: 'reader', old: null, new: { id: 1 } };
+    await expect(app.pubsub.notify('audit_broadcast', change)).rejects.toMatchObject({
+      code: 'INVALID_PAYLOAD',
+      message: expect.stringContaining('insert, update on "public"."author"') as string,
+    });
+  });
+});
+
+describe('rows that were too large', () => {
+  it('are loaded many at a time, one query after the other, in order', async () => {
+    const { Author, Book } = createEntities('broadcast');
+    const seen = new Mailbox<number>();
+    @Injectable()
+    class Listeners {
+      @Listener(Author)
+      author({ truncated, new: row }: EntityChange<{ id: number; name: string }>) {
+        expect([truncated, row?.name.length]).toEqual([true, 9_000]);
+        seen.push(Number(row?.id));
+      }
+    }
+    await using app = await start([Author, Book], { providers: [Listeners] });
+    const { dataSource } = app;
+    const queries: string[] = [];
+    let running = 0;
+    let most = 0;
+    const create = dataSource.createQueryRunner.bind(dataSource);
+    dataSource.createQueryRunner = (mode) => {
+      const runner = create(mode);
+      const query = runner.query.bind(runner);
+      runner.query = async (...args: Parameters<typeof query>): Promise<never> => {
+        if (args[0].includes('pgpubsub_position')) queries.push(args[0]);
+        most = Math.max(most, ++running);
+        return query(...args).finally(() => running--) as Promise<never>;
+      };
+      return runner;
+    };
+    await database.query(`insert into author (name) select repeat('x', 9000) from generate_series(1, 2500)`);
+    expect(await seen.take(2_500)).toEqual(Array.from({ length: 2_500 }, (_row, index) => index + 1));
+    expect(most).toBe(1);
+    expect(queries.length).toBeLessThan(250); // how many arrive while a query runs is up to the machine
+  });
+});
+
+describe('a declaration that can never be true', () => {
+  const declare = (options: object) => () => {
+    class Example {
+      id!: number;
+      text!: string;
+      computed!: string;
+    }
+    PrimaryGeneratedColumn()(Example.prototype, 'id');
+    Column('text')(Example.prototype, 'text');
+    VirtualColumn('text', { query: (alias) => `select ${alias}.text` })(Example.prototype, 'computed');
+    Entity()(Example);
+    NotifyChanges(options)(Example);
+    return TestApp.start({ url: database.url, dataSource: { entities: [Example] }, patch: withPgPubSub });
+  };
+
+  it.each<[string, object, RegExp]>([
+    ['"of" a computed property', { of: ['computed'] }, /"computed", which is computed by a query/],
+    [
+      '"columns" with a computed property',
+      { columns: ['computed'] },
+      /"computed", which is computed by a query/,
+    ],
+    [
+      '"exclude" of a computed property',
+      { exclude: ['computed'] },
+      /"computed", which is computed by a query/,
+    ],
+    ['"exclude" of an unknown property', { exclude: ['nothing'] }, /properties of the entity .*"nothing"/],
+    ['"of" without updates', { on: 'insert', of: ['text'] }, /"of" together with the operation update/],
+    [
+      '"when" without rows',
+      { on: 'truncate', when: 'NEW.id > 1' },
+      /"when" together with operations on rows/,
+    ],
+    ['"columns" and "exclude"', { columns: ['id'], exclude: ['text'] }, /"columns" or "exclude"/],
+  ])('is an error of the start: %s', async (_name, options, message) => {
+    await expect(declare(options)()).rejects.toMatchObject({
+      code: 'INVALID_TRIGGER',
+      message: expect.stringMatching(message) as string,
+    });
+  });
+
+  it('is a default channel of more than 63 bytes', async () => {
+    const table = 't'.repeat(61);
+    const triggers: TriggerDeclaration[] = [{ schema: 's1', table }];
+    const source = withPgPubSub(new DataSource({ type: 'postgres', url: database.url }), { triggers });
+    await source.initialize();
+    try {
+      await expect(source.driver.createSchemaBuilder().log()).rejects.toMatchObject({
+        code: 'INVALID_TRIGGER',
+        message: expect.stringContaining('give it "channel"') as string,
+      });
+      const runner = source.createQueryRunner();
+      await expect(createNotifyTrigger(runner, { schema: 's1', table })).rejects.toMatchObject({
+        code: 'INVALID_TRIGGER',
+        message: expect.stringMatching(/^createNotifyTrigger\(\): .*give it "channel"/) as string,
+      });
+      await runner.release();
+    } finally {
+      await source.destroy();
+    }
+  });
+});
+
+describe('"exclude"', () => {
+  it.each(['broadcast', 'exactly-once'] as const)(
+    'leaves properties out of the notification, %s',
+    async (delivery) => {
+      @Entity({ name: 'author' })
+      @NotifyChanges({ exclude: ['password'], delivery })
+      class User {
+        @PrimaryGeneratedColumn() id!: number;
+        @Column('text') name!: string;
+        @Column('text', { name: 'password_hash' }) password!: string;
+      }
+      const seen = new Mailbox<EntityChange<User>>();
+      @Injectable()
+      class Listeners {
+        @Listener(User)
+        user(change: EntityChange<User>) {
+          seen.push(change);
+        }
+      }
+      await using app = await start([User], { providers: [Listeners] });
+      await app.dataSource.manager.save(User, { name: 'Ada', password: 'secret hash' });
+      const { new: row } = await seen.next();
+      expect(row).toMatchObject({ name: 'Ada' });
+      expect(JSON.stringify(row)).not.toContain('secret');
+      expect(row?.password).toBeUndefined();
+    },
+  );
+});

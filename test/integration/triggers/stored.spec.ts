@@ -1,0 +1,433 @@
+import { Column, DataSource, Entity, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  NotifyChanges,
+  createNotificationStorage,
+  createNotifyTrigger,
+  defineChannel,
+  withPgPubSub,
+  type NotifyChangesOptions,
+  type WithPgPubSubOptions,
+} from 'nestjs-pgpubsub';
+import { TestDatabase } from '../../support/database.js';
+import { Mailbox } from '../../support/mailbox.js';
+import { NOTHING, generate, inTransaction } from '../../support/storage.js';
+
+let database: TestDatabase;
+const sources: DataSource[] = [];
+beforeEach(async () => {
+  database = await TestDatabase.create();
+});
+afterEach(async () => {
+  for (const source of sources.splice(0)) if (source.isInitialized) await source.destroy();
+  await database[Symbol.asyncDispose]();
+});
+
+async function start(entities: readonly (abstract new () => unknown)[], options?: WithPgPubSubOptions) {
+  const source = new DataSource({
+    type: 'postgres',
+    url: database.url,
+    entities: entities as never,
+    synchronize: true,
+  });
+  sources.push(source);
+  return withPgPubSub(source, options).initialize();
+}
+
+interface Change {
+  readonly operation: string;
+  readonly old: Record<string, unknown> | null;
+  readonly new: Record<string, unknown> | null;
+}
+
+interface StoredRow {
+  readonly id: string;
+  readonly channel: string;
+  readonly payload: Change;
+  readonly context: unknown;
+  readonly key: string | null;
+  readonly schema_version: string | null;
+}
+
+const stored = (): Promise<StoredRow[]> =>
+  database.query<StoredRow & Record<string, unknown>>(
+    'select id, channel, payload, context, key, schema_version from pgpubsub_notification order by id',
+  );
+
+const changes = async (): Promise<Change[]> => (await stored()).map(({ payload }) => payload);
+
+/** `operation: old → new`, by the value of one column. */
+const summary = async (column: string): Promise<string[]> =>
+  (await changes()).map(
+    (change) => `${change.operation}: ${String(change.old?.[column])} → ${String(change.new?.[column])}`,
+  );
+
+/** The hints that `act` sends, as any client gets them. */
+async function hintsOf(act: () => Promise<unknown>): Promise<string[]> {
+  const client = await database.client();
+  const hints = new Mailbox<string>();
+  client.on('notification', ({ payload = '' }) => hints.push(payload));
+  await client.query('listen pgpubsub');
+  await act();
+  await client.query(`notify pgpubsub, 'the end'`);
+  await hints.find((hint) => hint === 'the end');
+  return hints.all.filter((hint) => hint !== 'the end');
+}
+
+function author(options: NotifyChangesOptions = {}) {
+  @Entity('author')
+  @NotifyChanges({ delivery: 'exactly-once', on: ['insert', 'update', 'delete', 'truncate'], ...options })
+  class Author {
+    @PrimaryGeneratedColumn() id!: number;
+    @Column('text', { nullable: true }) name!: string | null;
+    @Column('text', { nullable: true }) bio!: string | null;
+    @Column('text', { nullable: true, select: false }) password!: string | null;
+  }
+  return Author;
+}
+
+/** Without a column that is left out: the functions of such triggers name the columns. */
+function plain(options: NotifyChangesOptions = {}) {
+  @Entity('author')
+  @NotifyChanges({ delivery: 'exactly-once', ...options })
+  class Author {
+    @PrimaryGeneratedColumn() id!: number;
+    @Column('text', { nullable: true }) name!: string | null;
+    @Column('text', { nullable: true }) bio!: string | null;
+  }
+  return Author;
+}
+
+describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"', (level) => {
+  it('store a notification for each row that changes, and broadcast nothing', async () => {
+    await start([author({ level })]);
+    const client = await database.client();
+    const texts: unknown[] = [];
+    client.on('notification', (notification) => texts.push(notification));
+    await client.query('listen author');
+    await client.query(`insert into author (name, password) values ('a', 'secret'), ('b', null)`);
+    await client.query(`update author set name = 'A' where id = 1`);
+    await client.query(`update author set name = name`);
+    await client.query(`delete from author where id = 2`);
+    await client.query('truncate author');
+    await client.query('select 1');
+
+    const first = { id: 1, name: 'a', bio: null };
+    const second = { id: 2, name: 'b', bio: null };
+    const place = { schema: 'public', table: 'author' };
+    const rest = {
+      id: expect.any(String),
+      channel: 'author',
+      context: null,
+      key: null,
+      schema_version: null,
+    };
+    const change = (operation: string, before: object | null, after: object | null) => ({
+      ...rest,
+      payload: { operation, ...place, old: before, new: after },
+    });
+    expect(await stored()).toEqual([
+      change('insert', null, first),
+      change('insert', null, second),
+      change('update', first, { ...first, name: 'A' }),
+      change('delete', second, null),
+      change('truncate', null, null),
+    ]);
+    expect(texts).toEqual([]);
+  });
+
+  it('store the same text as broadcasts send', async () => {
+    @Entity('thing')
+    @NotifyChanges({ delivery: 'exactly-once', channel: 'stored', level })
+    @NotifyChanges({ channel: 'sent', level })
+    class Thing {
+      @PrimaryColumn('text') id!: string;
+      @Column('json') data!: unknown;
+      @Column('interval') span!: unknown;
+      @Column('bytea') bytes!: unknown;
+      @Column('tstzrange') range!: unknown;
+      @Column('numeric') digits!: string;
+    }
+    const source = await start([Thing]);
+    const client = await database.client();
+    const texts: string[] = [];
+    client.on('notification', ({ payload = '' }) => texts.push(payload));
+    await client.query('listen sent');
+    const writer = source.createQueryRunner();
+    await writer.query(
+      `set datestyle = 'German'; set intervalstyle = 'iso_8601'; set bytea_output = 'escape'; set search_path = ''`,
+    );
+    await writer.query(`insert into public.thing values ('"a"', '{"e":"\\u0000", "n":1.10}', '1 day 2 hours', 'a', '[2026-01-01,2026-01-02)',
+      '12345678901234567890.123')`);
+    await writer.query(`update public.thing set bytes = 'b'`);
+    await writer.query(`delete from public.thing`);
+    await writer.release();
+    await client.query('select 1');
+    const rows = await database.query<{ text: string }>(
+      'select payload::text as text from pgpubsub_notification order by id',
+    );
+    expect(rows.map(({ text }) => text)).toEqual(texts);
+    expect(texts).toHaveLength(3);
+  });
+
+  it('know of, when, columns and disabled', async () => {
+    await start([
+      author({ level, of: ['name'], columns: ['name'], when: `coalesce(NEW.bio, OLD.bio) = 'on'` }),
+    ]);
+    await database.query(`insert into author (name, bio) values ('a', 'on'), ('b', 'off')`);
+    await database.query(`update author set password = 'x'`);
+    await database.query(`update author set name = upper(name)`);
+    await database.query(
+      `begin; set local pgpubsub.disabled = 'on'; delete from author; truncate author; commit`,
+    );
+    await database.query('truncate author');
+    expect(await changes()).toMatchObject([
+      { operation: 'insert', new: { name: 'a' } },
+      { operation: 'update', old: { name: 'a' }, new: { name: 'A' } },
+      { operation: 'truncate' },
+    ]);
+    expect(Object.keys((await changes())[0]?.new ?? {})).toEqual(['name']);
+  });
+
+  it('store the context in a column of its own, and ignore what is none', async () => {
+    await start([author({ level })]);
+    for (const context of ['{"tenant":"a"}', '[1]', '"text"', 'null', '{broken', '']) {
+      const client = await database.client();
+      await client.query('begin');
+      await client.query(`select set_config('pgpubsub.context', $1, true)`, [context]);
+      await client.query(`insert into author (name) values ('a')`);
+      await client.query('commit');
+    }
+    await database.query('truncate author');
+    const rows = await stored();
+    expect(rows.map(({ context }) => context)).toEqual([{ tenant: 'a' }, null, null, null, null, null, null]);
+    expect(JSON.stringify(rows)).not.toContain('"context":{}');
+    expect(Object.keys(rows[0]?.payload ?? {})).toEqual(['operation', 'schema', 'table', 'old', 'new']);
+  });
+
+  it('hint once per transaction and channel', async () => {
+    await start([author({ level }), other(level)]);
+    const hints = await hintsOf(() =>
+      database.query(`begin; insert into author (name) select 'x' from generate_series(1, 20); update author set name = 'y';
+        insert into other default values; delete from author; commit`),
+    );
+    expect(hints.toSorted()).toEqual(['author', 'other']);
+  });
+
+  it('hint nobody when nothing was stored', async () => {
+    await start([author({ level, when: 'NEW.id < 0' })]);
+    const hints = await hintsOf(async () => {
+      await database.query(`insert into author (name) values ('a')`);
+      await database.query(`insert into author (name) select 'x' where false`);
+      await database.query(`update author set name = 'a'`);
+    });
+    expect(hints).toEqual([]);
+    expect(await stored()).toEqual([]);
+  });
+
+  it('hint nobody with wake "poll"', async () => {
+    await start([author({ level, wake: 'poll' })]);
+    const hints = await hintsOf(async () => {
+      await database.query(`insert into author (name) values ('a')`);
+      await database.query(`truncate author`);
+    });
+    expect(hints).toEqual([]);
+    expect(await stored()).toHaveLength(2);
+  });
+
+  it('store nothing when the transaction or its savepoint rolls back', async () => {
+    await start([author({ level })]);
+    const hints = await hintsOf(async () => {
+      await database.query(`begin; insert into author (name) values ('a'); rollback`);
+      await database.query(`begin; insert into author (name) values ('b'); savepoint s; insert into author (name) values ('c');
+        rollback to s; commit`);
+    });
+    expect(await summary('name')).toEqual(['insert: undefined → b']);
+    expect(hints).toEqual(['author']);
+  });
+
+  it('have the primary key as key where the channel is ordered: of the row as it was', async () => {
+    await start([author({ level, ordered: true })]);
+    await database.query(`insert into author (name) values ('a'), ('b')`);
+    await database.query(`update author set id = id + 10`);
+    await database.query(`delete from author where id = 11`);
+    await database.query('truncate author');
+    const keys = (await stored()).map(({ payload, key }) => `${payload.operation} ${key}`);
+    expect(keys).toEqual(['insert 1', 'insert 2', 'update 1', 'update 2', 'delete 11', 'truncate null']);
+  });
+
+  it('take keys of any text for what they are', async () => {
+    @Entity('word')
+    @NotifyChanges({ delivery: 'exactly-once', ordered: true, columns: ['data'], level })
+    class Word {
+      @PrimaryColumn('text') id!: string;
+      @Column('json', { nullable: true }) data!: unknown;
+    }
+    const source = await start([Word]);
+    const words = ['a', '', '"', '\\', '\\u0001', '\u0001', 'ü€😀', 'null', "it's", '\n'];
+    for (const word of words)
+      await source.query(`insert into word values ($1, $2), ($3, null)`, [word, '"\\u0000"', `${word}.`]);
+    expect((await stored()).map(({ key }) => key)).toEqual(words.flatMap((word) => [word, `${word}.`]));
+  });
+
+  it('have the values of a composite primary key as a JSON array', async () => {
+    @Entity('reading')
+    @NotifyChanges({ delivery: 'exactly-once', ordered: true, level })
+    class Reading {
+      @PrimaryColumn('text') device!: string;
+      @PrimaryColumn('bigint') at!: string;
+      @Column('text', { nullable: true }) value!: string | null;
+    }
+    await start([Reading]);
+    await database.query(`insert into reading values ('a "b", c', 9007199254740993, 'x')`);
+    await database.query(`update reading set value = 'y', device = 'd'`);
+    await database.query(`delete from reading`);
+    expect((await stored()).map(({ key }) => key)).toEqual([
+      '["a \\"b\\", c",9007199254740993]',
+      '["a \\"b\\", c",9007199254740993]',
+      '["d",9007199254740993]',
+    ]);
+  });
+
+  it('store rows of any size, whole', async () => {
+    await start([author({ level })]);
+    await database.query(`insert into author (name) values (repeat('x', 20000000))`);
+    const [row] = await database.query<{ length: number; truncated: boolean }>(
+      `select length(payload -> 'new' ->> 'name') as length, payload::text like '%truncated%' as truncated from pgpubsub_notification`,
+    );
+    expect(row).toEqual({ length: 20_000_000, truncated: false });
+  });
+
+  it('store every row of a large statement, in its order', async () => {
+    await start([author({ level })]);
+    await database.query(`insert into author (name) select i::text from generate_series(1, 5000) as i`);
+    await database.query(`update author set bio = 'x' where id <= 10`);
+    const rows = await stored();
+    const ids = rows.slice(0, 5000).map(({ payload }) => payload.new?.['id']);
+    expect(ids).toEqual(Array.from({ length: 5000 }, (_, index) => index + 1));
+    expect(rows).toHaveLength(5010);
+    expect(rows.slice(5000).every(({ payload }) => payload.old?.['id'] === payload.new?.['id'])).toBe(true);
+  });
+
+  it('say which version of the schema each statement stored under', async () => {
+    await start([author({ level })]);
+    await database.query('create table migrations (id serial primary key, timestamp bigint, name text)');
+    const client = await database.client();
+    await client.query('begin');
+    await client.query(`insert into author (name) values ('a'), ('b')`);
+    await client.query(`insert into migrations (timestamp, name) values (1, 'First1')`);
+    await client.query(`insert into author (name) values ('c'), ('d')`);
+    await client.query(`savepoint s`);
+    await client.query(`insert into migrations (timestamp, name) values (2, 'Second2')`);
+    await client.query(`update author set name = 'e'`);
+    await client.query(`rollback to s`);
+    await client.query(`delete from author where name = 'd'`);
+    await client.query('commit');
+    await client.query(`insert into migrations (timestamp, name) values (2, 'Second2')`);
+    await client.query('truncate author');
+    const versions = (await stored()).map(({ schema_version: version }) => version);
+    expect(versions).toEqual([null, null, 'First1', 'First1', 'First1', 'Second2']);
+  });
+
+  it('work for a role that may only insert', async () => {
+    await start([author({ level, ordered: true })]);
+    const role = `writer_${Math.random().toString(36).slice(2)}`;
+    await database.query(`create role ${role}`);
+    try {
+      await database.query(`grant insert on author, pgpubsub_notification to ${role}`);
+      await database.query(`grant usage on sequence author_id_seq to ${role}`);
+      await database.query(`set role ${role}; insert into author (name) values ('a')`);
+      expect(await stored()).toMatchObject([{ key: '1', schema_version: null }]);
+    } finally {
+      await database.query(`drop owned by ${role}; drop role ${role}`);
+    }
+  });
+
+  it('store in the schema that was asked for', async () => {
+    await start([author({ level })], { schema: 'my store' });
+    await database.query(`insert into author (name) values ('a')`);
+    expect(await database.query('select channel from "my store".pgpubsub_notification')).toEqual([
+      { channel: 'author' },
+    ]);
+  });
+
+  it('go on while columns come and go', async () => {
+    await start([plain({ level, ordered: true })]);
+    await database.query('alter table author drop column bio, add column age int');
+    await database.query(`insert into author (name, age) values ('a', 1)`);
+    await database.query('alter table author rename id to number');
+    await database.query(`update author set age = 2`);
+    expect((await stored()).map(({ key }) => key)).toEqual(['1', null]);
+  });
+
+  it('are created by handwritten migrations as by generated ones', async () => {
+    const source = new DataSource({
+      type: 'postgres',
+      url: database.url,
+      entities: [author({ level, ordered: true, wake: 'poll' })],
+    });
+    sources.push(source);
+    await source.initialize();
+    await source.synchronize();
+    const literals = {
+      table: 'author',
+      on: ['insert', 'update', 'delete', 'truncate'],
+      exclude: ['password'],
+      delivery: 'exactly-once',
+      ordered: true,
+      wake: 'poll',
+      level,
+    } as const;
+    await inTransaction(source, async (runner) => {
+      await expect(createNotifyTrigger(runner, literals)).rejects.toThrow(/createNotificationStorage/);
+      await createNotificationStorage(runner);
+      await createNotifyTrigger(runner, literals);
+    });
+    expect(await generate(withPgPubSub(source))).toEqual(NOTHING);
+  });
+});
+
+function other(level: 'row' | 'statement') {
+  @Entity('other')
+  @NotifyChanges({ delivery: 'exactly-once', level })
+  class Other {
+    @PrimaryGeneratedColumn() id!: number;
+  }
+  return Other;
+}
+
+describe('a declaration', () => {
+  it('changes between broadcasting and storing, and back', async () => {
+    const first = await start([author({ delivery: 'broadcast' })]);
+    await first.destroy();
+    const second = await start([author()]);
+    await database.query(`insert into author (name) values ('a')`);
+    expect(await stored()).toHaveLength(1);
+    await database.query('delete from pgpubsub_notification');
+    await second.destroy();
+    await start([author({ delivery: 'broadcast' })]);
+    await database.query(`insert into author (name) values ('b')`);
+    expect(await stored()).toEqual([]);
+  });
+
+  it('takes delivery, order and wake from a definition', async () => {
+    const feed = defineChannel<never>('feed', { delivery: 'exactly-once', ordered: true, wake: 'poll' });
+    await start([author({ channel: feed, delivery: undefined as never })]);
+    await database.query(`insert into author (name) values ('a')`);
+    expect(await stored()).toMatchObject([{ channel: 'feed', key: '1' }]);
+  });
+
+  it('does not contradict its definition', async () => {
+    const feed = defineChannel<never>('feed');
+    await expect(start([author({ channel: feed })])).rejects.toThrow(
+      '@NotifyChanges() on Author: expected "delivery" to be that of the channel "feed" ("broadcast"), got "exactly-once".',
+    );
+  });
+
+  it('needs a primary key where it is ordered', async () => {
+    const source = start([], { triggers: [{ table: 'bare', delivery: 'exactly-once', ordered: true }] });
+    await expect(source).rejects.toThrow(
+      'the table "bare": expected a primary key, because the channel is ordered, got none.',
+    );
+  });
+});

@@ -1,0 +1,66 @@
+import { Column, DataSource, Entity, PrimaryColumn, type Logger } from 'typeorm';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { TruncatedRows } from '../../../lib/triggers/truncated-rows.js';
+import { TestDatabase } from '../../support/database.js';
+
+@Entity()
+class Author {
+  @PrimaryColumn('int') id!: number;
+  @Column('text') name!: string;
+}
+
+let database: TestDatabase;
+let source: DataSource;
+let rows: TruncatedRows;
+let queries: number;
+
+beforeEach(async () => {
+  database = await TestDatabase.create();
+  queries = 0;
+  const count = () => void queries++;
+  const logger = { logQuery: count, logQueryError() {}, logQuerySlow() {}, logSchemaBuild() {}, logMigration() {}, log() {} } satisfies Logger; // prettier-ignore
+  source = new DataSource({ type: 'postgres', url: database.url, entities: [Author], synchronize: true, logger }); // prettier-ignore
+  await source.initialize();
+  await source.query(`insert into author select i, 'author ' || i from generate_series(1, 600) as i`);
+  rows = new TruncatedRows(source);
+  queries = 0;
+});
+afterEach(async () => {
+  await source.destroy();
+  await database[Symbol.asyncDispose]();
+});
+
+const load = (ids: readonly unknown[]) =>
+  Promise.allSettled(ids.map((id) => rows.load(Author, new Map([['id', String(id)]]))));
+
+const numbers = Array.from({ length: 600 }, (_, index) => index + 1);
+
+it('loads all keys that wait with one query', async () => {
+  const loaded = await load([...numbers, 601]);
+  expect(loaded[599]).toEqual({ status: 'fulfilled', value: { id: 600, name: 'author 600' } });
+  expect(loaded[600]).toEqual({ status: 'fulfilled', value: null });
+  expect(queries).toBe(1);
+});
+
+it.each(['x', '1.5', '9999999999999', '1\0'])('rejects the key that the server refuses alone: %j', async (key) => {
+  const loaded = await load([...numbers.slice(0, 300), key, ...numbers.slice(300)]);
+  expect(loaded[300]).toMatchObject({ status: 'rejected', reason: { code: expect.stringMatching(/^22/) as unknown } });
+  for (const [at, one] of loaded.filter((_, index) => index !== 300).entries())
+    expect(one).toEqual({ status: 'fulfilled', value: { id: at + 1, name: `author ${at + 1}` } });
+  expect(queries).toBeLessThan(25); // halved, and not one by one
+}); // prettier-ignore
+
+it('rejects alone what a type refuses with a syntax error', async () => {
+  await source.query('create extension ltree; alter table author alter id type ltree using id::text::ltree');
+  const [found, refused] = await load(['7', '..']);
+  expect(found).toMatchObject({ status: 'fulfilled', value: { name: 'author 7' } });
+  expect(refused).toMatchObject({ status: 'rejected', reason: { code: '42601' } });
+});
+
+it('rejects every key of a query that fails for another reason, and sends no more', async () => {
+  await source.query('drop table author');
+  queries = 0;
+  const loaded = await load(numbers);
+  for (const one of loaded) expect(one).toMatchObject({ status: 'rejected', reason: { code: '42P01' } });
+  expect(queries).toBe(1);
+});
