@@ -14,7 +14,7 @@ export { MAX_NOTIFY_BYTES } from './channels/payload.codec.js';
 export type { SchemaIssue, SchemaResult, StandardSchema } from './channels/standard-schema.js';
 export { ERROR_CODES, NonRetryableError, PgPubSubError } from './common/errors.js';
 export type { PgPubSubErrorCode } from './common/errors.js';
-export type { ConnectionState, Fact as PubSubEvent, Gap } from './common/facts.js';
+export type { ConnectionState, PubSubEvent, Gap } from './common/events.js';
 export type { JsonObject } from './common/json.js';
 export type {
   BatchOptions,

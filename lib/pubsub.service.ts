@@ -4,7 +4,7 @@ import type { ChannelDefinition } from './channels/channel.definition.js';
 import type { ChannelLike, PayloadOf, SelectedChannel } from './channels/channel.registry.js';
 import type { Notification } from './channels/notification.js';
 import { PgPubSubError, describeValue } from './common/errors.js';
-import type { ConnectionState, Fact as PubSubEvent, Gap } from './common/facts.js';
+import type { ConnectionState, PubSubEvent as PubSubEvent, Gap } from './common/events.js';
 import { INSTANCE } from './common/tokens.js';
 import { NotificationIterator } from './dispatch/notification-iterator.js';
 import type { PauseOptions } from './instance/channel-pauses.js';
@@ -172,7 +172,7 @@ export class PubSubService {
   }
 
   /**
-   * What happens in this instance, as it happens: connections lost, notifications handled, failed, dropped. The same facts
+   * What happens in this instance, as it happens: connections lost, notifications handled, failed, dropped. The same events
    * become log lines and metrics; here an application can count them its own way, or tell an error tracker.
    * `docs/events.md` lists them. A subscriber must not throw, and is called where the work is done: be short.
    */

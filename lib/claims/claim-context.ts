@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { Delivered, Notification } from '../channels/notification.js';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import type { JsonObject } from '../common/json.js';
 import type { RetryOptions } from '../common/options.js';
 
@@ -44,7 +44,7 @@ export interface ClaimContext {
   /** Whether the claim should end soon: the application closes, or the channel is paused. */
   readonly isEnding: () => boolean;
   readonly signal: AbortSignal;
-  readonly report: Report;
+  readonly report: ReportEvent;
   /** The settings for dead peers that the server knows; read with the first claim. */
   platform: Platform;
   /** Whether settings are restored behind every handler: one of this channel has changed some inside of a function. */

@@ -4,7 +4,7 @@ import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { ChannelRegistry } from '../channels/channel.registry.js';
 import { settlesWithin } from '../common/deadline.js';
 import { PgPubSubError } from '../common/errors.js';
-import type { Fact, Report } from '../common/facts.js';
+import type { PubSubEvent, ReportEvent } from '../common/events.js';
 import type { JsonObject } from '../common/json.js';
 import type { BatchOptions, PollOptions } from '../common/options.js';
 import { poolSizeOf } from '../postgres/driver.js';
@@ -32,7 +32,7 @@ export interface WorkersOptions {
   /** Whether hints arrive at the moment. */
   readonly hearsHints: () => boolean;
   readonly signal: AbortSignal;
-  readonly report: Report;
+  readonly report: ReportEvent;
 }
 
 /** A channel that has listeners in this process. */
@@ -255,7 +255,7 @@ export class Workers {
         maxTimeMs: batch.maxTimeMs,
         deadPeerTimeoutMs,
         signal,
-        report: (fact) => this.note(explained(fact)),
+        report: (event) => this.note(explained(event)),
         platform: { isKnown: false, hasUserTimeout: false, hasKeepAlives: false },
         restoresSettings: false,
         givenUp: [],
@@ -269,7 +269,7 @@ export class Workers {
     });
   }
 
-  private note(event: Fact): void {
+  private note(event: PubSubEvent): void {
     if (event.type === 'claim-failed')
       for (const failures of this.failures) failures.set(event.channel, event.error);
     this.options.report(event);
@@ -288,8 +288,8 @@ const sumOf = (counts: readonly Readonly<DrainCount>[]): DrainCount => ({
 });
 
 /** A claim that fails because the tables are missing says so. */
-const explained = (fact: Fact): Fact =>
-  fact.type === 'claim-failed' ? { ...fact, error: explainMissing(fact.error) } : fact;
+const explained = (event: PubSubEvent): PubSubEvent =>
+  event.type === 'claim-failed' ? { ...event, error: explainMissing(event.error) } : event;
 
 const sameName = (channel: string, name: string) =>
   new PgPubSubError(

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { backoffDelayMs } from '../common/backoff.js';
 import { messageOf } from '../common/errors.js';
 import { counted } from '../common/wording.js';
-import type { Fact } from '../common/facts.js';
+import type { PubSubEvent } from '../common/events.js';
 import type { Instance } from '../instance/instance.js';
 import type { ListenerCandidate } from '../instance/listener-selection.js';
 import { findBacklog } from '../observability/backlog.js';
@@ -64,9 +64,9 @@ export class BacklogWork {
     for (const instance of this.instances.keys()) instance.flushLog();
   }
 
-  private notice(fact: Fact): void {
-    if (fact.type === 'claim-failed') this.claimError = fact.error;
-    if (fact.type === 'claimed') this.watcher.advanced(fact.handled, fact.failed);
+  private notice(event: PubSubEvent): void {
+    if (event.type === 'claim-failed') this.claimError = event.error;
+    if (event.type === 'claimed') this.watcher.advanced(event.handled, event.failed);
   }
 }
 

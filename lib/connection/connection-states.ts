@@ -1,5 +1,5 @@
 import { BehaviorSubject, distinctUntilChanged, type Observable } from 'rxjs';
-import type { ConnectionState } from '../common/facts.js';
+import type { ConnectionState } from '../common/events.js';
 import { dateOf, msSince, now } from './moment.js';
 
 /** What is known about the LISTEN connection of an instance. */

@@ -1,5 +1,5 @@
 import { Subject, type Observable } from 'rxjs';
-import type { Gap, Report } from '../common/facts.js';
+import type { Gap, ReportEvent } from '../common/events.js';
 import type { ListenSession } from './listen-session.js';
 import { ACTIVE_TIMEOUT_MS, type ListenSet } from './listen-set.js';
 import { datesOf, msSince, now, type Moment } from './moment.js';
@@ -18,7 +18,7 @@ export class GapReports {
 
   constructor(
     private readonly listens: ListenSet,
-    private readonly report: Report,
+    private readonly report: ReportEvent,
   ) {}
 
   /** Reports a gap of the channels that are in force. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import type { ConnectionStates } from './connection-states.js';
 import type { GapReports } from './gap-reports.js';
 import type { ListenSession } from './listen-session.js';
@@ -16,7 +16,7 @@ export interface HearingOptions {
   /** The pause between two tests of a deaf session. */
   readonly intervalMs: number;
   readonly stopped: AbortSignal;
-  readonly report: Report;
+  readonly report: ReportEvent;
 }
 
 /**

@@ -3,7 +3,7 @@ import type { ClientConfig } from 'pg';
 import type { Observable } from 'rxjs';
 import type { RawNotification } from '../channels/notification.js';
 import { messageOf } from '../common/errors.js';
-import type { ConnectionState, Gap, Report } from '../common/facts.js';
+import type { ConnectionState, Gap, ReportEvent } from '../common/events.js';
 import { HEARTBEAT_DEFAULTS, type HeartbeatOptions, type ReconnectOptions } from '../common/options.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { ConnectionStates, type ConnectionSnapshot } from './connection-states.js';
@@ -28,7 +28,7 @@ export interface ListenConnectionOptions {
   readonly pool: () => SqlExecutor;
   /** Called on pg's stack: may only put the notification aside, and must not throw. */
   readonly receive: (notification: RawNotification) => void;
-  readonly report: Report;
+  readonly report: ReportEvent;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { settlesWithin } from '../common/deadline.js';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import { isServerError } from '../common/server-error.js';
 import type { ListenSession } from './listen-session.js';
 
@@ -34,7 +34,7 @@ export class ListenSet {
   /** `permanent` is always listened to, and not counted among the channels. */
   constructor(
     private readonly permanent: string,
-    private readonly report: Report,
+    private readonly report: ReportEvent,
   ) {}
 
   /** The wanted channels, those that come first before the others. */

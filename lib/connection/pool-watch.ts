@@ -1,4 +1,4 @@
-import type { Fact } from '../common/facts.js';
+import type { PubSubEvent } from '../common/events.js';
 import { isServerError } from '../common/server-error.js';
 
 /**
@@ -11,13 +11,18 @@ export class PoolWatch {
 
   constructor(private readonly reopenNow: () => void) {}
 
-  record(fact: Fact): void {
-    const { type } = fact;
+  record(event: PubSubEvent): void {
+    const { type } = event;
     if (type === 'listening') this.hasFailed = false;
-    else if (FAILURES.has(type)) this.hasFailed ||= 'error' in fact && !isServerError(fact.error);
+    else if (FAILURES.has(type)) this.hasFailed ||= 'error' in event && !isServerError(event.error);
     else if (this.hasFailed && SUCCESSES.has(type)) this.reopenNow();
   }
 }
 
-const FAILURES: ReadonlySet<Fact['type']> = new Set(['claim-failed', 'publish-failed']);
-const SUCCESSES: ReadonlySet<Fact['type']> = new Set(['claimed', 'claim-recovered', 'published', 'stored']);
+const FAILURES: ReadonlySet<PubSubEvent['type']> = new Set(['claim-failed', 'publish-failed']);
+const SUCCESSES: ReadonlySet<PubSubEvent['type']> = new Set([
+  'claimed',
+  'claim-recovered',
+  'published',
+  'stored',
+]);

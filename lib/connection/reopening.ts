@@ -1,6 +1,6 @@
 import { backoffDelayMs } from '../common/backoff.js';
 import { messageOf } from '../common/errors.js';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import type { ReconnectOptions } from '../common/options.js';
 import type { ConnectionStates } from './connection-states.js';
 import type { ListenSession } from './listen-session.js';
@@ -11,7 +11,7 @@ export interface ReopeningOptions {
   readonly reconnect: ReconnectOptions;
   readonly states: ConnectionStates;
   readonly stopped: AbortSignal;
-  readonly report: Report;
+  readonly report: ReportEvent;
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { ChannelDefinition } from '../channels/channel.definition.js';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import type { BufferLimits } from '../common/overflow.js';
 import type { Dispatcher } from './dispatcher.js';
 import { ListenerQueue, type ListenerQueueOptions } from './listener-queue.js';
@@ -15,7 +15,7 @@ export interface BroadcastListenersOptions {
   /** Puts a channel before those that are only observed: it is listened to first. */
   readonly listenFirst: (channel: string) => void;
   readonly buffer: BufferLimits;
-  readonly report: Report;
+  readonly report: ReportEvent;
 }
 
 /** The listeners of broadcasts of an instance, with a queue each. Owned by the instance; ends with `close()`. */

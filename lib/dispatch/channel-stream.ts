@@ -1,7 +1,7 @@
 import type { DecodedText } from '../channels/entity-source.js';
 import type { KnownChannel } from '../channels/known-channel.js';
 import type { Notification, RawNotification } from '../channels/notification.js';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import type { BufferLimits } from '../common/overflow.js';
 import { BoundedBuffer } from './bounded-buffer.js';
 import type { NotificationFactory } from './broadcast-notification.js';
@@ -16,7 +16,7 @@ export interface StreamOptions {
   readonly channel: KnownChannel;
   readonly createNotification: NotificationFactory;
   readonly buffer: BufferLimits;
-  readonly report: Report;
+  readonly report: ReportEvent;
 }
 
 type MaybeLater<T> = T | Promise<T>;

@@ -2,7 +2,7 @@ import { Observable, filter, merge } from 'rxjs';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { ChannelRegistry, SelectedChannel } from '../channels/channel.registry.js';
 import type { Notification, RawNotification } from '../channels/notification.js';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import type { BufferLimits } from '../common/overflow.js';
 import type { NotificationFactory } from './broadcast-notification.js';
 import { ChannelStream, type Receiver } from './channel-stream.js';
@@ -15,7 +15,7 @@ export interface DispatcherOptions {
   readonly channels: Pick<ChannelRegistry, 'acquire' | 'release'>;
   readonly createNotification: NotificationFactory;
   readonly buffer: BufferLimits;
-  readonly report: Report;
+  readonly report: ReportEvent;
 }
 
 /**

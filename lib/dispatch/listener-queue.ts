@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Notification } from '../channels/notification.js';
 import { PgPubSubError } from '../common/errors.js';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import type { BufferLimits } from '../common/overflow.js';
 import { BoundedBuffer } from './bounded-buffer.js';
 import type { Receiver } from './channel-stream.js';
@@ -15,7 +15,7 @@ export interface ListenerQueueOptions {
   readonly accepts?: ((notification: Notification) => boolean) | undefined;
   readonly invoke: (notification: Notification) => unknown;
   readonly buffer: BufferLimits;
-  readonly report: Report;
+  readonly report: ReportEvent;
 }
 
 /**

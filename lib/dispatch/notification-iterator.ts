@@ -1,6 +1,6 @@
 import type { Observable, Subscription } from 'rxjs';
 import type { Notification } from '../channels/notification.js';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import type { BufferLimits } from '../common/overflow.js';
 import { BoundedBuffer } from './bounded-buffer.js';
 import { bufferOverflow } from './listener-queue.js';
@@ -30,7 +30,7 @@ export class NotificationIterator<T>
   constructor(
     source: Observable<Notification<T>>,
     private readonly buffer: BufferLimits,
-    private readonly report: Report,
+    private readonly report: ReportEvent,
   ) {
     this.waiting = new BoundedBuffer(buffer);
     this.subscription = source.subscribe({

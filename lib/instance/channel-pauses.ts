@@ -6,7 +6,7 @@ import type { Workers } from '../claims/workers.js';
 import { backoffDelayMs } from '../common/backoff.js';
 import { ROUND_TRIP_MS, withDeadline } from '../common/deadline.js';
 import { PgPubSubError } from '../common/errors.js';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import { group, parseShape } from '../common/parse.js';
 import { isServerError } from '../common/server-error.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
@@ -38,7 +38,7 @@ export interface ChannelPausesOptions {
   readonly schema: () => string;
   /** Aborted when the instance stops. */
   readonly signal: AbortSignal;
-  readonly report: Report;
+  readonly report: ReportEvent;
 }
 
 /** The pause before the database is asked again. */

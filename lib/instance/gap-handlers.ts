@@ -1,5 +1,5 @@
 import type { Observable, Subscription } from 'rxjs';
-import type { Gap, Report } from '../common/facts.js';
+import type { Gap, ReportEvent } from '../common/events.js';
 import type { GapHandler } from '../listeners/listener.definition.js';
 
 /** The `@OnGap()` methods of an instance. Owned by the instance; ends with `stop()`. */
@@ -9,7 +9,7 @@ export class GapHandlers {
 
   constructor(
     private readonly gaps$: Observable<Gap>,
-    private readonly report: Report,
+    private readonly report: ReportEvent,
   ) {}
 
   attach({ name, invoke }: GapHandler): void {

@@ -6,7 +6,7 @@ import { ChannelRegistry, type ChannelLike } from '../channels/channel.registry.
 import type { DrainCount } from '../claims/drain-count.js';
 import type { Workers } from '../claims/workers.js';
 import { warnOf } from '../common/errors.js';
-import type { Fact, Report } from '../common/facts.js';
+import type { PubSubEvent, ReportEvent } from '../common/events.js';
 import type { ResolvedOptions } from '../common/options.js';
 import { assertUsable } from '../connection/listen-config.js';
 import type { OwnConnection } from '../connection/own-connection.js';
@@ -51,7 +51,7 @@ import {
  */
 export class Instance {
   /** The events of this instance, as they happen; completes with the application. */
-  readonly events = new Subject<Fact>();
+  readonly events = new Subject<PubSubEvent>();
   readonly registry = new ChannelRegistry();
   readonly telemetry: PubSubTelemetry;
   readonly connection: Connection;
@@ -119,7 +119,7 @@ export class Instance {
   }
 
   /** Records an event: metrics, health, log, and `events`. Never throws. */
-  readonly report: Report = (event) => {
+  readonly report: ReportEvent = (event) => {
     try {
       this.telemetry.record(event);
       this.claimHealth.record(event);

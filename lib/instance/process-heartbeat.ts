@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { settlesWithin } from '../common/deadline.js';
 import { warnOf } from '../common/errors.js';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { VERSION } from '../common/version.js';
 import { recordProcess, removeProcess } from './process-heartbeat.sql.js';
@@ -18,7 +18,7 @@ export interface ProcessHeartbeatOptions {
   readonly listeners: () => Readonly<Record<string, readonly string[]>>;
   /** Runs with each beat, after the row was written. Never rejects, and takes one round trip at most. */
   readonly duties: readonly (() => Promise<void>)[];
-  readonly report: Report;
+  readonly report: ReportEvent;
 }
 
 const INTERVAL_MS = 10_000;

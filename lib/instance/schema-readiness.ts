@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { PgPubSubError } from '../common/errors.js';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import type { ResolvedOptions } from '../common/options.js';
 import type { Difference } from '../common/step.js';
 import { Database, type DiffOptions } from '../triggers/database.js';
@@ -9,7 +9,7 @@ import { schemaDrifted, storageMissing, verifySchema } from '../triggers/schema.
 
 export interface SchemaReadinessOptions extends Pick<ResolvedOptions, 'synchronize' | 'verifySchema'> {
   readonly dataSource: DataSource;
-  readonly report: Report;
+  readonly report: ReportEvent;
 }
 
 /**

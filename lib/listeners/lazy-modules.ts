@@ -1,5 +1,5 @@
 import type { LazyModuleLoader } from '@nestjs/core';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import type { HostProvider } from './host-provider.js';
 
 /** A method of a provider or controller that carries decorators of this library. */
@@ -20,7 +20,7 @@ export interface DecoratedMethod {
 export function watchLazyModules(
   loader: Pick<LazyModuleLoader, 'load'>,
   decoratedMethods: () => Iterable<DecoratedMethod>,
-  report: Report,
+  report: ReportEvent,
 ): void {
   const known = new Set<object>();
   const findNew = (): string[] => {

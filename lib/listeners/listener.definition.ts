@@ -3,7 +3,7 @@ import type { ChannelRegistry } from '../channels/channel.registry.js';
 import type { Invoke, Notification } from '../channels/notification.js';
 import { PgPubSubError, isPgPubSubError } from '../common/errors.js';
 import type { RetryOptions } from '../common/options.js';
-import type { Gap } from '../common/facts.js';
+import type { Gap } from '../common/events.js';
 import { contains, isJsonObject, type JsonObject } from '../common/json.js';
 import { findChanged, parseOptions, type CheckedOptions } from '../common/parse.js';
 import type { ListenerDeclaration } from './listener.decorator.js';

@@ -8,7 +8,7 @@ import {
 } from '@nestjs/core';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import type { ChannelRegistry } from '../channels/channel.registry.js';
-import type { Gap, Report } from '../common/facts.js';
+import type { Gap, ReportEvent } from '../common/events.js';
 import { DEFAULT_NAME } from '../common/options.js';
 import { findGlobalEnhancers, hasAny } from './global-enhancers.js';
 import { HostProvider } from './host-provider.js';
@@ -30,7 +30,7 @@ export interface ExplorerOptions {
   /** Whether global enhancers run for notifications. `undefined`, the option not given: they do not run, and are reported. */
   readonly globalEnhancers: boolean | undefined;
   readonly registry: ChannelRegistry;
-  readonly report: Report;
+  readonly report: ReportEvent;
   /** Called with the name of every instance that a decorator asks for; throws when there is no such instance. */
   readonly assertInstance: (name: string, method: string) => void;
 }

@@ -1,7 +1,7 @@
 import { ApplicationConfig, ExternalContextCreator } from '@nestjs/core';
 import { defaultIfEmpty, from, isObservable, lastValueFrom } from 'rxjs';
 import type { Delivered, Invoke } from '../channels/notification.js';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import { keepErrors, type FiltersContextCreator, type ReportFilterFailure } from './exception-filters.js';
 import type { ContextId, HostProvider } from './host-provider.js';
 import {
@@ -43,7 +43,7 @@ type Enhancer = (typeof ENHANCERS)[number];
 export interface InvokerOptions {
   /** Whether the enhancers of the whole application run, too. */
   readonly globalEnhancers: boolean;
-  readonly report: Report;
+  readonly report: ReportEvent;
 }
 
 /** The listener whose method is called. */

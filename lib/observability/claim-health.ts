@@ -1,6 +1,6 @@
 import { isTimedOut } from '../common/deadline.js';
 import { isPgPubSubError, messageOf, type PgPubSubErrorCode } from '../common/errors.js';
-import type { Fact } from '../common/facts.js';
+import type { PubSubEvent } from '../common/events.js';
 import { isServerError } from '../common/server-error.js';
 import { counted } from '../common/wording.js';
 
@@ -32,14 +32,14 @@ export class ClaimHealth {
 
   constructor(private readonly now: () => number = () => performance.now()) {}
 
-  record(fact: Fact): void {
-    if (fact.type === 'claimed' || fact.type === 'claim-recovered') this.failing.delete(fact.channel);
-    else if (fact.type === 'handled') this.timeouts.delete(keyOf(fact));
-    else if (fact.type === 'claim-failed') this.fail(fact.channel, fact.error);
-    else if (fact.type === 'stored-failed' && isCode(fact.error, 'HANDLER_TIMEOUT'))
-      this.add(this.timeouts, keyOf(fact), fact.error);
-    if ('error' in fact && 'channel' in fact && isCode(fact.error, 'COMPLETION_REFUSED'))
-      this.add(this.refusals, fact.channel, fact.error);
+  record(event: PubSubEvent): void {
+    if (event.type === 'claimed' || event.type === 'claim-recovered') this.failing.delete(event.channel);
+    else if (event.type === 'handled') this.timeouts.delete(keyOf(event));
+    else if (event.type === 'claim-failed') this.fail(event.channel, event.error);
+    else if (event.type === 'stored-failed' && isCode(event.error, 'HANDLER_TIMEOUT'))
+      this.add(this.timeouts, keyOf(event), event.error);
+    if ('error' in event && 'channel' in event && isCode(event.error, 'COMPLETION_REFUSED'))
+      this.add(this.refusals, event.channel, event.error);
   }
 
   /** A sentence for everything that is not well. */

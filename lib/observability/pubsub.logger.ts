@@ -1,5 +1,5 @@
 import { messageOf, stackOf, warnOf } from '../common/errors.js';
-import type { Fact } from '../common/facts.js';
+import type { PubSubEvent } from '../common/events.js';
 import { escapeControls, escapeStack } from '../common/log-text.js';
 import { counted, renderDelay } from '../common/wording.js';
 import { RateLimiter, type Delay } from './rate-limiter.js';
@@ -27,8 +27,8 @@ export class PubSubLogger {
 
   constructor(private readonly logger: LineLogger) {}
 
-  write(fact: Fact): void {
-    const line = wordFact(fact);
+  write(event: PubSubEvent): void {
+    const line = renderEvent(event);
     if (line === undefined) return;
     if (line.kind === undefined) return this.writeLine(line);
     this.limiter.limit(line.kind, (delay) => this.writeLine(line, delay));
@@ -60,82 +60,82 @@ export class PubSubLogger {
 const wordDelay = ({ ageMs, suppressed }: Delay): string =>
   `${renderDelay(ageMs)} ago${suppressed === 0 ? '' : `, and ${suppressed} more like this`}`;
 
-/** `undefined`: nothing to say. Longer than functions should be: a list, in which one looks up a fact. */
-function wordFact(fact: Fact): Line | undefined {
-  switch (fact.type) {
+/** `undefined`: nothing to say. Longer than functions should be: a list, in which one looks up an event. */
+function renderEvent(event: PubSubEvent): Line | undefined {
+  switch (event.type) {
     case 'listening':
       return {
         level: 'log',
-        kind: fact.type,
-        text: `Listening to ${listChannels(fact.channels)} (backend ${fact.processId})`,
+        kind: event.type,
+        text: `Listening to ${listChannels(event.channels)} (backend ${event.processId})`,
       };
     case 'deafened':
       return {
         level: 'warn',
-        kind: fact.type,
-        text: `Connected, but what this application sends does not arrive: ${fact.reason}`,
+        kind: event.type,
+        text: `Connected, but what this application sends does not arrive: ${event.reason}`,
       };
     case 'disconnected':
       return {
         level: 'warn',
-        kind: fact.type,
-        text: `Lost the LISTEN connection, reconnecting: ${messageOf(fact.error)}`,
+        kind: event.type,
+        text: `Lost the LISTEN connection, reconnecting: ${messageOf(event.error)}`,
       };
     case 'reconnecting': {
-      const text = `The LISTEN connection is not open, attempt ${fact.attempt} in ${renderDelay(fact.delayMs)}: ${messageOf(fact.error)}`;
-      return { level: 'warn', kind: fact.type, text };
+      const text = `The LISTEN connection is not open, attempt ${event.attempt} in ${renderDelay(event.delayMs)}: ${messageOf(event.error)}`;
+      return { level: 'warn', kind: event.type, text };
     }
     case 'gap':
       return {
         level: 'log',
-        kind: fact.type,
-        text: `Listening again; broadcasts may have been missed for ${gapSeconds(fact.gap)} s`,
+        kind: event.type,
+        text: `Listening again; broadcasts may have been missed for ${gapSeconds(event.gap)} s`,
       };
     case 'failed': {
-      const text = `Listener ${fact.listener} failed on channel "${fact.channel}": ${messageOf(fact.error)}`;
+      const text = `Listener ${event.listener} failed on channel "${event.channel}": ${messageOf(event.error)}`;
       return {
         level: 'error',
-        kind: `failed ${fact.listener} ${fact.channel}`,
+        kind: `failed ${event.listener} ${event.channel}`,
         text,
-        stack: stackOf(fact.error),
+        stack: stackOf(event.error),
       };
     }
     case 'filter-failed': {
-      const text = `Exception filter of listener ${fact.listener} failed on channel "${fact.channel}": ${messageOf(fact.error)}`;
-      const kind = `filter ${fact.listener} ${fact.channel}`;
-      return { level: 'error', kind, text, stack: stackOf(fact.error) };
+      const text = `Exception filter of listener ${event.listener} failed on channel "${event.channel}": ${messageOf(event.error)}`;
+      const kind = `filter ${event.listener} ${event.channel}`;
+      return { level: 'error', kind, text, stack: stackOf(event.error) };
     }
     case 'gap-handler-failed': {
-      const text = `@OnGap() ${fact.listener} failed: ${messageOf(fact.error)}`;
-      return { level: 'error', kind: `gap ${fact.listener}`, text, stack: stackOf(fact.error) };
+      const text = `@OnGap() ${event.listener} failed: ${messageOf(event.error)}`;
+      return { level: 'error', kind: `gap ${event.listener}`, text, stack: stackOf(event.error) };
     }
     case 'refused': {
-      const text = `The server refused to LISTEN to channel "${fact.channel}": ${messageOf(fact.error)}`;
-      return { level: 'error', kind: `refused ${fact.channel}`, text };
+      const text = `The server refused to LISTEN to channel "${event.channel}": ${messageOf(event.error)}`;
+      return { level: 'error', kind: `refused ${event.channel}`, text };
     }
     case 'crowded': {
-      const text = `Listening to ${fact.count} channels: the server compares each name with all others. Put names of users or rows into the payload of one channel`;
-      return { level: 'warn', kind: fact.type, text };
+      const text = `Listening to ${event.count} channels: the server compares each name with all others. Put names of users or rows into the payload of one channel`;
+      return { level: 'warn', kind: event.type, text };
     }
     case 'rejected': {
-      const text = `Refused a notification of channel "${fact.channel}": ${messageOf(fact.error)}`;
-      return { level: 'error', kind: `rejected ${fact.channel}`, text };
+      const text = `Refused a notification of channel "${event.channel}": ${messageOf(event.error)}`;
+      return { level: 'error', kind: `rejected ${event.channel}`, text };
     }
     case 'dropped': {
-      const text = `Dropped a notification of channel "${fact.channel}": ${fact.receiver} is too slow (${fact.total} so far)`;
-      return { level: 'warn', kind: `dropped ${fact.receiver} ${fact.channel}`, text };
+      const text = `Dropped a notification of channel "${event.channel}": ${event.receiver} is too slow (${event.total} so far)`;
+      return { level: 'warn', kind: `dropped ${event.receiver} ${event.channel}`, text };
     }
     case 'discarded': {
-      const text = `Closing: ${fact.count} notifications of channel "${fact.channel}" were still waiting for ${fact.receiver}`;
+      const text = `Closing: ${event.count} notifications of channel "${event.channel}" were still waiting for ${event.receiver}`;
       return { level: 'warn', text };
     }
     case 'abandoned':
       return {
         level: 'warn',
-        text: `Closing: still running after ${fact.afterMs} ms: ${fact.listeners.join(', ')}`,
+        text: `Closing: still running after ${event.afterMs} ms: ${event.listeners.join(', ')}`,
       };
     case 'claiming': {
-      const text = `Handling stored notifications of ${listChannels(fact.channels)}, up to ${fact.concurrency} claims at once (the pool has ${fact.poolSize} connections)`;
+      const text = `Handling stored notifications of ${listChannels(event.channels)}, up to ${event.concurrency} claims at once (the pool has ${event.poolSize} connections)`;
       return { level: 'log', text };
     }
     case 'reconnected': // the line about its gap says it
@@ -149,80 +149,89 @@ function wordFact(fact: Fact): Line | undefined {
     case 'claim-recovered':
       return {
         level: 'log',
-        kind: `recovered ${fact.channel}`,
-        text: `Claims on channel "${fact.channel}" succeed again`,
+        kind: `recovered ${event.channel}`,
+        text: `Claims on channel "${event.channel}" succeed again`,
       };
     case 'claim-failed': {
-      const text = `Claim on channel "${fact.channel}" failed, will retry: ${messageOf(fact.error)}`;
-      return { level: 'error', kind: `claim ${fact.channel}`, text };
+      const text = `Claim on channel "${event.channel}" failed, will retry: ${messageOf(event.error)}`;
+      return { level: 'error', kind: `claim ${event.channel}`, text };
     }
     case 'stored-failed': {
       const fate =
-        fact.delayMs === undefined
+        event.delayMs === undefined
           ? 'it is a dead letter now'
-          : `it is tried again in ${renderDelay(fact.delayMs)}`;
-      const text = `Listener ${fact.listener} failed with notification ${fact.id} of channel "${fact.channel}" (attempt ${fact.attempt}), ${fate}: ${messageOf(fact.error)}`;
-      const kind = `stored ${fact.listener} ${fact.channel} ${fact.delayMs === undefined}`;
-      return { level: fact.delayMs === undefined ? 'error' : 'warn', kind, text, stack: stackOf(fact.error) };
+          : `it is tried again in ${renderDelay(event.delayMs)}`;
+      const text = `Listener ${event.listener} failed with notification ${event.id} of channel "${event.channel}" (attempt ${event.attempt}), ${fate}: ${messageOf(event.error)}`;
+      const kind = `stored ${event.listener} ${event.channel} ${event.delayMs === undefined}`;
+      return {
+        level: event.delayMs === undefined ? 'error' : 'warn',
+        kind,
+        text,
+        stack: stackOf(event.error),
+      };
     }
     case 'interrupted': {
-      const text = `The process or connection that handled notification ${fact.id} of channel "${fact.channel}" has ended meanwhile (${fact.deaths} so far): it is handled alone now`;
-      return { level: 'warn', kind: `interrupted ${fact.channel}`, text };
+      const text = `The process or connection that handled notification ${event.id} of channel "${event.channel}" has ended meanwhile (${event.deaths} so far): it is handled alone now`;
+      return { level: 'warn', kind: `interrupted ${event.channel}`, text };
     }
     case 'pauses-changed':
       return {
         level: 'log',
         text:
-          fact.channels.length === 0
+          event.channels.length === 0
             ? 'No channel is paused everywhere any more'
-            : `Paused everywhere: ${listChannels(fact.channels)}`,
+            : `Paused everywhere: ${listChannels(event.channels)}`,
       };
     case 'pauses-unknown': {
-      const text = `Pauses of all processes have no effect here, because they could not be read: ${messageOf(fact.error)}`;
+      const text = `Pauses of all processes have no effect here, because they could not be read: ${messageOf(event.error)}`;
       return { level: 'warn', text };
     }
     case 'expiry-failed': {
-      const text = `Expired dead letters could not be deleted, will retry: ${messageOf(fact.error)}`;
+      const text = `Expired dead letters could not be deleted, will retry: ${messageOf(event.error)}`;
       return { level: 'warn', kind: 'expiry', text };
     }
     case 'unrecorded': {
-      const text = `This process could not write its row in pgpubsub_process: ${messageOf(fact.error)}`;
+      const text = `This process could not write its row in pgpubsub_process: ${messageOf(event.error)}`;
       return { level: 'warn', kind: 'unrecorded', text };
     }
     case 'retry-refused': {
-      const letters = counted(fact.count, 'dead letter');
-      const text = `Did not retry ${letters} of channel "${fact.channel}": no running process has the listener ${fact.listener}. Start a process that has it and retry again, or discard the letters.`;
-      return { level: 'warn', kind: `retry ${fact.listener} ${fact.channel}`, text };
+      const letters = counted(event.count, 'dead letter');
+      const text = `Did not retry ${letters} of channel "${event.channel}": no running process has the listener ${event.listener}. Start a process that has it and retry again, or discard the letters.`;
+      return { level: 'warn', kind: `retry ${event.listener} ${event.channel}`, text };
     }
     case 'close-failed':
-      return { level: 'error', text: `Closing failed: ${messageOf(fact.error)}`, stack: stackOf(fact.error) };
+      return {
+        level: 'error',
+        text: `Closing failed: ${messageOf(event.error)}`,
+        stack: stackOf(event.error),
+      };
     case 'drifted':
-      return { level: 'warn', text: messageOf(fact.error) };
+      return { level: 'warn', text: messageOf(event.error) };
     case 'schema-warned':
-      return { level: 'warn', text: fact.warning };
+      return { level: 'warn', text: event.warning };
     case 'duplicated': {
-      const text = `${fact.listener} runs twice for each notification: its class is provided more than once. Provide it in one module and export it.`;
+      const text = `${event.listener} runs twice for each notification: its class is provided more than once. Provide it in one module and export it.`;
       return { level: 'warn', text };
     }
     case 'enhancers-skipped': {
-      const text = `These global enhancers do not run for notifications: ${listEnhancers(fact)}. Set the option "globalEnhancers" to true to run them, or to false to omit this line.`;
+      const text = `These global enhancers do not run for notifications: ${listEnhancers(event)}. Set the option "globalEnhancers" to true to run them, or to false to omit this line.`;
       return { level: 'log', text };
     }
     case 'names-minified': {
-      const text = `The class names of these listeners look minified: ${fact.listeners.join(', ')}. Stored notifications remember a listener by its name, and the next build may change it: set the option "name" of @Listener(), or keep class names when you bundle.`;
+      const text = `The class names of these listeners look minified: ${event.listeners.join(', ')}. Stored notifications remember a listener by its name, and the next build may change it: set the option "name" of @Listener(), or keep class names when you bundle.`;
       return { level: 'warn', text };
     }
     case 'lazily-loaded': {
-      const text = `These methods never run, because their module was loaded after the start: ${fact.listeners.join(', ')}. Import the module of a listener, in place of loading it with LazyModuleLoader.`;
+      const text = `These methods never run, because their module was loaded after the start: ${event.listeners.join(', ')}. Import the module of a listener, in place of loading it with LazyModuleLoader.`;
       return { level: 'warn', text };
     }
     default:
-      return fact satisfies never;
+      return event satisfies never;
   }
 }
 
 /** Guards come first: an application may rely on them. */
-const listEnhancers = (skipped: Extract<Fact, { type: 'enhancers-skipped' }>): string =>
+const listEnhancers = (skipped: Extract<PubSubEvent, { type: 'enhancers-skipped' }>): string =>
   (['guards', 'interceptors', 'pipes', 'filters'] as const)
     .filter((kind) => skipped[kind].length > 0)
     .map((kind) => `${kind} ${skipped[kind].join(', ')}`)

@@ -1,6 +1,6 @@
 import type { Attributes, Meter } from '@opentelemetry/api';
 import type { Delivered, Invoke } from '../channels/notification.js';
-import type { Fact } from '../common/facts.js';
+import type { PubSubEvent } from '../common/events.js';
 import {
   CHANNEL,
   DELIVERY,
@@ -21,7 +21,7 @@ export interface MetricsOptions {
   readonly isNamed: (channel: string) => boolean;
 }
 
-type FactOf<Type extends Fact['type']> = Extract<Fact, { type: Type }>;
+type EventOf<Type extends PubSubEvent['type']> = Extract<PubSubEvent, { type: Type }>;
 
 /** Counts what the parts report, and times handlers. Owned by the telemetry; lives as long as the instance. */
 export class PubSubMetrics {
@@ -33,33 +33,33 @@ export class PubSubMetrics {
     this.common = attributesOfInstance(options.instance);
   }
 
-  record(fact: Fact): void {
-    switch (fact.type) {
+  record(event: PubSubEvent): void {
+    switch (event.type) {
       case 'published':
-        return this.recordSent(fact, 'broadcast');
+        return this.recordSent(event, 'broadcast');
       case 'stored':
-        return this.recordSent(fact, 'exactly-once');
+        return this.recordSent(event, 'exactly-once');
       case 'publish-failed':
-        return this.recordSent(fact, fact.delivery);
+        return this.recordSent(event, event.delivery);
       case 'received':
-        return this.count('messaging.client.consumed.messages', fact, { [OPERATION]: 'receive' });
+        return this.count('messaging.client.consumed.messages', event, { [OPERATION]: 'receive' });
       case 'handled':
-        return this.count('pgpubsub.notifications.handled', fact);
+        return this.count('pgpubsub.notifications.handled', event);
       case 'failed':
-        return this.count('pgpubsub.notifications.failed', fact);
+        return this.count('pgpubsub.notifications.failed', event);
       case 'rejected':
-        return this.count('pgpubsub.notifications.rejected', fact);
+        return this.count('pgpubsub.notifications.rejected', event);
       case 'dropped':
       case 'discarded':
-        return this.count('pgpubsub.notifications.dropped', { ...fact, listener: fact.receiver });
+        return this.count('pgpubsub.notifications.dropped', { ...event, listener: event.receiver });
       case 'claimed':
-        return this.recordClaim(fact);
+        return this.recordClaim(event);
       case 'claim-failed':
-        return this.count('pgpubsub.claim.failures', fact);
+        return this.count('pgpubsub.claim.failures', event);
       case 'stored-failed':
-        return this.recordStoredFailure(fact);
+        return this.recordStoredFailure(event);
       case 'interrupted':
-        return this.count('pgpubsub.notifications.interrupted', fact);
+        return this.count('pgpubsub.notifications.interrupted', event);
       case 'gap':
         return this.count('pgpubsub.gaps', {});
       case 'reconnected':
@@ -89,7 +89,7 @@ export class PubSubMetrics {
       case 'duplicated':
         return undefined;
       default:
-        return fact satisfies never;
+        return event satisfies never;
     }
   }
 
@@ -116,23 +116,23 @@ export class PubSubMetrics {
   }
 
   private recordSent(
-    fact: FactOf<'published' | 'stored' | 'publish-failed'>,
+    event: EventOf<'published' | 'stored' | 'publish-failed'>,
     delivery: 'broadcast' | 'exactly-once',
   ): void {
     const operation = { [OPERATION]: 'send', [OPERATION_TYPE]: 'send', [DELIVERY]: delivery };
-    const attributes = this.attributesOf(fact, operation);
-    this.instruments['messaging.client.sent.messages'].add(fact.count, attributes);
-    this.instruments['messaging.client.operation.duration'].record(fact.durationMs / 1_000, attributes);
+    const attributes = this.attributesOf(event, operation);
+    this.instruments['messaging.client.sent.messages'].add(event.count, attributes);
+    this.instruments['messaging.client.operation.duration'].record(event.durationMs / 1_000, attributes);
   }
 
-  private recordClaim({ channel, size, durationMs }: FactOf<'claimed'>): void {
+  private recordClaim({ channel, size, durationMs }: EventOf<'claimed'>): void {
     const attributes = this.attributesOf({ channel });
     this.count('messaging.client.consumed.messages', { channel, count: size }, { [OPERATION]: 'claim' });
     this.instruments['pgpubsub.claim.size'].record(size, attributes);
     this.instruments['pgpubsub.claim.duration'].record(durationMs / 1_000, attributes);
   }
 
-  private recordStoredFailure({ channel, listener, error, delayMs }: FactOf<'stored-failed'>): void {
+  private recordStoredFailure({ channel, listener, error, delayMs }: EventOf<'stored-failed'>): void {
     const failure = { channel, listener, error };
     this.count('pgpubsub.notifications.failed', failure);
     if (delayMs === undefined) this.count('pgpubsub.notifications.dead', failure);

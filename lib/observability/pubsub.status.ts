@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { withDeadline } from '../common/deadline.js';
 import { messageOf } from '../common/errors.js';
-import type { ConnectionState } from '../common/facts.js';
+import type { ConnectionState } from '../common/events.js';
 import { isServerError } from '../common/server-error.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import type { ConnectionSnapshot } from '../connection/connection-states.js';

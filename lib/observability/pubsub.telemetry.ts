@@ -1,6 +1,6 @@
 import { ProxyTracer, createNoopMeter, metrics, trace } from '@opentelemetry/api';
 import type { Invoke } from '../channels/notification.js';
-import type { Fact } from '../common/facts.js';
+import type { PubSubEvent } from '../common/events.js';
 import type { JsonObject } from '../common/json.js';
 import { VERSION } from '../common/version.js';
 import { UNTRACED, type CallTrace } from '../publishing/publisher.js';
@@ -48,8 +48,8 @@ export class PubSubTelemetry {
     this.names.add(channel);
   }
 
-  record(fact: Fact): void {
-    this.metrics?.record(fact);
+  record(event: PubSubEvent): void {
+    this.metrics?.record(event);
   }
 
   sending(channel: string, count: number, send: (trace: CallTrace) => Promise<void>): Promise<void> {

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ChannelDefinition } from '../channels/channel.definition.js';
 import { validatePayload } from '../channels/payload.codec.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { resolveRoute, type Route } from '../postgres/executor.js';
@@ -21,7 +21,7 @@ export interface PublisherOptions {
   readonly contextOf: (route: Route) => JsonObject | undefined;
   /** Throws for a text that everybody who listens to the channel would refuse. */
   readonly assertText: (channel: string, text: string) => void;
-  readonly report: Report;
+  readonly report: ReportEvent;
 }
 
 /** Where a call of `notify()` belongs in a trace, as members of `context`; nothing where nobody traces. */

@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import type { ChannelLike } from '../channels/channel.registry.js';
 import { PgPubSubError } from '../common/errors.js';
-import type { Report } from '../common/facts.js';
+import type { ReportEvent } from '../common/events.js';
 import { quoteQualified } from '../common/sql-identifier.js';
 import type { Storage } from '../storage/storage.sql.js';
 import type { ListenersOf } from './live-listeners.js';
@@ -20,7 +20,7 @@ export interface StoredConditionsOptions {
   readonly nameOf: (channel: ChannelLike) => string;
   /** The listeners of this application; without it those of other processes count. */
   readonly listenersOf?: ListenersOf;
-  readonly report?: Report;
+  readonly report?: ReportEvent;
 }
 
 /** No condition of the table's own. */

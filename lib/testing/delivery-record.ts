@@ -1,7 +1,7 @@
 import { ChannelDecoder } from '../channels/channel.decoder.js';
 import { plainChannel, type ChannelDefinition } from '../channels/channel.definition.js';
 import type { Notification } from '../channels/notification.js';
-import type { Fact } from '../common/facts.js';
+import type { PubSubEvent } from '../common/events.js';
 import type { JsonObject } from '../common/json.js';
 import type { Instance } from '../instance/instance.js';
 import type { OutgoingBroadcast, OutgoingStored } from '../publishing/outgoing.js';
@@ -61,9 +61,9 @@ export class DeliveryRecord {
     this.takeFailures();
   }
 
-  private note(fact: Fact): void {
-    if (fact.type === 'failed' || fact.type === 'gap-handler-failed' || fact.type === 'rejected')
-      this.failures.push(fact.error);
+  private note(event: PubSubEvent): void {
+    if (event.type === 'failed' || event.type === 'gap-handler-failed' || event.type === 'rejected')
+      this.failures.push(event.error);
   }
 
   private broadcast({ channel, text }: OutgoingBroadcast): SentNotification {

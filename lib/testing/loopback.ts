@@ -1,6 +1,6 @@
 import { Subject, type Observable } from 'rxjs';
 import type { DataSource } from 'typeorm';
-import type { ConnectionState, Gap } from '../common/facts.js';
+import type { ConnectionState, Gap } from '../common/events.js';
 import { ConnectionStates, type ConnectionSnapshot } from '../connection/connection-states.js';
 import type { ListenConnectionOptions } from '../connection/listen-connection.js';
 import type { RawNotification } from '../channels/notification.js';

@@ -1,5 +1,5 @@
 import type { ConnectionState, Gap } from 'nestjs-pgpubsub';
-import type { Fact } from '../../lib/common/facts.js';
+import type { PubSubEvent } from '../../lib/common/events.js';
 import { ListenConnection, type ListenConnectionOptions } from '../../lib/connection/listen-connection.js';
 import type { TestDatabase } from './database.js';
 import { Mailbox } from './mailbox.js';
@@ -9,7 +9,7 @@ export async function openListenConnection(
   database: TestDatabase,
   options: Partial<ListenConnectionOptions> = {},
 ) {
-  const facts = new Mailbox<Fact>();
+  const events = new Mailbox<PubSubEvent>();
   const states = new Mailbox<ConnectionState>();
   const gaps = new Mailbox<Gap>();
   const received = new Mailbox<string>();
@@ -22,7 +22,7 @@ export async function openListenConnection(
     reconnect: { minDelayMs: 1, maxDelayMs: 10 },
     pool: () => ({ query: async (sql, parameters) => (await client.query(sql, parameters)).rows }),
     receive: ({ text }) => received.push(text),
-    report: facts.push,
+    report: events.push,
     ...options,
   });
   connection.state$.subscribe(states.push);
@@ -30,7 +30,7 @@ export async function openListenConnection(
   const notify = (channel: string, text: string) => client.query('select pg_notify($1, $2)', [channel, text]);
   return {
     connection,
-    facts,
+    events,
     states,
     gaps,
     received,

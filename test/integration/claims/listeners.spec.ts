@@ -121,7 +121,7 @@ describe('several listeners of a channel', () => {
     await app.pubsub.notifyMany(Orders, range(40));
     await settled(Orders);
     await query('drop function noted cascade');
-    await eventually(() => drawn.get(4)?.length === 40, 'all has been given up'); // facts follow the commit
+    await eventually(() => drawn.get(4)?.length === 40, 'all has been given up'); // events follow the commit
     for (const what of await effects()) {
       const [attempt = 0, delay = 0] = what.split(' ').map(Number);
       delays.set(attempt, [...(delays.get(attempt) ?? []), delay]);

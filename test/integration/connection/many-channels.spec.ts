@@ -27,11 +27,11 @@ async function openWithMany() {
 describe('30,000 observed channels', () => {
   it('let the channel of a listener be heard at once, again after a cut, and tell a gap of their own', async () => {
     await using many = await openWithMany();
-    const { connection, facts, states, gaps, received, notify } = many;
+    const { connection, events, states, gaps, received, notify } = many;
     expect(connection.isListenPending(LAST)).toBe(true);
     await notify('orders', 'first');
     expect(await received.next()).toBe('first');
-    const crowded = facts.all.filter(({ type }) => type === 'crowded');
+    const crowded = events.all.filter(({ type }) => type === 'crowded');
     expect(crowded).toEqual([{ type: 'crowded', count: MANY_CHANNELS }]);
 
     await eventually(() => !connection.isListenPending(LAST), 'all channels are in force');
@@ -77,12 +77,12 @@ describe('30,000 observed channels', () => {
   it('pass the heartbeats that count them while they come into force', async () => {
     const heartbeat = { intervalMs: 10, timeoutMs: 5_000 };
     await using many = await openListenConnection(database, { heartbeat });
-    const { connection, facts } = many;
+    const { connection, events } = many;
     connection.listen('orders', { first: true });
     await connection.start();
     const names = OBSERVED.slice(0, 6_000);
     for (const channel of names) connection.listen(channel);
     while (connection.isListenPending(names.at(-1) ?? '')) await connection.whenListening(names.at(-1) ?? '');
-    expect(facts.all.filter(({ type }) => type === 'disconnected')).toEqual([]);
+    expect(events.all.filter(({ type }) => type === 'disconnected')).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ListenConnection } from '../../../lib/connection/listen-connection.js';
-import type { ConnectionState, Fact } from '../../../lib/common/facts.js';
+import type { ConnectionState, PubSubEvent } from '../../../lib/common/events.js';
 import { TestDatabase } from '../../support/database.js';
 import { Mailbox } from '../../support/mailbox.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
@@ -25,7 +25,7 @@ afterEach(async () => {
 });
 
 async function open() {
-  const facts = new Mailbox<Fact>();
+  const events = new Mailbox<PubSubEvent>();
   const states = new Mailbox<ConnectionState>();
   const received = new Mailbox<string>();
   const client = await database.client();
@@ -37,17 +37,17 @@ async function open() {
     reconnect: { minDelayMs: PAUSE_MS, maxDelayMs: PAUSE_MS },
     pool: () => ({ query: async (sql, parameters) => (await client.query(sql, parameters)).rows }),
     receive: ({ text }) => received.push(text),
-    report: facts.push,
+    report: events.push,
   });
   connection.state$.subscribe(states.push);
-  const fact = (type: Fact['type']) => facts.find((found) => found.type === type);
+  const nextEvent = (type: PubSubEvent['type']) => events.find((found) => found.type === type);
   return {
     connection,
     client,
-    facts,
+    events,
     states,
     received,
-    fact,
+    nextEvent,
     [Symbol.asyncDispose]: () => connection.stop(),
   };
 }
@@ -63,14 +63,14 @@ async function soon<T>(work: () => Promise<T>): Promise<T> {
 describe('reopenNow()', () => {
   it('ends the pause after a loss', async () => {
     await using opened = await open();
-    const { connection, client, received, fact } = opened;
+    const { connection, client, received, nextEvent } = opened;
     connection.listen('orders');
     await connection.start();
     await database.terminateListeners();
-    await fact('disconnected');
+    await nextEvent('disconnected');
     await soon(async () => {
       connection.reopenNow();
-      await fact('reconnected');
+      await nextEvent('reconnected');
       await client.query("notify orders, 'after'");
       expect(await received.next()).toBe('after');
     });
@@ -78,28 +78,28 @@ describe('reopenNow()', () => {
 
   it('ends the pause after a failed attempt, too, once the server is back', async () => {
     await using opened = await open();
-    const { connection, facts, fact } = opened;
+    const { connection, events, nextEvent } = opened;
     await connection.start();
     proxy.cut();
-    await fact('disconnected');
+    await nextEvent('disconnected');
     connection.reopenNow();
-    const failed = await fact('reconnecting');
+    const failed = await nextEvent('reconnecting');
     expect(failed).toMatchObject({ attempt: 2, delayMs: PAUSE_MS });
     proxy.restore();
     await soon(async () => {
       connection.reopenNow();
-      await fact('reconnected');
+      await nextEvent('reconnected');
     });
-    expect(facts.all.filter(({ type }) => type === 'reconnecting')).toHaveLength(1);
+    expect(events.all.filter(({ type }) => type === 'reconnecting')).toHaveLength(1);
   });
 
   it('ends the pause before the first session', async () => {
     await using opened = await open();
-    const { connection, states, fact } = opened;
+    const { connection, states, nextEvent } = opened;
     proxy.cut();
     connection.listen('orders');
     connection.startWhenWanted();
-    await fact('reconnecting');
+    await nextEvent('reconnecting');
     proxy.restore();
     await soon(async () => {
       connection.reopenNow();
@@ -109,12 +109,12 @@ describe('reopenNow()', () => {
 
   it('does nothing while the connection is open, and when it is closed', async () => {
     await using opened = await open();
-    const { connection, states, fact } = opened;
+    const { connection, states, nextEvent } = opened;
     connection.reopenNow();
     await connection.start();
     connection.reopenNow();
     await database.terminateListeners();
-    await fact('disconnected');
+    await nextEvent('disconnected');
     await soon(() => connection.stop()); // in the pause
     connection.reopenNow();
     expect(states.all).toEqual(['closed', 'connecting', 'listening', 'reconnecting', 'closed']);

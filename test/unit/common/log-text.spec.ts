@@ -53,12 +53,12 @@ describe('escapeStack()', () => {
 });
 
 describe('the log', () => {
-  function write(fact: Parameters<PubSubLogger['write']>[0]): string[] {
+  function write(event: Parameters<PubSubLogger['write']>[0]): string[] {
     const written: string[] = [];
     const collect = (...texts: (string | undefined)[]) =>
       written.push(...texts.map((text) => text ?? 'no stack'));
     const logger = new PubSubLogger({ log: collect, warn: collect, error: collect });
-    logger.write(fact);
+    logger.write(event);
     logger.close();
     return written;
   }

@@ -7,7 +7,7 @@ import {
   MANY_CHANNELS,
   PORTION_SIZE,
 } from '../../../lib/connection/listen-set.js';
-import { recordFacts } from '../support/recording.js';
+import { recordEvents } from '../support/recording.js';
 
 /** A session whose round trips last until `answer()`. */
 function slowSession() {
@@ -42,7 +42,7 @@ describe('ListenSet', () => {
 
   async function attached() {
     const slow = slowSession();
-    const set = new ListenSet('permanent', recordFacts().report);
+    const set = new ListenSet('permanent', recordEvents().report);
     const attaching = set.attach(slow.session);
     await slow.answer();
     await attaching;
@@ -88,7 +88,7 @@ describe('ListenSet', () => {
 
   it('lets a channel wait for the first session', async () => {
     const { session, answer } = slowSession();
-    const set = new ListenSet('permanent', recordFacts().report);
+    const set = new ListenSet('permanent', recordEvents().report);
     set.add('a');
     set.expectFirst(set.attach(session));
     const waiting = watch(set.whenActive('a'));
@@ -100,7 +100,7 @@ describe('ListenSet', () => {
   });
 
   it('does not let a channel wait for a first session that is late', async () => {
-    const set = new ListenSet('permanent', recordFacts().report);
+    const set = new ListenSet('permanent', recordEvents().report);
     set.add('a');
     set.expectFirst(new Promise(() => undefined));
     await pass(ACTIVE_TIMEOUT_MS - 10);
@@ -142,10 +142,10 @@ describe('ListenSet with many channels', () => {
   }
 
   function setOf(channels: readonly string[]) {
-    const { facts, report } = recordFacts();
+    const { events, report } = recordEvents();
     const set = new ListenSet('permanent', report);
     for (const channel of channels) set.add(channel);
-    return { set, facts };
+    return { set, events };
   }
 
   it('lets the channels that come first be in force when it has attached, and the others follow in portions', async () => {
@@ -191,10 +191,10 @@ describe('ListenSet with many channels', () => {
   });
 
   it('finds the channel that the server rejects by halves', async () => {
-    const { set, facts } = setOf(names(PORTION_SIZE - 1));
+    const { set, events } = setOf(names(PORTION_SIZE - 1));
     const { session: attached, statements } = session(['user:300']);
     await set.attach(attached);
-    expect(facts).toEqual([{ type: 'refused', channel: 'user:300', error: rejection }]);
+    expect(events).toEqual([{ type: 'refused', channel: 'user:300', error: rejection }]);
     expect(statements.length).toBeLessThan(25);
     expect(statements.filter((changed) => !changed.includes('user:300')).flat().length).toBe(
       PORTION_SIZE - 1,
@@ -202,10 +202,10 @@ describe('ListenSet with many channels', () => {
   });
 
   it('does not attach to a server that rejects every channel', async () => {
-    const { set, facts } = setOf(['orders']);
+    const { set, events } = setOf(['orders']);
     const { session: standby } = session(['permanent', 'orders']);
     await expect(set.attach(standby)).rejects.toBe(rejection);
-    expect(facts).toEqual([]);
+    expect(events).toEqual([]);
   });
 
   it('knows that channels are not in force when their session has ended', async () => {
@@ -218,12 +218,12 @@ describe('ListenSet with many channels', () => {
   });
 
   it('warns of many channels once, and again after there were fewer', () => {
-    const { set, facts } = setOf(names(MANY_CHANNELS - 1));
-    expect(facts).toEqual([]);
+    const { set, events } = setOf(names(MANY_CHANNELS - 1));
+    expect(events).toEqual([]);
     for (const name of ['a', 'b', 'c']) set.add(name);
-    expect(facts).toEqual([{ type: 'crowded', count: MANY_CHANNELS }]);
+    expect(events).toEqual([{ type: 'crowded', count: MANY_CHANNELS }]);
     for (const name of ['a', 'b', 'c']) set.delete(name);
     set.add('a');
-    expect(facts.length).toBe(2);
+    expect(events.length).toBe(2);
   });
 });

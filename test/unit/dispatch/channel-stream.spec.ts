@@ -5,7 +5,7 @@ import type { DecodedText, TextDecoder } from '../../../lib/channels/entity-sour
 import type { SchemaResult, StandardSchema } from '../../../lib/channels/standard-schema.js';
 import { KnownChannel } from '../../../lib/channels/known-channel.js';
 import { ChannelStream } from '../../../lib/dispatch/channel-stream.js';
-import { createNotification, defer, recordFacts, settled, type Deferred } from '../support/recording.js';
+import { createNotification, defer, recordEvents, settled, type Deferred } from '../support/recording.js';
 
 interface StreamSettings {
   readonly maxSize?: number;
@@ -13,7 +13,7 @@ interface StreamSettings {
 }
 
 function createStream(definition: ChannelDefinition, { maxSize = 10, decoder }: StreamSettings = {}) {
-  const { facts, report } = recordFacts();
+  const { events, report } = recordEvents();
   const channel = new KnownChannel(definition, true);
   channel.useEntities(decoder);
   const stream = new ChannelStream({
@@ -27,7 +27,7 @@ function createStream(definition: ChannelDefinition, { maxSize = 10, decoder }: 
   const accept = (...texts: string[]) => {
     for (const text of texts) stream.accept({ channel: 'orders', text, processId: 1 });
   };
-  return { accept, facts, payloads };
+  return { accept, events, payloads };
 }
 
 /** A schema whose verdicts are given by hand, for payloads that are objects; others it accepts at once. */
@@ -58,20 +58,20 @@ describe('ChannelStream', () => {
   });
 
   it('reports what the schema refuses, and passes on the next', () => {
-    const { accept, payloads, facts } = createStream(defineChannel('orders', { schema: z.number() }));
+    const { accept, payloads, events } = createStream(defineChannel('orders', { schema: z.number() }));
     accept('1', '"two"', '3');
 
     expect(payloads).toEqual([1, 3]);
-    expect(facts).toEqual([rejected(/schema of channel "orders"/)]);
+    expect(events).toEqual([rejected(/schema of channel "orders"/)]);
   });
 
   it('reports what the codec cannot decode, and passes on the next', () => {
     const codec = { encode: String, decode: BigInt };
-    const { accept, payloads, facts } = createStream(defineChannel<bigint>('orders', { codec }));
+    const { accept, payloads, events } = createStream(defineChannel<bigint>('orders', { codec }));
     accept('"1"', '"two"', '"3"');
 
     expect(payloads).toEqual([1n, 3n]);
-    expect(facts).toEqual([rejected(/codec can decode/)]);
+    expect(events).toEqual([rejected(/codec can decode/)]);
   });
 
   it('reports a schema that throws, and passes on the next', () => {
@@ -80,11 +80,11 @@ describe('ChannelStream', () => {
       return { value };
     };
     const schema: StandardSchema = { '~standard': { version: 1, vendor: 'test', validate } };
-    const { accept, payloads, facts } = createStream(defineChannel('orders', { schema }));
+    const { accept, payloads, events } = createStream(defineChannel('orders', { schema }));
     accept('1', '2', '3');
 
     expect(payloads).toEqual([1, 3]);
-    expect(facts).toEqual([rejected(/no such order/)]);
+    expect(events).toEqual([rejected(/no such order/)]);
   });
 });
 
@@ -126,7 +126,7 @@ describe('ChannelStream with an asynchronous schema', () => {
     ['fails', (verdict?: Deferred<SchemaResult<unknown>>) => verdict?.reject(new Error('no'))],
   ])('reports what it %s, and passes on the next', async (_how, decide) => {
     const { definition, asked } = createSchema();
-    const { accept, payloads, facts } = createStream(definition);
+    const { accept, payloads, events } = createStream(definition);
     accept('{}', '"second"', '{}');
     decide(asked[0]);
     await settled();
@@ -134,18 +134,18 @@ describe('ChannelStream with an asynchronous schema', () => {
     await settled();
 
     expect(payloads).toEqual(['second', 'third']);
-    expect(facts).toEqual([rejected(/no/)]);
+    expect(events).toEqual([rejected(/no/)]);
   });
 
   it('drops the oldest of too many that wait for it, and counts', async () => {
     const { definition, asked } = createSchema();
-    const { accept, payloads, facts } = createStream(definition, { maxSize: 2 });
+    const { accept, payloads, events } = createStream(definition, { maxSize: 2 });
     accept('{}', '1', '2', '3', '4');
     asked[0]?.resolve({ value: 0 });
     await settled();
 
     expect(payloads).toEqual([0, 3, 4]);
-    expect(facts).toEqual(
+    expect(events).toEqual(
       [1, 2].map((total) => ({
         type: 'dropped', channel: 'orders', receiver: 'the schema of the channel', total,
       })),
@@ -160,12 +160,12 @@ describe('ChannelStream with a full buffer', () => {
 
   it('holds no more than its size, what is decoded ahead included', async () => {
     const { definition, asked } = createSchema();
-    const { accept, payloads, facts } = createStream(definition, { maxSize: 2 });
+    const { accept, payloads, events } = createStream(definition, { maxSize: 2 });
     accept('{}', '{}', '1');
     asked[0]?.resolve({ value: 'first' });
     await settled();
     accept('2', '3', '4');
-    expect(facts).toEqual([dropped(1), dropped(2)]);
+    expect(events).toEqual([dropped(1), dropped(2)]);
 
     asked[1]?.resolve({ value: 'second' });
     await settled();
@@ -174,7 +174,7 @@ describe('ChannelStream with a full buffer', () => {
 
   it('drops the newest when all others are being decoded', async () => {
     const { definition, asked } = createSchema();
-    const { accept, payloads, facts } = createStream(definition, { maxSize: 1 });
+    const { accept, payloads, events } = createStream(definition, { maxSize: 1 });
     accept('{}', '{}');
     asked[0]?.resolve({ value: 'first' });
     await settled();
@@ -183,7 +183,7 @@ describe('ChannelStream with a full buffer', () => {
     await settled();
 
     expect(payloads).toEqual(['first', 'second', 1]);
-    expect(facts).toEqual([]);
+    expect(events).toEqual([]);
   });
 });
 
@@ -205,14 +205,14 @@ describe('ChannelStream of an entity', () => {
   it('says what is slow when it drops: the loading of rows, or the schema', async () => {
     const loading = defer<DecodedText>();
     const { definition, asked } = createSchema();
-    const { accept, facts } = createStream(definition, { decoder: () => loading.promise, maxSize: 1 });
+    const { accept, events } = createStream(definition, { decoder: () => loading.promise, maxSize: 1 });
     accept('1', '2', '3');
     loading.resolve({ payload: {}, context: {} });
     await settled();
     accept('4');
 
     const receivers = ['the loading of its rows', 'the schema of the channel'];
-    expect(facts).toEqual(
+    expect(events).toEqual(
       receivers.map((receiver, n) => ({ type: 'dropped', channel: 'orders', receiver, total: n + 1 })),
     );
     asked[0]?.resolve({ value: 'first' });
@@ -224,11 +224,11 @@ describe('ChannelStream of an entity', () => {
     ['rejects', () => Promise.reject(new Error('no such column'))],
   ])('reports a decoder that %s, and passes on the next', async (_how, fail) => {
     const decoder: TextDecoder = (text) => (text === 'bad' ? fail() : { payload: text, context: {} });
-    const { accept, payloads, facts } = createStream(defineChannel('orders'), { decoder });
+    const { accept, payloads, events } = createStream(defineChannel('orders'), { decoder });
     accept('bad', 'good');
     await settled();
 
     expect(payloads).toEqual(['good']);
-    expect(facts).toEqual([rejected(/no such column/)]);
+    expect(events).toEqual([rejected(/no such column/)]);
   }); // prettier-ignore
 });

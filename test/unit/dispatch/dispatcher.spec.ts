@@ -4,13 +4,13 @@ import { z } from 'zod';
 import { defineChannel, type ChannelDefinition } from '../../../lib/channels/channel.definition.js';
 import { ChannelRegistry } from '../../../lib/channels/channel.registry.js';
 import { Dispatcher } from '../../../lib/dispatch/dispatcher.js';
-import { createNotification, recordFacts, settled } from '../support/recording.js';
+import { createNotification, recordEvents, settled } from '../support/recording.js';
 
 const orders = defineChannel('orders');
 const payments = defineChannel('payments');
 
 function createDispatcher() {
-  const { facts, report } = recordFacts();
+  const { events, report } = recordEvents();
   const calls: string[] = [];
   const registry = new ChannelRegistry();
   const dispatcher = new Dispatcher({
@@ -32,7 +32,7 @@ function createDispatcher() {
       .subscribe({ next: ({ payload }) => payloads.push(payload), complete: completed });
     return { payloads, subscription, completed };
   };
-  return { dispatcher, registry, facts, calls, receive, collect };
+  return { dispatcher, registry, events, calls, receive, collect };
 }
 
 describe('Dispatcher.observe()', () => {
@@ -109,7 +109,7 @@ describe('Dispatcher.receive()', () => {
   });
 
   it('reports how many have arrived of each channel in one chunk of the socket', async () => {
-    const { collect, receive, facts } = createDispatcher();
+    const { collect, receive, events } = createDispatcher();
     collect(orders);
     collect(orders);
     collect(payments);
@@ -121,7 +121,7 @@ describe('Dispatcher.receive()', () => {
     receive('orders', '6');
     await settled();
 
-    expect(facts).toEqual([
+    expect(events).toEqual([
       { type: 'received', channel: 'orders', count: 3 },
       { type: 'received', channel: 'payments', count: 1 },
       { type: 'received', channel: 'orders', count: 1 },
@@ -152,11 +152,11 @@ describe('Dispatcher.receive()', () => {
   });
 
   it('drops what nobody receives', async () => {
-    const { receive, facts } = createDispatcher();
+    const { receive, events } = createDispatcher();
     receive('orders', '1');
     await settled();
 
-    expect(facts).toEqual([]);
+    expect(events).toEqual([]);
   });
 
   it('gives nothing to a receiver that left while it was on its way', async () => {
@@ -170,12 +170,12 @@ describe('Dispatcher.receive()', () => {
   });
 
   it('does not even decode for receivers that have left', async () => {
-    const { collect, receive, facts } = createDispatcher();
+    const { collect, receive, events } = createDispatcher();
     collect(defineChannel('orders', { schema: z.number() })).subscription.unsubscribe();
     receive('orders', '"not a number"');
     await settled();
 
-    expect(facts).toEqual([]);
+    expect(events).toEqual([]);
   });
 
   it('goes on within a burst for a receiver that leaves and comes back', async () => {

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Notification } from '../../../lib/channels/notification.js';
 import { ListenerQueue, type ListenerQueueOptions } from '../../../lib/dispatch/listener-queue.js';
-import { broadcast, defer, recordFacts, settled, type Deferred } from '../support/recording.js';
+import { broadcast, defer, recordEvents, settled, type Deferred } from '../support/recording.js';
 
 /** A queue whose handler is finished by hand: `started` are the payloads it was called with. */
 function createQueue(options: Partial<ListenerQueueOptions> = {}) {
-  const { facts, report } = recordFacts();
+  const { events, report } = recordEvents();
   const started: unknown[] = [];
   const handlers: Deferred<unknown>[] = [];
   const invoke = ({ payload }: Notification) => {
@@ -25,7 +25,7 @@ function createQueue(options: Partial<ListenerQueueOptions> = {}) {
     handlers[index]?.resolve(undefined);
     await settled();
   };
-  return { queue, facts, started, handlers, push, finish };
+  return { queue, events, started, handlers, push, finish };
 }
 
 const handledOf = (count: number) => ({
@@ -90,27 +90,27 @@ describe('ListenerQueue', () => {
     const handled: unknown[] = [];
     const invoke = ({ payload }: Notification) =>
       payload === 'bad' ? fail() : Promise.resolve(handled.push(payload));
-    const { push, facts, queue } = createQueue({ invoke });
+    const { push, events, queue } = createQueue({ invoke });
     push('bad', 'good');
     await settled();
 
     expect(handled).toEqual(['good']);
     expect(queue.isRunning).toBe(false);
-    expect(facts).toEqual([
+    expect(events).toEqual([
       { type: 'failed', channel: 'orders', listener: 'Orders.receive', error: new Error('boom') },
       handledOf(1),
     ]);
   }); // prettier-ignore
 
   it('reports how many were handled when nothing more waits', async () => {
-    const { push, facts, finish } = createQueue({ concurrency: 2 });
+    const { push, events, finish } = createQueue({ concurrency: 2 });
     push(1, 2, 3);
     await finish(0);
     await finish(1);
-    expect(facts).toEqual([handledOf(2)]);
+    expect(events).toEqual([handledOf(2)]);
 
     await finish(2);
-    expect(facts).toEqual([handledOf(2), handledOf(1)]);
+    expect(events).toEqual([handledOf(2), handledOf(1)]);
   });
 
   it('leaves room for the others beside a handler that never settles', async () => {
@@ -143,14 +143,14 @@ describe('ListenerQueue with handlers that never wait', () => {
       now += 20;
       return Promise.resolve(seen.push(payload));
     };
-    const { push, facts } = createQueue({ invoke });
+    const { push, events } = createQueue({ invoke });
     setImmediate(() => seen.push('a turn'));
     push(1, 2, 3, 4, 5);
     await settled();
     await settled();
 
     expect(seen).toEqual(expected);
-    expect(facts).toEqual([handledOf(3), handledOf(2)]);
+    expect(events).toEqual([handledOf(3), handledOf(2)]);
     vi.restoreAllMocks();
   });
 });
@@ -158,7 +158,7 @@ describe('ListenerQueue with handlers that never wait', () => {
 describe('ListenerQueue with a method that returns no promise', () => {
   it('handles what has arrived in one turn, in order, and reports it once', async () => {
     const handled: unknown[] = [];
-    const { push, queue, facts } = createQueue({ invoke: ({ payload }) => handled.push(payload) });
+    const { push, queue, events } = createQueue({ invoke: ({ payload }) => handled.push(payload) });
     push(1, 2, 3);
     expect(handled).toEqual([1]);
     await Promise.resolve();
@@ -166,7 +166,7 @@ describe('ListenerQueue with a method that returns no promise', () => {
 
     await settled();
     expect(queue.isRunning).toBe(false);
-    expect(facts).toEqual([handledOf(3)]);
+    expect(events).toEqual([handledOf(3)]);
   });
 
   it('leaves what is addressed to others', async () => {
@@ -220,41 +220,41 @@ describe('ListenerQueue whose buffer is full', () => {
     ['drop-newest', ['running', 1, 2], [dropped(1), dropped(2)]],
     ['error', ['running', 1, 2], [overflown, dropped(1), overflown, dropped(2)]],
   ] as const)('drops as "%s" says, and counts', async (overflow, handled, reported) => {
-    const { facts, started, finish } = fillUp(overflow);
-    expect(facts).toEqual(reported);
+    const { events, started, finish } = fillUp(overflow);
+    expect(events).toEqual(reported);
 
     for (const index of [0, 1, 2]) await finish(index);
     expect(started).toEqual(handled);
   });
 
   it('takes more as soon as there is room again', async () => {
-    const { push, facts, finish, started } = fillUp('drop-newest');
+    const { push, events, finish, started } = fillUp('drop-newest');
     await finish(0);
     push(5);
     for (const index of [1, 2, 3]) await finish(index);
 
     expect(started).toEqual(['running', 1, 2, 5]);
-    expect(facts).toEqual([dropped(1), dropped(2), handledOf(4)]);
+    expect(events).toEqual([dropped(1), dropped(2), handledOf(4)]);
   });
 });
 
 describe('ListenerQueue.close()', () => {
   it('resolves at once when nothing runs', async () => {
-    const { queue, facts } = createQueue();
+    const { queue, events } = createQueue();
     await queue.close(never);
 
-    expect(facts).toEqual([]);
+    expect(events).toEqual([]);
   });
 
   it('forgets what waits, and says how much', async () => {
-    const { queue, push, facts, started, finish } = createQueue();
+    const { queue, push, events, started, finish } = createQueue();
     push('running', 1, 2);
     const closing = queue.close(never);
     await finish(0);
     await closing;
 
     expect(started).toEqual(['running']);
-    expect(facts).toEqual([
+    expect(events).toEqual([
       { type: 'discarded', channel: 'orders', receiver: 'Orders.receive', count: 2 },
       handledOf(1),
     ]);

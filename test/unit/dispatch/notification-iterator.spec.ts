@@ -3,16 +3,16 @@ import { describe, expect, it } from 'vitest';
 import type { Notification } from '../../../lib/channels/notification.js';
 import type { OverflowPolicy } from '../../../lib/common/overflow.js';
 import { NotificationIterator } from '../../../lib/dispatch/notification-iterator.js';
-import { broadcast, recordFacts } from '../support/recording.js';
+import { broadcast, recordEvents } from '../support/recording.js';
 
 function createIterator(overflow: OverflowPolicy = 'drop-oldest', maxSize = 2) {
-  const { facts, report } = recordFacts();
+  const { events, report } = recordEvents();
   const source = new Subject<Notification>();
   const iterator = new NotificationIterator(source, { maxSize, overflow }, report);
   const send = (...payloads: unknown[]) => {
     for (const payload of payloads) source.next(broadcast(payload));
   };
-  return { iterator, source, facts, send };
+  return { iterator, source, events, send };
 }
 
 /** The payload, or `done`. */
@@ -77,7 +77,7 @@ describe('NotificationIterator', () => {
   });
 
   it('ends with "await using"', async () => {
-    const { facts, report } = recordFacts();
+    const { events, report } = recordEvents();
     const source = new Subject<Notification>();
     {
       await using iterator = new NotificationIterator(source, { maxSize: 1, overflow: 'error' }, report);
@@ -86,7 +86,7 @@ describe('NotificationIterator', () => {
     }
 
     expect(source.observed).toBe(false);
-    expect(facts).toEqual([]);
+    expect(events).toEqual([]);
   });
 
   it('gives out what waits when the source has completed, and then ends', async () => {
@@ -107,7 +107,7 @@ describe('NotificationIterator', () => {
   });
 
   it('ends at once when the source has completed before', async () => {
-    const { report } = recordFacts();
+    const { report } = recordEvents();
     const iterator = new NotificationIterator(EMPTY, { maxSize: 1, overflow: 'error' }, report);
 
     expect(await takeAll(iterator)).toEqual([]);
@@ -125,23 +125,23 @@ describe('NotificationIterator whose buffer is full', () => {
     ['drop-oldest', [3, 4]],
     ['drop-newest', [1, 2]],
   ] as const)('drops as "%s" says, and counts', async (policy, kept) => {
-    const { iterator, source, facts, send } = createIterator(policy);
+    const { iterator, source, events, send } = createIterator(policy);
     send(1, 2, 3, 4);
     source.complete();
 
     expect(await takeAll(iterator)).toEqual(kept);
-    expect(facts).toEqual([dropped(1), dropped(2)]);
+    expect(events).toEqual([dropped(1), dropped(2)]);
   });
 
   it('with "error" gives out what waits, throws once, and is over', async () => {
-    const { iterator, source, facts, send } = createIterator('error');
+    const { iterator, source, events, send } = createIterator('error');
     send(1, 2, 3, 4);
 
     expect([await next(iterator), await next(iterator)]).toEqual([1, 2]);
     await expect(iterator.next()).rejects.toMatchObject(overflow);
     expect(await next(iterator)).toBe('done');
     expect(source.observed).toBe(false);
-    expect(facts).toEqual([dropped(1)]);
+    expect(events).toEqual([dropped(1)]);
   });
 
   it('with "error" ends the loop with that error', async () => {

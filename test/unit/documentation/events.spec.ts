@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { SpanKind } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
-import type { Fact } from '../../../lib/common/facts.js';
+import type { PubSubEvent } from '../../../lib/common/events.js';
 import { METRICS } from '../../../lib/observability/metrics.definitions.js';
 import { PubSubLogger } from '../../../lib/observability/pubsub.logger.js';
-import { SAMPLES, error } from '../support/facts.js';
+import { SAMPLES, error } from '../support/sample-events.js';
 import { broadcast } from '../support/recording.js';
 import { measured, storedBatch, storedNotification, traced } from '../support/telemetry.js';
 
@@ -24,8 +24,8 @@ const codesIn = (cell = ''): string[] => Array.from(cell.matchAll(/`([^`]+)`/g),
 const alternativesIn = (cell = ''): string[][] => cell.split(' or ').map(codesIn);
 
 /** The events as the application may meet them: what is tried again, and what is not. */
-const events: Fact[] = [
-  ...Object.values(SAMPLES).map(([fact]) => fact),
+const events: PubSubEvent[] = [
+  ...Object.values(SAMPLES).map(([event]) => event),
   { ...SAMPLES['stored-failed'][0], delayMs: undefined },
 ];
 

@@ -1,6 +1,6 @@
 import { BehaviorSubject } from 'rxjs';
 import { describe, expect, it } from 'vitest';
-import type { ConnectionState } from '../../../lib/common/facts.js';
+import type { ConnectionState } from '../../../lib/common/events.js';
 import { Hints } from '../../../lib/instance/hints.js';
 
 /** A connection and workers that record what is asked of them. */

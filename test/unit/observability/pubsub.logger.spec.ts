@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Fact } from '../../../lib/common/facts.js';
+import type { PubSubEvent } from '../../../lib/common/events.js';
 import { PubSubLogger } from '../../../lib/observability/pubsub.logger.js';
-import { SAMPLES, error } from '../support/facts.js';
+import { SAMPLES, error } from '../support/sample-events.js';
 
 function createLogger() {
   const written: string[] = [];
@@ -12,17 +12,17 @@ function createLogger() {
 }
 
 /** What becomes of them at once. */
-const write = (...facts: Fact[]): string[] => {
+const write = (...events: PubSubEvent[]): string[] => {
   const { logger, written } = createLogger();
-  for (const fact of facts) logger.write(fact);
+  for (const event of events) logger.write(event);
   const atOnce = [...written];
   logger.close();
   return atOnce;
 };
 
 describe('PubSubLogger', () => {
-  it.each(Object.entries(SAMPLES))('words "%s", or has nothing to say', (_type, [fact, line]) => {
-    expect(write(fact)).toEqual(line === undefined ? [] : [line]);
+  it.each(Object.entries(SAMPLES))('words "%s", or has nothing to say', (_type, [event, line]) => {
+    expect(write(event)).toEqual(line === undefined ? [] : [line]);
   });
 
   it('words what has become a dead letter as an error', () => {
@@ -70,7 +70,7 @@ describe('PubSubLogger in a loop of errors', () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
 
-  const dropped = (total: number, receiver = 'listen()'): Fact => ({
+  const dropped = (total: number, receiver = 'listen()'): PubSubEvent => ({
     type: 'dropped', channel: 'orders', receiver, total,
   }); // prettier-ignore
 
@@ -137,7 +137,7 @@ describe('PubSubLogger in a loop of errors', () => {
   });
 
   /** Events that are rare: at the start or end of an application, once per listener, or by a person. */
-  const ONCE = new Set<Fact['type']>([
+  const ONCE = new Set<PubSubEvent['type']>([
     'claiming',
     'pauses-changed',
     'pauses-unknown',
@@ -153,13 +153,13 @@ describe('PubSubLogger in a loop of errors', () => {
   ]);
   const worded = Object.values(SAMPLES).filter(([, line]) => line !== undefined);
 
-  it.each(worded.map(([fact]) => fact))('holds back "$type", if it may come often', (fact) => {
-    expect(write(fact, fact)).toHaveLength(ONCE.has(fact.type) ? 2 : 1);
+  it.each(worded.map(([event]) => event))('holds back "$type", if it may come often', (event) => {
+    expect(write(event, event)).toHaveLength(ONCE.has(event.type) ? 2 : 1);
   });
 
   it('leaves no timer when it is closed', () => {
     const { logger } = createLogger();
-    for (const [fact] of Object.values(SAMPLES)) logger.write(fact);
+    for (const [event] of Object.values(SAMPLES)) logger.write(event);
     expect(vi.getTimerCount()).toBeGreaterThan(0);
 
     logger.close();

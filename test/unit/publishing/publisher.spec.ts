@@ -3,11 +3,11 @@ import { defineChannel } from '../../../lib/channels/channel.definition.js';
 import type { NotifyOptions } from '../../../lib/publishing/notify-options.js';
 import { Publisher } from '../../../lib/publishing/publisher.js';
 import { createStatements } from '../../../lib/publishing/statements.js';
-import { recordFacts } from '../support/recording.js';
+import { recordEvents } from '../support/recording.js';
 
 /** A publisher whose statements fail with this error. */
 function createPublisher(failure?: Error) {
-  const { facts, report } = recordFacts();
+  const { events, report } = recordEvents();
   const sent: string[] = [];
   const query = (sql: string) => {
     sent.push(sql);
@@ -21,7 +21,7 @@ function createPublisher(failure?: Error) {
     assertText: () => undefined,
     report,
   });
-  return { publisher, sent, facts, query };
+  return { publisher, sent, events, query };
 }
 
 const orders = defineChannel('orders');
@@ -55,7 +55,7 @@ describe('Publisher without the tables of stored notifications', () => {
   const missing = serverError('42P01', 'relation "public.pgpubsub_notification" does not exist');
 
   it('rejects with STORAGE_MISSING and the remedy, and reports the same', async () => {
-    const { publisher, facts } = createPublisher(missing);
+    const { publisher, events } = createPublisher(missing);
     const expected = {
       code: 'STORAGE_MISSING',
       message: expect.stringMatching(/withPgPubSub\(dataSource, \{ channels \}\).*migration:run/) as string,
@@ -63,7 +63,7 @@ describe('Publisher without the tables of stored notifications', () => {
     };
 
     await expect(publisher.publish(stored, [1], {})).rejects.toMatchObject(expected);
-    expect(facts).toMatchObject([{ type: 'publish-failed', error: expected }]);
+    expect(events).toMatchObject([{ type: 'publish-failed', error: expected }]);
   });
 
   it.each([

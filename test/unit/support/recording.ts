@@ -1,12 +1,12 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Notification } from '../../../lib/channels/notification.js';
-import type { Fact, Report } from '../../../lib/common/facts.js';
+import type { PubSubEvent, ReportEvent } from '../../../lib/common/events.js';
 import { createNotificationFactory } from '../../../lib/dispatch/broadcast-notification.js';
 
 /** A `report` that keeps what it is told. */
-export function recordFacts(): { facts: Fact[]; report: Report } {
-  const facts: Fact[] = [];
-  return { facts, report: (fact) => void facts.push(fact) };
+export function recordEvents(): { events: PubSubEvent[]; report: ReportEvent } {
+  const events: PubSubEvent[] = [];
+  return { events, report: (event) => void events.push(event) };
 }
 
 export const createNotification = createNotificationFactory({

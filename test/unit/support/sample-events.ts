@@ -1,12 +1,12 @@
-import type { Fact } from '../../../lib/common/facts.js';
+import type { PubSubEvent } from '../../../lib/common/events.js';
 
 /** What all that has failed here has failed with. */
 export const error = new Error('boom');
 const gap = { channels: ['orders'], from: new Date(0), to: new Date(1_500) };
 
-/** One fact of every type, and the line it becomes, if any: a type that is missing here does not compile. */
+/** One event of every type, and the line it becomes, if any: a type that is missing here does not compile. */
 export const SAMPLES: {
-  readonly [T in Fact['type']]: readonly [fact: Extract<Fact, { type: T }>, line?: string];
+  readonly [T in PubSubEvent['type']]: readonly [event: Extract<PubSubEvent, { type: T }>, line?: string];
 } = {
   claiming: [
     { type: 'claiming', channels: ['orders'], concurrency: 4, poolSize: 10 },

@@ -26,7 +26,7 @@ export interface Gap {
  * out. Names are participles of what happened or is happening. What happens often is reported by call, chunk or claim,
  * with a `count`, and never by notification: a listener may handle hundreds of thousands a second.
  */
-export type Fact =
+export type PubSubEvent =
   /** LISTEN is in force for these channels, and a test notification has arrived. */
   | { readonly type: 'listening'; readonly channels: readonly string[]; readonly processId: number }
   /** LISTEN is in force, but what the DataSource sends does not arrive. */
@@ -179,4 +179,4 @@ export type Fact =
   /** The same method runs more than once for a notification: its class has several instances. */
   | { readonly type: 'duplicated'; readonly listener: string };
 
-export type Report = (fact: Fact) => void;
+export type ReportEvent = (event: PubSubEvent) => void;
