@@ -44,8 +44,8 @@ async function readStatus(
   const filter = beforeMigration === undefined ? {} : { beforeMigration };
   const condition = await new StoredConditions(storedOptions(dataSource)).ofPending(filter, 'status', 2);
   const { schema } = Database.of(dataSource).storage;
-  const question = { schema, countUpTo: null, condition };
-  const stored = await briefly(dataSource, (runner) => findBacklog(runner, question));
+  const scope = { schema, countUpTo: null, condition };
+  const stored = await briefly(dataSource, (runner) => findBacklog(runner, scope));
   const names = new Set(stored.map(({ channel }) => channel));
   const idle = [...new Set(Database.of(dataSource).storedChannels)].filter((channel) => !names.has(channel));
   return [...stored, ...idle.map(nothingOf)].toSorted((a, b) => (a.channel < b.channel ? -1 : 1));

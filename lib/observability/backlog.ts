@@ -18,7 +18,7 @@ export interface ChannelBacklog {
   readonly dead: number;
 }
 
-export interface BacklogQuestion {
+export interface BacklogScope {
   /** Where the library's tables are. */
   readonly schema: string;
   /** Rows of a channel, and dead letters of all, are counted up to this number; `null`: all of them. */
@@ -30,7 +30,7 @@ export interface BacklogQuestion {
 /** The channels that have something stored, or dead letters, in the order of their names. */
 export async function findBacklog(
   executor: SqlExecutor,
-  { schema, countUpTo, condition }: BacklogQuestion,
+  { schema, countUpTo, condition }: BacklogScope,
 ): Promise<ChannelBacklog[]> {
   const sql = readBacklog(schema, condition?.sql ?? 'true');
   // no deadline: the caller limits the question, by statement_timeout or by its command

@@ -69,7 +69,7 @@ export const resolveLimits = (options: StatusOptions): Limits =>
   parseShape(limitsShape, options, { code: 'INVALID_ARGUMENT', what: 'status()' });
 
 /** What was found out about an instance, at one time. */
-export interface Findings {
+export interface StatusInput {
   readonly connection: ConnectionSnapshot;
   readonly channels: readonly ChannelBacklog[];
   /** Stored notifications that wait for a listener that no running process has. */
@@ -80,7 +80,7 @@ export interface Findings {
   /** Handlers of broadcasts that run at the moment, with the longest of each listener. */
   readonly running: readonly RunningHandler[];
   /** Why the database could not be asked, if so. */
-  readonly silence: { readonly reason: string; readonly isServerError: boolean } | undefined;
+  readonly probeFailure: { readonly reason: string; readonly isServerError: boolean } | undefined;
 }
 
 /** A handler that runs at the moment. */
@@ -91,42 +91,42 @@ export interface RunningHandler {
 }
 
 /** One thing that is not well, and how bad that is. */
-interface Complaint {
+interface HealthIssue {
   readonly health: 'degraded' | 'down';
   readonly reason: string;
 }
 
 /** How well that is, with a sentence for everything that is not. */
-export function judge(
-  findings: Findings,
+export function evaluateHealth(
+  input: StatusInput,
   limits: Limits,
 ): { readonly health: Health; readonly reasons: readonly string[] } {
-  const complaints = [
-    ...ofDatabase(findings),
-    ...ofConnection(findings.connection, limits),
-    ...ofChannels(findings.channels, limits),
-    ...ofUnhandled(findings.unhandled ?? []),
-    ...ofQueue(findings.queueUsage, limits),
-    ...findings.claims.map((reason) => ({ health: 'degraded', reason }) as const),
-    ...ofRunning(findings.running),
+  const issues = [
+    ...databaseIssues(input),
+    ...connectionIssues(input.connection, limits),
+    ...backlogIssues(input.channels, limits),
+    ...unhandledIssues(input.unhandled ?? []),
+    ...queueIssues(input.queueUsage, limits),
+    ...input.claims.map((reason) => ({ health: 'degraded', reason }) as const),
+    ...runningIssues(input.running),
   ];
-  const isDown = complaints.some(({ health }) => health === 'down');
-  const health = complaints.length === 0 ? 'up' : isDown ? 'down' : 'degraded';
-  return { health, reasons: complaints.map(({ reason }) => reason) };
+  const isDown = issues.some(({ health }) => health === 'down');
+  const health = issues.length === 0 ? 'up' : isDown ? 'down' : 'degraded';
+  return { health, reasons: issues.map(({ reason }) => reason) };
 }
 
 /** A server that refuses to tell is there: a right is missing, or a table is locked. */
-function ofDatabase({ silence }: Findings): Complaint[] {
-  if (silence === undefined) return [];
-  return silence.isServerError
-    ? [{ health: 'degraded', reason: `the database refuses to say what is stored: ${silence.reason}` }]
-    : [{ health: 'down', reason: `the database does not answer: ${silence.reason}` }];
+function databaseIssues({ probeFailure }: StatusInput): HealthIssue[] {
+  if (probeFailure === undefined) return [];
+  return probeFailure.isServerError
+    ? [{ health: 'degraded', reason: `the database refuses to say what is stored: ${probeFailure.reason}` }]
+    : [{ health: 'down', reason: `the database does not answer: ${probeFailure.reason}` }];
 }
 
-function ofConnection(
+function connectionIssues(
   { state, forMs, channels, reason }: ConnectionSnapshot,
   { maxReconnectingMs }: Limits,
-): Complaint[] {
+): HealthIssue[] {
   if (state === 'listening' || channels.length === 0) return [];
   const because = reason === null ? '' : `: ${reason}`;
   if (state === 'deaf')
@@ -145,33 +145,33 @@ function ofConnection(
   ];
 }
 
-function ofChannels(
+function backlogIssues(
   channels: readonly ChannelBacklog[],
   { maxBacklogAgeMs, maxDeadLetters }: Limits,
-): Complaint[] {
+): HealthIssue[] {
   const overdue = channels.filter(({ overdueMs }) => overdueMs > maxBacklogAgeMs);
   const dead = channels.reduce((sum, channel) => sum + channel.dead, 0);
-  const complaints = overdue.map(
+  const issues = overdue.map(
     ({ channel, overdueMs, due }) =>
       `"${channel}": ${counted(due, 'stored notification')} due, the first for ${inSeconds(overdueMs)}, and nobody claims ${due === 1 ? 'it' : 'them'}`,
   );
-  if (dead > maxDeadLetters) complaints.push(`${counted(dead, 'dead letter')}: ${lettersOf(channels)}`);
-  return complaints.map((reason) => ({ health: 'degraded', reason }));
+  if (dead > maxDeadLetters) issues.push(`${counted(dead, 'dead letter')}: ${describeDeadLetters(channels)}`);
+  return issues.map((reason) => ({ health: 'degraded', reason }));
 }
 
-const lettersOf = (channels: readonly ChannelBacklog[]): string =>
+const describeDeadLetters = (channels: readonly ChannelBacklog[]): string =>
   channels
     .filter(({ dead }) => dead > 0)
     .map(({ channel, dead }) => `${dead} of "${channel}"`)
     .join(', ');
 
-const ofUnhandled = (unhandled: readonly CountedListener[]): Complaint[] =>
+const unhandledIssues = (unhandled: readonly CountedListener[]): HealthIssue[] =>
   unhandled.map(({ channel, listener, count }) => ({
     health: 'degraded',
     reason: `"${channel}": ${counted(count, 'stored notification')} for the listener ${listener}, which no running process has`,
   }));
 
-function ofQueue(queueUsage: number | null, { maxQueueUsage }: Limits): Complaint[] {
+function queueIssues(queueUsage: number | null, { maxQueueUsage }: Limits): HealthIssue[] {
   if (queueUsage === null || queueUsage <= maxQueueUsage) return [];
   const percent = Math.round(queueUsage * 100);
   return [
@@ -185,7 +185,7 @@ function ofQueue(queueUsage: number | null, { maxQueueUsage }: Limits): Complain
 /** How long the handler of a broadcast may run: it has no limit of its own, and what comes after it waits. */
 const MAX_RUNNING_MS = 60_000;
 
-const ofRunning = (running: readonly RunningHandler[]): Complaint[] =>
+const runningIssues = (running: readonly RunningHandler[]): HealthIssue[] =>
   running
     .filter(({ forMs }) => forMs > MAX_RUNNING_MS)
     .map(({ channel, listener, forMs }) => ({

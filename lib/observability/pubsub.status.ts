@@ -9,9 +9,9 @@ import { channelTable, deadLetterTable, notificationTable } from '../storage/sto
 import { LiveListeners, type CountedListener, type ListenersOf } from '../store/live-listeners.js';
 import { findBacklog, type ChannelBacklog } from './backlog.js';
 import {
-  judge,
+  evaluateHealth,
   resolveLimits,
-  type Findings,
+  type StatusInput,
   type Health,
   type RunningHandler,
   type StatusOptions,
@@ -81,7 +81,7 @@ interface ServerRow {
   readonly has_settings: string;
 }
 
-type Stored = Pick<Findings, 'channels' | 'unhandled' | 'queueUsage' | 'silence'> & {
+type StoredStatus = Pick<StatusInput, 'channels' | 'unhandled' | 'queueUsage' | 'probeFailure'> & {
   readonly pausedEverywhere: readonly string[];
 };
 
@@ -93,23 +93,23 @@ const SERVER_SHARE = 0.8;
 /** Answers `pubsub.status()`: asks the database, in a bounded time, and adds what the parts know. */
 export class StatusReader {
   /** Questions that have no answer yet. */
-  private readonly pending = new Set<Promise<Stored>>();
+  private readonly pending = new Set<Promise<StoredStatus>>();
 
   constructor(private readonly options: StatusReaderOptions) {}
 
   /** Rejects for options that cannot be meant only: a database that is away is an answer. */
   async read(options: StatusOptions = {}): Promise<PubSubStatus> {
     const limits = resolveLimits(options);
-    const { pausedEverywhere, ...stored } = await this.ask();
+    const { pausedEverywhere, ...stored } = await this.readWithinLimit();
     const { channels, queueUsage } = stored;
     const connection = this.options.connection();
-    const findings = {
+    const input = {
       connection,
       ...stored,
       claims: this.options.claims(),
       running: this.options.running(),
     };
-    const { health, reasons } = judge(findings, limits);
+    const { health, reasons } = evaluateHealth(input, limits);
     return {
       name: this.options.name,
       health,
@@ -128,18 +128,18 @@ export class StatusReader {
     };
   }
 
-  private async ask(): Promise<Stored> {
+  private async readWithinLimit(): Promise<StoredStatus> {
     const { timeoutMs: ms } = this.options;
-    const answer = this.pending.size < MAX_PENDING ? this.begin() : Promise.race(this.pending);
+    const answer = this.pending.size < MAX_PENDING ? this.startReading() : Promise.race(this.pending);
     try {
       return await withDeadline(answer, { ms, what: 'an answer' });
     } catch (error) {
-      return silent(messageOf(error), isServerError(error));
+      return withoutAnswer(messageOf(error), isServerError(error));
     }
   }
 
-  private begin(): Promise<Stored> {
-    const answer = this.look();
+  private startReading(): Promise<StoredStatus> {
+    const answer = this.readStored();
     this.pending.add(answer);
     const forget = () => this.pending.delete(answer);
     answer.then(forget, forget); // also when it comes too late
@@ -150,18 +150,18 @@ export class StatusReader {
    * In a transaction, for the limit that the server keeps: a check that waits for a lock must not hold a connection of
    * the pool while the next ones come.
    *
-   * no deadline: ask() limits the answer, and the server limits each statement
+   * no deadline: readWithinLimit() limits the answer, and the server limits each statement
    */
-  private async look(): Promise<Stored> {
+  private async readStored(): Promise<StoredStatus> {
     const { dataSource, timeoutMs } = this.options;
     return dataSource.transaction(async (manager) => {
       await manager.query(limitStatements, [String(Math.ceil(timeoutMs * SERVER_SHARE))]);
-      return this.lookWith(manager);
+      return this.readStoredWith(manager);
     });
   }
 
-  /** no deadline: ask() limits the answer, and the server limits each statement */
-  private async lookWith(executor: SqlExecutor): Promise<Stored> {
+  /** no deadline: readWithinLimit() limits the answer, and the server limits each statement */
+  private async readStoredWith(executor: SqlExecutor): Promise<StoredStatus> {
     const schema = this.options.schema();
     const tables = [notificationTable(schema), deadLetterTable(schema), channelTable(schema)];
     const [server] = (await executor.query(readServer, tables)) as [ServerRow]; // as the statement says
@@ -174,7 +174,7 @@ export class StatusReader {
       unhandled,
       queueUsage: Number(server.queue_usage),
       pausedEverywhere: (paused as { channel: string }[]).map(({ channel }) => channel),
-      silence: undefined,
+      probeFailure: undefined,
     };
   }
 
@@ -186,14 +186,14 @@ export class StatusReader {
     if (channels.length === 0) return [];
     const schema = this.options.schema();
     const live = await LiveListeners.find(executor, schema);
-    const question = { schema, channels, countUpTo: COUNT_UP_TO };
-    return live?.findUnhandled(executor, question, this.options.listenersOf) ?? [];
+    const scope = { schema, channels, countUpTo: COUNT_UP_TO };
+    return live?.findUnhandled(executor, scope, this.options.listenersOf) ?? [];
   }
 }
 
-const silent = (reason: string, refusal: boolean): Stored => ({
+const withoutAnswer = (reason: string, refusal: boolean): StoredStatus => ({
   channels: [],
   queueUsage: null,
   pausedEverywhere: [],
-  silence: { reason, isServerError: refusal },
+  probeFailure: { reason, isServerError: refusal },
 });

@@ -14,7 +14,7 @@ export interface CountedListener {
 }
 
 /** The stored notifications to look at: the first `countUpTo` rows of each of these channels. */
-export interface UnhandledQuestion {
+export interface UnhandledScope {
   readonly schema: string;
   readonly channels: readonly string[];
   readonly countUpTo: number;
@@ -70,7 +70,7 @@ export class LiveListeners {
   /** The listeners, at most 20, for which stored notifications wait although neither a process nor `listenersOf` has them. */
   async findUnhandled(
     executor: SqlExecutor,
-    { schema, channels, countUpTo }: UnhandledQuestion,
+    { schema, channels, countUpTo }: UnhandledScope,
     listenersOf?: ListenersOf,
   ): Promise<CountedListener[]> {
     if (channels.length === 0) return [];

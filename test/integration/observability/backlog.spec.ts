@@ -1,5 +1,5 @@
 import { beforeEach, expect, it } from 'vitest';
-import { findBacklog, type BacklogQuestion } from '../../../lib/observability/backlog.js';
+import { findBacklog, type BacklogScope } from '../../../lib/observability/backlog.js';
 import { useStored } from '../../support/stored.js';
 
 const { database, query } = useStored();
@@ -8,7 +8,7 @@ beforeEach(async () => {
   await query('truncate pgpubsub_notification, pgpubsub_dead_letter');
 });
 
-async function backlog(question: Partial<BacklogQuestion> = {}) {
+async function backlog(question: Partial<BacklogScope> = {}) {
   const client = await database().client();
   const executor = {
     query: async (sql: string, values?: unknown[]) => (await client.query(sql, values)).rows,

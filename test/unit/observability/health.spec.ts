@@ -1,8 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { STATUS_DEFAULTS, judge, resolveLimits, type Findings } from '../../../lib/observability/health.js';
+import {
+  STATUS_DEFAULTS,
+  evaluateHealth,
+  resolveLimits,
+  type StatusInput,
+} from '../../../lib/observability/health.js';
 
-const connection: Findings['connection'] = {
+const connection: StatusInput['connection'] = {
   state: 'listening',
   since: new Date(),
   forMs: 0,
@@ -11,17 +16,17 @@ const connection: Findings['connection'] = {
   lastTestedAt: new Date(),
   reason: null,
 };
-const well: Findings = {
+const well: StatusInput = {
   connection,
   channels: [],
   queueUsage: 0,
   claims: [],
   running: [],
-  silence: undefined,
+  probeFailure: undefined,
 };
 
-const judged = (findings: Partial<Findings>) => judge({ ...well, ...findings }, STATUS_DEFAULTS);
-const connected = (changes: Partial<Findings['connection']>) =>
+const judged = (findings: Partial<StatusInput>) => evaluateHealth({ ...well, ...findings }, STATUS_DEFAULTS);
+const connected = (changes: Partial<StatusInput['connection']>) =>
   judged({ connection: { ...connection, ...changes } });
 
 describe('the health of an instance', () => {
@@ -38,8 +43,10 @@ describe('the health of an instance', () => {
   });
 
   it('is degraded when the server refuses to tell, and down when it says nothing', () => {
-    expect(judged({ silence: { reason: 'permission denied', isServerError: true } }).health).toBe('degraded');
-    expect(judged({ silence: { reason: 'refused', isServerError: false } }).health).toBe('down');
+    expect(judged({ probeFailure: { reason: 'permission denied', isServerError: true } }).health).toBe(
+      'degraded',
+    );
+    expect(judged({ probeFailure: { reason: 'refused', isServerError: false } }).health).toBe('down');
   });
 
   it.each(['connecting', 'reconnecting'] as const)(
@@ -79,7 +86,7 @@ describe('the health of an instance', () => {
   it('has all reasons, and is as bad as the worst', () => {
     const { health, reasons } = judged({
       connection: { ...connection, state: 'deaf', reason: 'a pooler' },
-      silence: { reason: 'refused', isServerError: false },
+      probeFailure: { reason: 'refused', isServerError: false },
     });
 
     expect(health).toBe('down');
