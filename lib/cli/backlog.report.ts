@@ -45,8 +45,8 @@ export class BacklogReport implements BacklogWatcher {
   }
 
   /** A line of a log is about to be written. */
-  stepAside(): void {
-    this.progress?.stepAside();
+  clearLine(): void {
+    this.progress?.clearLine();
   }
 
   /** Also of a backlog that is left as it is, because the process has to end. */

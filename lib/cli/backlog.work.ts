@@ -33,7 +33,7 @@ export class BacklogWork {
       Array.from(this.instances, ([instance, channels]) => countDue(instance, channels)),
     );
     this.watcher.found(due.reduce((sum, count) => sum + count, 0));
-    for (const { events } of this.instances.keys()) events.subscribe((event) => this.notice(event));
+    for (const { events } of this.instances.keys()) events.subscribe((event) => this.receive(event));
   }
 
   /** Resolves when nothing that can be claimed is left: `false` if the process ends meanwhile, and leaves the rest. */
@@ -64,7 +64,7 @@ export class BacklogWork {
     for (const instance of this.instances.keys()) instance.flushLog();
   }
 
-  private notice(event: PubSubEvent): void {
+  private receive(event: PubSubEvent): void {
     if (event.type === 'claim-failed') this.claimError = event.error;
     if (event.type === 'claimed') this.watcher.advanced(event.handled, event.failed);
   }

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { DataSource } from 'typeorm';
 import { Database } from '../triggers/database.js';
 import { remedyFor } from '../triggers/schema.verifier.js';
-import { briefly } from './brief.js';
+import { withLockTimeout } from './lock-timeout.js';
 import { EXIT, type ExitCode } from './command-failure.js';
 import { addDataSourceOption, withDataSource } from './data-source.loader.js';
 import { printJson, printLine, printTable } from './terminal.js';
@@ -23,7 +23,7 @@ export function checkCommand(program: Command, end: (code: ExitCode) => void): v
 }
 
 async function check(dataSource: DataSource, asJson: boolean): Promise<ExitCode> {
-  const { differences, warnings } = await briefly(dataSource, (runner) =>
+  const { differences, warnings } = await withLockTimeout(dataSource, (runner) =>
     Database.of(dataSource).diff({}, runner),
   );
   if (asJson) printJson({ differences: differences.map(({ kind, object }) => ({ kind, object })), warnings });

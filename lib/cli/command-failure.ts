@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { isPgPubSubError, messageOf, type PgPubSubErrorCode } from '../common/errors.js';
-import { tell } from './terminal.js';
+import { printMessage } from './terminal.js';
 
 /** The exit codes of all commands. */
 export const EXIT = { good: 0, failed: 1, usage: 2 } as const;
@@ -25,9 +25,9 @@ export const wrongUsage = (message: string, options?: { cause?: unknown }): Comm
   new CommandFailure(message, EXIT.usage, options);
 
 /** Writes one sentence to stderr, unless commander has written its own, and returns the exit code. */
-export function explain(error: unknown): ExitCode {
+export function printFailure(error: unknown): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.good : EXIT.usage;
-  tell(messageOf(error));
+  printMessage(messageOf(error));
   if (isPgPubSubError(error) && OPTION_CODES.has(error.code)) return EXIT.usage;
   return error instanceof CommandFailure ? error.exitCode : EXIT.failed;
 }

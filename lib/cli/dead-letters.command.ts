@@ -8,11 +8,11 @@ import { StoredNotifications, type DeadLetter } from '../store/stored-notificati
 import { renderAge } from './age.js';
 import { CommandFailure, EXIT, wrongUsage, type ExitCode } from './command-failure.js';
 import { addDataSourceOption, withDataSource } from './data-source.loader.js';
-import { findStrangeName } from './dead-letters.names.js';
+import { findUnknownName } from './dead-letters.names.js';
 import { parseCount } from './numbers.js';
 import { Progress } from './progress.js';
 import { assertStorage, storedOptions } from './storage.js';
-import { printJson, printLine, printTable, reportLine, tell } from './terminal.js';
+import { printJson, printLine, printMessage, printTable, reportLine } from './terminal.js';
 
 interface Chosen {
   readonly channel?: readonly string[];
@@ -106,7 +106,7 @@ async function list(dataSource: DataSource, options: ListOptions): Promise<void>
     if (isCut) break;
     letters.push(letter);
   }
-  if (letters.length === 0) await tellStrangeName(dataSource, options);
+  if (letters.length === 0) await printUnknownName(dataSource, options);
   if (options.json) return printJson({ deadLetters: letters, isCut });
   const isChosen = Object.keys(filter).length > 0;
   if (letters.length === 0) return printLine(`There are no dead letters${isChosen ? ' of those' : ''}.`);
@@ -131,7 +131,7 @@ async function run(dataSource: DataSource, repair: Repair, options: RepairOption
   const isCautious = repair === 'retry' && !options.force;
   const portions = await DeadLetterPortions.begin(storedOptions(dataSource), filterOf(options), isCautious);
   const left = portions.left.reduce((sum, { count }) => sum + count, 0);
-  if (portions.total + left === 0) await tellStrangeName(dataSource, options);
+  if (portions.total + left === 0) await printUnknownName(dataSource, options);
   if (portions.total + left === 0 && options.id) throw noneOf(options.id);
   const { done } = REPAIRS[repair];
   using progress = new Progress({
@@ -148,7 +148,7 @@ async function run(dataSource: DataSource, repair: Repair, options: RepairOption
   progress.end();
   if (options.json) printJson({ [done]: count, ...(left > 0 && { left }) });
   else printLine(`${done}: ${count}`);
-  for (const letters of portions.left) tell(wordLeft(letters));
+  for (const letters of portions.left) printMessage(wordLeft(letters));
   return left;
 }
 
@@ -157,9 +157,9 @@ const wordLeft = ({ channel, listener, count }: CountedListener): string =>
   'Start a process that has it and retry again, discard the letters, or let them wait for it with --force.';
 
 /** Names a channel or listener that may be misspelt. The command does not fail: a channel may have no dead letters. */
-async function tellStrangeName(dataSource: DataSource, options: Chosen): Promise<void> {
-  const strange = await findStrangeName(dataSource, options);
-  if (strange !== undefined) tell(strange);
+async function printUnknownName(dataSource: DataSource, options: Chosen): Promise<void> {
+  const unknown = await findUnknownName(dataSource, options);
+  if (unknown !== undefined) printMessage(unknown);
 }
 
 const noneOf = (ids: readonly string[]) =>

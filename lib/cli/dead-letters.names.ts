@@ -20,7 +20,7 @@ const SHOWN = 20;
  * Why nothing was found: a name that no dead letter has, which may be misspelt. Asks the letters, because a DataSource
  * knows neither the listeners nor every channel. `undefined` when the names are those of some.
  */
-export async function findStrangeName(
+export async function findUnknownName(
   dataSource: DataSource,
   { channel: channels, listener }: ChosenNames,
 ): Promise<string | undefined> {

@@ -3,8 +3,8 @@ import { CONNECTION_URL, describeNoUrl } from '../common/connection-url.js';
 import { escapeControls } from '../common/log-text.js';
 import { EXIT, wrongUsage, type ExitCode } from './command-failure.js';
 import { addDataSourceOption, withDataSource } from './data-source.loader.js';
-import { examine } from './doctor/doctor.js';
-import { SEVERITIES, type Finding } from './doctor/finding.js';
+import { runChecks } from './doctor/doctor.js';
+import { SEVERITIES, type DoctorResult } from './doctor/doctor-check.js';
 import { parseSeconds } from './numbers.js';
 import { printJson, printLine, printTable } from './terminal.js';
 
@@ -31,17 +31,17 @@ export function doctorCommand(program: Command, end: (code: ExitCode) => void): 
     .option('--json', 'print JSON, for machines')
     .action(async (options: DoctorOptions, command: Command) => {
       assertUrl(options.listenUrl, command.getOptionValueSource('listenUrl') === 'env');
-      const findings = await withDataSource(options.dataSource, (dataSource) =>
-        examine({
+      const results = await withDataSource(options.dataSource, (dataSource) =>
+        runChecks({
           dataSource,
           listenUrl: options.listenUrl,
           maxTransactionAgeMs: options.maxTransactionAge * 1_000,
           maxBacklogAgeMs: options.maxBacklogAge * 1_000,
         }),
       );
-      const worst = worstOf(findings);
-      if (options.json) printJson({ worst, findings });
-      else print(findings);
+      const worst = worstOf(results);
+      if (options.json) printJson({ worst, findings: results });
+      else print(results);
       end(worst === 'bad' ? EXIT.failed : EXIT.good);
     });
 }
@@ -56,31 +56,31 @@ function assertUrl(listenUrl: string | undefined, isFromEnvironment: boolean): v
   if (got !== undefined) throw wrongUsage(`expected ${source} to be ${CONNECTION_URL}, got ${got}.`);
 }
 
-const worstOf = (findings: readonly Finding[]) =>
-  SEVERITIES.findLast((severity) => findings.some((finding) => finding.severity === severity)) ?? 'good';
+const worstOf = (results: readonly DoctorResult[]) =>
+  SEVERITIES.findLast((severity) => results.some((result) => result.severity === severity)) ?? 'good';
 
 /** All of it at a glance; below, what is not good, the worst first. */
-function print(findings: readonly Finding[]): void {
+function print(results: readonly DoctorResult[]): void {
   printTable(
     ['check', '', 'found'],
-    findings.map(({ check, severity, found }) => [check, severity, shortened(found)]),
+    results.map(({ check, severity, found }) => [check, severity, shortened(found)]),
   );
   for (const severity of SEVERITIES.toReversed())
-    if (severity !== 'good') printAll(findings.filter((finding) => finding.severity === severity));
-  if (worstOf(findings) === 'good') printLine('All is good.');
+    if (severity !== 'good') printAll(results.filter((result) => result.severity === severity));
+  if (worstOf(results) === 'good') printLine('All is good.');
 }
 
 /** What a check has found that means the same, and is mended the same way, is explained once. */
-function printAll(findings: readonly Finding[]): void {
-  const alike = new Map<string, Finding[]>();
-  for (const finding of findings) {
-    const kind = JSON.stringify([finding.check, finding.means, finding.remedy]);
-    alike.set(kind, [...(alike.get(kind) ?? []), finding]);
+function printAll(results: readonly DoctorResult[]): void {
+  const alike = new Map<string, DoctorResult[]>();
+  for (const result of results) {
+    const kind = JSON.stringify([result.check, result.means, result.remedy]);
+    alike.set(kind, [...(alike.get(kind) ?? []), result]);
   }
-  for (const same of alike.values()) printLine(explain(same));
+  for (const same of alike.values()) printLine(renderResults(same));
 }
 
-const explain = ([first, ...others]: readonly Finding[]): string =>
+const renderResults = ([first, ...others]: readonly DoctorResult[]): string =>
   first === undefined
     ? ''
     : [

@@ -88,13 +88,13 @@ export async function runSupervised(settings: ListenSettings, log: ListenLoggerO
     logger: new ListenLogger(log),
     watcher: remoteWatcher,
     ending: ending.signal,
-    ready: () => void tell({ type: 'ready' }),
+    ready: () => void sendReport({ type: 'ready' }),
   };
   try {
     return await new ListeningProcess(settings, host).run();
   } catch (error) {
     if (!(error instanceof CommandFailure)) throw error;
-    await tell({ type: 'failed', message: error.message, exitCode: error.exitCode });
+    await sendReport({ type: 'failed', message: error.message, exitCode: error.exitCode });
     return error.exitCode;
   }
 }
@@ -116,13 +116,13 @@ async function untilTheEnd(
 }
 
 const remoteWatcher: BacklogWatcher = {
-  found: (count) => void tell({ type: 'backlog-found', count }),
-  advanced: (handled, failed) => void tell({ type: 'backlog-advanced', handled, failed }),
-  done: () => void tell({ type: 'backlog-done' }),
+  found: (count) => void sendReport({ type: 'backlog-found', count }),
+  advanced: (handled, failed) => void sendReport({ type: 'backlog-advanced', handled, failed }),
+  done: () => void sendReport({ type: 'backlog-done' }),
 };
 
 /** Resolves when it is on its way; without a supervisor there is nobody to tell. */
-const tell = (report: ProcessReport): Promise<void> =>
+const sendReport = (report: ProcessReport): Promise<void> =>
   new Promise((resolve) => {
     if (process.send && process.connected) process.send(report, undefined, undefined, () => resolve());
     else resolve();
@@ -161,6 +161,6 @@ function createReport(log: ListenLoggerOptions, processes: number): Reporting {
     writeLine: (line) => logger.say('log', line),
     terminal: log.format === 'text' ? process.stderr : undefined,
   });
-  const logger: ListenLogger = new ListenLogger(log, () => report.stepAside());
+  const logger: ListenLogger = new ListenLogger(log, () => report.clearLine());
   return { report, logger };
 }

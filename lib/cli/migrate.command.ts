@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { DataSource } from 'typeorm';
 import { migrationSql, readStorage } from '../storage/state.js';
 import { Database } from '../triggers/database.js';
-import { briefly } from './brief.js';
+import { withLockTimeout } from './lock-timeout.js';
 import { CommandFailure, EXIT, type ExitCode } from './command-failure.js';
 import { addDataSourceOption, withDataSource } from './data-source.loader.js';
 import { printLine } from './terminal.js';
@@ -26,7 +26,7 @@ export function migrateCommand(program: Command, end: (code: ExitCode) => void):
 /** A storage that is up to date is printed from the start, to be compared with what is there. */
 async function printSql(dataSource: DataSource): Promise<ExitCode> {
   const { owner, storage } = Database.of(dataSource);
-  const state = await briefly(dataSource, (runner) => readStorage(runner, storage));
+  const state = await withLockTimeout(dataSource, (runner) => readStorage(runner, storage));
   for (const statement of migrationSql(state, owner)) printLine(`${statement};\n`);
   return EXIT.good;
 }

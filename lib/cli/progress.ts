@@ -41,7 +41,7 @@ export class Progress implements Disposable {
   }
 
   /** Something else is about to be written where the bar is, which is drawn again below it. */
-  stepAside(): void {
+  clearLine(): void {
     if (this.bars) this.options.terminal?.write('\r\u001B[K');
   }
 

@@ -7,7 +7,7 @@ import { canRead } from '../store/live-listeners.sql.js';
 import { StoredConditions } from '../store/stored-conditions.js';
 import { Database } from '../triggers/database.js';
 import { renderAge } from './age.js';
-import { briefly } from './brief.js';
+import { withLockTimeout } from './lock-timeout.js';
 import type { ExitCode } from './command-failure.js';
 import { addDataSourceOption, withDataSource } from './data-source.loader.js';
 import { assertStorage, storedOptions } from './storage.js';
@@ -45,7 +45,7 @@ async function readStatus(
   const condition = await new StoredConditions(storedOptions(dataSource)).ofPending(filter, 'status', 2);
   const { schema } = Database.of(dataSource).storage;
   const scope = { schema, countUpTo: null, condition };
-  const stored = await briefly(dataSource, (runner) => findBacklog(runner, scope));
+  const stored = await withLockTimeout(dataSource, (runner) => findBacklog(runner, scope));
   const names = new Set(stored.map(({ channel }) => channel));
   const idle = [...new Set(Database.of(dataSource).storedChannels)].filter((channel) => !names.has(channel));
   return [...stored, ...idle.map(nothingOf)].toSorted((a, b) => (a.channel < b.channel ? -1 : 1));
@@ -58,7 +58,7 @@ async function readStatus(
  */
 async function readPaused(dataSource: DataSource): Promise<string[]> {
   const table = channelTable(Database.of(dataSource).storage.schema);
-  return briefly(dataSource, async (runner) => {
+  return withLockTimeout(dataSource, async (runner) => {
     const [server] = (await runner.query(canRead, [table])) as [{ can_read: string }]; // as the statement says
     if (server.can_read !== 'true') return [];
     const rows = (await runner.query(findPaused(Database.of(dataSource).storage.schema))) as {

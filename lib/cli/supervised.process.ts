@@ -43,7 +43,7 @@ export class SupervisedProcess {
     this.ready = new Promise((resolve) => (this.becomeReady = resolve));
     this.ended = this.end();
     child.on('error', () => undefined); // that it could not be started is heard by `ended`
-    child.on('message', (report: ProcessReport) => this.hear(report));
+    child.on('message', (report: ProcessReport) => this.receive(report));
   }
 
   get pid(): number | undefined {
@@ -87,7 +87,7 @@ export class SupervisedProcess {
     return performance.now() - this.began;
   }
 
-  private hear(report: ProcessReport): void {
+  private receive(report: ProcessReport): void {
     switch (report.type) {
       case 'ready':
         return this.becomeReady();

@@ -46,8 +46,8 @@ export class Supervisor {
     if (end !== undefined && !this.isFinishing) throw notReady(end);
     const others = this.isFinishing ? 0 : processes - 1;
     await Promise.all([
-      this.keep(first),
-      ...Array.from({ length: others }, () => this.keep(this.start(backlog))),
+      this.superviseSlot(first),
+      ...Array.from({ length: others }, () => this.superviseSlot(this.start(backlog))),
     ]);
   }
 
@@ -67,13 +67,13 @@ export class Supervisor {
   }
 
   /** Until it is to be replaced no more. */
-  private async keep(first: SupervisedProcess): Promise<void> {
+  private async superviseSlot(first: SupervisedProcess): Promise<void> {
     const { backlog } = this.options;
     let process = first;
     for (let attempt = 1; ; attempt++) {
       const end = await process.ended;
-      if (this.isFinishing) return this.assess(process, end);
-      if (this.isOver(process, end)) return;
+      if (this.isFinishing) return this.checkFinished(process, end);
+      if (this.endsSlot(process, end)) return;
       if (end.ranMs > STABLE_MS) attempt = 1;
       const delayMs = backoffDelayMs(attempt, REPLACE);
       this.options.log('warn', `${describeEnd(process, end)}; replacing it in ${renderDelay(delayMs)}`);
@@ -84,28 +84,28 @@ export class Supervisor {
   }
 
   /** It was to finish what ran: has it? One that was told so by a signal before it could hear any had nothing to finish. */
-  private assess(process: SupervisedProcess, end: ProcessEnd): void {
+  private checkFinished(process: SupervisedProcess, end: ProcessEnd): void {
     const { backlog, log } = this.options;
-    const isTold = end.signal === 'SIGINT' || end.signal === 'SIGTERM';
+    const wasSignalled = end.signal === 'SIGINT' || end.signal === 'SIGTERM';
     const hasDrained = backlog === 'drain' && end.code === EXIT.failed; // of its handlers the report knows
-    if (end.failure === undefined && (end.code === EXIT.good || isTold || hasDrained)) return;
+    if (end.failure === undefined && (end.code === EXIT.good || wasSignalled || hasDrained)) return;
     log('warn', `${describeEnd(process, end)}; it has not finished what ran`);
     this.failed = true;
   }
 
   /** Does nobody follow it? */
-  private isOver(process: SupervisedProcess, end: ProcessEnd): boolean {
+  private endsSlot(process: SupervisedProcess, end: ProcessEnd): boolean {
     const { backlog, restartOnFailure, log } = this.options;
     const isDrained = backlog === 'drain' && process.hasDoneBacklog;
     if (isDrained) return true;
-    const isHopeless = backlog === 'drain' && end.failure !== undefined; // it has tried for long enough
-    if (!isHopeless && (restartOnFailure || end.code === EXIT.good)) return false;
+    const isExhausted = backlog === 'drain' && end.failure !== undefined; // it has tried for long enough
+    if (!isExhausted && (restartOnFailure || end.code === EXIT.good)) return false;
     log(
       'warn',
-      `${describeEnd(process, end)}; ${isHopeless ? 'it is not replaced' : 'the others finish what runs'}`,
+      `${describeEnd(process, end)}; ${isExhausted ? 'it is not replaced' : 'the others finish what runs'}`,
     );
     this.failed = true;
-    if (!isHopeless) this.finish();
+    if (!isExhausted) this.finish();
     return true;
   }
 

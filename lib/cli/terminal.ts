@@ -17,7 +17,7 @@ export const reportLine = (text: string): void => {
 };
 
 /** Writes a sentence of this program to stderr. */
-export const tell = (sentence: string): void => reportLine(`pgpubsub: ${sentence}`);
+export const printMessage = (sentence: string): void => reportLine(`pgpubsub: ${sentence}`);
 
 /** Keeps line ends that a message contains from starting what looks like a sentence of this program. */
 const INDENT = '  ';

@@ -46,7 +46,7 @@ export const readServer = `
 const SCHEMA_LOCK = "hashtextextended('nestjs-pgpubsub:schema', 0::bigint)";
 
 /** For this transaction: ends a wait for a lock; $1 milliseconds. */
-export const limitLockWait = "select set_config('lock_timeout', $1, true)";
+export const setLockTimeout = "select set_config('lock_timeout', $1, true)";
 /** One process at a time changes the schema; held by the session, over several transactions. Any role can take this lock. */
 export const takeSchemaLock = `select pg_advisory_lock(${SCHEMA_LOCK})`;
 export const giveSchemaLock = `select pg_advisory_unlock(${SCHEMA_LOCK})`;

@@ -2,7 +2,7 @@ import type { QueryRunner } from 'typeorm';
 import { PgPubSubError } from '../common/errors.js';
 import { isServerError } from '../common/server-error.js';
 import { rowsOf } from '../postgres/catalog-session.js';
-import { giveSchemaLock, limitLockWait, readSchemaLockHolder, takeSchemaLock } from './catalog.sql.js';
+import { giveSchemaLock, setLockTimeout, readSchemaLockHolder, takeSchemaLock } from './catalog.sql.js';
 
 /** Longer than the schema changes of most starts take: processes that start together wait for each other. */
 export const SCHEMA_LOCK_TIMEOUT_MS = 60_000;
@@ -25,7 +25,7 @@ const LOCK_NOT_AVAILABLE = '55P03';
 export async function lockSchema(runner: QueryRunner, timeoutMs: number): Promise<void> {
   await runner.startTransaction();
   try {
-    await runner.query(limitLockWait, [String(timeoutMs)]);
+    await runner.query(setLockTimeout, [String(timeoutMs)]);
     await runner.query(takeSchemaLock);
     await runner.commitTransaction(); // the lock stays
   } catch (error) {

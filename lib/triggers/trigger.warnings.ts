@@ -5,10 +5,10 @@ import type { CatalogTable, TablePlace } from './trigger.catalog.js';
 import { triggerName } from './trigger.names.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 import { toggleTrigger } from './trigger.sql.js';
-import { readDoubts } from './warnings.sql.js';
+import { readTriggerIssues } from './warnings.sql.js';
 
-interface Doubt extends TablePlace {
-  readonly doubt: 'disabled' | 'inherited' | 'moves' | 'fires before';
+interface TriggerIssue extends TablePlace {
+  readonly kind: 'disabled' | 'inherited' | 'moves' | 'fires before';
   readonly member_schema: string;
   readonly member: string;
   readonly ours: string | null;
@@ -27,29 +27,31 @@ export async function findWarnings(
     on.map((operation) => [schema, table, triggerName(channel, operation)] as const),
   );
   const names = ([0, 1, 2] as const).map((part) => places.map((place) => place[part]));
-  const doubts = await withoutSearchPath(runner, () => rowsOf<Doubt>(runner, readDoubts, names));
+  const issues = await withoutSearchPath(runner, () =>
+    rowsOf<TriggerIssue>(runner, readTriggerIssues, names),
+  );
   return [
-    ...doubts.map((doubt) => describe(doubt, triggers)).filter((text) => text !== undefined),
+    ...issues.map((issue) => describe(issue, triggers)).filter((text) => text !== undefined),
     ...triggers.map((trigger) => describeUncomputed(trigger, tableOf(trigger))).filter((text) => text !== undefined),
   ]; // prettier-ignore
 }
 
-function describe(doubt: Doubt, triggers: readonly ResolvedTrigger[]): string | undefined {
-  switch (doubt.doubt) {
+function describe(issue: TriggerIssue, triggers: readonly ResolvedTrigger[]): string | undefined {
+  switch (issue.kind) {
     case 'disabled':
-      return describeDisabled(doubt);
+      return describeDisabled(issue);
     case 'inherited':
-      return describeInherited(doubt, triggers);
+      return describeInherited(issue, triggers);
     case 'moves':
-      return describeMoves(doubt, triggers);
+      return describeMoves(issue, triggers);
     case 'fires before':
-      return describeEarlier(doubt);
+      return describeEarlier(issue);
     default:
-      return doubt.doubt satisfies never;
+      return issue.kind satisfies never;
   }
 }
 
-function describeDisabled({ schema, table, member_schema, member, ours, detail }: Doubt): string {
+function describeDisabled({ schema, table, member_schema, member, ours, detail }: TriggerIssue): string {
   const name = ours ?? '';
   const [state, missed] =
     detail === 'D' ? ['is disabled', 'changes'] : ['fires for replicated changes only', 'other changes'];
@@ -61,7 +63,7 @@ function describeDisabled({ schema, table, member_schema, member, ours, detail }
 
 /** Undefined for a table that has declarations of its own. */
 function describeInherited(
-  { schema, table, member_schema, member }: Doubt,
+  { schema, table, member_schema, member }: TriggerIssue,
   triggers: readonly ResolvedTrigger[],
 ): string | undefined {
   if (triggers.some((one) => one.schema === member_schema && one.table === member)) return undefined;
@@ -77,7 +79,10 @@ function describeInherited(
 }
 
 /** PostgreSQL deletes the row from one partition, and inserts it into the other. */
-function describeMoves({ schema, table, ours, detail }: Doubt, triggers: readonly ResolvedTrigger[]): string {
+function describeMoves(
+  { schema, table, ours, detail }: TriggerIssue,
+  triggers: readonly ResolvedTrigger[],
+): string {
   const declared = triggers.find(
     (one) => one.schema === schema && one.table === table && triggerName(one.channel, 'update') === ours,
   );
@@ -91,7 +96,7 @@ function describeMoves({ schema, table, ours, detail }: Doubt, triggers: readonl
   return `An update of ${detail} that moves a row of ${schema}.${table} to another partition ${meaning}. ${remedy}`;
 }
 
-function describeEarlier({ member_schema, member, other }: Doubt): string {
+function describeEarlier({ member_schema, member, other }: TriggerIssue): string {
   const name = other ?? '';
   const [trigger, place, behind] = [
     quoteIdentifier(name),

@@ -1,6 +1,6 @@
 /**
  * The places where triggers that are there as declared miss changes, or report them in an unexpected order; $1, $2 and $3
- * are their schemas, tables and names. `doubt` says what it is:
+ * are their schemas, tables and names. `kind` says what it is:
  *
  * - `disabled`: our trigger `ours` does not fire on the partition `member`; `detail` is its `tgenabled`.
  * - `inherited`: the table `member` inherits from the declared one.
@@ -10,7 +10,7 @@
  * Columns that are new in PostgreSQL 13 are read through `to_jsonb()`. Names are compared as the server compares them to order
  * triggers. Reads catalogs, locks nothing: `pg_get_partkeydef()` would wait for whatever holds the table.
  */
-export const readDoubts = `
+export const readTriggerIssues = `
   with recursive
     declared as (
       select c.oid as root, c.relkind, t.oid as trigger, t.tgname, t.tgtype
@@ -27,8 +27,8 @@ export const readDoubts = `
         join pg_catalog.pg_inherits i on i.inhparent = f.member
         join pg_catalog.pg_class c on c.oid = i.inhrelid
     ),
-    doubts as (
-      select 'disabled' as doubt, d.root, f.member, d.tgname as ours, null::name as other, t.tgenabled::text as detail
+    issues as (
+      select 'disabled' as kind, d.root, f.member, d.tgname as ours, null::name as other, t.tgenabled::text as detail
       from declared d
         join family f on f.root = d.root and f.depth > 0 and f.is_partition
         join pg_catalog.pg_trigger t on t.tgrelid = f.member and t.tgname = d.tgname
@@ -52,10 +52,10 @@ export const readDoubts = `
         and coalesce((to_jsonb(t) ->> 'tgparentid')::bigint, 0) = 0
         and t.tgname not like '\\_pgpubsub\\_%'
     )
-  select distinct d.doubt, rn.nspname::text as schema, r.relname::text as "table", mn.nspname::text as member_schema,
+  select distinct d.kind, rn.nspname::text as schema, r.relname::text as "table", mn.nspname::text as member_schema,
     m.relname::text as member, d.ours::text as ours, d.other::text as other, d.detail
-  from doubts d
+  from issues d
     join pg_catalog.pg_class r on r.oid = d.root join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace
     join pg_catalog.pg_class m on m.oid = d.member join pg_catalog.pg_namespace mn on mn.oid = m.relnamespace
-  order by schema, "table", d.doubt, member_schema, member, ours, other
+  order by schema, "table", d.kind, member_schema, member, ours, other
 `;

@@ -4,9 +4,9 @@ import { findBacklog, type ChannelBacklog } from '../../observability/backlog.js
 import { Database } from '../../triggers/database.js';
 import { renderAge } from '../age.js';
 import { hasStorage } from '../storage.js';
-import { briefly } from '../brief.js';
+import { withLockTimeout } from '../lock-timeout.js';
 import { countUpTo } from './backlog.sql.js';
-import { bad, good, warning, type Check } from './finding.js';
+import { bad, good, warning, type DoctorCheck } from './doctor-check.js';
 import { read } from './query.js';
 
 /** Counting more would take long where much has piled up, and tell nothing new. */
@@ -23,9 +23,9 @@ const MANY = warning(
 );
 
 /** Is what is stored claimed in time? */
-export const backlogCheck: Check = {
+export const backlogCheck: DoctorCheck = {
   name: 'backlog',
-  async examine({ dataSource, maxBacklogAgeMs }) {
+  async run({ dataSource, maxBacklogAgeMs }) {
     const channels = await readBacklog(dataSource);
     if (channels === undefined) return [NO_STORAGE];
     const late = channels.filter(({ overdueMs }) => overdueMs > maxBacklogAgeMs);
@@ -40,9 +40,9 @@ export const backlogCheck: Check = {
   },
 };
 
-export const deadLettersCheck: Check = {
+export const deadLettersCheck: DoctorCheck = {
   name: 'dead letters',
-  async examine({ dataSource }) {
+  async run({ dataSource }) {
     const channels = (await readBacklog(dataSource))?.filter(({ dead }) => dead > 0);
     if (channels === undefined) return [NO_STORAGE];
     if (channels.length === 0) return [good('There are no dead letters.')];
@@ -62,13 +62,13 @@ export const deadLettersCheck: Check = {
 async function readBacklog(dataSource: DataSource): Promise<ChannelBacklog[] | undefined> {
   if (!(await hasStorage(dataSource))) return undefined;
   const { schema } = Database.of(dataSource).storage;
-  return briefly(dataSource, (runner) => findBacklog(runner, { schema, countUpTo: COUNT_UP_TO }));
+  return withLockTimeout(dataSource, (runner) => findBacklog(runner, { schema, countUpTo: COUNT_UP_TO }));
 }
 
 /** Counts up to the number from which on it is worth a warning. */
 async function countDeadLetters(dataSource: DataSource): Promise<number> {
   const { schema } = Database.of(dataSource).storage;
-  const [row] = await briefly(dataSource, (runner) =>
+  const [row] = await withLockTimeout(dataSource, (runner) =>
     read<{ count: string }>(runner, countUpTo(schema), [MANY_DEAD_LETTERS]),
   );
   return Number(row?.count);

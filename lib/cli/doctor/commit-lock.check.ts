@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { countCommitLockWaiters } from './commit-lock.sql.js';
-import { bad, good, warning, type Check } from './finding.js';
+import { bad, good, warning, type DoctorCheck } from './doctor-check.js';
 import { readOne } from './query.js';
 
 const SAMPLES = 5;
@@ -11,9 +11,9 @@ const PAUSE_MS = 100;
 const BAD = 10;
 
 /** PostgreSQL lets one notifying transaction commit at a time. That is no harm until others wait for it most of the time. */
-export const commitLockCheck: Check = {
+export const commitLockCheck: DoctorCheck = {
   name: 'commit lock',
-  async examine({ dataSource }) {
+  async run({ dataSource }) {
     const waiting = (await sample(dataSource)).toSorted((a, b) => a - b);
     const median = waiting[Math.floor(SAMPLES / 2)] ?? 0;
     const most = waiting.at(-1) ?? 0;

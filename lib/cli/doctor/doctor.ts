@@ -1,8 +1,14 @@
 import { messageOf } from '../../common/errors.js';
 import { backlogCheck, deadLettersCheck } from './backlog.check.js';
 import { commitLockCheck } from './commit-lock.check.js';
-import { warning, type Check, type Finding, type Found, type Subject } from './finding.js';
-import { hearingCheck } from './hearing.check.js';
+import {
+  warning,
+  type DoctorCheck,
+  type DoctorResult,
+  type CheckResult,
+  type DoctorInput,
+} from './doctor-check.js';
+import { listenCheck } from './listen.check.js';
 import { listenersCheck } from './listeners.check.js';
 import { poolerCheck } from './pooler.check.js';
 import { privilegesCheck } from './privileges.check.js';
@@ -14,9 +20,9 @@ import { tablesCheck } from './tables.check.js';
 import { transactionsCheck } from './transactions.check.js';
 
 /** In the order in which they are told: what keeps everything from working stands first. */
-const CHECKS: readonly Check[] = [
+const CHECKS: readonly DoctorCheck[] = [
   standbyCheck,
-  hearingCheck,
+  listenCheck,
   poolerCheck,
   schemaCheck,
   queueCheck,
@@ -31,16 +37,16 @@ const CHECKS: readonly Check[] = [
 ];
 
 /** Runs every check, one after the other; one that fails is a finding itself, and the others go on. */
-export async function examine(subject: Subject): Promise<Finding[]> {
-  const findings: Finding[] = [];
+export async function runChecks(input: DoctorInput): Promise<DoctorResult[]> {
+  const results: DoctorResult[] = [];
   for (const check of CHECKS) {
-    const found = await check.examine(subject).catch((error: unknown) => [failed(error)]);
-    findings.push(...found.map((finding) => ({ check: check.name, ...finding })));
+    const found = await check.run(input).catch((error: unknown) => [failed(error)]);
+    results.push(...found.map((result) => ({ check: check.name, ...result })));
   }
-  return findings;
+  return results;
 }
 
-const failed = (error: unknown): Found =>
+const failed = (error: unknown): CheckResult =>
   warning(
     `could not be examined: ${messageOf(error)}`,
     'Nothing is known about this.',

@@ -6,8 +6,8 @@ import { findBacklog, type ChannelBacklog } from '../../observability/backlog.js
 import { notificationTable, processTable } from '../../storage/storage.sql.js';
 import { LiveListeners } from '../../store/live-listeners.js';
 import { Database } from '../../triggers/database.js';
-import { briefly } from '../brief.js';
-import { bad, good, warning, type Check, type Found } from './finding.js';
+import { withLockTimeout } from '../lock-timeout.js';
+import { bad, good, warning, type DoctorCheck, type CheckResult } from './doctor-check.js';
 import { readProcessRights } from './listeners.sql.js';
 import { read } from './query.js';
 
@@ -15,18 +15,20 @@ import { read } from './query.js';
 const COUNT_UP_TO = 10_000;
 
 /** Looks for stored notifications that no running process can handle, and for what keeps processes from reporting. */
-export const listenersCheck: Check = {
+export const listenersCheck: DoctorCheck = {
   name: 'listeners',
-  async examine({ dataSource }) {
+  async run({ dataSource }) {
     const found = [
       ...(await missingRights(dataSource)),
-      ...(await briefly(dataSource, (runner) => unhandled(runner, Database.of(dataSource).storage.schema))),
+      ...(await withLockTimeout(dataSource, (runner) =>
+        unhandled(runner, Database.of(dataSource).storage.schema),
+      )),
     ];
     return found.length > 0 ? found : [good('No notification waits for a listener that no process has.')];
   },
 };
 
-async function missingRights(dataSource: DataSource): Promise<Found[]> {
+async function missingRights(dataSource: DataSource): Promise<CheckResult[]> {
   const { schema } = Database.of(dataSource).storage;
   const table = processTable(schema);
   const names = [notificationTable(schema), table];
@@ -47,7 +49,7 @@ async function missingRights(dataSource: DataSource): Promise<Found[]> {
   ];
 }
 
-async function unhandled(executor: SqlExecutor, schema: string): Promise<Found[]> {
+async function unhandled(executor: SqlExecutor, schema: string): Promise<CheckResult[]> {
   const live = await LiveListeners.find(executor, schema);
   if (live === undefined) return [good('No running process has reported its listeners: nothing to compare.')];
   const backlog = await findBacklog(executor, { schema, countUpTo: COUNT_UP_TO });
@@ -66,7 +68,7 @@ async function unhandled(executor: SqlExecutor, schema: string): Promise<Found[]
   ];
 }
 
-const withoutListener = ({ channel, waiting }: ChannelBacklog): Found =>
+const withoutListener = ({ channel, waiting }: ChannelBacklog): CheckResult =>
   warning(
     `Channel "${channel}": ${counted(waiting, 'notification')}, and no running process has a listener of the channel.`,
     'They wait until a process has one.',

@@ -1,13 +1,13 @@
 import { createPlainRunner } from '../../postgres/driver.js';
 import { processIdOf } from '../../postgres/pg-client.js';
-import { good, type Check } from './finding.js';
+import { good, type DoctorCheck } from './doctor-check.js';
 import { readOne } from './query.js';
 import { readBackend } from './pooler.sql.js';
 
 /** A pooler stands between the processes and the server: the server cannot notice that a process has vanished. */
-export const poolerCheck: Check = {
+export const poolerCheck: DoctorCheck = {
   name: 'pooler',
-  async examine({ dataSource }) {
+  async run({ dataSource }) {
     const runner = createPlainRunner(dataSource);
     try {
       // no deadline: a command, which a person runs and ends

@@ -1,13 +1,13 @@
 import { quoteIdentifier } from '../../common/sql-identifier.js';
 import { counted } from '../../common/wording.js';
-import { good, warning, type Check } from './finding.js';
+import { good, warning, type DoctorCheck } from './doctor-check.js';
 import { countHiddenSessions } from './privileges.sql.js';
 import { readOne } from './query.js';
 
 /** A role that may not see others' sessions cannot tell whose transaction is old. */
-export const privilegesCheck: Check = {
+export const privilegesCheck: DoctorCheck = {
   name: 'privileges',
-  async examine({ dataSource }) {
+  async run({ dataSource }) {
     const { hidden, role } = await readOne<{ hidden: string; role: string }>(dataSource, countHiddenSessions);
     if (Number(hidden) === 0) return [good('The role sees every session.')];
     return [

@@ -1,4 +1,4 @@
-import { bad, good, warning, type Check } from './finding.js';
+import { bad, good, warning, type DoctorCheck } from './doctor-check.js';
 import { readOne } from './query.js';
 import { readQueueUsage } from './queue.sql.js';
 
@@ -6,9 +6,9 @@ const WARNING = 0.1;
 const BAD = 0.5;
 
 /** When the queue is full, every transaction that notifies fails at its commit. */
-export const queueCheck: Check = {
+export const queueCheck: DoctorCheck = {
   name: 'notification queue',
-  async examine({ dataSource }) {
+  async run({ dataSource }) {
     const { usage } = await readOne<{ usage: string }>(dataSource, readQueueUsage);
     const share = Number(usage);
     const found = `The server's notification queue is ${(share * 100).toFixed(share < WARNING ? 1 : 0)} % full.`;

@@ -3,10 +3,10 @@ import type { Difference } from '../../common/step.js';
 import { toggleTrigger } from '../../triggers/trigger.sql.js';
 import { Database } from '../../triggers/database.js';
 import { remedyFor } from '../../triggers/schema.verifier.js';
-import { briefly } from '../brief.js';
-import { bad, good, warning, type Check, type Found } from './finding.js';
+import { withLockTimeout } from '../lock-timeout.js';
+import { bad, good, warning, type DoctorCheck, type CheckResult } from './doctor-check.js';
 import { read, readOne } from './query.js';
-import { readResets, readSilencers } from './schema.sql.js';
+import { readResetStatements, readTriggerSettings } from './schema.sql.js';
 
 const MEANS: Record<Difference['kind'], string> = {
   missing: 'Changes of its table are not notified, or notifications cannot be stored.',
@@ -16,29 +16,29 @@ const MEANS: Record<Difference['kind'], string> = {
 };
 
 /** Are the triggers and tables what the DataSource declares, and do the triggers fire? */
-export const schemaCheck: Check = {
+export const schemaCheck: DoctorCheck = {
   name: 'triggers',
-  async examine({ dataSource }) {
-    const { differences, warnings } = await briefly(dataSource, (runner) =>
+  async run({ dataSource }) {
+    const { differences, warnings } = await withLockTimeout(dataSource, (runner) =>
       Database.of(dataSource).diff({}, runner),
     );
     const found = [
-      ...differences.map((difference) => differing(difference, dataSource)),
-      ...warnings.map(doubtful),
-      ...(await silenced(dataSource)),
+      ...differences.map((difference) => resultOfDifference(difference, dataSource)),
+      ...warnings.map(resultOfWarning),
+      ...(await checkSessionSettings(dataSource)),
     ];
     return found.length > 0 ? found : [good('Triggers and tables are as the DataSource declares them.')];
   },
 };
 
-const doubtful = (text: string): Found =>
+const resultOfWarning = (text: string): CheckResult =>
   warning(
     text,
     'The triggers are as declared, but listeners miss changes, or receive them in another order or form than expected.',
     'See the end of each sentence above.',
   );
 
-const differing = (difference: Difference, dataSource: DataSource): Found =>
+const resultOfDifference = (difference: Difference, dataSource: DataSource): CheckResult =>
   (difference.kind === 'obsolete' ? warning : bad)(
     `${difference.kind}: ${difference.object}`,
     MEANS[difference.kind],
@@ -53,27 +53,27 @@ function remedyOf(difference: Difference, dataSource: DataSource): string {
     : remedyFor(dataSource, [difference]);
 }
 
-async function silenced(dataSource: DataSource): Promise<Found[]> {
+async function checkSessionSettings(dataSource: DataSource): Promise<CheckResult[]> {
   const { disabled, replication_role: role } = await readOne<{
     disabled: boolean;
     replication_role: string;
-  }>(dataSource, readSilencers);
-  const silence = async (setting: string, name: string): Promise<Found> =>
+  }>(dataSource, readTriggerSettings);
+  const disabledBy = async (setting: string, name: string): Promise<CheckResult> =>
     bad(
       `The sessions of the DataSource have ${setting}.`,
       'What they write fires no triggers.',
-      await takeBack(dataSource, name),
+      await findResetStatements(dataSource, name),
     );
   return [
-    ...(disabled ? [await silence('pgpubsub.disabled = on', 'pgpubsub.disabled')] : []),
+    ...(disabled ? [await disabledBy('pgpubsub.disabled = on', 'pgpubsub.disabled')] : []),
     ...(role === 'replica'
-      ? [await silence('session_replication_role = replica', 'session_replication_role')]
+      ? [await disabledBy('session_replication_role = replica', 'session_replication_role')]
       : []),
   ];
 }
 
-async function takeBack(dataSource: DataSource, name: string): Promise<string> {
-  const rows = await read<{ statement: string }>(dataSource, readResets, [name]);
+async function findResetStatements(dataSource: DataSource, name: string): Promise<string> {
+  const rows = await read<{ statement: string }>(dataSource, readResetStatements, [name]);
   return rows.length > 0
     ? `Take it back where it is set, and connect anew: ${rows.map(({ statement }) => `${statement};`).join(' ')}`
     : `Neither the role nor the database sets it: remove ${name} from the DataSource's options and URL, PGOPTIONS, or the server's configuration.`;

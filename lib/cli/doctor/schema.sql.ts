@@ -1,11 +1,11 @@
 /** Settings of this session that silence triggers, which a role or a database may have by `alter … set`. */
-export const readSilencers = `
+export const readTriggerSettings = `
   select coalesce(current_setting('pgpubsub.disabled', true), '') = 'on' as disabled,
     current_setting('session_replication_role') as replication_role
 `;
 
 /** The statements that take back the setting $1 where this session's role or database has it. Locks nothing. */
-export const readResets = `
+export const readResetStatements = `
   select 'alter ' || case
     when s.setrole = 0::oid then coalesce('database ' || quote_ident(d.datname::text), 'role all')
     else 'role ' || quote_ident(r.rolname::text) || coalesce(' in database ' || quote_ident(d.datname::text), '')

@@ -1,19 +1,19 @@
 import { readCatalogTables } from '../../triggers/trigger.catalog.js';
 import type { ResolvedTrigger } from '../../triggers/trigger.resolver.js';
 import { Database } from '../../triggers/database.js';
-import { briefly } from '../brief.js';
-import { good, warning, type Check, type Found } from './finding.js';
+import { withLockTimeout } from '../lock-timeout.js';
+import { good, warning, type DoctorCheck, type CheckResult } from './doctor-check.js';
 
 /** Names of columns that are likely to hold what nobody may read. */
 const SECRET =
   /passw|passphrase|secret|credential|api_?key|private_?key|(?:^|_)(?:token|otp|pin|cvc|cvv)(?:_|$)|[a-z]Token$/i;
 
 /** Looks for columns that notifications carry, and whose names say that they hold secrets. */
-export const secretsCheck: Check = {
+export const secretsCheck: DoctorCheck = {
   name: 'secrets',
-  async examine({ dataSource }) {
+  async run({ dataSource }) {
     const triggers = Database.of(dataSource).triggers;
-    const tableOf = await briefly(dataSource, (runner) => readCatalogTables(runner, triggers));
+    const tableOf = await withLockTimeout(dataSource, (runner) => readCatalogTables(runner, triggers));
     const found = triggers.flatMap((trigger) => carriedSecrets(trigger, tableOf(trigger)?.columns ?? []));
     return found.length > 0 ? found : [good('No notification carries a column that is named like a secret.')];
   },
@@ -22,7 +22,7 @@ export const secretsCheck: Check = {
 function carriedSecrets(
   { schema, table, channel, columns, exclude }: ResolvedTrigger,
   all: readonly string[],
-): Found[] {
+): CheckResult[] {
   const carried = columns ?? all.filter((column) => !exclude.includes(column));
   const secrets = carried.filter((column) => SECRET.test(column));
   if (secrets.length === 0) return [];

@@ -1,11 +1,11 @@
-import { bad, good, type Check } from './finding.js';
+import { bad, good, type DoctorCheck } from './doctor-check.js';
 import { readOne } from './query.js';
 import { readRecovery } from './standby.sql.js';
 
 /** A standby refuses LISTEN, NOTIFY and every write. */
-export const standbyCheck: Check = {
+export const standbyCheck: DoctorCheck = {
   name: 'primary',
-  async examine({ dataSource }) {
+  async run({ dataSource }) {
     const { standby } = await readOne<{ standby: boolean }>(dataSource, readRecovery);
     if (!standby) return [good('The DataSource is connected to a primary.')];
     return [

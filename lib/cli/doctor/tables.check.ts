@@ -2,7 +2,7 @@ import { counted } from '../../common/wording.js';
 import { deadLetterTable, notificationTable } from '../../storage/storage.sql.js';
 import { Database } from '../../triggers/database.js';
 import { renderAge } from '../age.js';
-import { bad, good, warning, type Check, type Found } from './finding.js';
+import { bad, good, warning, type DoctorCheck, type CheckResult } from './doctor-check.js';
 import { read } from './query.js';
 import { readTableStatistics } from './tables.sql.js';
 
@@ -23,18 +23,18 @@ interface TableStatistics {
 }
 
 /** Is vacuum allowed to run, and does it keep up? */
-export const tablesCheck: Check = {
+export const tablesCheck: DoctorCheck = {
   name: 'vacuum',
-  async examine({ dataSource }) {
+  async run({ dataSource }) {
     const { schema } = Database.of(dataSource).storage;
     const names = [notificationTable(schema), deadLetterTable(schema)];
     const tables = await read<TableStatistics>(dataSource, readTableStatistics, [names]);
     if (tables.length === 0) return [good('This database has no tables of stored notifications.')];
-    return tables.map(examineTable);
+    return tables.map(checkTable);
   },
 };
 
-function examineTable(table: TableStatistics): Found {
+function checkTable(table: TableStatistics): CheckResult {
   const { name, live, dead, vacuumed_seconds_ago: seconds } = table;
   const last = seconds === null ? 'never vacuumed' : `vacuumed ${renderAge(Number(seconds) * 1_000)} ago`;
   const found = `${name} has ${counted(Number(dead), 'dead row')}, ${counted(Number(live), 'live row')}; ${last}`;

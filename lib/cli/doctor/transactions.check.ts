@@ -3,7 +3,7 @@ import { quoteLiteral } from '../../common/sql-identifier.js';
 import { notificationTable } from '../../storage/storage.sql.js';
 import { Database } from '../../triggers/database.js';
 import { renderAge } from '../age.js';
-import { bad, good, warning, type Check, type Found, type Subject } from './finding.js';
+import { bad, good, warning, type DoctorCheck, type CheckResult, type DoctorInput } from './doctor-check.js';
 import { read } from './query.js';
 import {
   readDeadRows,
@@ -28,9 +28,9 @@ const MAY_STOP_VACUUM =
   'It holds its locks and its connection, and stops vacuum as soon as it reads or writes; a listening session in a transaction hears nothing and fills the notification queue.';
 
 /** What holds back vacuum: the way in which a queue in PostgreSQL dies. */
-export const transactionsCheck: Check = {
+export const transactionsCheck: DoctorCheck = {
   name: 'transactions',
-  async examine(subject) {
+  async run(subject) {
     const deadRows = await countDeadRows(subject.dataSource);
     const found = [
       ...(await oldTransactions(subject, deadRows)),
@@ -57,9 +57,9 @@ interface OldTransaction {
 }
 
 async function oldTransactions(
-  { dataSource, maxTransactionAgeMs }: Subject,
+  { dataSource, maxTransactionAgeMs }: DoctorInput,
   deadRows: number,
-): Promise<Found[]> {
+): Promise<CheckResult[]> {
   const isHarmful = deadRows >= MANY_DEAD_ROWS;
   const fromMs = isHarmful ? Math.min(maxTransactionAgeMs, LASTING_MS) : maxTransactionAgeMs;
   const rows = await read<OldTransaction>(dataSource, readOldTransactions, [fromMs / 1_000]);
@@ -86,7 +86,10 @@ const endIt = ({ pid, state }: OldTransaction): string =>
     : 'Long reports belong on a standby without hot_standby_feedback, or get a statement_timeout.') +
   ` End this one: select pg_terminate_backend(${pid});`;
 
-async function preparedTransactions({ dataSource, maxTransactionAgeMs }: Subject): Promise<Found[]> {
+async function preparedTransactions({
+  dataSource,
+  maxTransactionAgeMs,
+}: DoctorInput): Promise<CheckResult[]> {
   const rows = await read<{ gid: string; owner: string; age_seconds: string }>(
     dataSource,
     readPreparedTransactions,
@@ -109,7 +112,7 @@ interface ReplicationHorizon {
   readonly age_transactions: string;
 }
 
-async function replicationHorizons(dataSource: DataSource): Promise<Found[]> {
+async function replicationHorizons(dataSource: DataSource): Promise<CheckResult[]> {
   const rows = await read<ReplicationHorizon>(dataSource, readReplicationHorizons);
   return rows
     .filter(({ age_transactions }) => Number(age_transactions) >= OLD_HORIZON)

@@ -27,7 +27,7 @@ async function examine(names: readonly string[], options: object = {}) {
   await withPgPubSub(source).initialize();
   const limits = { listenUrl: undefined, maxTransactionAgeMs: 0, maxBacklogAgeMs: 0 };
   try {
-    return await secretsCheck.examine({ dataSource: source, ...limits });
+    return await secretsCheck.run({ dataSource: source, ...limits });
   } finally {
     await source.destroy();
   }

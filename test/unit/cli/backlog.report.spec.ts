@@ -75,7 +75,7 @@ it('is a bar on a terminal, which makes room for the log', () => {
   vi.advanceTimersByTime(1_000);
   expect(drawn.join('')).toContain('50 of 100 stored notifications');
   drawn.length = 0;
-  report.stepAside();
+  report.clearLine();
   expect(drawn).toEqual(['\r\u001B[K']);
   report.done();
 

@@ -76,7 +76,7 @@ describe('on a terminal', () => {
       `${'█'.repeat(12)}${'░'.repeat(12)} 50 % | 50 of 100 stored notifications, 50/s, 1 s left`,
     );
     drawn = '';
-    progress.stepAside();
+    progress.clearLine();
     expect(drawn).toBe('\r\u001B[K');
     vi.advanceTimersByTime(1_000);
     expect(drawn).toContain('50 of 100');

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { CommandFailure, EXIT, explain } from '../../../lib/cli/command-failure.js';
-import { printLine, printTable, reportLine, tell } from '../../../lib/cli/terminal.js';
+import { CommandFailure, EXIT, printFailure } from '../../../lib/cli/command-failure.js';
+import { printLine, printTable, reportLine, printMessage } from '../../../lib/cli/terminal.js';
 
 let written: { stdout: string; stderr: string };
 beforeEach(() => {
@@ -27,15 +27,15 @@ it('writes each cell of a table on one line, with escapes', () => {
 });
 
 it.each([
-  ['a sentence', () => tell(HOSTILE), `pgpubsub: ${ESCAPED}\n`],
+  ['a sentence', () => printMessage(HOSTILE), `pgpubsub: ${ESCAPED}\n`],
   ['a line of progress', () => reportLine(HOSTILE), `${ESCAPED}\n`],
-  ['an error', () => explain(new CommandFailure(HOSTILE, EXIT.failed)), `pgpubsub: ${ESCAPED}\n`],
+  ['an error', () => printFailure(new CommandFailure(HOSTILE, EXIT.failed)), `pgpubsub: ${ESCAPED}\n`],
 ])('writes control characters in %s to stderr as escapes', (_what, write, expected) => {
   write();
   expect(written).toEqual({ stdout: '', stderr: expected });
 });
 
 it('indents the lines of a message, so that none looks like a sentence of the command', () => {
-  tell('expected "x\npgpubsub: all is well"');
+  printMessage('expected "x\npgpubsub: all is well"');
   expect(written.stderr).toBe('pgpubsub: expected "x\n  pgpubsub: all is well"\n');
 });

@@ -6,7 +6,7 @@ export const SEVERITIES = ['good', 'warning', 'bad'] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
 /** What one check has found. */
-export interface Finding {
+export interface DoctorResult {
   readonly check: string;
   readonly severity: Severity;
   readonly found: string;
@@ -17,7 +17,7 @@ export interface Finding {
 }
 
 /** What is examined, and what is tolerated. */
-export interface Subject {
+export interface DoctorInput {
   readonly dataSource: DataSource;
   /** Where the LISTEN connection goes, when that is not where the DataSource does. */
   readonly listenUrl: string | undefined;
@@ -28,24 +28,24 @@ export interface Subject {
 }
 
 /** A finding without the name of its check, which the doctor adds. */
-export type Found = Omit<Finding, 'check'>;
+export type CheckResult = Omit<DoctorResult, 'check'>;
 
 /** One thing to look at. It tries what it is about instead of reading settings, where it can. Rejects when it cannot look. */
-export interface Check {
+export interface DoctorCheck {
   readonly name: string;
-  examine(subject: Subject): Promise<readonly Found[]>;
+  run(input: DoctorInput): Promise<readonly CheckResult[]>;
 }
 
-export const good = (found: string): Found => ({ severity: 'good', found, means: null, remedy: null });
+export const good = (found: string): CheckResult => ({ severity: 'good', found, means: null, remedy: null });
 
-export const warning = (found: string, means: string, remedy: string): Found => ({
+export const warning = (found: string, means: string, remedy: string): CheckResult => ({
   severity: 'warning',
   found,
   means,
   remedy,
 });
 
-export const bad = (found: string, means: string, remedy: string): Found => ({
+export const bad = (found: string, means: string, remedy: string): CheckResult => ({
   severity: 'bad',
   found,
   means,

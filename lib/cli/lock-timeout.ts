@@ -1,5 +1,5 @@
 import type { DataSource, QueryRunner } from 'typeorm';
-import { limitLockWait } from './brief.sql.js';
+import { setLockTimeout } from './lock-timeout.sql.js';
 
 /**
  * For what needs a lock for a moment: of our tables, of what the catalog says of them, or to commit a NOTIFY. Rejects when
@@ -7,14 +7,14 @@ import { limitLockWait } from './brief.sql.js';
  *
  * no deadline: a command, which a person runs and ends; locks are limited to 2 s
  */
-export async function briefly<T>(
+export async function withLockTimeout<T>(
   dataSource: DataSource,
   work: (runner: QueryRunner) => Promise<T>,
 ): Promise<T> {
   const runner = dataSource.createQueryRunner();
   try {
     await runner.startTransaction();
-    await runner.query(limitLockWait);
+    await runner.query(setLockTimeout);
     const result = await work(runner);
     await runner.commitTransaction();
     return result;

@@ -5,8 +5,8 @@ import type { SqlExecutor } from '../../common/sql-executor.js';
 import { assertUsable, resolveListenConfig } from '../../connection/listen-config.js';
 import { ListenSession } from '../../connection/listen-session.js';
 import { SelfTest } from '../../connection/self-test.js';
-import { briefly } from '../brief.js';
-import { bad, good, type Check, type Found, type Subject } from './finding.js';
+import { withLockTimeout } from '../lock-timeout.js';
+import { bad, good, type DoctorCheck, type CheckResult, type DoctorInput } from './doctor-check.js';
 
 const { timeoutMs } = HEARTBEAT_DEFAULTS;
 
@@ -14,12 +14,12 @@ const DEAF =
   'No listener of broadcasts hears anything; stored notifications are found only by polling, up to seconds late.';
 
 /** Does what an application does: opens the LISTEN connection, sends through the DataSource's pool, and waits for it. */
-export const hearingCheck: Check = {
+export const listenCheck: DoctorCheck = {
   name: 'listen',
-  async examine(subject) {
-    const selfTest = new SelfTest(() => poolOf(subject.dataSource), timeoutMs);
+  async run(input) {
+    const selfTest = new SelfTest(() => poolOf(input.dataSource), timeoutMs);
     try {
-      const session = await open(subject, selfTest);
+      const session = await open(input, selfTest);
       try {
         return [await listen(session, selfTest)];
       } finally {
@@ -33,10 +33,10 @@ export const hearingCheck: Check = {
 
 const poolOf = (dataSource: DataSource): SqlExecutor => ({
   // no deadline: a command, which a person runs and ends
-  query: (sql, parameters) => briefly(dataSource, (runner) => runner.query(sql, parameters)),
+  query: (sql, parameters) => withLockTimeout(dataSource, (runner) => runner.query(sql, parameters)),
 });
 
-const open = ({ dataSource, listenUrl }: Subject, selfTest: SelfTest): Promise<ListenSession> =>
+const open = ({ dataSource, listenUrl }: DoctorInput, selfTest: SelfTest): Promise<ListenSession> =>
   ListenSession.open({
     config: resolveListenConfig(assertUsable(dataSource), listenUrl),
     heartbeatMs: undefined,
@@ -45,7 +45,7 @@ const open = ({ dataSource, listenUrl }: Subject, selfTest: SelfTest): Promise<L
     signal: new AbortController().signal,
   });
 
-async function listen(session: ListenSession, selfTest: SelfTest): Promise<Found> {
+async function listen(session: ListenSession, selfTest: SelfTest): Promise<CheckResult> {
   try {
     await session.changeListens([selfTest.channel]);
   } catch (error) {
@@ -60,21 +60,21 @@ async function listen(session: ListenSession, selfTest: SelfTest): Promise<Found
   );
 }
 
-const unreachable = (error: unknown): Found =>
+const unreachable = (error: unknown): CheckResult =>
   bad(
     `The LISTEN connection could not be opened, or was lost: ${messageOf(error)}`,
     'No listener can start.',
     'Correct the address, or give the one that the option "connection" of the module has as --listen-url.',
   );
 
-const refused = (error: unknown): Found =>
+const refused = (error: unknown): CheckResult =>
   bad(
     `The server refused to LISTEN: ${messageOf(error)}`,
     DEAF,
     'Connect to the primary; a standby passes no notifications on.',
   );
 
-const deaf = (fault: string): Found =>
+const deaf = (fault: string): CheckResult =>
   bad(
     `What is sent through the DataSource's pool does not arrive: ${fault}`,
     DEAF,

@@ -1,2 +1,0 @@
-/** For this transaction: who would wait longer for a lock is told so. */
-export const limitLockWait = "select set_config('lock_timeout', '2s', true)";
