@@ -30,7 +30,7 @@ export interface WorkersOptions {
   /** The module's context and the trace of the handler that runs; `undefined` where there is not both. */
   readonly contextOfHandler: () => JsonObject | undefined;
   /** Whether hints arrive at the moment. */
-  readonly hearsHints: () => boolean;
+  readonly receivesHints: () => boolean;
   readonly signal: AbortSignal;
   readonly report: ReportEvent;
 }
@@ -276,9 +276,9 @@ export class Workers {
   }
 
   private pollMs({ wake, pollIntervalMs }: ChannelDefinition): number {
-    const { poll, hearsHints } = this.options;
+    const { poll, receivesHints } = this.options;
     if (wake === 'poll') return pollIntervalMs ?? poll.deafIntervalMs;
-    return hearsHints() ? poll.intervalMs : poll.deafIntervalMs;
+    return receivesHints() ? poll.intervalMs : poll.deafIntervalMs;
   }
 }
 

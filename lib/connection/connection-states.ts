@@ -1,6 +1,6 @@
 import { BehaviorSubject, distinctUntilChanged, type Observable } from 'rxjs';
 import type { ConnectionState } from '../common/events.js';
-import { dateOf, msSince, now } from './moment.js';
+import { dateOf, msSince, now } from './timestamp.js';
 
 /** What is known about the LISTEN connection of an instance. */
 export interface ConnectionSnapshot {
@@ -44,7 +44,7 @@ export class ConnectionStates {
   }
 
   /** Another reason for the same state. */
-  explain(reason: string): void {
+  setReason(reason: string): void {
     this.reason = reason;
   }
 

@@ -7,13 +7,13 @@ import type { ConnectionState, Gap, ReportEvent } from '../common/events.js';
 import { HEARTBEAT_DEFAULTS, type HeartbeatOptions, type ReconnectOptions } from '../common/options.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { ConnectionStates, type ConnectionSnapshot } from './connection-states.js';
-import { GapReports } from './gap-reports.js';
-import { Hearing } from './hearing.js';
+import { GapEmitter } from './gap-emitter.js';
+import { SelfTestMonitor } from './self-test-monitor.js';
 import { connectFailed } from './listen-config.js';
-import { ListenSession } from './listen-session.js';
+import { ListenClient } from './listen-client.js';
 import { ListenSet } from './listen-set.js';
-import { now, type Moment } from './moment.js';
-import { Reopening } from './reopening.js';
+import { now, type Timestamp } from './timestamp.js';
+import { Reconnector } from './reconnector.js';
 import { SelfTest } from './self-test.js';
 
 export interface ListenConnectionOptions {
@@ -38,18 +38,18 @@ export interface ListenConnectionOptions {
  */
 export class ListenConnection {
   private readonly states = new ConnectionStates();
-  private readonly gaps: GapReports;
+  private readonly gaps: GapEmitter;
   private readonly stopped = new AbortController();
-  private readonly reopening: Reopening;
+  private readonly reconnector: Reconnector;
   private readonly selfTest: SelfTest;
-  private readonly hearing: Hearing;
+  private readonly monitor: SelfTestMonitor;
   private readonly listens: ListenSet;
   private readonly heartbeat: HeartbeatOptions;
   /** Never the context of a request: what handlers inherit must not be somebody's transaction or user. */
   private readonly inRoot = AsyncLocalStorage.snapshot();
   /** `early`: before the start, when nothing is reopened; `lazy`: opened when a channel is wanted. */
   private mode: 'early' | 'started' | 'lazy' = 'early';
-  private session: ListenSession | undefined;
+  private client: ListenClient | undefined;
   /** Of the session before, while there is none. */
   private lastHeardAt: Date | null = null;
   private running: Promise<void> | undefined;
@@ -67,20 +67,20 @@ export class ListenConnection {
     this.heartbeat = options.heartbeat || HEARTBEAT_DEFAULTS;
     this.selfTest = new SelfTest(options.pool, this.heartbeat.timeoutMs);
     this.listens = new ListenSet(this.selfTest.channel, report);
-    this.gaps = new GapReports(this.listens, report);
+    this.gaps = new GapEmitter(this.listens, report);
     this.gaps$ = this.gaps.gaps$;
     const shared = { states: this.states, stopped: this.stopped.signal, report };
-    this.reopening = new Reopening({
+    this.reconnector = new Reconnector({
       ...shared,
-      open: () => this.openSession(),
+      open: () => this.openClient(),
       reconnect: options.reconnect,
     });
-    this.hearing = new Hearing({
+    this.monitor = new SelfTestMonitor({
       ...shared,
       selfTest: this.selfTest,
       listens: this.listens,
       gaps: this.gaps,
-      isCurrent: (session) => this.session === session && !session.isOver && !this.isStopped,
+      isCurrent: (client) => this.client === client && !client.isOver && !this.isStopped,
       intervalMs: this.heartbeat.intervalMs,
     });
   }
@@ -91,7 +91,7 @@ export class ListenConnection {
 
   /** For people and health checks. */
   snapshot(): ConnectionSnapshot {
-    return this.states.snapshot(this.listens.channels, this.session?.lastHeardAt ?? this.lastHeardAt);
+    return this.states.snapshot(this.listens.channels, this.client?.lastHeardAt ?? this.lastHeardAt);
   }
 
   /**
@@ -104,8 +104,8 @@ export class ListenConnection {
     await this.inRoot(async () => {
       await this.opening;
       if (this.running === undefined) await this.openAtStart();
-      this.session?.ref();
-      if (this.session) await this.listens.whenFirstInForce(this.session);
+      this.client?.ref();
+      if (this.client) await this.listens.whenFirstInForce(this.client);
       await this.tested;
     });
     this.gaps.release();
@@ -114,7 +114,7 @@ export class ListenConnection {
   /** Connects as soon as a channel is wanted, in the background, trying until it succeeds. */
   startWhenWanted(): void {
     this.mode = 'lazy';
-    this.session?.ref();
+    this.client?.ref();
     this.gaps.release();
     this.openIfWanted();
   }
@@ -148,7 +148,7 @@ export class ListenConnection {
    * not tried without pause.
    */
   reopenNow(): void {
-    this.reopening.shorten();
+    this.reconnector.shorten();
   }
 
   /** What is lost from now on stays lost; the session there is goes on until `stop()`. */
@@ -159,7 +159,7 @@ export class ListenConnection {
   /** Ends the session and the attempts to reopen it. Never rejects. */
   async stop(): Promise<void> {
     this.stopReopening();
-    await this.session?.close();
+    await this.client?.close();
     await this.opening;
     await this.running;
     this.states.complete();
@@ -191,7 +191,7 @@ export class ListenConnection {
     if (this.mode === 'lazy') this.openIfWanted();
   }
 
-  private async tryEarly(wantedSince: Moment): Promise<void> {
+  private async tryEarly(wantedSince: Timestamp): Promise<void> {
     if (this.options.canConnect()) {
       try {
         this.begin(await this.openFirst(), wantedSince);
@@ -204,81 +204,81 @@ export class ListenConnection {
   }
 
   private async openAtStart(): Promise<void> {
-    const session = await this.openFirst().catch((cause: unknown) => {
+    const client = await this.openFirst().catch((cause: unknown) => {
       throw connectFailed(cause, this.options.isDirected);
     });
-    this.begin(session);
+    this.begin(client);
   }
 
-  private async openFirst(): Promise<ListenSession> {
+  private async openFirst(): Promise<ListenClient> {
     this.states.enter('connecting');
     try {
-      return await this.openSession();
+      return await this.openClient();
     } catch (error) {
       this.states.enter('closed', messageOf(error));
       throw error;
     }
   }
 
-  private begin(session: ListenSession, wantedSince?: Moment): void {
-    this.tested = this.hearing.test(session);
-    this.running = this.run(session);
-    this.gaps.tellFirst(session, wantedSince);
+  private begin(client: ListenClient, wantedSince?: Timestamp): void {
+    this.tested = this.monitor.test(client);
+    this.running = this.run(client);
+    this.gaps.emitForFirst(client, wantedSince);
   }
 
   /** As `run()`, for the first session, too: what was sent since a channel was wanted may have been missed. */
   private async runLate(): Promise<void> {
     const wantedSince = now();
-    const reopened = this.reopening.open();
+    const reopened = this.reconnector.open();
     this.listens.expectFirst(reopened);
-    const session = await reopened;
-    if (session === undefined) return;
-    this.tested = this.hearing.test(session);
-    this.gaps.tellFirst(session, wantedSince);
-    await this.run(session);
+    const client = await reopened;
+    if (client === undefined) return;
+    this.tested = this.monitor.test(client);
+    this.gaps.emitForFirst(client, wantedSince);
+    await this.run(client);
   }
 
   /** One turn per session, until `stop()`. */
-  private async run(first: ListenSession): Promise<void> {
-    let session: ListenSession | undefined = first;
-    while (session !== undefined) {
+  private async run(first: ListenClient): Promise<void> {
+    let client: ListenClient | undefined = first;
+    while (client !== undefined) {
       const opened = performance.now();
-      const error = await session.ended;
-      if (performance.now() - opened > this.heartbeat.intervalMs) this.reopening.attempts = 0;
-      this.session = undefined;
-      this.lastHeardAt = session.lastHeardAt;
+      const error = await client.ended;
+      if (performance.now() - opened > this.heartbeat.intervalMs) this.reconnector.attempts = 0;
+      this.client = undefined;
+      this.lastHeardAt = client.lastHeardAt;
       this.listens.detach();
       if (this.isStopped) return;
-      const missedSince = this.gaps.missedSince ?? this.hearing.deafSince ?? session.completeUntil;
+      const missedSince = this.gaps.missedSince ?? this.monitor.deafSince ?? client.completeUntil;
       const isEarly = this.mode === 'early';
       this.states.enter(isEarly ? 'closed' : 'reconnecting', messageOf(error));
       this.options.report({ type: 'disconnected', error });
       if (isEarly) return this.waitForStart(missedSince);
-      session = await this.resume(missedSince, error);
+      client = await this.resume(missedSince, error);
     }
   }
 
   /** Leaves it to the start to open the connection again: an application that never starts must not keep it open. */
-  private waitForStart(missedSince: Moment): void {
+  private waitForStart(missedSince: Timestamp): void {
     this.gaps.missedSince = missedSince;
     this.running = undefined;
     this.hasFailedEarly = true;
   }
 
   /** Reopens the connection after a loss and reports what may have been missed. */
-  private async resume(missedSince: Moment, error: unknown): Promise<ListenSession | undefined> {
-    const session = await this.reopening.open(error);
-    if (session === undefined) return undefined;
-    this.tested = this.hearing.test(session);
-    this.options.report({ type: 'reconnected', attempt: this.reopening.attempts });
-    this.gaps.tellOpened(session, missedSince);
-    return session;
+  private async resume(missedSince: Timestamp, error: unknown): Promise<ListenClient | undefined> {
+    const client = await this.reconnector.open(error);
+    if (client === undefined) return undefined;
+    this.tested = this.monitor.test(client);
+    this.options.report({ type: 'reconnected', attempt: this.reconnector.attempts });
+    this.gaps.emitForReopened(client, missedSince);
+    return client;
   }
 
   /** Opens a session in which the channels that come first are listened to; the others follow. */
-  private async openSession(): Promise<ListenSession> {
+  private async openClient(): Promise<ListenClient> {
     const { heartbeat, config, receive } = this.options;
-    const session = await ListenSession.open({
+    const client = await ListenClient.open({
       config: config(),
       heartbeatMs: heartbeat === false ? undefined : heartbeat.intervalMs,
       timeoutMs: this.heartbeat.timeoutMs,
@@ -287,14 +287,14 @@ export class ListenConnection {
         raw.channel === this.selfTest.channel ? this.selfTest.receive(raw.text) : receive(raw),
     });
     try {
-      await this.listens.attach(session);
+      await this.listens.attach(client);
     } catch (error) {
-      session.destroy(error);
+      client.destroy(error);
       throw error;
     }
-    if (this.mode === 'early') session.unref();
-    if (this.isStopped) await session.close();
-    this.session = session;
-    return session;
+    if (this.mode === 'early') client.unref();
+    if (this.isStopped) await client.close();
+    this.client = client;
+    return client;
   }
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { withDeadline, type DeadlineOptions } from '../common/deadline.js';
 import { messageOf } from '../common/errors.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
-import type { ListenSession } from './listen-session.js';
+import type { ListenClient } from './listen-client.js';
 import { identify, probe } from './listen.sql.js';
 
 /**
@@ -28,16 +28,16 @@ export class SelfTest {
    * Resolves with `undefined` when the test notification came back or the session ended meanwhile (there is
    * nothing to say about it then), else with the likely cause. Never rejects.
    */
-  async findFault(session: ListenSession): Promise<string | undefined> {
+  async findFault(client: ListenClient): Promise<string | undefined> {
     const token = randomUUID();
     const arrived = new Promise<undefined>((resolve) => this.waiting.set(token, () => resolve(undefined)));
-    const over = session.ended.then(() => undefined);
+    const over = client.ended.then(() => undefined);
     try {
       const what = 'the test notification did not arrive';
       const refusal = await withDeadline(Promise.race([arrived, this.send(token), over]), this.within(what));
       return refusal && `the test notification could not be sent: ${refusal}`;
     } catch {
-      return await this.diagnose(session);
+      return await this.diagnose(client);
     } finally {
       this.waiting.delete(token);
     }
@@ -46,22 +46,22 @@ export class SelfTest {
   /** Resolves only when the notification could not be sent, with the reason. */
   private send(token: string): Promise<string> {
     return new Promise((resolve) => {
-      this.ask(probe, [this.channel, token]).catch((error: unknown) => resolve(messageOf(error)));
+      this.query(probe, [this.channel, token]).catch((error: unknown) => resolve(messageOf(error)));
     });
   }
 
-  private async diagnose(session: ListenSession): Promise<string> {
+  private async diagnose(client: ListenClient): Promise<string> {
     try {
-      const asked = Promise.all([session.identify(), this.ask(identify)]);
-      const [listener, pool] = await withDeadline(asked, this.within('the DataSource did not answer'));
-      return compare(session.processId, identityOf([listener]), identityOf(pool));
+      const answered = Promise.all([client.identify(), this.query(identify)]);
+      const [listener, pool] = await withDeadline(answered, this.within('the DataSource did not answer'));
+      return compare(client.processId, identityOf([listener]), identityOf(pool));
     } catch {
       return 'the DataSource did not answer in time: is its pool exhausted?';
     }
   }
 
   /** Rejects whatever goes wrong, also what is thrown at once. */
-  private async ask(sql: string, parameters?: unknown[]): Promise<unknown> {
+  private async query(sql: string, parameters?: unknown[]): Promise<unknown> {
     return this.pool().query(sql, parameters); // no deadline: the callers limit the whole exchange
   }
 

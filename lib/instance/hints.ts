@@ -1,10 +1,10 @@
 import type { Subscription } from 'rxjs';
 import type { Workers } from '../claims/workers.js';
 import { HINT_CHANNEL } from '../storage/storage.sql.js';
-import type { Connection } from './transport.js';
+import type { TransportConnection } from './transport.js';
 
 export interface HintsOptions {
-  readonly connection: () => Pick<Connection, 'state' | 'state$' | 'listen'>;
+  readonly connection: () => Pick<TransportConnection, 'state' | 'state$' | 'listen'>;
   readonly workers: () => Pick<Workers, 'isEmpty' | 'hint' | 'wakeAll'>;
   /** Called when settings of channels have changed that hold for all processes. */
   readonly settingsChanged: () => void;
@@ -21,7 +21,7 @@ export class Hints {
   constructor(private readonly options: HintsOptions) {}
 
   /** Whether a hint that is sent now arrives. Without hints workers have to poll. */
-  get areHeard(): boolean {
+  get areReceived(): boolean {
     return this.options.connection().state === 'listening';
   }
 

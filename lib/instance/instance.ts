@@ -9,7 +9,7 @@ import { warnOf } from '../common/errors.js';
 import type { PubSubEvent, ReportEvent } from '../common/events.js';
 import type { ResolvedOptions } from '../common/options.js';
 import { assertUsable } from '../connection/listen-config.js';
-import type { OwnConnection } from '../connection/own-connection.js';
+import type { InstanceConnection } from '../connection/instance-connection.js';
 import { PoolWatch } from '../connection/pool-watch.js';
 import type { BroadcastListeners } from '../dispatch/broadcast-listeners.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
@@ -30,13 +30,13 @@ import { GapHandlers } from './gap-handlers.js';
 import { Hints } from './hints.js';
 import type { ProcessHeartbeat } from './process-heartbeat.js';
 import { assertStorage, assertTriggers } from './schema-readiness.js';
-import { postgresTransport, type Connection, type Transport } from './transport.js';
+import { postgresTransport, type TransportConnection, type Transport } from './transport.js';
 import {
   createConnection,
   createDispatcher,
   createHeartbeat,
   createListeners,
-  createOwnConnection,
+  createInstanceConnection,
   createPauses,
   createPublisher,
   createStatus,
@@ -54,7 +54,7 @@ export class Instance {
   readonly events = new Subject<PubSubEvent>();
   readonly registry = new ChannelRegistry();
   readonly telemetry: PubSubTelemetry;
-  readonly connection: Connection;
+  readonly connection: TransportConnection;
   readonly workers: Workers;
   readonly settings: TransactionSettings;
   readonly pauses: ChannelPauses;
@@ -72,7 +72,7 @@ export class Instance {
   readonly listeners: BroadcastListeners;
   private readonly gapHandlers: GapHandlers;
   private readonly publisher: Publisher;
-  private readonly ownConnection: OwnConnection;
+  private readonly instanceConnection: InstanceConnection;
   private readonly heartbeat: ProcessHeartbeat;
   private readonly shutdown = new AbortController();
   private readonly stopping = new AbortController();
@@ -98,9 +98,9 @@ export class Instance {
     this.settings = new TransactionSettings(dataSource, options.context, () => this.telemetry.traceContext());
     this.publisher = createPublisher(this, transport);
     this.workers = createWorkers(this);
-    this.ownConnection = createOwnConnection(this);
-    this.pauses = createPauses(this, this.ownConnection, this.stopping.signal);
-    this.heartbeat = createHeartbeat(this, this.ownConnection);
+    this.instanceConnection = createInstanceConnection(this);
+    this.pauses = createPauses(this, this.instanceConnection, this.stopping.signal);
+    this.heartbeat = createHeartbeat(this, this.instanceConnection);
     this.stored = createStored(this);
     this.status = createStatus(this);
   }
@@ -191,7 +191,7 @@ export class Instance {
 
   private async stopHeartbeat(): Promise<void> {
     await this.heartbeat.stop();
-    await this.ownConnection.close();
+    await this.instanceConnection.close();
   }
 
   private async closing(close: () => Promise<void>): Promise<void> {

@@ -5,13 +5,13 @@ import { Database } from '../triggers/database.js';
 import { EntityChannels } from '../triggers/entity-channels.js';
 
 /** The connection that receives, as the other parts see it. */
-export type Connection = Pick<ListenConnection, keyof ListenConnection>;
+export type TransportConnection = Pick<ListenConnection, keyof ListenConnection>;
 
 /** The way of notifications out of an instance and into it. `nestjs-pgpubsub/testing` has one without a database. */
 export interface Transport {
   /** Whether there is a database: without one nothing is compared with it, and nothing stored is claimed. */
   readonly hasDatabase: boolean;
-  createConnection(options: ListenConnectionOptions): Connection;
+  createConnection(options: ListenConnectionOptions): TransportConnection;
   createStatements(schema: () => string): Statements;
   /** The channels of the DataSource's entities; `undefined` when it has none. */
   loadEntities(dataSource: DataSource): Promise<EntityChannels | undefined>;

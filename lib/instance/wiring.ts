@@ -3,7 +3,7 @@ import { HEARTBEAT_DEFAULTS } from '../common/options.js';
 import { applicationNameOf, assertUsable, resolveListenConfig } from '../connection/listen-config.js';
 import { BroadcastListeners } from '../dispatch/broadcast-listeners.js';
 import { createNotificationFactory } from '../dispatch/broadcast-notification.js';
-import { OwnConnection } from '../connection/own-connection.js';
+import { InstanceConnection } from '../connection/instance-connection.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { StatusReader } from '../observability/pubsub.status.js';
 import { PubSubTelemetry } from '../observability/pubsub.telemetry.js';
@@ -13,7 +13,7 @@ import { StoredNotifications } from '../store/stored-notifications.js';
 import type { Instance } from './instance.js';
 import { ProcessHeartbeat } from './process-heartbeat.js';
 import { ChannelPauses } from './channel-pauses.js';
-import type { Connection, Transport } from './transport.js';
+import type { TransportConnection, Transport } from './transport.js';
 
 // Each function builds one part of an instance, with the callbacks by which the part reaches the others. A callback may use
 // parts that are built later: none is called before the instance is complete.
@@ -26,7 +26,7 @@ export function createTelemetry({ options, registry }: Instance): PubSubTelemetr
   });
 }
 
-export function createConnection(instance: Instance, transport: Transport): Connection {
+export function createConnection(instance: Instance, transport: Transport): TransportConnection {
   const { options, dataSource, hints, report } = instance;
   return transport.createConnection({
     config: () => resolveListenConfig(assertUsable(dataSource), options.connection),
@@ -103,7 +103,7 @@ export function createWorkers(instance: Instance): Workers {
       options.context && telemetry.isTracing
         ? { ...telemetry.traceContext(), ...options.context() }
         : undefined,
-    hearsHints: () => hints.areHeard,
+    receivesHints: () => hints.areReceived,
     signal,
     report,
   });
@@ -124,13 +124,13 @@ export function createStatus(instance: Instance): StatusReader {
   });
 }
 
-export function createOwnConnection({ options, dataSource }: Instance): OwnConnection {
-  return new OwnConnection(() =>
+export function createInstanceConnection({ options, dataSource }: Instance): InstanceConnection {
+  return new InstanceConnection(() =>
     resolveListenConfig(assertUsable(dataSource), options.connection, 'heartbeat'),
   );
 }
 
-export function createHeartbeat(instance: Instance, connection: OwnConnection): ProcessHeartbeat {
+export function createHeartbeat(instance: Instance, connection: InstanceConnection): ProcessHeartbeat {
   const { dataSource, workers, pauses, report } = instance;
   return new ProcessHeartbeat({
     connection,
@@ -143,7 +143,7 @@ export function createHeartbeat(instance: Instance, connection: OwnConnection): 
 }
 
 /** Deletes expired dead letters, one portion after the other, beside the heartbeats. */
-function createExpiry(instance: Instance, connection: OwnConnection): () => Promise<void> {
+function createExpiry(instance: Instance, connection: InstanceConnection): () => Promise<void> {
   const { options, registry, database, report } = instance;
   let running: Promise<unknown> | undefined;
   return () => {
@@ -159,7 +159,7 @@ function createExpiry(instance: Instance, connection: OwnConnection): () => Prom
 
 export function createPauses(
   instance: Instance,
-  connection: OwnConnection,
+  connection: InstanceConnection,
   signal: AbortSignal,
 ): ChannelPauses {
   const { dataSource, registry, workers, report } = instance;

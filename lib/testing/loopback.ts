@@ -4,7 +4,7 @@ import type { ConnectionState, Gap } from '../common/events.js';
 import { ConnectionStates, type ConnectionSnapshot } from '../connection/connection-states.js';
 import type { ListenConnectionOptions } from '../connection/listen-connection.js';
 import type { RawNotification } from '../channels/notification.js';
-import type { Connection, Transport } from '../instance/transport.js';
+import type { TransportConnection, Transport } from '../instance/transport.js';
 import type { OutgoingBroadcast, OutgoingStored } from '../publishing/outgoing.js';
 import { broadcastStatement, type Statement, type Statements } from '../publishing/statements.js';
 import type { EntityChannels } from '../triggers/entity-channels.js';
@@ -36,7 +36,7 @@ export class Loopback implements Transport {
     return this.link.state !== 'closed';
   }
 
-  createConnection({ receive }: ListenConnectionOptions): Connection {
+  createConnection({ receive }: ListenConnectionOptions): TransportConnection {
     this.link.receive = receive;
     return this.link;
   }
@@ -92,7 +92,7 @@ export class Loopback implements Transport {
 }
 
 /** Always there, from the start of the application to its end. */
-class LoopbackConnection implements Connection {
+class LoopbackConnection implements TransportConnection {
   private readonly states = new ConnectionStates();
   private readonly gaps = new Subject<Gap>();
   private readonly channels = new Set<string>();

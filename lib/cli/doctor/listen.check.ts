@@ -3,7 +3,7 @@ import { messageOf } from '../../common/errors.js';
 import { HEARTBEAT_DEFAULTS } from '../../common/options.js';
 import type { SqlExecutor } from '../../common/sql-executor.js';
 import { assertUsable, resolveListenConfig } from '../../connection/listen-config.js';
-import { ListenSession } from '../../connection/listen-session.js';
+import { ListenClient } from '../../connection/listen-client.js';
 import { SelfTest } from '../../connection/self-test.js';
 import { withLockTimeout } from '../lock-timeout.js';
 import { bad, good, type DoctorCheck, type CheckResult, type DoctorInput } from './doctor-check.js';
@@ -19,11 +19,11 @@ export const listenCheck: DoctorCheck = {
   async run(input) {
     const selfTest = new SelfTest(() => poolOf(input.dataSource), timeoutMs);
     try {
-      const session = await open(input, selfTest);
+      const client = await open(input, selfTest);
       try {
-        return [await listen(session, selfTest)];
+        return [await listen(client, selfTest)];
       } finally {
-        await session.close();
+        await client.close();
       }
     } catch (error) {
       return [unreachable(error)];
@@ -36,8 +36,8 @@ const poolOf = (dataSource: DataSource): SqlExecutor => ({
   query: (sql, parameters) => withLockTimeout(dataSource, (runner) => runner.query(sql, parameters)),
 });
 
-const open = ({ dataSource, listenUrl }: DoctorInput, selfTest: SelfTest): Promise<ListenSession> =>
-  ListenSession.open({
+const open = ({ dataSource, listenUrl }: DoctorInput, selfTest: SelfTest): Promise<ListenClient> =>
+  ListenClient.open({
     config: resolveListenConfig(assertUsable(dataSource), listenUrl),
     heartbeatMs: undefined,
     timeoutMs,
@@ -45,16 +45,16 @@ const open = ({ dataSource, listenUrl }: DoctorInput, selfTest: SelfTest): Promi
     signal: new AbortController().signal,
   });
 
-async function listen(session: ListenSession, selfTest: SelfTest): Promise<CheckResult> {
+async function listen(client: ListenClient, selfTest: SelfTest): Promise<CheckResult> {
   try {
-    await session.changeListens([selfTest.channel]);
+    await client.changeListens([selfTest.channel]);
   } catch (error) {
     return refused(error);
   }
   const sentAt = performance.now();
-  const fault = await selfTest.findFault(session);
+  const fault = await selfTest.findFault(client);
   if (fault !== undefined) return deaf(fault);
-  if (session.isOver) return unreachable(await session.ended);
+  if (client.isOver) return unreachable(await client.ended);
   return good(
     `What is sent through the DataSource's pool arrives, after ${Math.ceil(performance.now() - sentAt)} ms.`,
   );

@@ -1,21 +1,21 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { ListenSession } from '../../../lib/connection/listen-session.js';
+import type { ListenClient } from '../../../lib/connection/listen-client.js';
 import {
   ACTIVE_TIMEOUT_MS,
   ListenSet,
   MANY_CHANNELS,
-  PORTION_SIZE,
+  MAX_NAMES,
 } from '../../../lib/connection/listen-set.js';
 import { recordEvents } from '../support/recording.js';
 
 /** A session whose round trips last until `answer()`. */
 function slowSession() {
   const trips: (() => void)[] = [];
-  const changeListens = vi.fn<ListenSession['changeListens']>(
+  const changeListens = vi.fn<ListenClient['changeListens']>(
     () => new Promise<void>((resolve) => trips.push(resolve)),
   );
-  const session = { changeListens, destroy: vi.fn<ListenSession['destroy']>() } as unknown as ListenSession;
+  const session = { changeListens, destroy: vi.fn<ListenClient['destroy']>() } as unknown as ListenClient;
   const answer = async () => {
     await vi.advanceTimersByTimeAsync(0);
     trips.shift()?.();
@@ -137,7 +137,7 @@ describe('ListenSet with many channels', () => {
     };
     return {
       statements,
-      session: { changeListens, destroy: vi.fn<ListenSession['destroy']>() } as unknown as ListenSession,
+      session: { changeListens, destroy: vi.fn<ListenClient['destroy']>() } as unknown as ListenClient,
     };
   }
 
@@ -149,29 +149,29 @@ describe('ListenSet with many channels', () => {
   }
 
   it('lets the channels that come first be in force when it has attached, and the others follow in portions', async () => {
-    const others = names(2 * PORTION_SIZE);
+    const others = names(2 * MAX_NAMES);
     const { set } = setOf(others);
     set.add('of a listener', { first: true });
     const { session: attached, statements } = session();
     await set.attach(attached);
-    expect(statements[0]).toEqual(['permanent', 'of a listener', ...others.slice(0, PORTION_SIZE - 2)]);
+    expect(statements[0]).toEqual(['permanent', 'of a listener', ...others.slice(0, MAX_NAMES - 2)]);
     expect(set.isPending('of a listener')).toBe(false);
     expect(set.isPending(others.at(-1) ?? '')).toBe(true);
 
     const missing = set.missingChannels;
     expect(await set.whenInForce(attached, missing)).toBe(true);
-    expect(missing).toEqual(others.slice(PORTION_SIZE - 2));
-    expect(statements.map(({ length }) => length)).toEqual([PORTION_SIZE, PORTION_SIZE, 2]);
+    expect(missing).toEqual(others.slice(MAX_NAMES - 2));
+    expect(statements.map(({ length }) => length)).toEqual([MAX_NAMES, MAX_NAMES, 2]);
     expect(set.isPending(others.at(-1) ?? '')).toBe(false);
     expect(set.missingChannels).toEqual([]);
   });
 
   it('attaches with several portions when many channels come first', async () => {
     const { set } = setOf([]);
-    for (const name of names(PORTION_SIZE + 1)) set.add(name, { first: true });
+    for (const name of names(MAX_NAMES + 1)) set.add(name, { first: true });
     const { session: attached, statements } = session();
     await set.attach(attached);
-    expect(statements.map(({ length }) => length)).toEqual([PORTION_SIZE, 2]);
+    expect(statements.map(({ length }) => length)).toEqual([MAX_NAMES, 2]);
     expect(set.missingChannels).toEqual([]);
   });
 
@@ -179,26 +179,24 @@ describe('ListenSet with many channels', () => {
     const { set } = setOf([]);
     const { session: attached, statements } = session();
     await set.attach(attached);
-    const many = names(PORTION_SIZE + 10);
+    const many = names(MAX_NAMES + 10);
     for (const name of many) set.add(name);
     await set.whenInForce(attached, many);
     for (const name of many) set.delete(name);
     set.add('the last');
     await set.whenInForce(attached, ['the last']);
     await vi.waitFor(() => expect(statements.flat().length).toBe(1 + 2 * many.length + 1));
-    expect(Math.max(...statements.map(({ length }) => length))).toBe(PORTION_SIZE);
+    expect(Math.max(...statements.map(({ length }) => length))).toBe(MAX_NAMES);
     expect(statements.find((changed) => changed.includes('the last'))?.[0]).toBe('the last');
   });
 
   it('finds the channel that the server rejects by halves', async () => {
-    const { set, events } = setOf(names(PORTION_SIZE - 1));
+    const { set, events } = setOf(names(MAX_NAMES - 1));
     const { session: attached, statements } = session(['user:300']);
     await set.attach(attached);
     expect(events).toEqual([{ type: 'refused', channel: 'user:300', error: rejection }]);
     expect(statements.length).toBeLessThan(25);
-    expect(statements.filter((changed) => !changed.includes('user:300')).flat().length).toBe(
-      PORTION_SIZE - 1,
-    );
+    expect(statements.filter((changed) => !changed.includes('user:300')).flat().length).toBe(MAX_NAMES - 1);
   });
 
   it('does not attach to a server that rejects every channel', async () => {
@@ -209,7 +207,7 @@ describe('ListenSet with many channels', () => {
   });
 
   it('knows that channels are not in force when their session has ended', async () => {
-    const { set } = setOf(names(2 * PORTION_SIZE));
+    const { set } = setOf(names(2 * MAX_NAMES));
     const { session: attached } = session();
     await set.attach(attached);
     const inForce = set.whenInForce(attached, set.missingChannels);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SqlExecutor } from '../../../lib/common/sql-executor.js';
-import type { ListenSession } from '../../../lib/connection/listen-session.js';
+import type { ListenClient } from '../../../lib/connection/listen-client.js';
 import { SelfTest } from '../../../lib/connection/self-test.js';
 
 interface Place {
@@ -13,8 +13,8 @@ interface Place {
 const HERE: Place = { pid: '7', database: 'shop', server: '2024-01-01', standby: 'false' };
 
 /** A session that LISTENs at `place`, and was told the process id 7 when it connected. */
-const sessionAt = (place: Place, ended: Promise<unknown> = new Promise(() => undefined)): ListenSession =>
-  ({ processId: 7, ended, identify: () => Promise.resolve(place) }) as unknown as ListenSession;
+const sessionAt = (place: Place, ended: Promise<unknown> = new Promise(() => undefined)): ListenClient =>
+  ({ processId: 7, ended, identify: () => Promise.resolve(place) }) as unknown as ListenClient;
 
 /** A pool at `place`, whose notifications go where `send` puts them. */
 const poolAt = (place: Place, send: (parameters: unknown[]) => void = () => undefined): SqlExecutor => ({
@@ -28,7 +28,7 @@ const poolAt = (place: Place, send: (parameters: unknown[]) => void = () => unde
 /** How long the test waits for its notification. */
 const TIMEOUT_MS = 20;
 
-const faultOf = (session: ListenSession, pool: SqlExecutor): Promise<string | undefined> =>
+const faultOf = (session: ListenClient, pool: SqlExecutor): Promise<string | undefined> =>
   new SelfTest(() => pool, TIMEOUT_MS).findFault(session);
 
 describe('SelfTest', () => {

@@ -57,7 +57,7 @@ describe('hints', () => {
     const { hints, states } = create();
     const heard = (['listening', 'deaf', 'reconnecting', 'closed'] as const).map((state) => {
       states.next(state);
-      return hints.areHeard;
+      return hints.areReceived;
     });
     expect(heard).toEqual([true, false, false, false]);
   });

@@ -3,11 +3,11 @@ import { messageOf } from '../common/errors.js';
 import type { ReportEvent } from '../common/events.js';
 import type { ReconnectOptions } from '../common/options.js';
 import type { ConnectionStates } from './connection-states.js';
-import type { ListenSession } from './listen-session.js';
+import type { ListenClient } from './listen-client.js';
 import { RetryPause } from './retry-pause.js';
 
-export interface ReopeningOptions {
-  readonly open: () => Promise<ListenSession>;
+export interface ReconnectorOptions {
+  readonly open: () => Promise<ListenClient>;
   readonly reconnect: ReconnectOptions;
   readonly states: ConnectionStates;
   readonly stopped: AbortSignal;
@@ -17,12 +17,12 @@ export interface ReopeningOptions {
 /**
  * Attempts to open a session until one succeeds, with growing pauses. Owned by `ListenConnection`; ends with the application.
  */
-export class Reopening {
+export class Reconnector {
   /** The number of attempts since a session has lasted: one that is lost again at once is not reopened without pause. */
   attempts = 0;
   private readonly retryPause: RetryPause;
 
-  constructor(private readonly options: ReopeningOptions) {
+  constructor(private readonly options: ReconnectorOptions) {
     this.retryPause = new RetryPause(options.stopped);
   }
 
@@ -32,7 +32,7 @@ export class Reopening {
   }
 
   /** Resolves with the session that was opened; `undefined` when the application closed meanwhile. */
-  async open(lastError?: unknown): Promise<ListenSession | undefined> {
+  async open(lastError?: unknown): Promise<ListenClient | undefined> {
     const { open, stopped } = this.options;
     for (let error = lastError; !stopped.aborted;) {
       this.attempts++;
@@ -50,7 +50,7 @@ export class Reopening {
   private async pause(attempt: number, error: unknown): Promise<void> {
     const { reconnect, states, report } = this.options;
     const delayMs = backoffDelayMs(attempt, reconnect);
-    states.explain(messageOf(error));
+    states.setReason(messageOf(error));
     if (attempt > 1) report({ type: 'reconnecting', attempt, delayMs, error });
     await this.retryPause.wait(delayMs);
   }

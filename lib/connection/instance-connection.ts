@@ -11,7 +11,7 @@ const CLOSE_TIMEOUT_MS = 2_000;
  * A connection of the instance's own for short statements, which handlers cannot exhaust as they can the pool. Opened with
  * the first statement, and again with the next one after it was lost. Owned by the instance; ends with `close()`.
  */
-export class OwnConnection {
+export class InstanceConnection {
   private client: pg.Client | undefined;
   private isOpen = false;
   private isClosed = false;

@@ -3,10 +3,10 @@ import type { RawNotification } from '../channels/notification.js';
 import { ROUND_TRIP_MS, isTimedOut, settlesWithin, withDeadline } from '../common/deadline.js';
 import { AS_TEXT, destroySocket, keepAlive, processIdOf } from '../postgres/pg-client.js';
 import { changeListens, disableIdleSessionTimeout, heartbeat, identify, unlistenAll } from './listen.sql.js';
-import { dateOf, now, type Moment } from './moment.js';
+import { dateOf, now, type Timestamp } from './timestamp.js';
 import { SessionLostError, assertSameSession, type SessionProof } from './session-proof.js';
 
-export interface SessionOptions {
+export interface ListenClientOptions {
   readonly config: pg.ClientConfig;
   /** Pause between two heartbeats; `undefined`: none. */
   readonly heartbeatMs: number | undefined;
@@ -31,7 +31,7 @@ const CLOSE_TIMEOUT_MS = 2_000;
  * One session of PostgreSQL, from connect to its end: a pg.Client of its own, statements one after the other, a
  * heartbeat. Owned by `ListenConnection`, which opens the next one when `ended` resolves.
  */
-export class ListenSession {
+export class ListenClient {
   /** Resolves with the reason when the session is over, however that came; never rejects. */
   readonly ended: Promise<unknown>;
   private readonly client: pg.Client;
@@ -47,7 +47,7 @@ export class ListenSession {
   private lastProof: SessionProof | undefined;
   private lastProven = now();
 
-  private constructor(private readonly options: SessionOptions) {
+  private constructor(private readonly options: ListenClientOptions) {
     this.client = new pg.Client(options.config);
     // Stays attached indefinitely: pg emits late errors, and one without a listener ends the process.
     this.client.on('error', (error) => (this.reason ??= error));
@@ -66,24 +66,24 @@ export class ListenSession {
   }
 
   /** Connects; rejects with the reason, leaving nothing open. */
-  static async open(options: SessionOptions): Promise<ListenSession> {
-    const session = new ListenSession(options);
-    const giveUp = () => session.destroy(options.signal.reason);
+  static async open(options: ListenClientOptions): Promise<ListenClient> {
+    const listenClient = new ListenClient(options);
+    const giveUp = () => listenClient.destroy(options.signal.reason);
     options.signal.addEventListener('abort', giveUp);
     try {
-      await withDeadline(session.client.connect(), {
+      await withDeadline(listenClient.client.connect(), {
         ms: connectTimeoutMs(options.config),
         what: 'the server did not accept the LISTEN connection',
       });
-      await session.inTurn(() => session.send(disableIdleSessionTimeout));
+      await listenClient.inTurn(() => listenClient.send(disableIdleSessionTimeout));
     } catch (error) {
-      session.destroy(error);
+      listenClient.destroy(error);
       throw error;
     } finally {
       options.signal.removeEventListener('abort', giveUp);
     }
-    session.scheduleHeartbeat();
-    return session;
+    listenClient.scheduleHeartbeat();
+    return listenClient;
   }
 
   /** When the server last said anything. */
@@ -95,7 +95,7 @@ export class ListenSession {
    * Until when nothing was missed: a session that has lost channels may have received something on
    * the others since.
    */
-  get completeUntil(): Moment {
+  get completeUntil(): Timestamp {
     return this.reason instanceof SessionLostError ? this.lastProven : this.lastHeard;
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { datesOf } from '../../../lib/connection/moment.js';
+import { datesOf } from '../../../lib/connection/timestamp.js';
 
 const HOUR_MS = 3_600_000;
 const NOON_MS = Date.UTC(2026, 0, 1, 12);
