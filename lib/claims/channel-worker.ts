@@ -1,6 +1,6 @@
 import { ClaimConnection } from '../postgres/claim-connection.js';
 import { AdaptiveBatchSize } from './batch-size.js';
-import { Claim, isRefusal } from './claim.js';
+import { Claim, isRejected } from './claim.js';
 import type { ClaimContext } from './claim-context.js';
 import { ClaimPause } from './claim-pause.js';
 import type { ClaimCursor } from './claim.sql.js';
@@ -20,9 +20,9 @@ export interface ChannelWorkerOptions {
   /** How long to wait before looking without a hint, at this moment. */
   readonly pollMs: () => number;
   /** Whether it claims without being asked: the application is up. */
-  readonly claimsByItself: () => boolean;
-  /** Looks whether the channel has due rows, together with other channels; `noteLook()` gets the answer. */
-  readonly look: (worker: ChannelWorker) => void;
+  readonly isActive: () => boolean;
+  /** Looks whether the channel has due rows, together with other channels; `noteDueTime()` gets the answer. */
+  readonly pollDue: (worker: ChannelWorker) => void;
 }
 
 interface Claiming {
@@ -62,8 +62,8 @@ export class ChannelWorker {
     this.context = { ...options.context, isEnding: () => this.isEnding };
     this.batchSize = new AdaptiveBatchSize(options.batch);
     this.heads = this.context.ordered ? new HeadSearch() : undefined;
-    const isOff = () => this.isEnding || !options.claimsByItself();
-    this.timers = new WorkerTimers({ ...options, isOff, wake: () => this.wake(), poll: () => options.look(this) }); // prettier-ignore
+    const isOff = () => this.isEnding || !options.isActive();
+    this.timers = new WorkerTimers({ ...options, isOff, wake: () => this.wake(), poll: () => options.pollDue(this) }); // prettier-ignore
   }
 
   get channel(): string {
@@ -91,7 +91,7 @@ export class ChannelWorker {
   }
 
   /** Takes from a look in how many milliseconds the first row is due; zero: now; `undefined`: there is none. */
-  noteLook(dueMs: number | undefined): void {
+  noteDueTime(dueMs: number | undefined): void {
     this.timers.pollLater();
     if (dueMs === 0 || this.pauses.isFailing) this.wake();
     else this.timers.wakeWhenDue(dueMs);
@@ -173,22 +173,22 @@ export class ChannelWorker {
    * whether there may be more.
    */
   private async takeTurn(): Promise<boolean> {
-    const giveBack = await this.options.slots.acquire(this);
+    const release = await this.options.slots.acquire(this);
     try {
       if (this.isEnding) return false;
       const connection = await ClaimConnection.open(this.context.dataSource);
       try {
         return await this.use(connection, () => this.claimOn(connection));
       } finally {
-        await this.settleNow();
+        await this.settleRemaining();
       }
     } finally {
-      giveBack();
+      release();
     }
   }
 
   /** Settles what was given up also when nothing more is claimed; what fails now is left to the next connection. */
-  private async settleNow(): Promise<void> {
+  private async settleRemaining(): Promise<void> {
     if (this.context.givenUp.length === 0 || this.state === 'abandoned') return;
     try {
       await this.use(await ClaimConnection.open(this.context.dataSource), () => Promise.resolve());
@@ -295,6 +295,6 @@ export class ChannelWorker {
     const { channel, report, listeners } = this.context;
     if (this.state !== 'abandoned') report({ type: 'claim-failed', channel, error });
     const refusals = { retry: listeners[0]?.retry, pollMs: this.options.pollMs() };
-    this.timers.wakeIn(this.pauses.noteFailure(performance.now(), isRefusal(error) ? refusals : undefined));
+    this.timers.wakeIn(this.pauses.noteFailure(performance.now(), isRejected(error) ? refusals : undefined));
   }
 }

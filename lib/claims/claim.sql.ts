@@ -151,14 +151,14 @@ function deadPeerSettings({ deadPeerTimeoutMs, platform }: ClaimContext): string
 }
 
 function claimRows(scope: Scope, range: ClaimRange): string {
-  const which = 'id' in range ? [`n.id = ${range.id}`] : 'from' in range ? behind(range.from) : [];
+  const which = 'id' in range ? [`n.id = ${range.id}`] : 'from' in range ? afterCursor(range.from) : [];
   return `
     select ${rowColumns(scope)} from ${notificationTable(scope.schema)} as n
     where ${[...conditions(scope), ...which].join(' and ')}
     ${'id' in range ? '' : `order by n.available_at, n.id limit ${range.size}`} for update skip locked`;
 }
 
-const behind = (cursor: ClaimCursor | undefined): string[] =>
+const afterCursor = (cursor: ClaimCursor | undefined): string[] =>
   cursor === undefined
     ? []
     : [`(n.available_at, n.id) > (to_timestamp(${quoteLiteral(cursor.availableAt)}::float8), ${cursor.id})`];
@@ -202,7 +202,8 @@ const NO_TEXTS = 'null::text[]';
 const texts = (values: readonly string[]): string => `array[${values.map(quoteLiteral).join(', ')}]`;
 
 /** The server's clock, in milliseconds. */
-export const serverTime = 'select extract(epoch from clock_timestamp()) operator(pg_catalog.*) 1000 as now';
+export const readServerTime =
+  'select extract(epoch from clock_timestamp()) operator(pg_catalog.*) 1000 as now';
 
 /** Puts off what is retried, or left for other listeners: $1 a JSON array of rows. */
 export const postpone = (schema: string): string => `

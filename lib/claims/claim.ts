@@ -12,7 +12,7 @@ import {
   moveToDeadLetters,
   postpone,
   readLargeKey,
-  serverTime,
+  readServerTime,
   type ClaimRange,
 } from './claim.sql.js';
 import { ClaimedRow, deadRows, postponedRow } from './claimed-row.js';
@@ -163,7 +163,7 @@ export class Claim {
   }
 
   /** The connection was given up because of these rows: others that ran beside them have used up no attempt. */
-  blame(rows: readonly ClaimedRow[]): void {
+  setRunning(rows: readonly ClaimedRow[]): void {
     this.running.clear();
     for (const row of rows) this.running.add(row);
   }
@@ -181,7 +181,7 @@ export class Claim {
     if (this.savepoint.wasUsed) await this.savepoint.leave('select', 'the database to release a savepoint');
     if (dead.length > 0) await this.write(moveToDeadLetters(schema), dead);
     if (postponed.length === 0) return;
-    const { rows } = await this.statement<{ now: unknown }>(serverTime, []);
+    const { rows } = await this.statement<{ now: unknown }>(readServerTime, []);
     const nowMs = Number(rows[0]?.now);
     await this.write(
       postpone(schema),
@@ -270,7 +270,7 @@ async function countCrashes(
 }
 
 /** Whether the database answered, and refused a claim or its completion. */
-export const isRefusal = (error: unknown): boolean =>
+export const isRejected = (error: unknown): boolean =>
   isServerError(error) || (isPgPubSubError(error) && error.code === 'COMPLETION_REFUSED');
 
 /** The server's way to say that rows are missing is an error of its own. */

@@ -67,7 +67,7 @@ export function claimHeads(scope: HeadsScope, size: number, cursor?: HeadsCursor
     });
   }
   if ('key' in cursor)
-    return `${keysBehind(scope, cursor.key)} ${lockHeads(scope, size, {
+    return `${keysAfter(scope, cursor.key)} ${lockHeads(scope, size, {
       rows: 'select ctid, key, nth, true as is_head from keys',
       limit: MAX_KEYS,
       end: "pg_catalog.json_build_object('key', seen.key)",
@@ -149,7 +149,7 @@ function rowsByTime(
 }
 
 /** The oldest row of each key, key by key. Uses the index `(channel, key, id) where key is not null`. */
-function keysBehind(scope: HeadsScope, key: string | null): string {
+function keysAfter(scope: HeadsScope, key: string | null): string {
   const first = key === null ? 'n.key is not null' : `n.key > ${quoteLiteral(key)}`;
   return `
     with recursive keys as (

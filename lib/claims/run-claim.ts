@@ -69,7 +69,7 @@ async function runAlone(
   const maxAttempts = Math.min(...context.listeners.map(({ retry }) => retry.maxAttempts));
   const limit = Math.max(maxAttempts, 2); // the first crash may have been another row's
   try {
-    if (claim.rows.some(({ fields }) => fields.crashCount >= limit)) claim.giveUp(neverEnded);
+    if (claim.rows.some(({ fields }) => fields.crashCount >= limit)) claim.giveUp(crashedTooOften);
     else await claim.run();
     return report(claim, await claim.commit());
   } catch (error) {
@@ -155,7 +155,7 @@ function report(claim: Claim, attempted: readonly ClaimedRow[]): readonly Claime
   return attempted;
 }
 
-const neverEnded = ({ fields }: ClaimedRow) =>
+const crashedTooOften = ({ fields }: ClaimedRow) =>
   new Error(
     `expected its handlers to end, but ${fields.crashCount} times the process or its connection ended while they ran`,
   );

@@ -158,7 +158,7 @@ class HandlerRun {
     const { claim } = this;
     if (failure && isHandlerTimeout(failure.error)) {
       this.isCutShort = true;
-      if (claim.connection.isLost) claim.blame(rows);
+      if (claim.connection.isLost) claim.setRunning(rows);
     }
     claim.savepoint.assertIntact();
     if (claim.savepoint.isLast) this.isCutShort = true;

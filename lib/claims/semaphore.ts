@@ -1,4 +1,4 @@
-type GiveBack = () => void;
+type Release = () => void;
 
 interface Waiter {
   readonly owner: object;
@@ -34,7 +34,7 @@ export class Semaphore {
   }
 
   /** Resolves with the function that gives the slot back. */
-  async acquire(owner: object): Promise<GiveBack> {
+  async acquire(owner: object): Promise<Release> {
     if (this.isFree(owner) && this.waiting.length === 0) this.take(owner);
     else
       await new Promise<void>((grant) => {

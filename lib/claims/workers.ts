@@ -12,7 +12,7 @@ import { explainMissing } from '../storage/missing.js';
 import { ChannelWorker } from './channel-worker.js';
 import type { DrainCount } from './drain-count.js';
 import type { ClaimListener } from './claim-context.js';
-import { Lookout } from './lookout.js';
+import { DueChannelPoller } from './due-channel-poller.js';
 import { Semaphore } from './semaphore.js';
 
 export interface WorkersOptions {
@@ -54,7 +54,7 @@ export class Workers {
   /** Workers by the channel's name: two definitions with one name are one channel. */
   private readonly attached = new Map<string, Attached>();
   private workers = new Map<string, ChannelWorker>();
-  private lookout: Lookout | undefined;
+  private poller: DueChannelPoller | undefined;
   private readonly pausedHere = new Set<string>();
   private pausedEverywhere: ReadonlySet<string> = new Set();
   /** Whether all channels are paused here as soon as their workers are made. */
@@ -96,7 +96,7 @@ export class Workers {
     const slots = new Semaphore(total, () => this.workers.size);
     for (const attached of this.attached.values())
       this.workers.set(attached.channel.name, this.createWorker(attached, slots));
-    this.lookout = new Lookout({ dataSource, schema: this.options.schema(), slots });
+    this.poller = new DueChannelPoller({ dataSource, schema: this.options.schema(), slots });
     if (this.pausesAll) for (const name of this.workers.keys()) this.pausedHere.add(name);
     this.applyPauses();
     report({ type: 'claiming', channels: [...this.workers.keys()], concurrency: total, poolSize });
@@ -116,12 +116,12 @@ export class Workers {
 
   /** Looks for due rows of all channels, and wakes the workers of those that have some. */
   wakeAll(): void {
-    this.lookAt([...this.workers.values()]);
+    this.pollDue([...this.workers.values()]);
   }
 
-  private lookAt(workers: readonly ChannelWorker[]): void {
+  private pollDue(workers: readonly ChannelWorker[]): void {
     const running = workers.filter(({ isPaused }) => !isPaused);
-    if (this.isClaiming) this.inRoot(() => this.lookout?.look(running));
+    if (this.isClaiming) this.inRoot(() => this.poller?.poll(running));
   }
 
   /** Rejects with the error of a claim that failed meanwhile: what it would have handled is left. */
@@ -184,7 +184,7 @@ export class Workers {
   }
 
   private get isStarted(): boolean {
-    return this.lookout !== undefined;
+    return this.poller !== undefined;
   }
 
   /** Takes the channels that are paused in all processes, in place of those before. */
@@ -205,13 +205,13 @@ export class Workers {
       if (isPaused) worker.pause();
       else worker.resume();
     }
-    this.lookAt(resumed);
+    this.pollDue(resumed);
   }
 
   /** Lets running handlers finish; when the signal is aborted, gives their claims up. Returns what was left behind. */
   async stop(signal: AbortSignal): Promise<readonly string[]> {
     const workers = [...this.workers.values()];
-    const stopped = Promise.all([this.lookout?.stop(), ...workers.map((worker) => worker.stop())]);
+    const stopped = Promise.all([this.poller?.stop(), ...workers.map((worker) => worker.stop())]);
     const aborted = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       else signal.addEventListener('abort', () => resolve(), { once: true });
@@ -264,8 +264,8 @@ export class Workers {
       slots,
       batch,
       pollMs: () => this.pollMs(channel),
-      claimsByItself: () => this.isClaiming,
-      look: (worker) => this.lookAt([worker]),
+      isActive: () => this.isClaiming,
+      pollDue: (worker) => this.pollDue([worker]),
     });
   }
 

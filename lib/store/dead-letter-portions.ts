@@ -4,7 +4,7 @@ import { rejectRetry } from './refused-retry.js';
 import { retryDeadLetters } from './retry.sql.js';
 import { ALL_LETTERS, findRetryable } from './retryable-letters.js';
 import { StoredConditions, type StoredConditionsOptions } from './stored-conditions.js';
-import { countDeadLetters, discardDeadLetters, endOfPortion, serverTime } from './stored.sql.js';
+import { countDeadLetters, discardDeadLetters, endOfPortion, readServerTimeAsText } from './stored.sql.js';
 
 /** How many are retried or discarded in one transaction. */
 const PORTION_SIZE = 1_000;
@@ -38,7 +38,7 @@ export class DeadLetterPortions {
     isRetry = false,
   ): Promise<DeadLetterPortions> {
     const { manager } = options.dataSource;
-    const [time] = await manager.query<{ now: string }[]>(serverTime); // rows as their statements say
+    const [time] = await manager.query<{ now: string }[]>(readServerTimeAsText); // rows as their statements say
     const conditionsFrom = async (first: number): Promise<Conditions> => {
       const where = await new StoredConditions(options).ofDead(filter, 'deadLetters', first + 1);
       return {

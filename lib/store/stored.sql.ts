@@ -50,7 +50,8 @@ export const countLettersByListener = (schema: string, where: string): string =>
 `;
 
 /** In ISO 8601, whatever the session's "DateStyle". */
-export const serverTime = "select pg_catalog.to_json(clock_timestamp()) operator(pg_catalog.#>>) '{}' as now";
+export const readServerTimeAsText =
+  "select pg_catalog.to_json(clock_timestamp()) operator(pg_catalog.#>>) '{}' as now";
 
 /** The last of the next `size` dead letters, in the order of the primary key. No row: there are none. Locks nothing. */
 export const endOfPortion = (schema: string, where: string, size: number): string => `

@@ -8,7 +8,7 @@ interface Channel {
 /** A request for a slot. */
 interface Request {
   readonly owner: Channel;
-  giveBack: (() => void) | undefined;
+  release: (() => void) | undefined;
 }
 
 /** Settles all promises that can settle. */
@@ -20,9 +20,9 @@ function setUp(total: number, names = 'abc') {
   const semaphore = new Semaphore(total, () => channels.length);
   const grants: string[] = [];
   const ask = (owner: Channel): Request => {
-    const request: Request = { owner, giveBack: undefined };
-    void semaphore.acquire(owner).then((giveBack) => {
-      request.giveBack = giveBack;
+    const request: Request = { owner, release: undefined };
+    void semaphore.acquire(owner).then((release) => {
+      request.release = release;
       grants.push(owner.name);
     });
     return request;
@@ -32,13 +32,13 @@ function setUp(total: number, names = 'abc') {
   return { semaphore, grants, ask, askTimes, channels, a, b, c };
 }
 
-const isHeld = ({ giveBack }: Request) => giveBack !== undefined;
+const isHeld = ({ release }: Request) => release !== undefined;
 
 async function release(request: Request | undefined): Promise<void> {
-  const { giveBack } = request ?? {};
-  if (request === undefined || giveBack === undefined) throw new Error('expected a slot that is held');
-  request.giveBack = undefined;
-  giveBack();
+  const { release } = request ?? {};
+  if (request === undefined || release === undefined) throw new Error('expected a slot that is held');
+  request.release = undefined;
+  release();
   await settle();
 }
 

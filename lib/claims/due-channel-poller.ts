@@ -2,12 +2,12 @@ import type { DataSource } from 'typeorm';
 import { isTimedOut } from '../common/deadline.js';
 import { ClaimConnection } from '../postgres/claim-connection.js';
 import type { ChannelWorker } from './channel-worker.js';
-import { isRefusal } from './claim.js';
-import { lookAtChannels } from './look.sql.js';
+import { isRejected } from './claim.js';
+import { readDueChannels } from './due-channels.sql.js';
 import { NextWakeUp } from './next-wake-up.js';
 import type { Semaphore } from './semaphore.js';
 
-export interface LookoutOptions {
+export interface DueChannelPollerOptions {
   readonly dataSource: DataSource;
   /** The schema of the library's tables. */
   readonly schema: string;
@@ -23,71 +23,71 @@ const RETRY_MS = 1_000;
  * asked for during a look are looked at together by the next one. Owned by `Workers`; takes a slot and a connection while it
  * looks, and nothing else.
  */
-export class Lookout {
-  private readonly wanted = new Set<ChannelWorker>();
-  private readonly nextLook = new NextWakeUp(() => this.start());
+export class DueChannelPoller {
+  private readonly pending = new Set<ChannelWorker>();
+  private readonly nextPoll = new NextWakeUp(() => this.start());
   private connection: ClaimConnection | undefined;
-  private isLooking = false;
+  private isPolling = false;
   private isStopped = false;
 
-  constructor(private readonly options: LookoutOptions) {}
+  constructor(private readonly options: DueChannelPollerOptions) {}
 
   /** Looks at the channels of these workers soon, together with all others that are asked for in this turn. */
-  look(workers: Iterable<ChannelWorker>): void {
-    for (const worker of workers) this.wanted.add(worker);
+  poll(workers: Iterable<ChannelWorker>): void {
+    for (const worker of workers) this.pending.add(worker);
     this.start();
   }
 
   /** Gives up the look that is under way. */
   async stop(): Promise<void> {
     this.isStopped = true;
-    this.nextLook.clear();
+    this.nextPoll.clear();
     await this.connection?.destroy(new Error('the application closes'));
   }
 
   private start(): void {
-    if (this.isLooking || this.isStopped) return;
-    this.isLooking = true;
-    setImmediate(() => void this.lookAtWanted());
+    if (this.isPolling || this.isStopped) return;
+    this.isPolling = true;
+    setImmediate(() => void this.pollPending());
   }
 
   /** Looks until no channel is wanted, or the connection is lost. Never rejects. */
-  private async lookAtWanted(): Promise<void> {
+  private async pollPending(): Promise<void> {
     let hasAnswer = true;
-    while (this.wanted.size > 0 && !this.isStopped && hasAnswer) hasAnswer = await this.lookOnce();
-    this.isLooking = false;
-    if (!hasAnswer && !this.isStopped) this.nextLook.in(RETRY_MS);
+    while (this.pending.size > 0 && !this.isStopped && hasAnswer) hasAnswer = await this.pollOnce();
+    this.isPolling = false;
+    if (!hasAnswer && !this.isStopped) this.nextPoll.in(RETRY_MS);
   }
 
   /** Resolves with false when the look has to be repeated: its connection was lost. */
-  private async lookOnce(): Promise<boolean> {
-    const [first] = this.wanted;
+  private async pollOnce(): Promise<boolean> {
+    const [first] = this.pending;
     first?.wake();
-    if (this.wanted.size === 1) {
-      this.wanted.clear();
+    if (this.pending.size === 1) {
+      this.pending.clear();
       return true;
     }
-    const giveBack = await this.options.slots.acquire(this);
-    const workers = [...this.wanted]; // those that were asked for meanwhile, too
-    this.wanted.clear();
+    const release = await this.options.slots.acquire(this);
+    const workers = [...this.pending]; // those that were asked for meanwhile, too
+    this.pending.clear();
     try {
-      if (!this.isStopped) await this.lookAt(workers);
+      if (!this.isStopped) await this.pollWorkers(workers);
       return true;
     } catch (error) {
-      if (isRefusal(error) || isTimedOut(error)) {
+      if (isRejected(error) || isTimedOut(error)) {
         for (const worker of workers) worker.wake(); // their claims tell of it, and are repeated
         return true;
       }
-      for (const worker of workers) this.wanted.add(worker);
+      for (const worker of workers) this.pending.add(worker);
       return false;
     } finally {
-      giveBack();
+      release();
     }
   }
 
-  private async lookAt(workers: readonly ChannelWorker[]): Promise<void> {
+  private async pollWorkers(workers: readonly ChannelWorker[]): Promise<void> {
     const dueMs = await this.read(workers.map(({ channel }) => channel));
-    for (const worker of workers) worker.noteLook(dueMs.get(worker.channel));
+    for (const worker of workers) worker.noteDueTime(dueMs.get(worker.channel));
   }
 
   /** Resolves with the milliseconds until the first row of each channel that has one. */
@@ -96,7 +96,7 @@ export class Lookout {
     const connection = await ClaimConnection.open(dataSource);
     this.connection = connection;
     try {
-      const text = lookAtChannels(schema, channels);
+      const text = readDueChannels(schema, channels);
       const results = await connection.roundTrip(text, 'the database to say what is due');
       const rows = results.flatMap((result) => (result.command === 'SELECT' ? result.rows : []));
       return new Map((rows as [string, string][]).map(([channel, ms]) => [channel, Number(ms)]));

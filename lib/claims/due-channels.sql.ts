@@ -7,7 +7,7 @@ import { PLANNER_SETTINGS } from './claim.sql.js';
  * a row that is ever due are left out. One probe of the index `(channel, available_at, id)` per channel, however many rows
  * wait; locks no row. One round trip, and one transaction for the settings.
  */
-export const lookAtChannels = (schema: string, channels: readonly string[]): string =>
+export const readDueChannels = (schema: string, channels: readonly string[]): string =>
   [
     'begin isolation level read committed read only',
     ...PLANNER_SETTINGS.map((name) => `set local ${name} = off`),
