@@ -12,6 +12,7 @@ export class HealthController {
   @Get()
   @HealthCheck()
   check(): Promise<HealthCheckResult> {
-    return this.health.check([() => this.pubsub.check('pubsub', { maxBacklogAgeMs: 60_000 })]);
+    const limits = { maxBacklogAgeMs: 60_000 };
+    return this.health.check([() => this.pubsub.check('pubsub', limits)]);
   }
 }
