@@ -19,7 +19,8 @@ export class Articles {
     try {
       await this.pubsub.notify(ArticleChanged, article);
     } catch (error) {
-      if (!(error instanceof PgPubSubError && error.code === 'PAYLOAD_TOO_LARGE')) throw error;
+      if (!(error instanceof PgPubSubError)) throw error;
+      if (error.code !== 'PAYLOAD_TOO_LARGE') throw error;
       await this.pubsub.notify(ArticleChanged, { id: article.id });
     }
   }
