@@ -15,7 +15,8 @@ export class DeadLetterAlarm implements OnModuleInit {
 
   onModuleInit() {
     this.pubsub.events$.subscribe((event) => {
-      if (event.type !== 'stored-failed' || event.delayMs !== undefined) return; // it is tried again
+      if (event.type !== 'stored-failed') return;
+      if (event.delayMs !== undefined) return; // it is tried again
       const { channel, listener, id, error } = event;
       this.tracker.capture(error, { channel, listener, id });
     });

@@ -1,13 +1,14 @@
 import { expect, it } from 'vitest';
 import { ERROR_CODES } from '../../../lib/common/errors.js';
-import { readText, sectionOf, tableOf } from '../../support/documents.js';
+import { readText, sectionOf } from '../../support/documents.js';
 
 const page = readText('docs/guides/troubleshooting.md').replaceAll(/^```[\s\S]*?^```/gm, '');
 
 /** The log lines of docs/events.md (which a test compares with the code), what is filled in as `…`. */
-const lines = tableOf(sectionOf(readText('docs/events.md'), '## Events'))
-  .map(([, , , line = '']) => /^`\w+: (.*)`$/.exec(line)?.[1]?.replaceAll(/\{\w+\}/g, '…'))
-  .filter((line) => line !== undefined);
+const lines = Array.from(
+  sectionOf(readText('docs/events.md'), '## Events').matchAll(/`(?:log|warn|error): ([^`]*)`/g),
+  ([, line = '']) => line.replaceAll(/\{\w+\}/g, '…'),
+);
 
 /** What the page quotes of the log: a sentence with something left out. */
 const quotes = Array.from(
