@@ -3,7 +3,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 import Cursor from 'pg-cursor';
 import QueryStream from 'pg-query-stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { readText, tableOf } from '../../support/documents.js';
+import { readText, sectionOf } from '../../support/documents.js';
 import {
   Orders,
   clientOf,
@@ -16,7 +16,7 @@ import { eventually } from '../../support/mailbox.js';
 
 /**
  * Whatever a handler does to its transaction or session works and ends with the handler (some of it with the claim), or
- * is rejected with a sentence. The names of the cases are the rows of the table in docs/stored-notifications.md.
+ * is rejected with a sentence. The names of the cases are those of the lists in docs/stored-notifications.md.
  */
 
 const { runClaim, query, waiting, effects } = useHandlerClaims();
@@ -42,7 +42,7 @@ afterEach(async () => {
   await query('truncate pgpubsub_notification, pgpubsub_dead_letter, effect, bulk');
 });
 
-/** The rows of the table whose decision is "rejected", with what a handler tries. */
+/** The entries of the list "Rejected", with what a handler tries. */
 const REJECTED: Record<string, Work[]> = {
   '`BEGIN`, `START TRANSACTION`, `COMMIT`, `END`, `ROLLBACK`, `ABORT`': [
     sql("begin; insert into effect (what) values ('sneaked in'); commit"),
@@ -109,7 +109,7 @@ interface Works {
 
 const ends = (endsWith: Works['endsWith'], ...works: Work[]): Works => ({ endsWith, works });
 
-/** The rows of the table whose decision is another one: it works. */
+/** The entries of the other lists: they work. */
 const WORKING: Record<string, Works> = {
   'the role, `session_authorization`, `session_replication_role`, `search_path`, `row_security`, `statement_timeout`, `lock_timeout`, `pgpubsub.*`':
     ends(
@@ -245,9 +245,8 @@ describe('it works, and the next handler and the pool find everything as before:
 });
 
 it('docs/stored-notifications.md lists each of these cases, and no other', () => {
-  const document = readText('docs/stored-notifications.md');
-  const section = document.slice(document.indexOf('### What a handler may do'));
-  const rows = tableOf(section).map(([what = '']) => what);
+  const section = sectionOf(readText('docs/stored-notifications.md'), '### Rules for handlers');
+  const rows = Array.from(section.matchAll(/^- (.+?)(?:: .*)?$/gm), ([, row = '']) => row);
   expect(rows.toSorted()).toEqual([...Object.keys(REJECTED), ...Object.keys(WORKING)].toSorted());
 });
 

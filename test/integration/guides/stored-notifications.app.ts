@@ -44,7 +44,11 @@ export class PageView {
   path!: string;
 }
 
-export const PurchaseMade = defineChannel<{ purchaseId: number }>('purchase_made', {
+interface Purchased {
+  readonly purchaseId: number;
+}
+
+export const PurchaseMade = defineChannel<Purchased>('purchase_made', {
   delivery: 'exactly-once',
 });
 
@@ -58,7 +62,11 @@ export const AccountMoves = defineChannel<AccountMove>('account_moves', {
   ordered: true,
 });
 
-export const PageViews = defineChannel<{ path: string }>('page_views', {
+interface Hit {
+  readonly path: string;
+}
+
+export const PageViews = defineChannel<Hit>('page_views', {
   delivery: 'exactly-once',
   wake: 'poll',
   pollIntervalMs: 100,
@@ -74,17 +82,20 @@ export class Shop {
   buy(customer: string): Promise<Purchase> {
     return this.dataSource.transaction(async (manager) => {
       const purchase = await manager.save(Purchase, { customer });
-      await this.pubsub.notify(PurchaseMade, { purchaseId: purchase.id }, { manager });
+      const payload = { purchaseId: purchase.id };
+      await this.pubsub.notify(PurchaseMade, payload, { manager });
       return purchase;
     });
   }
 
   async move(account: string, amount: number): Promise<void> {
-    await this.pubsub.notify(AccountMoves, { account, amount }, { key: account });
+    const move = { account, amount };
+    await this.pubsub.notify(AccountMoves, move, { key: account });
   }
 
   async remind(purchaseId: number): Promise<void> {
-    await this.pubsub.notify(PurchaseMade, { purchaseId }, { delayMs: 24 * 3_600_000 });
+    const delayMs = 24 * 3_600_000;
+    await this.pubsub.notify(PurchaseMade, { purchaseId }, { delayMs });
   }
 }
 
@@ -98,24 +109,29 @@ export class ShopListeners {
   constructor(private readonly mailer: Mailer) {}
 
   @Listener(PurchaseMade)
-  async reserve({ purchaseId }: { purchaseId: number }, { manager }: Notification): Promise<void> {
+  async reserve({ purchaseId }: Purchased, { manager }: Notification) {
     await manager.insert(Reservation, { purchaseId });
   }
 
   @Listener(PurchaseMade, { name: 'confirmation', retry: { maxAttempts: 20 } })
-  async confirm({ purchaseId }: { purchaseId: number }, { id, signal }: Notification): Promise<void> {
-    const mail = { text: `Thank you for purchase ${purchaseId}`, idempotencyKey: `confirmation/${id}` };
-    await this.mailer.send(mail, AbortSignal.any([signal, AbortSignal.timeout(10_000)]));
+  async confirm({ purchaseId }: Purchased, { id, signal }: Notification) {
+    const text = `Thank you for purchase ${purchaseId}`;
+    const mail = { text, idempotencyKey: `confirmation/${id}` };
+    const timeout = AbortSignal.timeout(10_000);
+    await this.mailer.send(mail, AbortSignal.any([signal, timeout]));
   }
 
   @Listener(AccountMoves)
-  async book({ account, amount }: AccountMove, { manager }: Notification): Promise<void> {
-    const { affected } = await manager.increment(Account, { name: account }, 'balance', amount);
-    if (affected === 0) throw new NonRetryableError(`there is no account "${account}"`);
+  async book({ account, amount }: AccountMove, { manager }: Notification) {
+    const row = { name: account };
+    const result = await manager.increment(Account, row, 'balance', amount);
+    if (result.affected === 0) {
+      throw new NonRetryableError(`no account "${account}"`);
+    }
   }
 
   @Listener(PageViews, { batch: true })
-  async record(views: { path: string }[], { manager }: NotificationBatch): Promise<void> {
+  async record(views: Hit[], { manager }: NotificationBatch) {
     await manager.insert(PageView, views); // one statement for all of them
   }
 }

@@ -115,12 +115,14 @@ describe('the shop of the guide', () => {
     const oneHourAgo = new Date(Date.now() - 3_600_000);
     const lines: string[] = [];
 
-    const letters = pubsub.stored.deadLetters({ channel: AccountMoves });
-    for await (const { listener, lastError } of letters) lines.push(`${listener}: ${lastError}`);
-    const retried = await pubsub.stored.retry({ channel: AccountMoves }); // by that listener alone, with all attempts before it
-    const discarded = await pubsub.stored.discard({ id: '42' }); // away
-    const late = await pubsub.stored.count({ before: oneHourAgo }); // have waited for so long: worth an alert
-    const deleted = await pubsub.stored.purge({ channel: 'abandoned' }); // what waits and is not being handled
+    const { stored } = pubsub;
+    for await (const letter of stored.deadLetters({ channel: AccountMoves })) {
+      lines.push(`${letter.listener}: ${letter.lastError}`);
+    }
+    const retried = await stored.retry({ channel: AccountMoves });
+    const discarded = await stored.discard({ id: '42' });
+    const late = await stored.count({ before: oneHourAgo });
+    const deleted = await stored.purge({ channel: 'abandoned' });
 
     expect(lines).toEqual([expect.stringMatching(/^ShopListeners\.book: .*no account "Ada"/)]);
     expect({ retried, discarded, late, deleted }).toEqual({ retried: 1, discarded: 1, late: 1, deleted: 1 });
