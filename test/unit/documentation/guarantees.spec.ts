@@ -18,7 +18,7 @@ const sentences: readonly Sentence[] = text
     says: part.split('\n')[0] ?? '',
     tests: Array.from(part.matchAll(/^ {2}- (`+)(.+)\1$/gm), ([, , name = '']) => name.trim()),
   }));
-const unshown = sectionOf(text, '## What no test of ours shows');
+const unshown = sectionOf(text, '## Limits without a test');
 
 describe('docs/guarantees.md', () => {
   it('has the table of the README', () => {
