@@ -4,21 +4,25 @@ import { describe, expect, it } from 'vitest';
 import { locate, readText, sectionOf, tableOf } from '../../support/documents.js';
 
 const text = readText('docs/guarantees.md');
+const tests = readText('test/guarantees.md');
 
-interface Sentence {
+interface Statement {
   readonly says: string;
   /** `file > describe > test`. */
   readonly tests: readonly string[];
 }
 
-const sentences: readonly Sentence[] = text
-  .split(/^(?=- |## )/m)
-  .filter((part) => part.startsWith('- '))
-  .map((part) => ({
-    says: part.split('\n')[0] ?? '',
-    tests: Array.from(part.matchAll(/^ {2}- (`+)(.+)\1$/gm), ([, , name = '']) => name.trim()),
-  }));
-const unshown = sectionOf(text, '## Limits without a test');
+const statementsOf = (page: string): readonly Statement[] =>
+  page
+    .split(/^(?=- |#|\S.*:$)/m)
+    .filter((part) => part.startsWith('- '))
+    .map((part) => ({
+      says: part.split(/\n(?: {2}- |\n)/)[0]?.trim() ?? '',
+      tests: Array.from(part.matchAll(/^ {2}- (`+)(.+)\1$/gm), ([, , name = '']) => name.trim()),
+    }));
+
+const [promises = ''] = text.split('\n## Limits without a test\n');
+const statements = statementsOf(tests);
 
 describe('docs/guarantees.md', () => {
   it('has the table of the README', () => {
@@ -27,17 +31,26 @@ describe('docs/guarantees.md', () => {
     expect(table).toEqual(tableOf(sectionOf(readText('README.md'), '## What is promised')));
   });
 
-  it('names a test for each sentence, but for those it says have none', () => {
-    expect(sentences.length).toBeGreaterThan(50);
-    const without = sentences.filter(({ tests }) => tests.length === 0).map(({ says }) => says);
-    expect(without.filter((says) => !unshown.includes(says))).toEqual([]);
+  it('has the statements of test/guarantees.md, in the same order', () => {
+    expect(statements.length).toBeGreaterThan(50);
+    expect(statementsOf(promises).map(({ says }) => says)).toEqual(statements.map(({ says }) => says));
+  });
+});
+
+describe('test/guarantees.md', () => {
+  it('names a test for each statement', () => {
+    const without = statements.filter((statement) => statement.tests.length === 0);
+    expect(without).toEqual([]);
   });
 
-  it.each([...new Set(sentences.flatMap(({ tests }) => tests))])('names a test that is there: %s', (name) => {
-    const [file = ''] = name.split(' > ');
-    expect(existsSync(locate(`test/${file}`)), file).toBe(true);
-    expect(testsIn(file)).toContain(name);
-  });
+  it.each([...new Set(statements.flatMap((statement) => statement.tests))])(
+    'names a test that is there: %s',
+    (name) => {
+      const [file = ''] = name.split(' > ');
+      expect(existsSync(locate(`test/${file}`)), file).toBe(true);
+      expect(testsIn(file)).toContain(name);
+    },
+  );
 });
 
 /** The names of the tests in a file, with those of the groups they are in, as they are written. */
