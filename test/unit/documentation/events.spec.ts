@@ -12,38 +12,33 @@ import { measured, storedBatch, storedNotification, traced } from '../support/te
 const at = (path: string): URL => new URL(`../../../${path}`, import.meta.url);
 const document = readFileSync(at('docs/events.md'), 'utf8');
 
-/** The rows of the table whose first column is called so, by their first cell. */
-function table(heading: string): Map<string, string[]> {
-  const [, rows = ''] =
-    new RegExp(`^\\| ${heading} .*\\n\\|[- |]+\\n((?:\\|.*\\n)+)`, 'm').exec(document) ?? [];
-  const cells = rows.trim().split('\n').map((row) => row.split('|').slice(1, -1).map((cell) => cell.trim())); // prettier-ignore
-  return new Map(cells.map(([first = '', ...rest]) => [codesIn(first)[0] ?? '', rest]));
+const codesIn = (text = ''): string[] => Array.from(text.matchAll(/`([^`]+)`/g), ([, code = '']) => code);
+
+interface Entry {
+  /** In parentheses. */
+  readonly about: string;
+  readonly text: string;
+  /** With the one that all metrics and spans have. */
+  readonly attributes: readonly string[];
 }
 
-const codesIn = (cell = ''): string[] => Array.from(cell.matchAll(/`([^`]+)`/g), ([, code = '']) => code);
-
-/** The entries of the section on events, by their names. */
-function entries(): Map<string, { readonly fields: string[]; readonly lines: string[] }> {
-  const found = sectionOf(document, '## Events').matchAll(/^- `([\w-]+)`(?: \(([^)]*)\))?: (.*)$/gm);
-  return new Map(
-    Array.from(found, ([, type = '', fields, text]) => [
-      type,
-      {
-        fields: codesIn(fields),
-        lines: codesIn(text).filter((code) => /^(?:log|warn|error): /.test(code)),
-      },
-    ]),
-  );
+/** The entries of a section, "- `name` (about): text Attributes: …", by their names. */
+function entriesOf(heading: string): ReadonlyMap<string, Entry> {
+  const found = sectionOf(document, heading).matchAll(/^- `([^`]+)`(?: \(([^)]*)\))?: (.*)$/gm);
+  const entries = Array.from(found, ([, name = '', about = '', line = '']): [string, Entry] => {
+    const [text = '', attributes] = line.split(' Attributes: ');
+    return [name, { about, text, attributes: ['messaging.system', ...codesIn(attributes)].toSorted() }];
+  });
+  return new Map(entries);
 }
 
-/** The attributes in a cell, with the one that all metrics and spans have. */
-const attributesIn = (cell?: string): string[] => ['messaging.system', ...codesIn(cell)].toSorted();
+const metrics = new Map([...entriesOf('## Metrics')].filter(([, { about }]) => about !== ''));
 
-/** Whether the last cell of a metric names the event, under a condition that the event meets. */
-function isRecordedFor(cell = '', event: PubSubEvent): boolean {
-  if (!codesIn(cell).includes(event.type)) return false;
-  if (event.type !== 'stored-failed' || !cell.includes('`delayMs`')) return true;
-  return cell.includes('without `delayMs`') === (event.delayMs === undefined);
+/** Whether the text of a metric names the event, under a condition that the event meets. */
+function isRecordedFor(text: string, event: PubSubEvent): boolean {
+  if (!codesIn(text).includes(event.type)) return false;
+  if (event.type !== 'stored-failed' || !text.includes('`delayMs`')) return true;
+  return text.includes('without `delayMs`') === (event.delayMs === undefined);
 }
 
 /** The events as the application may meet them: what is tried again, and what is not. */
@@ -53,14 +48,15 @@ const events: PubSubEvent[] = [
 ];
 
 describe('docs/events.md lists every event', () => {
-  const documented = entries();
+  const documented = entriesOf('## Events');
 
   it('and no other', () => {
     expect([...documented.keys()].toSorted()).toEqual(Object.keys(SAMPLES).toSorted());
   });
 
   it.each(events)('with the fields of "$type"', ({ type, ...fields }) => {
-    expect(documented.get(type)?.fields).toEqual(Object.keys(fields));
+    expect(documented.has(type)).toBe(true);
+    expect(codesIn(documented.get(type)?.about)).toEqual(Object.keys(fields));
   });
 
   it.each(events)('with the log line of "$type"', (event) => {
@@ -69,7 +65,8 @@ describe('docs/events.md lists every event', () => {
     const logger = new PubSubLogger({ log: at('log'), warn: at('warn'), error: at('error') });
     logger.write(event);
     logger.close();
-    const patterns = (documented.get(event.type)?.lines ?? []).map(patternOf);
+    const codes = codesIn(documented.get(event.type)?.text);
+    const patterns = codes.filter((code) => /^(?:log|warn|error): /.test(code)).map(patternOf);
 
     expect(lines).toHaveLength(patterns.length === 0 ? 0 : 1);
     for (const line of lines) expect(patterns.filter((pattern) => pattern.test(line))).toHaveLength(1);
@@ -79,8 +76,8 @@ describe('docs/events.md lists every event', () => {
     const recorded = await measured((metrics) => metrics.record(event));
     const names = recorded.map(({ name }) => name).toSorted();
 
-    const rows = [...table('metric')].filter(([, [, , cell]]) => isRecordedFor(cell, event));
-    expect(rows.map(([name]) => name).toSorted()).toEqual(names);
+    const named = [...metrics].filter(([, { text }]) => isRecordedFor(text, event));
+    expect(named.map(([name]) => name).toSorted()).toEqual(names);
   });
 });
 
@@ -91,12 +88,10 @@ const patternOf = (wording: string): RegExp => {
 };
 
 describe('docs/events.md lists every metric', () => {
-  const documented = table('metric');
-
   it('with its kind and unit, and no other', () => {
-    const found = [...documented].map(([name, [cell = '']]) => {
-      const [kind] = cell.split(' ');
-      return [name, { kind, unit: codesIn(cell)[0] }];
+    const found = [...metrics].map(([name, { about }]) => {
+      const [kind] = about.split(',');
+      return [name, { kind, unit: codesIn(about)[0] }];
     });
     const defined = Object.entries(METRICS).map(([name, { kind, unit }]) => [name, { kind, unit }]);
     expect(Object.fromEntries(found)).toEqual(Object.fromEntries(defined));
@@ -116,15 +111,15 @@ describe('docs/events.md lists every metric', () => {
       for (const name of Object.keys(one.attributes)) attributes.get(one.name)?.add(name);
 
     for (const [name, found] of attributes)
-      expect([name, attributesIn(documented.get(name)?.[1])]).toEqual([name, [...found].toSorted()]);
+      expect([name, metrics.get(name)?.attributes]).toEqual([name, [...found].toSorted()]);
   });
 
   it('says what each attribute is', async () => {
     const [named] = await measured((metrics) => metrics.record(SAMPLES.reconnected[0]), {
       instance: 'reporting',
     });
-    const used = [...documented.values()].flatMap(([, attributes]) => attributesIn(attributes));
-    const explained = [...document.matchAll(/^\| (`.*?) +\| .*\|$/gm)].flatMap(([, cell]) => codesIn(cell));
+    const used = [...metrics.values()].flatMap(({ attributes }) => attributes);
+    const explained = [...document.matchAll(/^- (`[^(:]*`): /gm)].flatMap(([, names]) => codesIn(names));
 
     for (const attribute of [...used, ...Object.keys(named?.attributes ?? {})])
       expect(explained).toContain(attribute);
@@ -132,7 +127,7 @@ describe('docs/events.md lists every metric', () => {
 });
 
 describe('docs/events.md lists every span', () => {
-  const documented = table('span');
+  const documented = entriesOf('## Traces');
   const by = { channel: 'orders', listener: 'shipping' };
   const fail = () => Promise.reject(error);
 
@@ -154,7 +149,7 @@ describe('docs/events.md lists every span', () => {
     const attributes = new Set(found.flatMap((span) => Object.keys(span.attributes)));
 
     expect(new Set(found.map((span) => span.name))).toEqual(new Set([name.replace('{channel}', 'orders')]));
-    expect(attributesIn(documented.get(name)?.[2])).toEqual([...attributes].toSorted());
+    expect(documented.get(name)?.attributes).toEqual([...attributes].toSorted());
   });
 
   it('and no other', () => {
