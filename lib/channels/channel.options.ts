@@ -35,39 +35,42 @@ export const operations: v.GenericSchema<Operation | readonly Operation[]> = v.p
 /** Options that have an effect for exactly-once channels only. */
 export const EXACTLY_ONCE_OPTIONS = {
   /**
-   * Exactly-once: whether notifications with the same key are handled one after the other, in order. The key of a table change is
-   * the primary key of its row.
+   * Exactly-once: whether notifications with the same key are handled one by one, in order. The key
+   * of a table change is its primary key.
    *
    * @defaultValue `false`
    */
   ordered: optional(v.boolean(), false),
   /**
-   * Exactly-once: overrides the module's `retry`, property by property.
+   * Exactly-once: overrides properties of the module's `retry`.
    *
    * @defaultValue the module's
    */
   retry: optional(retryOverride),
   /**
-   * Exactly-once: how long one call of a handler may run, in milliseconds. `false`: no limit.
+   * Exactly-once: overrides the module's `timeoutMs`.
    *
    * @defaultValue the module's
+   * @remarks The time limit for one call of a handler. `false`: no limit.
    */
   timeoutMs: optional(timeLimit(1)),
   /**
-   * Exactly-once: how processes learn of a new notification. `'notify'`: by a NOTIFY in the writing transaction. `'poll'`: they look
-   * every `pollIntervalMs`, which keeps NOTIFY, and the lock that it takes at commit, out of the writing transaction.
+   * Exactly-once: how processes learn of notifications. `'poll'` keeps NOTIFY and its commit lock
+   * out of the writing transaction.
    *
    * @defaultValue `'notify'`
+   * @remarks `'notify'`: by a NOTIFY in the writing transaction. `'poll'`: processes look every
+   * `pollIntervalMs`.
    */
   wake: optional(v.picklist(['notify', 'poll']), 'notify'),
   /**
-   * Exactly-once with `wake: 'poll'`: how often processes look for notifications, in milliseconds.
+   * Exactly-once: polling interval with `wake: 'poll'`.
    *
    * @defaultValue the module's `poll.deafIntervalMs`
    */
   pollIntervalMs: optional(milliseconds(1)),
   /**
-   * Exactly-once: overrides the module's `deadLetters`: the age, in milliseconds, at which dead letters are deleted (`keepMs`).
+   * Exactly-once: overrides the module's `deadLetters`.
    *
    * @defaultValue the module's
    */
@@ -77,7 +80,7 @@ export const EXACTLY_ONCE_OPTIONS = {
 /** The options of a channel that definitions and `@NotifyChanges()` share. */
 export const DELIVERY_OPTIONS = {
   /**
-   * Which processes receive a notification, and what it survives: see docs/guarantees.md.
+   * Which processes receive a notification, and whether it is stored; see docs/guarantees.md.
    *
    * @defaultValue `'broadcast'`
    */
@@ -87,8 +90,7 @@ export const DELIVERY_OPTIONS = {
 
 const CODEC_INPUT = {
   /**
-   * The argument of `decode`. `'json'`: the parsed JSON value. `'text'`: the payload's JSON text, a string, in which numbers have all of
-   * their digits.
+   * Argument of `decode`: the parsed JSON value, or its text, in which numbers keep all digits.
    *
    * @defaultValue `'json'`
    */
@@ -113,9 +115,9 @@ interface AnyCodec {
 }
 
 export const CODEC_OPTIONS = {
-  /** Returns the JSON value of a payload that JSON does not have (Map, Set, Date, bigint). */
+  /** Returns the JSON value of a payload that JSON lacks (Map, Set, Date, bigint). */
   encode: callback<AnyCodec['encode']>(),
-  /** Returns the payload of a JSON value, or of its text: see `codec.input`. */
+  /** Returns the payload of a JSON value, or of its text. */
   decode: callback<AnyCodec['decode']>(),
   ...CODEC_INPUT,
 };
@@ -123,8 +125,8 @@ export const CODEC_OPTIONS = {
 export const CHANNEL_OPTIONS = {
   ...DELIVERY_OPTIONS,
   /**
-   * A Standard Schema (zod, valibot, arktype, …) that checks payloads when they are sent, and again, with its transformations, before
-   * they are received.
+   * Checks payloads when they are sent, and again, with its transformations, when they are
+   * received.
    *
    * @defaultValue none
    */

@@ -18,15 +18,16 @@ type GroupOf<Members> = v.GenericSchema<Partial<Members>, Members>;
 
 export const HEARTBEAT_OPTIONS = {
   /**
-   * How often the LISTEN connection proves that it is alive, in milliseconds; also how often a deaf connection tries whether it
-   * hears again. Bounds how long a link that died silently (a firewall that forgot it, a host that vanished) goes unnoticed.
+   * Interval of the test, and of attempts to hear again on a deaf connection. Bounds how long a
+   * dead link goes unnoticed.
    *
    * @defaultValue `10_000`
+   * @remarks A link dies silently when, for example, a firewall forgets it or a host vanishes.
    */
   intervalMs: optional(milliseconds(1), 10_000),
   /**
-   * How long the server may take to answer, in milliseconds, before the connection is closed and another one is opened. Also
-   * limits the LISTEN statements, the self-test and `pubsub.status()`.
+   * Time limit for the answer; then the connection is replaced. Also limits LISTEN statements, the
+   * self-test and `pubsub.status()`.
    *
    * @defaultValue `5_000`
    */
@@ -43,15 +44,15 @@ export const HEARTBEAT_DEFAULTS: HeartbeatOptions = v.parse(group(HEARTBEAT_OPTI
 
 export const RECONNECT_OPTIONS = {
   /**
-   * The longest pause before the second attempt to reopen the LISTEN connection, in milliseconds. Pauses double with each
-   * attempt, and each is random up to its bound ("full jitter").
+   * Longest pause before the second attempt. Pauses double, with full jitter.
    *
    * @defaultValue `100`
+   * @remarks Full jitter: each pause is random between 0 and its bound.
    */
   minDelayMs: optional(milliseconds(1), 100),
   /**
-   * The longest pause between two attempts, in milliseconds, from `minDelayMs` on. Lower it to be back sooner after a failover;
-   * raise it where many processes share one small database. Attempts never stop.
+   * Longest pause between attempts, which never stop; at least `minDelayMs`. Lower it to recover
+   * sooner after a failover, raise it for many processes on a small database.
    *
    * @defaultValue `30_000`
    */
@@ -65,16 +66,16 @@ export const reconnect: GroupOf<ReconnectOptions> = v.pipe(group(RECONNECT_OPTIO
 
 export const POLL_OPTIONS = {
   /**
-   * How often exactly-once channels look for work while hints arrive, in milliseconds.
+   * Polling interval of exactly-once channels while hints arrive.
    *
    * @defaultValue `30_000`
    */
   intervalMs: optional(milliseconds(1), 30_000),
   /**
-   * How often they look while no hint can arrive (the LISTEN connection is lost, or deaf), in milliseconds. Also the interval of
-   * channels with `wake: 'poll'` that have no `pollIntervalMs`.
+   * Polling interval while the LISTEN connection is lost or deaf; default of `pollIntervalMs`.
    *
    * @defaultValue `1_000`
+   * @remarks Without a working LISTEN connection no hint arrives.
    */
   deafIntervalMs: optional(milliseconds(1), 1_000),
 };
@@ -86,14 +87,14 @@ export const poll: GroupOf<PollOptions> = group(POLL_OPTIONS);
 
 export const BATCH_OPTIONS = {
   /**
-   * The largest number of stored notifications in one claim. Larger claims commit less often: more throughput, and more to
-   * repeat after a crash.
+   * Largest number of stored notifications in a claim. Larger claims commit less often, and repeat
+   * more after a crash.
    *
    * @defaultValue `100`
    */
   maxSize: optional(wholeNumber(1), 100),
   /**
-   * The time after which a claim commits, in milliseconds; the handler that runs then may finish.
+   * Time after which a claim commits; the running handler may finish.
    *
    * @defaultValue `250`
    */
@@ -107,19 +108,20 @@ export const batch: GroupOf<BatchOptions> = group(BATCH_OPTIONS);
 
 export const RETRY_OPTIONS = {
   /**
-   * The number of attempts after which a stored notification becomes a dead letter.
+   * Number of attempts before a stored notification becomes a dead letter.
    *
    * @defaultValue `10`
    */
   maxAttempts: optional(wholeNumber(1), 10),
   /**
-   * The longest pause before the second attempt, in milliseconds. Pauses double, and each is random up to its bound.
+   * Longest pause before the second attempt. Pauses double, with full jitter.
    *
    * @defaultValue `1_000`
+   * @remarks Full jitter: each pause is random between 0 and its bound.
    */
   minDelayMs: optional(milliseconds(1), 1_000),
   /**
-   * The longest pause between two attempts, in milliseconds, from `minDelayMs` on.
+   * Longest pause between attempts, at least `minDelayMs`.
    *
    * @defaultValue `3_600_000`
    */
@@ -139,18 +141,19 @@ export const retryOverride: v.GenericSchema<Partial<RetryOptions>> = v.pipe(
 
 export const BUFFER_OPTIONS = {
   /**
-   * The number of broadcasts that may wait for one slow listener or iterator. The socket is always read, so that a slow receiver
-   * never holds back the server; broadcasts that do not fit are dropped, counted and reported.
+   * Number of broadcasts that may wait for a slow listener or iterator. Others are dropped, counted
+   * and reported.
    *
    * @defaultValue `10_000`
+   * @remarks The socket is always read, so that a slow receiver never holds back the server.
    */
   maxSize: optional(wholeNumber(1), 10_000),
   /**
-   * The broadcast that is dropped when the buffer is full. `'drop-oldest'`: the one that has waited longest (right for signals
-   * to look again, where the newest says all). `'drop-newest'`: the one that arrives. `'error'`: the one that arrives, as a
-   * failure, and an iterator ends with `BUFFER_OVERFLOW`.
+   * Which broadcast is dropped: the oldest, the new one, or (`'error'`) the new one as a failure,
+   * which ends iterators with `BUFFER_OVERFLOW`.
    *
    * @defaultValue `'drop-oldest'`
+   * @remarks `'drop-oldest'` suits signals to look again, of which the newest says everything.
    */
   overflow: optional(v.picklist(OVERFLOW_POLICIES), 'drop-oldest'),
 };
@@ -162,10 +165,10 @@ export const buffer: GroupOf<BufferOptions> = group(BUFFER_OPTIONS);
 
 export const DEAD_LETTER_OPTIONS = {
   /**
-   * The age, in milliseconds, at which dead letters are deleted: the time since they became dead letters, by the server's clock.
-   * A process that handles the channel deletes them. `false`: they are kept.
+   * Age at which dead letters are deleted, counted from their failure by the server's clock.
    *
    * @defaultValue `false`
+   * @remarks A process that handles the channel deletes them. `false`: they are kept.
    */
   keepMs: optional(ageLimit(0), false),
 };

@@ -40,19 +40,19 @@ export const DEFAULT_NAME = 'default';
 /** The options that stand beside `useFactory` in `forRootAsync()`. */
 export const EXTRA_OPTIONS = {
   /**
-   * Name of this instance, for applications with several databases: `@InjectPubSub(name)`, and `instance` of the decorators.
+   * Name of this instance, as in `@InjectPubSub(name)` and in `instance` of decorators.
    *
    * @defaultValue `'default'`
    */
   name: optional(nonEmptyString, DEFAULT_NAME),
   /**
-   * Name of the TypeORM DataSource to use, as given to `TypeOrmModule.forRoot({ name })`.
+   * Name of the TypeORM DataSource, as in `TypeOrmModule.forRoot({ name })`.
    *
    * @defaultValue the default one
    */
   dataSource: optional(nonEmptyString),
   /**
-   * Whether `PubSubService` can be injected in every module without importing this one.
+   * Whether every module can inject `PubSubService` without importing this module.
    *
    * @defaultValue `true`
    */
@@ -70,11 +70,12 @@ const isListen = (value: unknown): boolean => typeof value === 'boolean' || Arra
 
 export const MODULE_OPTIONS = {
   /**
-   * Where the LISTEN connection goes, when that must differ from the DataSource: a direct URL beside a transaction pooler, another
-   * role. A URL (`postgres://…`, or the path of a socket) replaces everything; an object replaces what it names. The
-   * `application_name` is the application's and `:listen`.
+   * Where the LISTEN connection goes, for example past a transaction pooler. A URL (`postgres://…`,
+   * or a socket's path) replaces the DataSource's settings; an object replaces those that it names.
    *
    * @defaultValue the DataSource's
+   * @remarks The `application_name` of the connection is that of the application, followed by
+   * `:listen`.
    */
   connection: optional(
     valueOf<string | ClientConfig>(
@@ -84,9 +85,9 @@ export const MODULE_OPTIONS = {
     ),
   ),
   /**
-   * The listeners that run in this process. `true`: all. `false`: none; this process only publishes, and opens no LISTEN connection
-   * until `observe()` or `listen()` need one. A list of channels (names, definitions, entities): only theirs; a channel without a
-   * listener is an error.
+   * Which listeners run in this process: all, none, or those of the listed channels (names,
+   * definitions, entities; one without a listener is an error). `false` opens no LISTEN connection
+   * until `observe()` or `listen()` need one.
    *
    * @defaultValue `true`
    */
@@ -99,111 +100,123 @@ export const MODULE_OPTIONS = {
     true,
   ),
   /**
-   * Schema of the library's own tables and functions. Where `withPgPubSub()` was given one, it must be the same.
+   * Schema of the library's tables and functions; the same as in `withPgPubSub()`.
    *
    * @defaultValue the DataSource's
    */
   schema: optional(nonEmptyString),
   /**
-   * The role that owns the library's objects in the database, where it is not the default. Objects of other roles are never used.
+   * The role that owns the library's objects. Objects of other roles are never used.
    *
    * @defaultValue the owner of the migrations table, or the DataSource's role
    */
   role: optional(nonEmptyString),
   /**
-   * Development only: whether the library's triggers, tables and functions are created, changed and dropped at start-up, as
-   * TypeORM's `synchronize` does with entities.
+   * Development only: whether start-up creates, changes and drops the library's triggers, tables
+   * and functions.
    *
    * @defaultValue `false`
+   * @remarks TypeORM's option `synchronize` does the same with entities.
    */
   synchronize: optional(v.boolean(), false),
   /**
-   * Whether declared triggers and tables are compared with the database at start-up: stop with an error, log a warning, or do not
-   * compare. Changes that triggers miss although they are as declared are logged as warnings, unless this is `false`.
+   * Whether start-up compares declared triggers and tables with the database, and fails or warns if
+   * they differ.
    *
    * @defaultValue `'error'`
+   * @remarks Unless `false`, changes that intact triggers miss are logged as warnings, too.
    */
   verifySchema: optional(
     v.union([v.picklist(['error', 'warn']), v.literal(false)], '"error", "warn" or false'),
     'error',
   ),
-  /** How the LISTEN connection comes back. */
+  /** How the LISTEN connection is reopened. */
   reconnect: optional(reconnect, {}),
   /**
-   * How the LISTEN connection proves that it is alive. `false`: not at all, for serverless databases, which a heartbeat would keep
-   * awake; a link that dies silently is then noticed by TCP keep-alive only, after minutes.
+   * How the LISTEN connection is tested. `false`: not at all, so that serverless databases can
+   * sleep; TCP keep-alive then detects dead links, after minutes.
    *
    * @defaultValue on
    */
   heartbeat: optional(heartbeat, {}),
-  /** How often exactly-once channels look for work without a hint. */
+  /** The polling intervals of exactly-once channels. */
   poll: optional(poll, {}),
   /**
-   * Exactly-once: the number of claims that this process works on at once. Each takes a connection of the DataSource's pool, which
-   * the rest of the application needs as well; never more than the pool has. The start-up log says how many.
+   * Exactly-once: number of claims at once, at most the pool's size. Each takes a connection of the
+   * DataSource's pool.
    *
    * @defaultValue 4, and at most half of the pool
+   * @remarks The rest of the application needs the pool, too. The start-up log says the number.
    */
   concurrency: optional(wholeNumber(1)),
-  /** Exactly-once: how much one claim takes. */
+  /** Exactly-once: the size of a claim. */
   batch: optional(batch, {}),
   /** Exactly-once: how failures are retried; a channel or listener can override it. */
   retry: optional(retry, {}),
   /**
-   * Exactly-once: how long one call of a handler may run, in milliseconds (a `batch` is one call); a channel or listener can
-   * override it. At the deadline its `signal` is aborted, its statement is cancelled on the server, its writes are undone, and it
-   * has failed with `HANDLER_TIMEOUT`. `false`: no limit; a handler that hangs then keeps its claim.
+   * Exactly-once: time limit for one call of a handler (`batch`: one call); see
+   * docs/stored-notifications.md. `false`: none; a handler that hangs keeps its claim.
    *
    * @defaultValue `60_000`
+   * @remarks A channel or listener can override it. At the deadline `signal` is aborted, the
+   * running statement is cancelled on the server, the writes of the handler are undone, and it has
+   * failed with `HANDLER_TIMEOUT`.
    */
   timeoutMs: optional(timeLimit(1), 60_000),
-  /** Exactly-once: what happens to dead letters; a channel can override it. */
+  /** Exactly-once: how long dead letters are kept; a channel can override it. */
   deadLetters: optional(deadLetters, {}),
   /**
-   * Exactly-once: how long the server waits for a process that no longer answers, in milliseconds, before it ends the process's
-   * claims and releases their rows. Set on the connection for each claim (`tcp_user_timeout`, from PostgreSQL 12 on, and
-   * `tcp_keepalives_*`). Behind a connection pooler the pooler's own settings count.
+   * Exactly-once: time after which the server ends claims of a process that no longer answers.
+   * Behind a connection pooler the pooler's settings decide.
    *
    * @defaultValue `30_000`
+   * @remarks Set on the connection for each claim: `tcp_user_timeout` (PostgreSQL 12 or later) and
+   * `tcp_keepalives_*`. The rows of the claims are then free again.
    */
   deadPeerTimeoutMs: optional(milliseconds(1_000), 30_000),
-  /** Broadcasts that wait for a slow listener or iterator. */
+  /** The limit on broadcasts that wait for a slow listener or iterator. */
   buffer: optional(buffer, {}),
   /**
-   * How long running handlers may go on when the application closes, in milliseconds. Then their `notification.signal` is aborted
+   * Time for running handlers when the application closes; then `notification.signal` is aborted
    * and their claims are given up.
    *
    * @defaultValue `10_000`
    */
   shutdownTimeoutMs: optional(milliseconds(), 10_000),
   /**
-   * Whether global enhancers (`APP_GUARD`, `APP_PIPE`, `app.useGlobalInterceptors()` …) also run for notifications. Most are
-   * written for HTTP. Enhancers on the listener's method or class always run. Without the option the log names at the start those that
-   * do not run.
+   * Whether global guards, pipes, interceptors and filters run for notifications, too; see
+   * docs/nest.md.
    *
    * @defaultValue `false`
+   * @remarks Most are written for HTTP. Enhancers on the class or method of a listener always run.
+   * While the option is not set, the start-up log names the global enhancers that do not run.
    */
   globalEnhancers: optional(v.boolean()),
   /**
-   * Called for every notification, transaction and writing statement sent from this process. The object that it returns travels as
-   * `notification.context`, that of table changes included.
+   * Returns `notification.context`; called for each notification, transaction and writing
+   * statement.
    *
    * @defaultValue none
+   * @remarks The context of table changes comes from here, too.
    */
   context: optional(callback<() => object>('function that returns an object')),
   /**
-   * Whether notifications carry the trace context (W3C `traceparent`) of their sender, so that the span of a listener is linked to
-   * the sender's. Only where an OpenTelemetry SDK is registered and the span is sampled. A broadcast with a context is not the
-   * plain JSON text of its payload: `false` where clients of other kinds read it as that.
+   * Whether notifications carry the sender's trace context (W3C `traceparent`). `false` keeps
+   * broadcasts plain JSON; see docs/events.md.
    *
    * @defaultValue `true`
+   * @remarks Only where an OpenTelemetry SDK is registered and the span is sampled. The span of a
+   * listener is linked to that of the sender. A broadcast with a context is not plain JSON on the
+   * wire.
    */
   traceContext: optional(v.boolean(), true),
   /**
-   * Returns the current transaction, for libraries that do not patch the DataSource (`@nestjs-cls/transactional`:
-   * `() => txHost.tx`). Used by `notify()` without `manager`; `undefined` means none.
+   * Returns the current transaction, or `undefined`, for `notify()` without `manager`; see
+   * docs/nest.md.
    *
    * @defaultValue none
+   * @remarks For libraries that do not patch the DataSource. With `@nestjs-cls/transactional`: `()
+   * => txHost.tx`.
    */
   executor: optional(
     callback<() => SqlExecutor | undefined>('function that returns an object with `query()`'),

@@ -13,57 +13,60 @@ import {
 /** Options that have an effect for exactly-once channels only. */
 export const EXACTLY_ONCE_LISTENER_OPTIONS = {
   /**
-   * Exactly-once: whether the listener gets the whole claim in one call, as lists of payloads and notifications. Not together with
-   * `concurrency`.
+   * Exactly-once: whether one call gets the whole claim, as lists of payloads and notifications.
+   * Not with `concurrency`.
    *
    * @defaultValue `false`
    */
   batch: optional(v.boolean(), false),
   /**
-   * Exactly-once: overrides the channel's `retry`, property by property.
+   * Exactly-once: overrides properties of the channel's `retry`.
    *
    * @defaultValue the channel's
    */
   retry: optional(retryOverride),
   /**
-   * Exactly-once: how long one call may run, in milliseconds; a `batch` is one call. `false`: no limit.
+   * Exactly-once: overrides the channel's `timeoutMs`.
    *
    * @defaultValue the channel's
+   * @remarks A `batch` is one call. `false`: no limit.
    */
   timeoutMs: optional(timeLimit(1)),
 };
 
 export const LISTENER_OPTIONS = {
   /**
-   * Stable identity of this listener: stored notifications remember it, and log lines name it.
+   * Stable identity in stored notifications and log lines.
    *
    * @defaultValue `Class.method`
    */
   name: optional(nonEmptyString),
   /**
-   * The number of notifications that this listener handles at once; 1: one after the other, in order. Broadcasts: of all that arrive.
-   * Exactly-once: of one claim, in its transaction, where locks do not keep them apart. Not together with `batch`.
+   * Number of notifications handled at once (1: in order). Exactly-once: those of one claim, in its
+   * transaction. Not with `batch`.
    *
    * @defaultValue `1`
+   * @remarks Locks do not keep the handlers of one claim apart.
    */
   concurrency: optional(wholeNumber(1), 1),
   /**
-   * Only notifications whose context contains this object. Others are left: stored ones to other processes.
+   * Only notifications whose context contains this object. Stored ones are left to other processes.
    *
    * @defaultValue none
    */
   filter: optional(group(FILTER_OPTIONS)),
   ...EXACTLY_ONCE_LISTENER_OPTIONS,
   /**
-   * Channels of entities: the operations that are handled. An operation that the trigger does not send is an error.
+   * Channels of entities: operations to handle. One that the trigger does not send is an error.
    *
    * @defaultValue all of them
    */
   on: optional(operations),
   /**
-   * Name of the instance that listens, for applications with several databases.
+   * Name of the instance that listens.
    *
    * @defaultValue the default one
+   * @remarks For applications with several databases.
    */
   instance: optional(nonEmptyString),
 };
@@ -73,9 +76,10 @@ export interface ListenerOptions extends GivenOptions<typeof LISTENER_OPTIONS> {
 
 export const GAP_OPTIONS = {
   /**
-   * Name of the instance whose gaps are meant, for applications with several databases.
+   * Name of the instance whose gaps are reported.
    *
    * @defaultValue the default one
+   * @remarks For applications with several databases.
    */
   instance: optional(nonEmptyString),
 };

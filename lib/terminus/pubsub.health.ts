@@ -21,10 +21,11 @@ export const HEALTH_OPTIONS = {
     valueOf<PubSubService>(isService, 'an instance, as @InjectPubSub(name) gives it', 'a `PubSubService`'),
   ),
   /**
-   * The health from which on the check fails. `'down'`: a degraded instance answers with 200 and its reasons, because another process
-   * would be no better off. `'degraded'`: it fails, too; for alerts, not for readiness.
+   * The health from which on the check fails. `'down'`: a degraded instance answers with 200 and
+   * its reasons. `'degraded'`: for alerts, not for readiness.
    *
    * @defaultValue `'down'`
+   * @remarks Another process would be no better off than a degraded one.
    */
   failOn: optional(v.picklist(['down', 'degraded'], '"down" or "degraded"'), 'down'),
 };

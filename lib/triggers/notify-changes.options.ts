@@ -11,16 +11,18 @@ export const names = (content: string): v.GenericSchema<readonly string[]> =>
 /** The options of a trigger that `@NotifyChanges()` and handwritten migrations have in common. */
 export const TRIGGER_OPTIONS = {
   /**
-   * The operations that are notified.
+   * Operations to notify.
    *
    * @defaultValue `['insert', 'update', 'delete']`
    */
   on: optional(operations, ['insert', 'update', 'delete']),
   /**
-   * An SQL condition over OLD and NEW: only changes for which it is true are notified. OLD is all NULL for inserts, NEW for deletes.
-   * Columns are named as in the database, functions outside of `pg_catalog` with their schema.
+   * Only changes for which this condition over OLD and NEW is true; a row that does not exist is
+   * all NULL. Columns are named as in the database, functions outside of `pg_catalog` with their
+   * schema.
    *
    * @defaultValue none
+   * @remarks OLD is all NULL for inserts, NEW for deletes.
    */
   when: optional(
     valueOf<string>(
@@ -30,8 +32,8 @@ export const TRIGGER_OPTIONS = {
     ),
   ),
   /**
-   * `'row'`: the trigger runs for each row. `'statement'`: it runs once per statement, for all of its rows: less work where statements
-   * change many. Either way each row is a notification of its own.
+   * Whether the trigger runs per row or per statement, which is cheaper in bulk. Each row is one
+   * notification either way.
    *
    * @defaultValue `'row'`
    */
@@ -40,7 +42,7 @@ export const TRIGGER_OPTIONS = {
 
 export const NOTIFY_CHANGES_OPTIONS = {
   /**
-   * The channel, by name or definition. The default is `schema.table` when the table is not in the default schema of the DataSource.
+   * Default outside of the DataSource's default schema: `schema.table`.
    *
    * @defaultValue the table's name
    */
@@ -52,20 +54,19 @@ export const NOTIFY_CHANGES_OPTIONS = {
     ),
   ),
   /**
-   * The properties that the notification carries, at least one. Properties with `select: false` are carried only when they are named
-   * here.
+   * Properties to carry, at least one; those with `select: false` only if named here.
    *
    * @defaultValue all but `select: false` ones
    */
   columns: optional(names('properties')),
   /**
-   * Properties that the notification leaves out, for example a password. Not together with `columns`.
+   * Properties to leave out, such as passwords. Not with `columns`.
    *
    * @defaultValue none
    */
   exclude: optional(names('properties'), []),
   /**
-   * Updates count only when one of these properties changed, by value. An update that changes nothing never counts.
+   * Only updates that change one of these values. An update that changes nothing never counts.
    *
    * @defaultValue any
    */

@@ -7,49 +7,49 @@ const { delivery, ordered, wake } = DELIVERY_OPTIONS;
 
 export const LITERAL_OPTIONS = {
   /**
-   * The schema of the table.
+   * Schema of the table.
    *
    * @defaultValue `'public'`
    */
   schema: optional(nonEmptyString, 'public'),
-  /** The table whose changes are notified. */
+  /** Table whose changes are notified. */
   table: nonEmptyString,
   /**
-   * The channel. The default is `schema.table` when the table is not in the default schema of the DataSource.
+   * Default outside of the DataSource's default schema: `schema.table`.
    *
    * @defaultValue the table's name
    */
   channel: optional(v.string()),
   /**
-   * The columns that the notification carries, at least one; also those that an entity does not select.
+   * Columns to carry, at least one, also those that an entity does not select.
    *
    * @defaultValue all but `exclude`
    */
   columns: optional(names('columns')),
   /**
-   * Columns that the notification leaves out. Not together with `columns`.
+   * Columns to leave out. Not with `columns`.
    *
    * @defaultValue none
    */
   exclude: optional(names('columns'), []),
   /**
-   * Updates count only when one of these columns changed, by value.
+   * Only updates that change one of these values.
    *
    * @defaultValue any
    */
   of: optional(names('columns'), []),
   ...TRIGGER_OPTIONS,
   /**
-   * The columns that are left of a row too large for a notification.
+   * Columns kept of a row too large for a notification.
    *
    * @defaultValue the table's primary key
    */
   primaryKey: optional(names('columns')),
   /**
-   * Which processes receive a notification. `'exactly-once'`: notifications are stored, in the tables of
-   * {@link createNotificationStorage}, which must be there.
+   * `'exactly-once'` needs the tables of {@link createNotificationStorage}.
    *
    * @defaultValue `'broadcast'`
+   * @remarks Notifications are stored in these tables, which must exist.
    */
   delivery,
   /**
@@ -65,13 +65,13 @@ export const LITERAL_OPTIONS = {
    */
   wake,
   /**
-   * Exactly-once: the schema of the tables of stored notifications.
+   * Exactly-once: schema of the tables of stored notifications.
    *
    * @defaultValue the DataSource's
    */
   storageSchema: optional(nonEmptyString),
   /**
-   * The owner of the trigger, as `owner` of {@link withPgPubSub}.
+   * Owner of the trigger, as in {@link withPgPubSub}.
    *
    * @defaultValue the DataSource's
    */

@@ -6,7 +6,7 @@ import * as channel from '../../lib/channels/channel.options.js';
 import * as groups from '../../lib/common/option-groups.js';
 import { locate, readText, sectionOf } from './documents.js';
 
-/** An option as a row of a table in docs/options.md. */
+/** An option as the code defines it, for a list in docs/options.md. */
 export interface OptionRow {
   readonly name: string;
   readonly value: string;
@@ -77,7 +77,7 @@ export function rowsOf(definitions: OptionDefinitions, name: string): OptionRow[
   });
 }
 
-const REQUIRED = 'none: has to be given';
+const REQUIRED = 'required';
 const NONE = 'none';
 
 const NO_COMMENT: Comment = { text: '', default: undefined };
@@ -136,20 +136,16 @@ function literalOf(value: unknown): string | undefined {
   return typeof value === 'boolean' ? String(value) : undefined;
 }
 
-/** The page with the tables that these rows make, in the form of Prettier. */
-export async function withTables(
+/** The page with the lists that these rows make, in the form of Prettier. */
+export async function withLists(
   page: string,
-  tables: readonly (readonly [heading: string, rows: readonly OptionRow[]])[],
+  lists: readonly (readonly [heading: string, rows: readonly OptionRow[]])[],
 ): Promise<string> {
   let text = page;
-  for (const [heading, rows] of tables) {
+  for (const [heading, rows] of lists) {
     const section = sectionOf(text, heading);
-    const table = [
-      '| option | value | default | meaning |',
-      '| --- | --- | --- | --- |',
-      ...rows.map((row) => `| ${cellsOf(row).join(' | ')} |`),
-    ];
-    text = text.replace(section, () => section.replace(/(?:^\|.*\n)+/m, () => `${table.join('\n')}\n`));
+    const list = rows.map((row) => `- \`${row.name}\`: ${settingOf(row)}. ${row.meaning}\n`).join('');
+    text = text.replace(section, () => section.replace(/(?:^- `.*\n)+/m, () => list));
   }
   return await prettier.format(text, {
     ...(await prettier.resolveConfig('docs/options.md')),
@@ -157,9 +153,32 @@ export async function withTables(
   });
 }
 
-const cellsOf = (row: OptionRow): string[] =>
-  [`\`${row.name}\``, row.value, row.default, row.meaning].map((cell) =>
-    cell.replaceAll('|', String.raw`\|`),
+/** The value, and the default in parentheses. The page says once that numbers are whole and start at 1. */
+function settingOf({ value, default: otherwise }: OptionRow): string {
+  const short = value.replace(/, from 1(?=$|, )/, '').replace('whole number', 'number');
+  return otherwise === NONE ? short : `${short} (${otherwise})`;
+}
+
+/** An option as it stands in a list of docs/options.md. */
+export interface ListedOption {
+  readonly name: string;
+  /** The value, and the default in parentheses. */
+  readonly setting: string;
+  /** The default, if it is a literal. */
+  readonly default: string | undefined;
+  readonly meaning: string;
+}
+
+/** The options of the first list. */
+export const listOf = (text: string): ListedOption[] =>
+  Array.from(
+    text.matchAll(/^- `(?<name>[^`]+)`: (?<setting>.*?)\. (?<meaning>.*)$/gm),
+    ([, name = '', setting = '', meaning = '']) => ({
+      name,
+      setting,
+      default: /\(`([^`]+)`\)$/.exec(setting)?.[1],
+      meaning,
+    }),
   );
 
 /** The comments of the options that a constant defines, also of those that it takes from others. */

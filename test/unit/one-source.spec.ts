@@ -54,7 +54,7 @@ interface Copy {
   readonly ChannelRegistry: new () => { resolve(channel: unknown): Definition };
   readonly CHANNEL_OPTIONS: object;
   readonly rowsOf: (definitions: object, name: string) => readonly { name: string }[];
-  readonly withTables: (page: string, tables: readonly unknown[]) => Promise<string>;
+  readonly withLists: (page: string, tables: readonly unknown[]) => Promise<string>;
 }
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
@@ -139,7 +139,7 @@ describe('an option of channels that is added at its definition alone', () => {
       commented: '`7`',
       meaning: 'Exactly-once: claims of channels with a larger number come first.',
     });
-    const written = await copy.withTables(page, [['## defineChannel()', rows]]);
+    const written = await copy.withLists(page, [['## defineChannel()', rows]]);
     const added = written.split('\n').filter((line) => line.includes('`urgency`'));
     expect(page).not.toContain('`urgency`');
     expect(added).toHaveLength(1);

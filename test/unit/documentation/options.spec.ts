@@ -1,7 +1,7 @@
 import { PgPubSubModule, createNotifyTrigger, defineChannel, withPgPubSub } from 'nestjs-pgpubsub';
 import { DataSource, type QueryRunner } from 'typeorm';
 import { describe, expect, it } from 'vitest';
-import { CHANNEL_OPTIONS } from '../../../lib/channels/channel.options.js';
+import { CHANNEL_OPTIONS, DELIVERY_OPTIONS } from '../../../lib/channels/channel.options.js';
 import { ChannelRegistry } from '../../../lib/channels/channel.registry.js';
 import { messageOf } from '../../../lib/common/errors.js';
 import { EXTRA_OPTIONS, MODULE_OPTIONS } from '../../../lib/common/options.js';
@@ -11,19 +11,21 @@ import { GAP_OPTIONS, LISTENER_OPTIONS } from '../../../lib/listeners/listener.o
 import { resolveLimits } from '../../../lib/observability/health.js';
 import { Publisher } from '../../../lib/publishing/publisher.js';
 import { resolveFilter } from '../../../lib/store/stored-filter.js';
-import { NOTIFY_CHANGES_OPTIONS } from '../../../lib/triggers/notify-changes.options.js';
+import { NOTIFY_CHANGES_OPTIONS, TRIGGER_OPTIONS } from '../../../lib/triggers/notify-changes.options.js';
 import { LITERAL_OPTIONS } from '../../../lib/triggers/trigger-literals.js';
 import { resolveTriggers } from '../../../lib/triggers/trigger.resolver.js';
-import { readText, sectionOf, tableOf } from '../../support/documents.js';
+import { readText, sectionOf } from '../../support/documents.js';
 import { membersOf, parseLiteral } from '../../support/interfaces.js';
 import { HEALTH_OPTIONS } from '../../../lib/terminus/pubsub.health.js';
-import { rowsOf, withTables, type OptionRow } from '../../support/options.js';
+import { listOf, rowsOf, withLists, type OptionRow } from '../../support/options.js';
 
-/** One table of the page, and its options. */
+/** One list of the page, and its options. */
 interface Subject {
   readonly heading: string;
   /** The rows that the definitions of the options make. */
   readonly rows?: readonly OptionRow[];
+  /** Options that the code takes as well, and whose rows stand below another heading. */
+  readonly shared?: { readonly heading: string; readonly names: readonly string[] };
   /** The interface that declares options without definitions. */
   readonly declared?: string;
   /** Calls the code with an option that it does not know. */
@@ -74,7 +76,10 @@ const SUBJECTS: readonly Subject[] = [
   },
   {
     heading: '## @NotifyChanges()',
-    rows: rowsOf(NOTIFY_CHANGES_OPTIONS, 'NOTIFY_CHANGES_OPTIONS'),
+    rows: rowsOf(NOTIFY_CHANGES_OPTIONS, 'NOTIFY_CHANGES_OPTIONS').filter(
+      ({ name }) => !(name in DELIVERY_OPTIONS),
+    ),
+    shared: { heading: '## defineChannel()', names: Object.keys(DELIVERY_OPTIONS) },
     misuse: (unknown: object) => resolveTriggers(source, [{ table: 'author', ...unknown }], 'public'),
     defaults: () => {
       const [trigger] = resolveTriggers(source, [{ table: 'author' }], 'public');
@@ -112,38 +117,40 @@ const SUBJECTS: readonly Subject[] = [
   },
   {
     heading: '## createNotifyTrigger()',
-    rows: rowsOf(LITERAL_OPTIONS, 'LITERAL_OPTIONS'),
+    rows: rowsOf(LITERAL_OPTIONS, 'LITERAL_OPTIONS').filter(({ name }) => !(name in TRIGGER_OPTIONS)),
+    shared: { heading: '## @NotifyChanges()', names: Object.keys(TRIGGER_OPTIONS) },
     misuse: (unknown: object) => createNotifyTrigger({} as QueryRunner, { table: 'author', ...unknown }),
   },
 ];
 
 const page = readText('docs/options.md');
 
-it('docs/options.md has these tables, and no others', () => {
+const readRows = (heading: string) => listOf(sectionOf(page, heading));
+
+it('docs/options.md has these lists, and no others', () => {
   const headings = Array.from(page.matchAll(/^## .*$/gm), ([heading]) => heading);
   expect(headings).toEqual(SUBJECTS.map(({ heading }) => heading));
 });
 
-/** Run with `vitest -u` after a change of a definition: that writes the tables. */
+/** Run with `vitest -u` after a change of a definition: that writes the lists. */
 it('docs/options.md has the rows that the definitions of the options make', async () => {
-  const tables = SUBJECTS.map(({ heading, rows = [] }) => [heading, rows] as const);
-  const expected = await withTables(
+  const lists = SUBJECTS.map(({ heading, rows = [] }) => [heading, rows] as const);
+  const expected = await withLists(
     page,
-    tables.filter(([, rows]) => rows.length > 0),
+    lists.filter(([, rows]) => rows.length > 0),
   );
   await expect(expected).toMatchFileSnapshot('../../../docs/options.md');
 });
 
 describe.each(SUBJECTS)(
   'docs/options.md, $heading',
-  ({ heading, rows: made, declared, misuse, defaults }) => {
-    const rows = tableOf(sectionOf(page, heading)).map(([name = '', value, given = '', meaning]) => {
-      return { name: name.replaceAll('`', ''), value, default: /^`([^`]+)`$/.exec(given)?.[1], meaning };
-    });
+  ({ heading, rows: made, shared, declared, misuse, defaults }) => {
+    const elsewhere = shared ? readRows(shared.heading) : [];
+    const rows = [...readRows(heading), ...elsewhere.filter(({ name }) => shared?.names.includes(name))];
     const options = rows.filter(({ name }) => !rows.some((row) => row.name.startsWith(`${name}.`)));
 
     it('says of each what it may be, and what it means', () => {
-      expect(rows.filter(({ value, meaning }) => !value || !meaning)).toEqual([]);
+      expect(rows.filter(({ setting, meaning }) => !setting || !meaning)).toEqual([]);
     });
 
     if (made)
@@ -151,6 +158,13 @@ describe.each(SUBJECTS)(
         const differing = made.filter((row) => row.commented !== undefined && row.commented !== row.default);
         expect(differing).toEqual([]);
         expect(made.filter((row) => row.default.startsWith('`') && row.commented === undefined)).toEqual([]);
+      });
+
+    if (shared)
+      it('links the options that another list has', () => {
+        const title = shared.heading.replace('## ', '');
+        expect(sectionOf(page, heading)).toContain(`[\`${title}\`](#`);
+        expect(elsewhere.map(({ name }) => name)).toEqual(expect.arrayContaining([...shared.names]));
       });
 
     if (declared) {
