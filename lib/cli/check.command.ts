@@ -15,8 +15,8 @@ interface CheckOptions {
 /** `pgpubsub check`: how the database differs from what the DataSource declares, and what its triggers miss. Changes nothing. */
 export function checkCommand(program: Command, end: (code: ExitCode) => void): void {
   addDataSourceOption(program.command('check'))
-    .description('compares declared triggers and tables with the database, and changes nothing')
-    .option('--json', 'print JSON, for machines')
+    .description('compares declared triggers and tables with the database; changes nothing')
+    .option('--json', 'print JSON')
     .action(async ({ dataSource, json }: CheckOptions) => {
       end(await withDataSource(dataSource, (connected) => check(connected, json === true)));
     });

@@ -17,7 +17,7 @@ export const addDataSourceOption = (command: Command): Command =>
   addPreloadOptions(
     command.requiredOption(
       '-d, --data-source <file>',
-      'file that exports the DataSource, as for the commands of TypeORM',
+      "file that exports the DataSource, as for TypeORM's commands",
     ),
   );
 

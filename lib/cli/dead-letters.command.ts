@@ -35,9 +35,9 @@ interface RepairOptions extends Chosen {
   readonly json?: true;
 }
 
-/** The ways to repair dead letters, each with its participle and its description in the help. */
+/** The repairs of dead letters, each with its participle and its description in the help. */
 const REPAIRS = {
-  retry: { done: 'retried', description: 'puts dead letters back to work, for the listener that gave up' },
+  retry: { done: 'retried', description: 'stores dead letters again, for the listener that failed' },
   discard: { done: 'discarded', description: 'deletes dead letters' },
 } as const;
 
@@ -45,20 +45,20 @@ type Repair = keyof typeof REPAIRS;
 
 /** `pgpubsub dead-letters list|retry|discard`. */
 export function deadLettersCommand(program: Command, end: (code: ExitCode) => void): void {
-  const group = program.command('dead-letters').description('shows and repairs what listeners have given up');
+  const group = program.command('dead-letters').description('lists, retries and discards dead letters');
   addChoice(addDataSourceOption(group.command('list')))
-    .description('shows dead letters, oldest first')
-    .option('--limit <count>', 'show at most so many', parseCount, 100)
-    .option('--all', 'show all of them, whatever --limit says')
-    .option('--json', 'print JSON with everything that is stored, for machines')
+    .description('lists dead letters, oldest first')
+    .option('--limit <count>', 'largest number to show', parseCount, 100)
+    .option('--all', 'show all, regardless of --limit')
+    .option('--json', 'print JSON with all that is stored')
     .action((options: ListOptions) =>
       withDataSource(options.dataSource, (dataSource) => list(dataSource, options)),
     );
   for (const repair of ['retry', 'discard'] as const) {
     const command = addChoice(addDataSourceOption(group.command(repair)))
       .description(REPAIRS[repair].description)
-      .option('--all', 'all of them, or all that the other options leave')
-      .option('--json', 'print JSON, for machines')
+      .option('--all', 'all dead letters, or all that match the other options')
+      .option('--json', 'print JSON')
       .action(async (options: RepairOptions) => {
         assertChoice(repair, options);
         const left = await withDataSource(options.dataSource, (dataSource) =>
@@ -67,7 +67,7 @@ export function deadLettersCommand(program: Command, end: (code: ExitCode) => vo
         if (left > 0) end(EXIT.failed);
       });
     if (repair === 'retry')
-      command.option('--force', 'also those whose listener no running process has: they wait for one');
+      command.option('--force', 'also those whose listener no running process has; they wait for one');
   }
 }
 

@@ -19,16 +19,21 @@ interface DoctorOptions {
 /** `pgpubsub doctor`: what would hurt, or does already, and the way out. */
 export function doctorCommand(program: Command, end: (code: ExitCode) => void): void {
   addDataSourceOption(program.command('doctor'))
-    .description('finds out by trying what keeps notifications from arriving, or will, and says the way out')
+    .description('diagnoses what prevents notifications from being delivered, and names the remedy')
     .addOption(
       new Option(
         '--listen-url <url>',
-        'where the LISTEN connection goes, if the module has the option "connection"',
+        'address of the LISTEN connection, if the module has the option "connection"',
       ).env(LISTEN_URL),
     )
-    .option('--max-transaction-age <seconds>', 'how old a transaction may get', parseSeconds, 60)
-    .option('--max-backlog-age <seconds>', 'how long a notification may be due', parseSeconds, 300)
-    .option('--json', 'print JSON, for machines')
+    .option(
+      '--max-transaction-age <seconds>',
+      'longest time that a transaction may be open',
+      parseSeconds,
+      60,
+    )
+    .option('--max-backlog-age <seconds>', 'longest time that a notification may be due', parseSeconds, 300)
+    .option('--json', 'print JSON')
     .action(async (options: DoctorOptions, command: Command) => {
       assertUrl(options.listenUrl, command.getOptionValueSource('listenUrl') === 'env');
       const results = await withDataSource(options.dataSource, (dataSource) =>

@@ -20,18 +20,18 @@ interface ListenOptions extends PreloadOptions {
 export function listenCommand(program: Command, end: (code: ExitCode) => void): void {
   addPreloadOptions(program.command('listen'))
     .description('runs the listeners of a Nest application, without HTTP')
-    .argument('<module>', 'file that exports the Nest module; <file>#ExportName when it exports several')
-    .option('--channels <names...>', 'only these channels, by their names or those of entity classes')
-    .option('--processes <number>', 'so many processes; one that dies is replaced', parseProcesses)
-    .addOption(new Option('--worker', 'exactly one process, this one (the default)').conflicts('processes'))
-    .option('--recover', 'say how far the backlog is, and what it was; then go on')
+    .argument('<module>', 'file that exports the Nest module; <file>#ExportName if it exports several')
+    .option('--channels <names...>', 'only the listeners of these channels (names, or entity classes)')
+    .option('--processes <number>', 'number of worker processes; a crashed one is restarted', parseProcesses)
+    .addOption(new Option('--worker', 'one process, this one (the default)').conflicts('processes'))
+    .option('--recover', 'report the progress of the backlog and its size, and keep listening')
     .addOption(
-      new Option('--drain', 'handle the backlog, then exit: 1 when handlers failed').conflicts('recover'),
+      new Option('--drain', 'handle the backlog, then exit: with 1 if handlers failed').conflicts('recover'),
     )
-    .option('--no-restart-on-failure', 'exit with 1 when one of the processes dies')
-    .addOption(new Option('--log-level <level>', 'the least that is logged').choices(LOG_LEVELS))
+    .option('--no-restart-on-failure', 'exit with 1 when a worker process crashes')
+    .addOption(new Option('--log-level <level>', 'lowest level that is logged').choices(LOG_LEVELS))
     .addOption(
-      new Option('--log-format <format>', 'what the log looks like').choices(LOG_FORMATS).default('text'),
+      new Option('--log-format <format>', 'format of log lines').choices(LOG_FORMATS).default('text'),
     )
     .addOption(new Option('--supervised').hideHelp()) // one of --processes, started by the supervisor
     .action(async (module: string, options: ListenOptions) => end(await listen(module, options)));

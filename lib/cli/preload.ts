@@ -19,8 +19,8 @@ const collect = (value: string, values: readonly string[] = []): string[] => [..
 
 export const addPreloadOptions = (command: Command): Command =>
   command
-    .option('--env-file <file>', 'file of environment variables to read first; may be repeated', collect)
-    .option('--import <file>', 'file or package to import before the application; may be repeated', collect);
+    .option('--env-file <file>', 'file of environment variables, read first; repeatable', collect)
+    .option('--import <file>', 'file or package, imported before the application; repeatable', collect);
 
 /**
  * Does what `main.ts` does first: reads the files of `--env-file`, then imports those of `--import`. Called before this

@@ -18,10 +18,10 @@ export async function runProgram(args: readonly string[]): Promise<ExitCode> {
 /** All commands; `end` gets what a command ends with. */
 export function createProgram(end: (code: ExitCode) => void): Command {
   const program = new Command('pgpubsub')
-    .description('Runs and looks after the listeners of nestjs-pgpubsub.')
+    .description('Runs and inspects the listeners of nestjs-pgpubsub.')
     .version(VERSION, '--version')
     .exitOverride() // instead of ending the process with 1 for wrong usage
-    .showHelpAfterError('(add --help for what is possible)');
+    .showHelpAfterError('(--help lists the options)');
   for (const add of [
     listenCommand,
     checkCommand,

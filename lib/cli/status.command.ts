@@ -22,9 +22,9 @@ interface StatusCommandOptions {
 /** `pgpubsub status`: what is stored, by channel. */
 export function statusCommand(program: Command, _end: (code: ExitCode) => void): void {
   addDataSourceOption(program.command('status'))
-    .description('shows by channel what is stored, how old it is, and what is dead')
-    .option('--before-migration <name>', 'count only what was stored before this migration ran')
-    .option('--json', 'print JSON, for machines')
+    .description('shows the stored notifications of each channel: number, age and dead letters')
+    .option('--before-migration <name>', 'count only notifications stored before this migration ran')
+    .option('--json', 'print JSON')
     .action(async (options: StatusCommandOptions) => {
       const { channels, paused } = await withDataSource(options.dataSource, async (dataSource) => ({
         channels: await readStatus(dataSource, options.beforeMigration),

@@ -16,7 +16,10 @@ export const OrderPlaced = defineChannel<{ id: number }>('order_placed', { deliv
 /** A web process has its caches to clear; what is stored is handled elsewhere. */
 export const forWeb = () => PgPubSubModule.forRoot({ listen: [PriceChanged] });
 
-export const behindPooler = (directUrl: string) => PgPubSubModule.forRoot({ connection: directUrl });
+export const behindPooler = (directUrl: string) =>
+  PgPubSubModule.forRoot({
+    connection: directUrl,
+  });
 
 export const thatMaySleep = () =>
   PgPubSubModule.forRoot({
@@ -26,7 +29,8 @@ export const thatMaySleep = () =>
 
 export class MovePrices1800000000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
-    await runner.query(`set local pgpubsub.disabled = 'on'`); // until the end of the migration's transaction
+    // until the transaction of the migration ends
+    await runner.query(`set local pgpubsub.disabled = 'on'`);
     await runner.query('update author set royalty = royalty / 100');
     await runner.query(`set local pgpubsub.disabled = 'off'`);
   }
@@ -41,7 +45,7 @@ export class MovePrices1800000000000 implements MigrationInterface {
 export class RemovePubSub1900000000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await dropNotifyTrigger(runner, { table: 'author' });
-    await dropNotificationStorage(runner); // and what waits in it
+    await dropNotificationStorage(runner); // with all pending rows
   }
 
   async down(runner: QueryRunner): Promise<void> {

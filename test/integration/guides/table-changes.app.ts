@@ -24,7 +24,12 @@ import {
 
 @Entity()
 @NotifyChanges() // insert, update and delete, on the channel "author"
-@NotifyChanges({ channel: 'author_names', columns: ['id', 'name'], of: ['name'], when: 'NEW.active' })
+@NotifyChanges({
+  channel: 'author_names',
+  columns: ['id', 'name'],
+  of: ['name'],
+  when: 'NEW.active',
+})
 export class Author {
   @PrimaryGeneratedColumn()
   id!: number;
@@ -50,7 +55,11 @@ export class Invoice {
 }
 
 export const dataSource = withPgPubSub(
-  new DataSource({ type: 'postgres', url: process.env['DATABASE_URL'] ?? '', entities: [Author, Invoice] }),
+  new DataSource({
+    type: 'postgres',
+    url: process.env['DATABASE_URL'] ?? '',
+    entities: [Author, Invoice],
+  }),
 );
 
 export class NotifyAuthors1800000000000 implements MigrationInterface {
@@ -96,7 +105,8 @@ export class Authors {
 
   @OnUpdate(Author)
   renamed({ old, new: author, changed }: EntityChange<Author>): void {
-    if (old && author && changed.includes('name')) this.logger.log(`${old.name} is ${author.name} now`);
+    if (!old || !author || !changed.includes('name')) return;
+    this.logger.log(`${old.name} is ${author.name} now`);
   }
 
   @Listener('author_names')

@@ -24,18 +24,31 @@ const sections = new Map(
   DOCUMENT.split(/^## /m).map((section) => [/^`(.+?)`/.exec(section)?.[1], section] as const),
 );
 
-describe.each([...commandsOf(createProgram(() => undefined))])('docs/cli.md on %s', (name, command) => {
+/** The options that a list has, each with its line. */
+const listedIn = (section: string): (readonly [flags: string, line: string])[] =>
+  Array.from(section.matchAll(/^- (`-.+?`): .*(?:\n {2}.*)*/gm)).flatMap(([line, names = '']) =>
+    Array.from(names.matchAll(/`(-.+?)`/g), ([, flags = '']) => [flags, line] as const),
+  );
+
+const COMMANDS = [...commandsOf(createProgram(() => undefined))];
+const shared = listedIn(/^## Options of several commands\n[\s\S]*?(?=^## )/m.exec(DOCUMENT)?.[0] ?? '');
+
+describe.each(COMMANDS)('docs/cli.md on %s', (name, command) => {
+  const listed = listedIn(sections.get(name) ?? '');
+  const own = flagsOf(command).filter((flags) => !shared.some(([known]) => known === flags));
+
   it('lists the options that its help lists, and no other', () => {
-    const section = sections.get(name) ?? '';
-    const documented = Array.from(section.matchAll(/^\| `(-.+?)`/gm), ([, flags]) => flags);
-    expect(documented).toEqual(flagsOf(command));
+    expect(listed.map(([flags]) => flags)).toEqual(own);
   });
 
   it('names the values that an option can have', () => {
-    const section = sections.get(name) ?? '';
     for (const { flags, argChoices = [] } of command.options) {
-      const row = section.split('\n').find((line) => line.startsWith(`| \`${flags}\``)) ?? '';
-      for (const choice of argChoices) expect(row).toContain(`\`${choice}\``);
+      const line = listed.find(([known]) => known === flags)?.[1] ?? '';
+      for (const choice of argChoices) expect(line).toContain(`\`${choice}\``);
     }
   });
+});
+
+it.each(shared)('docs/cli.md lists %s, which several commands have', (flags) => {
+  expect(COMMANDS.filter(([, command]) => flagsOf(command).includes(flags)).length).toBeGreaterThan(1);
 });
