@@ -12,7 +12,7 @@ import { tables as order } from './tables.js';
 export function printRows(rows) {
   const columns = columnsOf(rows);
   console.table(rows.map(rounded), columns);
-  if (!columns.includes('than')) console.log(`ratio to ${rows[0]?.than}`);
+  if (!columns.includes('than')) console.log(`ratios refer to ${rows[0]?.than}`);
 }
 
 /** @param {readonly TableResult[]} tables @param {{ isPart: boolean }} options */
@@ -75,15 +75,15 @@ function renderMarkdown(tables) {
   return [
     '# Results',
     '',
-    `Written by \`npm run bench\` on ${usual.date}: medians of ${usual.rounds} rounds, in which the variants take turns.`,
-    'The ratio is to the best of the peers, or to the first row where there is none; that of CPU times and p99 is to the',
-    'least of the peers. Where a table was measured in another way, it says so.',
+    `\`npm run bench\` measured these figures on ${usual.date}. Each is the median of ${usual.rounds} rounds, in which the variants of a`,
+    'table run in turn. Ratios refer to the best peer, or to the first row if there is no peer; ratios of CPU times and p99',
+    'refer to the lowest value of a peer. Differences in how a table was measured are stated below it.',
     '',
     ...usual.machine.map((line) => `- ${line}`),
     '',
     '## Budgets',
     '',
-    'What the library has set itself, as ratios to the reference of the table or to the row that is named.',
+    'The goals of the library, as ratios to the reference of the table or to the named row.',
     '',
     '| table | row | wanted | measured |  |',
     '| --- | --- | --- | --- | --- |',
@@ -109,7 +109,7 @@ function renderTable({ name, title, busy, measured, rows }, usual) {
   const cells = rows.map((row) => columns.map((column) => textOf(row[column])));
   const heads = columns.map((column) => (column === 'than' ? 'ratio to' : column));
   const notes = [
-    !columns.includes('than') && `The ratio is to ${rows[0]?.than}.`,
+    !columns.includes('than') && `Ratios refer to ${rows[0]?.than}.`,
     ...differencesOf(measured, usual),
   ].filter(Boolean);
   return [
@@ -131,7 +131,7 @@ function differencesOf({ date, rounds, machine }, usual) {
     rounds !== usual.rounds && `${rounds} rounds`,
     ...machine.filter((line) => !usual.machine.includes(line)),
   ].filter(Boolean);
-  return differences.length === 0 ? [] : [`Measured otherwise: ${differences.join('; ')}.`];
+  return differences.length === 0 ? [] : [`Measured differently: ${differences.join('; ')}.`];
 }
 
 /** A reference that all rows have in common is named below them. @param {readonly import('./measure.js').Row[]} rows */

@@ -50,7 +50,7 @@ async function runTables() {
   const machine = await describeMachine(server.url);
   console.log(machine.join('\n'));
   if (!isWritten)
-    console.log('the results are not written: they want all variants, three rounds and no --quick');
+    console.log('results are not written: this requires all variants, at least three rounds, and no --quick');
   const measured = { date: new Date().toISOString().slice(0, 10), rounds, machine };
   const results = [];
   for (const [name, table] of chosen) {
@@ -70,7 +70,7 @@ async function runTable(name, { title, run }) {
   const seconds = Math.round((performance.now() - began) / 1_000);
   const busy = wasBusy || (others.isKnown ? others.areBusy() : await isBusy(server.url));
   printRows(rows);
-  if (busy) console.log('warning: the machine was busy, look at ratios only');
+  if (busy) console.log('warning: the machine was busy; compare ratios only');
   return { busy, seconds, rows };
 }
 

@@ -11,7 +11,7 @@ const DRAINED_OF_BACKLOG = 10_000; // of each size as many: claims are small at 
 
 /** Does a long backlog slow the drain down? All drain the oldest rows and stop. */
 export const backlog = {
-  title: 'drain with a backlog, a listener that writes nothing, per second',
+  title: 'handling a backlog with a listener that writes nothing, notifications per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   async run({ url, rounds, quick }) {
     const sizes = quick ? [10_000, 200_000] : [10_000, 100_000, 1_000_000];
@@ -36,7 +36,7 @@ export const backlog = {
 
 /** A transaction that stays open keeps vacuum, and the indexes, from forgetting what is handled. */
 export const horizon = {
-  title: 'drain while a transaction is held open, after others were handled, per second',
+  title: 'handling stored notifications while an older transaction stays open, notifications per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   async run({ url, rounds, quick }) {
     const before = quick ? 50_000 : 500_000;

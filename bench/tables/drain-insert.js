@@ -10,7 +10,8 @@ import { graphileWorker, pgBoss, pgpubsub, typeormTransactions } from '../queues
  * stores it, and several rows are never handed to one task.
  */
 export default {
-  title: 'drain of stored notifications, a listener that inserts a row for each, per second',
+  title:
+    'handling stored notifications with a listener that inserts a row for each, notifications per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   async run({ url, rounds, quick }) {
     const count = quick ? 5_000 : 20_000;

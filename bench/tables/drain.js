@@ -6,7 +6,7 @@ import { graphileWorker, pgBoss, pgpubsub, typeormTransactions } from '../queues
 
 /** What is stored already, one process, a listener that does nothing. */
 export default {
-  title: 'drain of stored notifications, a listener that writes nothing, per second',
+  title: 'handling stored notifications with a listener that writes nothing, notifications per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   async run({ url, rounds, quick }) {
     const count = quick ? 10_000 : 20_000;

@@ -22,7 +22,7 @@ const CHANNEL = 'bench_enqueue';
 
 /** `enqueue-bulk`: 1,000 at a time, one call after the other. */
 export const bulk = {
-  title: `enqueue, ${BULK} with each call, stored per second`,
+  title: `storing ${BULK.toLocaleString('en')} notifications with each call, notifications per second`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   run: ({ url, rounds, quick }) =>
     compare(url, rounds, quick ? 10_000 : 50_000, (sender, count) =>
@@ -34,7 +34,7 @@ export const bulk = {
 
 /** `enqueue`: single calls of 100 callers at once. */
 export default {
-  title: `enqueue, ${CALLERS} concurrent callers of the single call, stored per second`,
+  title: `storing one notification with each call, ${CALLERS} concurrent callers, notifications per second`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   run: ({ url, rounds, quick }) =>
     compare(url, rounds, quick ? 5_000 : 20_000, (sender, count) =>

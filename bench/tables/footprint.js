@@ -20,7 +20,7 @@ const IDLE_MS = 33_000;
  * (every 30 s) in it. The processes cannot share it, as the server's CPU time is not known by client.
  */
 export const idle = {
-  title: 'memory of an idle process in MB, and CPU in milliseconds per minute (lower is better)',
+  title: 'idle process: memory in MB, CPU in milliseconds per minute (lower is better)',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   run: ({ url, rounds, quick }) => {
     const forMs = quick ? 3_000 : IDLE_MS;
@@ -43,7 +43,7 @@ const BURST = 50_000;
 
 /** Much happens at once: how far memory goes up, and what it costs. Our buffer holds all of it: `peers.js` says why. */
 export const burst = {
-  title: `memory at its highest in MB over idle, under a burst of ${BURST} with a buffer of ${ours.resident.buffer.maxSize}, and CPU per notification (lower is better)`,
+  title: `burst of ${BURST.toLocaleString('en')} with a buffer of ${ours.resident.buffer.maxSize.toLocaleString('en')}: peak memory in MB over idle, CPU per notification (lower is better)`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   run: ({ url, rounds }) =>
     measure(

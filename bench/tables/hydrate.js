@@ -20,7 +20,7 @@ Entity()(Author);
 
 /** A row of ten ordinary columns becomes an entity. */
 export default {
-  title: 'hydrating a row of 10 columns, microseconds (lower is better)',
+  title: 'turning a row of 10 columns into an entity, microseconds (lower is better)',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   async run({ url, rounds, quick }) {
     const count = quick ? 50_000 : 200_000;

@@ -10,7 +10,7 @@ const CHANNEL = 'bench';
  * @param {number} perSecond
  */
 export default (perSecond) => ({
-  title: `latency at ${perSecond} broadcasts a second, notify → handler, p50 in milliseconds (lower is better)`,
+  title: `latency of broadcasts to their handler, ${perSecond.toLocaleString('en')} per second, p50 in milliseconds (lower is better)`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   run: ({ url, rounds, quick }) =>
     measure(

@@ -7,7 +7,7 @@ import { assert, measure, median } from '../measure.js';
 
 /** notify → handler on an idle system: both ends in this process, one notification at a time. */
 export default {
-  title: 'latency notify → handler, idle system, p50 in milliseconds (lower is better)',
+  title: 'latency of a broadcast to its handler, idle system, p50 in milliseconds (lower is better)',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   async run({ url, rounds, quick }) {
     const sender = new pg.Client(url);

@@ -11,7 +11,8 @@ const CHANNEL = 'bench_processes';
 
 /** Several processes drain what is stored already. */
 export default {
-  title: 'drain by several processes, a listener that writes nothing, per second',
+  title:
+    'handling stored notifications in several processes, a listener that writes nothing, notifications per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   run: ({ url, rounds, quick }) => {
     const count = quick ? 20_000 : 40_000;

@@ -16,7 +16,7 @@ const CHANNEL = 'bench';
  * @param {number} count
  */
 export const publish = (callers, count) => ({
-  title: `publish, ${callers === 1 ? 'one caller' : `${callers} concurrent callers`}, notifications per second`,
+  title: `publishing with ${callers === 1 ? 'one caller' : `${callers} concurrent callers`}, notifications per second`,
   /** @param {Options} options */
   async run({ url, rounds, quick }) {
     const counter = await countReceived(url);
@@ -54,7 +54,7 @@ const PER_TRANSACTION = 100;
 
 /** In the transaction of the caller: sent if and only if it commits. */
 export const publishInTransaction = {
-  title: `publish, ${PER_TRANSACTION} notifications in each transaction of TypeORM, notifications per second`,
+  title: `publishing ${PER_TRANSACTION} notifications in each transaction of TypeORM, notifications per second`,
   /** @param {Options} options */
   async run({ url, rounds, quick }) {
     const count = quick ? 5_000 : 20_000;

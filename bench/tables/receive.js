@@ -12,7 +12,7 @@ const BARE = 'bare pg';
 
 /** One process receives what another session sends in one transaction, as fast as it can. */
 export default {
-  title: 'receive at saturation, notifications per second',
+  title: 'receiving at saturation, notifications per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   async run({ url, rounds, quick }) {
     const count = quick ? 20_000 : 100_000;

@@ -29,7 +29,7 @@ const CONTEXT = {
  */
 export default {
   title:
-    'statements that are sent for stored notifications, microseconds each, without the wait for the disk (lower is better)',
+    'single statements of stored notifications, microseconds without the wait for the disk (lower is better)',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   async run({ url, rounds, quick }) {
     const count = quick ? 300 : 2_000;

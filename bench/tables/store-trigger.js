@@ -18,7 +18,7 @@ const TRIGGERS = /** @type {const} */ ({
  * @param {number} count
  */
 export default (count) => ({
-  title: `insert of ${count} rows in one statement, each of them stored, milliseconds (lower is better)`,
+  title: `inserting ${count.toLocaleString('en')} rows with one statement, each stored by a trigger, milliseconds (lower is better)`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   async run({ url, rounds, quick }) {
     const rows = quick ? count / 10 : count;

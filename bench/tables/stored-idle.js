@@ -11,7 +11,7 @@ const WARM_MS = 500; // so is what the first one has
 /** One notification on an idle system, until it is handled and the transaction that acknowledges it has committed. */
 export default {
   title:
-    'latency of one stored notification, idle system, notify() → committed, p50 in milliseconds (lower is better)',
+    'latency of a stored notification from notify() to its commit, idle system, p50 in milliseconds (lower is better)',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   run: ({ url, rounds, quick }) => {
     const count = quick ? 100 : 500;

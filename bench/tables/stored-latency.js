@@ -16,7 +16,7 @@ const CHANNEL = 'bench_latency';
 
 /** 200 notifications a second, evenly: from the moment when one is due to the call of the handler. */
 export default {
-  title: `latency at ${PER_SECOND} stored notifications a second, notify() → handler, p50 in milliseconds (lower is better)`,
+  title: `latency of stored notifications to their handler, ${PER_SECOND} per second, p50 in milliseconds (lower is better)`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   async run({ url, rounds, quick }) {
     const count = quick ? 400 : 1_500;

@@ -12,7 +12,7 @@ const INSERT = (/** @type {string} */ table) => `insert into ${table} (name, ema
 
 /** Many rows in one statement, with a trigger that notifies each of them. */
 export const trigger = {
-  title: 'insert of many rows in one statement, milliseconds (lower is better)',
+  title: 'inserting many rows with one statement, milliseconds (lower is better)',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   run: ({ url, rounds, quick }) => {
     const count = quick ? 20_000 : 100_000;
@@ -26,7 +26,7 @@ export const trigger = {
 
 /** One row in each statement, one statement after the other. */
 export const triggerSingle = {
-  title: 'insert of one row in each statement, statements per second',
+  title: 'inserting one row with each statement, statements per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   run: ({ url, rounds, quick }) => {
     const count = quick ? 2_000 : 10_000;

@@ -17,7 +17,7 @@ const STORED = `select (payload ->> 'id')::int as id from bench_outbox
  * commit one after the other. Who listens is told afterwards, so that only the writers are measured.
  */
 export default {
-  title: `${WRITERS} concurrent writers, transactions with one insert and one notification, per second`,
+  title: `${WRITERS} concurrent writers, one insert and one notification per transaction, transactions per second`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
   async run({ url, rounds, quick }) {
     const count = quick ? 5_000 : 20_000;
