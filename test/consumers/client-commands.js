@@ -23,7 +23,8 @@ export async function parseCurl(command, env) {
     },
     allowPositionals: true,
   });
-  const headers = Object.fromEntries(values.header.map((header) => header.split(': ', 2)));
+  const given = Object.fromEntries(values.header.map((header) => header.split(': ', 2)));
+  const headers = { 'content-type': 'application/x-www-form-urlencoded', ...given }; // curl's default with -d
   const url = new URL(`http://${positionals.join(' ')}`); // what curl makes of an address without scheme
   return { url, request: { method: values.request, headers, body: values.data } };
 }

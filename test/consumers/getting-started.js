@@ -21,34 +21,28 @@ const commandsOf = (reader, newsroom) => [
 /** Whole paragraphs: another word may ask for something else. @param {Reader} reader @param {Newsroom} newsroom @returns {Known[]} */
 const wordsOf = (reader, newsroom) => [
   [
-    /^A notification carries the whole row\. Leave out .* `@NotifyChanges\(\{ exclude: \['password'\] \}\)`\.$/,
+    /^A notification carries the whole row; leave out .* `@NotifyChanges\(\{ exclude: \['password'\] \}\)`\.$/,
   ],
-  [/^You need Node [\d.]+ or newer and a PostgreSQL, .* for example$/],
-  [/^Everything below goes into `src\/`, beside what Nest has made\.$/],
-  [
-    /^In an application that compiles to CommonJS [^.]*\.json\), write `__dirname` for `import\.meta\.dirname`\.$/,
-  ],
+  [/^You need Node [\d.]+ or newer and PostgreSQL\. Set `DATABASE_URL` in each terminal:$/],
+  [/^In CommonJS [^.]*\.json\), write `__dirname` for `import\.meta\.dirname`, and omit `--esm` below\.$/],
   [
     /^In `(.+?)`, after the application is created, add `(.+?)`: [^.]*\.$/,
     (_, file = '', code = '') => reader.addAfterCreation(file, code),
   ],
   [
-    /^The migration is plain SQL: .* `(npx pgpubsub check .+?)` says at any time [^.]*\.$/,
+    /^The migration is plain SQL: .* `(npx pgpubsub check .+?)` compares [^.]*\.$/,
     (_, command = '') => reader.run(command),
   ],
-  [/^In two terminals \(each `npm start` would empty `dist\/` .*\):$/],
+  [/^In two terminals \(`npm start` would recompile `dist\/`\):$/],
+  [/^One process logs `(.+?)`\. Its post [^.]*\.$/, (_, line = '') => newsroom.seesInOne(line)],
   [
-    /^One of the two says `(.+?)`, never both, and there is a post: [^.]*\.$/,
-    (_, line = '') => newsroom.seesInOne(line),
-  ],
-  [
-    /^Stop both, insert `(.+?)`, start one of them: it welcomes her then\. Start the other one, too, and change a post:$/,
+    /^Stop both, insert `(.+?)`, and start one: it welcomes her\. Start the other; change a post:$/,
     async (_, name = '') => {
       await newsroom.stopsAll();
       await newsroom.insertsMeanwhile(name);
     },
   ],
-  [/^Both say `(.+?)`, twice: [^.]*\.$/, (_, line = '') => newsroom.seesEverywhere(line, 2)],
+  [/^Both log `(.+?)`: [^.]*\.$/, (_, line = '') => newsroom.seesEverywhere(line, 1)],
 ];
 
 /**

@@ -3,7 +3,6 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { PgPubSubModule } from 'nestjs-pgpubsub';
 import { dataSource } from './data-source.js';
 import { PostsController } from './posts.controller.js';
-import { Posts } from './posts.js';
 
 @Module({
   imports: [
@@ -14,6 +13,5 @@ import { Posts } from './posts.js';
     PgPubSubModule.forRoot(),
   ],
   controllers: [PostsController],
-  providers: [Posts],
 })
 export class AppModule {}

@@ -1,12 +1,11 @@
 import { withPgPubSub } from 'nestjs-pgpubsub';
 import { DataSource } from 'typeorm';
-import { Author } from './author.entity.js';
-import { Post } from './post.entity.js';
+import { Author, Post } from './entities.js';
 
 export const dataSource = withPgPubSub(
   new DataSource({
     type: 'postgres',
-    url: process.env['DATABASE_URL'] ?? 'postgres://postgres:postgres@localhost:5432/postgres',
+    url: process.env['DATABASE_URL'] ?? '',
     entities: [Author, Post],
     migrations: [`${import.meta.dirname}/migrations/*.js`],
   }),

@@ -10,3 +10,12 @@ export class Author {
   @Column('text')
   name!: string;
 }
+
+@Entity()
+export class Post {
+  @PrimaryGeneratedColumn()
+  id!: number;
+
+  @Column('text')
+  content!: string;
+}
