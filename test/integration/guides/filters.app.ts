@@ -10,7 +10,7 @@ export const EffectWritten = defineChannel<number>('effect_written', { delivery:
 @Catch(EntityNotFoundError)
 export class IgnoresDeletedRows implements ExceptionFilter {
   catch() {
-    return ACKNOWLEDGED; // the row is gone: there is nothing left to do
+    return ACKNOWLEDGED; // the row is gone: nothing is left to do
   }
 }
 

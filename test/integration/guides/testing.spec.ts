@@ -31,10 +31,20 @@ describe('the shop, tested as in docs/testing.md', () => {
     database = await TestDatabase.create();
     app = await TestApp.start({
       url: database.url,
-      providers: [Shop, ShopListeners, { provide: Mailer, useClass: TestMailer }],
-      dataSource: { entities: [Purchase, Reservation, Account, PageView], synchronize: true },
+      providers: [
+        Shop,
+        ShopListeners,
+        { provide: Mailer, useClass: TestMailer },
+      ],
+      dataSource: {
+        entities: [Purchase, Reservation, Account, PageView],
+        synchronize: true,
+      },
       // a retry that is due at once would be handled by the drain in which it failed
-      options: { synchronize: true, retry: { minDelayMs: 3_600_000, maxDelayMs: 3_600_000 } },
+      options: {
+        synchronize: true,
+        retry: { minDelayMs: 3_600_000, maxDelayMs: 3_600_000 },
+      },
     });
   });
   afterEach(async () => {
@@ -47,12 +57,16 @@ describe('the shop, tested as in docs/testing.md', () => {
     const shop = app.app.get(Shop);
     const mailer = app.app.get<TestMailer>(Mailer);
 
-    await pubsub.pause(); // nothing is handled by itself
+    await pubsub.pause(); // only drain() handles from here on
     const { id } = await shop.buy('Ada');
-    await expect(pending(pubsub, PurchaseMade)).resolves.toMatchObject([{ payload: { purchaseId: id } }]);
+    await expect(pending(pubsub, PurchaseMade)).resolves.toMatchObject([
+      { payload: { purchaseId: id } },
+    ]);
 
     await expect(drain(pubsub)).resolves.toEqual({ handled: 1, failed: 0 });
-    await expect(dataSource.manager.findBy(Reservation, { purchaseId: id })).resolves.toHaveLength(1);
+    await expect(
+      dataSource.manager.findBy(Reservation, { purchaseId: id }),
+    ).resolves.toHaveLength(1);
     expect(mailer.sent).toEqual([`Thank you for purchase ${id}`]);
   });
 
@@ -65,7 +79,10 @@ describe('the shop, tested as in docs/testing.md', () => {
     mailer.failures = 1;
     await shop.buy('Ada');
     await expect(drain(pubsub)).resolves.toEqual({ handled: 0, failed: 1 });
-    await expect(drain(pubsub, { withScheduled: true })).resolves.toEqual({ handled: 1, failed: 0 });
+    await expect(drain(pubsub, { withScheduled: true })).resolves.toEqual({
+      handled: 1,
+      failed: 0,
+    });
     expect(mailer.sent).toHaveLength(1);
   });
 
@@ -77,7 +94,10 @@ describe('the shop, tested as in docs/testing.md', () => {
     await shop.remind(1);
     await expect(drain(pubsub)).resolves.toEqual({ handled: 0, failed: 0 });
     await expect(pending(pubsub)).resolves.toHaveLength(1);
-    await expect(drain(pubsub, { withScheduled: true })).resolves.toEqual({ handled: 1, failed: 0 });
+    await expect(drain(pubsub, { withScheduled: true })).resolves.toEqual({
+      handled: 1,
+      failed: 0,
+    });
   });
 
   it('gives up on an account that is not there', async () => {
@@ -85,8 +105,12 @@ describe('the shop, tested as in docs/testing.md', () => {
     await pubsub.pause();
     await app.app.get(Shop).move('Ada', 5);
 
-    await expect(drain(pubsub, { channels: [AccountMoves] })).resolves.toEqual({ handled: 0, failed: 1 });
-    for await (const { lastError } of pubsub.stored.deadLetters()) expect(lastError).toContain('no account');
+    await expect(drain(pubsub, { channels: [AccountMoves] })).resolves.toEqual({
+      handled: 0,
+      failed: 1,
+    });
+    for await (const { lastError } of pubsub.stored.deadLetters())
+      expect(lastError).toContain('no account');
     await expect(pending(pubsub)).resolves.toEqual([]);
   });
 });

@@ -1,7 +1,12 @@
 import { Injectable, Module } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { NotifyChanges, OnInsert, PgPubSubModule, type EntityChange } from 'nestjs-pgpubsub';
+import {
+  NotifyChanges,
+  OnInsert,
+  PgPubSubModule,
+  type EntityChange,
+} from 'nestjs-pgpubsub';
 import { PgPubSubTestingModule, PubSubTester } from 'nestjs-pgpubsub/testing';
 import { Entity, PrimaryColumn } from 'typeorm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -14,10 +19,12 @@ describe('the orders of docs/testing.md', () => {
   let tester: PubSubTester;
 
   beforeEach(async () => {
-    app = await Test.createTestingModule({ imports: [OrdersModule, PgPubSubTestingModule.forRoot()] })
+    app = await Test.createTestingModule({
+      imports: [OrdersModule, PgPubSubTestingModule.forRoot()],
+    })
       .setLogger(SILENT)
       .compile();
-    await app.init(); // the listeners listen
+    await app.init(); // starts the listeners
     tester = app.get(PubSubTester);
   });
   afterEach(() => app.close());
@@ -45,7 +52,9 @@ describe('the orders of docs/testing.md', () => {
   it('are told to everybody when they are placed', async () => {
     await app.get(Orders).place(42);
 
-    expect(tester.sent(OrderPlaced)).toMatchObject([{ payload: { orderId: 42 } }]);
+    expect(tester.sent(OrderPlaced)).toMatchObject([
+      { payload: { orderId: 42 } },
+    ]);
   });
 });
 
@@ -67,7 +76,11 @@ class Greeter {
 
 @Module({
   imports: [
-    TypeOrmModule.forRoot({ type: 'postgres', url: 'postgres://127.0.0.1:1', entities: [Author] }),
+    TypeOrmModule.forRoot({
+      type: 'postgres',
+      url: 'postgres://127.0.0.1:1',
+      entities: [Author],
+    }),
     PgPubSubModule.forRoot(),
   ],
   providers: [Greeter],
@@ -76,7 +89,9 @@ class AppModule {}
 
 it('an application is tested as it is, on changes of a table', async () => {
   const builder = Test.createTestingModule({ imports: [AppModule] });
-  const app = await PgPubSubTestingModule.override(builder, { entities: [Author] }).compile();
+  const app = await PgPubSubTestingModule.override(builder, {
+    entities: [Author],
+  }).compile();
   await app.init();
   const tester = PubSubTester.of(app);
 
