@@ -1,6 +1,6 @@
 const TerserPlugin = require('terser-webpack-plugin');
 
-/** A bundle for each program: the application, its module for `pgpubsub listen`, its data source for `pgpubsub check`. */
+/** One bundle per program: application, `pgpubsub listen`, `pgpubsub check`. */
 module.exports = (options) => ({
   ...options,
   entry: {
@@ -11,6 +11,10 @@ module.exports = (options) => ({
   output: { filename: '[name].js', library: { type: 'commonjs2' } },
   optimization: {
     minimize: true,
-    minimizer: [new TerserPlugin({ terserOptions: { keep_classnames: true, keep_fnames: true } })],
+    minimizer: [
+      new TerserPlugin({
+        terserOptions: { keep_classnames: true, keep_fnames: true },
+      }),
+    ],
   },
 });

@@ -1,11 +1,17 @@
 import { Injectable } from '@nestjs/common';
-import { NotifyChanges, OnChange, OnGap, PubSubService, type EntityChange } from 'nestjs-pgpubsub';
+import {
+  NotifyChanges,
+  OnChange,
+  OnGap,
+  PubSubService,
+  type EntityChange,
+} from 'nestjs-pgpubsub';
 import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
 /** What docs/guides/cache-invalidation.md shows. */
 
 @Entity()
-@NotifyChanges({ columns: ['id'] }) // who forgets needs to know which one, and no more
+@NotifyChanges({ columns: ['id'] }) // enough to delete an entry
 export class Product {
   @PrimaryGeneratedColumn()
   id!: number;
@@ -27,7 +33,8 @@ export class ProductCache {
     const known = this.products.get(id);
     if (known) return known;
     const loading = this.load(id);
-    this.products.set(id, loading); // the promise, not its value: a change may come while it is being loaded
+    // The promise, not its value: a change may arrive during the load.
+    this.products.set(id, loading);
     loading.catch(() => this.products.delete(id));
     return loading;
   }
@@ -47,20 +54,20 @@ export class ProductCache {
   }
 }
 
-/** For what must not be old: while nobody tells of changes, the database is asked. */
+/** Reads from the database while no changes can arrive. */
 @Injectable()
 export class CarefulProductCache extends ProductCache {
-  private hears = false;
+  private isListening = false;
 
   constructor(dataSource: DataSource, pubsub: PubSubService) {
     super(dataSource);
     pubsub.connection$.subscribe((state) => {
-      this.hears = state === 'listening';
-      if (!this.hears) this.forgetAll();
+      this.isListening = state === 'listening';
+      if (!this.isListening) this.forgetAll();
     });
   }
 
   override find(id: number): Promise<Product | null> {
-    return this.hears ? super.find(id) : this.load(id);
+    return this.isListening ? super.find(id) : this.load(id);
   }
 }

@@ -28,12 +28,15 @@ export class SeenNotification {
   id!: string;
 }
 
-export const ArticleSold = defineChannel<{ article: string }>('article_sold', { delivery: 'exactly-once' });
+export const ArticleSold = defineChannel<{ article: string }>('article_sold', {
+  delivery: 'exactly-once',
+});
 export const StockChanged = defineChannel<{ article: string }>('stock_changed');
 
-export const shop = withPgPubSub(new DataSource({ type: 'postgres', url: process.env['SHOP_URL'] ?? '' }), {
-  channels: [ArticleSold],
-});
+export const shop = withPgPubSub(
+  new DataSource({ type: 'postgres', url: process.env['SHOP_URL'] ?? '' }),
+  { channels: [ArticleSold] },
+);
 export const warehouse = new DataSource({
   type: 'postgres',
   url: process.env['WAREHOUSE_URL'] ?? '',
@@ -42,9 +45,11 @@ export const warehouse = new DataSource({
 
 @Injectable()
 export class Stock {
-  constructor(@InjectPubSub('warehouse') private readonly pubsub: PubSubService) {}
+  constructor(
+    @InjectPubSub('warehouse') private readonly pubsub: PubSubService,
+  ) {}
 
-  /** Stored in the database of the shop; its effect is in that of the warehouse. */
+  /** Stored in the shop's database; takes effect in the warehouse's. */
   @Listener(ArticleSold)
   take({ article }: { article: string }, { id }: Notification): Promise<void> {
     return warehouse.transaction(async (manager) => {
@@ -54,7 +59,8 @@ export class Stock {
         .into(SeenNotification)
         .values({ id: `shop/${id}` });
       const { raw } = await seen.orIgnore().returning('id').execute();
-      if ((raw as unknown[]).length === 0) return; // committed here before, and then not acknowledged there
+      // An earlier attempt committed here, but not in the shop.
+      if ((raw as unknown[]).length === 0) return;
       await manager.decrement(StockLevel, { article }, 'count', 1);
       await this.pubsub.notify(StockChanged, { article }, { manager });
     });

@@ -1,5 +1,10 @@
 import { Controller, Sse, type MessageEvent } from '@nestjs/common';
-import { MessageBody, SubscribeMessage, WebSocketGateway, type WsResponse } from '@nestjs/websockets';
+import {
+  MessageBody,
+  SubscribeMessage,
+  WebSocketGateway,
+  type WsResponse,
+} from '@nestjs/websockets';
 import {
   Listener,
   NotifyChanges,
@@ -36,16 +41,21 @@ export class AuctionsController {
 
   @Sse('live')
   live(): Observable<MessageEvent> {
-    const changes = this.pubsub.observe<EntityChange<Auction> | Bid>(Auction, BidMade);
+    const changes = this.pubsub.observe<EntityChange<Auction> | Bid>(
+      Auction,
+      BidMade,
+    );
     return merge(
-      changes.pipe(map(({ channel, payload }) => ({ type: channel, data: payload }))),
-      this.pubsub.gaps$.pipe(map(() => ({ type: 'gap', data: {} }))), // the page loads anew what it shows
+      changes.pipe(
+        map(({ channel, payload }) => ({ type: channel, data: payload })),
+      ),
+      this.pubsub.gaps$.pipe(map(() => ({ type: 'gap', data: {} }))),
     );
   }
 
   @OnChange(Auction)
   @Listener(BidMade)
-  listen(): void {} // the process listens from its start, and not from its first page on
+  listen(): void {} // the process listens from its start
 }
 
 @WebSocketGateway()
@@ -53,7 +63,9 @@ export class BidsGateway {
   constructor(private readonly pubsub: PubSubService) {}
 
   @SubscribeMessage('watch')
-  watch(@MessageBody('auctionId') auctionId: number): Observable<WsResponse<Bid>> {
+  watch(
+    @MessageBody('auctionId') auctionId: number,
+  ): Observable<WsResponse<Bid>> {
     return this.pubsub.observe(BidMade).pipe(
       filter(({ payload }) => payload.auctionId === auctionId),
       map(({ payload }) => ({ event: 'bid', data: payload })),

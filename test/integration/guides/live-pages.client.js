@@ -17,7 +17,7 @@
  */
 export function follow(EventSource, { load, show, raise }) {
   const live = new EventSource('/auctions/live');
-  live.onopen = load; // also when the browser has connected again
+  live.onopen = load; // also after a reconnect of the browser
   live.addEventListener('gap', load);
   live.addEventListener('auction', ({ data }) => show(JSON.parse(data).new));
   live.addEventListener('bid_made', ({ data }) => raise(JSON.parse(data)));

@@ -22,8 +22,13 @@ export class Invoice {
   chargeId!: string | null;
 }
 
-export const InvoiceDue = defineChannel<{ invoiceId: number }>('invoice_due', { delivery: 'exactly-once' });
-export const InvoicePaid = defineChannel<{ invoiceId: number }>('invoice_paid', { delivery: 'exactly-once' });
+export const InvoiceDue = defineChannel<{ invoiceId: number }>('invoice_due', {
+  delivery: 'exactly-once',
+});
+export const InvoicePaid = defineChannel<{ invoiceId: number }>(
+  'invoice_paid',
+  { delivery: 'exactly-once' },
+);
 
 /** Where charges are made: `https://payments.example`. */
 export abstract class Payments {
@@ -38,16 +43,26 @@ export class Billing {
   ) {}
 
   @Listener(InvoiceDue, { name: 'charge', retry: { maxAttempts: 20 } })
-  async charge({ invoiceId }: { invoiceId: number }, { id, manager, signal }: Notification): Promise<void> {
-    const { amount } = await manager.findOneByOrFail(Invoice, { id: invoiceId });
+  async charge(
+    { invoiceId }: { invoiceId: number },
+    { id, manager, signal }: Notification,
+  ): Promise<void> {
+    const { amount } = await manager.findOneByOrFail(Invoice, {
+      id: invoiceId,
+    });
     const response = await fetch(`${this.payments.url}/charges`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'idempotency-key': `shop/charge/${id}` },
+      headers: {
+        'content-type': 'application/json',
+        'idempotency-key': `shop/charge/${id}`,
+      },
       body: JSON.stringify({ amount }),
       signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]),
     });
-    if (response.status === 402) throw new NonRetryableError(`invoice ${invoiceId}: the card is refused`);
-    if (!response.ok) throw new Error(`the payment service answered ${response.status}`);
+    if (response.status === 402)
+      throw new NonRetryableError(`invoice ${invoiceId}: the card is refused`);
+    if (!response.ok)
+      throw new Error(`the payment service answered ${response.status}`);
 
     const { chargeId } = (await response.json()) as { chargeId: string };
     await manager.update(Invoice, invoiceId, { chargeId });
@@ -86,7 +101,8 @@ export class Charges {
         .orIgnore()
         .returning('key')
         .execute();
-      const isNew = (raw as unknown[]).length > 0; // who comes at the same time waits here for the other's commit
+      // The insert waits for a concurrent one with the same key to commit.
+      const isNew = (raw as unknown[]).length > 0;
       if (isNew) await manager.insert(Charge, { id, amount });
       return id;
     });

@@ -40,13 +40,16 @@ export class Shipment {
   @Column('int')
   orderId!: number;
 
-  @Column('text', { nullable: true, default: () => `current_setting('app.tenant', true)` })
+  @Column('text', {
+    nullable: true,
+    default: () => `current_setting('app.tenant', true)`,
+  })
   tenant!: string | null;
 }
 
 export const PricesChanged = defineChannel('prices_changed');
 
-/** Whose request or notification this is: set by a middleware of yours, and by {@link TenantInterceptor}. */
+/** Set by a middleware for requests, by the interceptor for notifications. */
 export const currentTenant = new AsyncLocalStorage<string>();
 
 export const pubsubModule = PgPubSubModule.forRoot({
@@ -54,7 +57,7 @@ export const pubsubModule = PgPubSubModule.forRoot({
   globalEnhancers: true,
 });
 
-/** Only what belongs to this tenant is handled in this process; what it stores carries the tenant. */
+/** Handles stored notifications of one tenant, and sends with its context. */
 export const pubsubModuleFor = (tenant: string) =>
   PgPubSubModule.forRoot({
     context: () => ({ tenant }),
@@ -68,7 +71,7 @@ export class TenantInterceptor implements NestInterceptor {
     if (context.getType<string>() !== PGPUBSUB_CONTEXT) return next.handle();
     const notification = context.switchToRpc().getContext<Notification>();
     const { tenant } = notification.context;
-    if (typeof tenant !== 'string') return next.handle(); // nobody's
+    if (typeof tenant !== 'string') return next.handle(); // no tenant
     return new Observable((subscriber) =>
       currentTenant.run(tenant, () => next.handle().subscribe(subscriber)),
     );
@@ -92,7 +95,9 @@ export class Shipping {
   ): Promise<void> {
     if (!order) return;
     this.handled.push(`${order.article} for ${currentTenant.getStore()}`);
-    await manager.query(`select set_config('app.tenant', $1, true)`, [currentTenant.getStore()]);
+    await manager.query(`select set_config('app.tenant', $1, true)`, [
+      currentTenant.getStore(),
+    ]);
     await manager.insert(Shipment, { orderId: order.id });
   }
 
@@ -101,7 +106,7 @@ export class Shipping {
     this.handled.push(`prices for ${currentTenant.getStore()}`);
   }
 
-  /** A job of no tenant's request, for one of them. */
+  /** A job that runs outside of a request. */
   async importOrders(tenant: string, articles: string[]): Promise<void> {
     await this.pubsub.withContext({ tenant }, async (manager) => {
       await manager.insert(
@@ -112,7 +117,7 @@ export class Shipping {
     });
   }
 
-  /** Within a request of a tenant: nothing to do, the module adds its context. */
+  /** Runs within a request: the module adds the context. */
   async order(article: string): Promise<void> {
     await this.dataSource.manager.insert(Order, { article });
   }

@@ -1,6 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { Listener, OnGap, PubSubService, defineChannel } from 'nestjs-pgpubsub';
-import { Column, DataSource, Entity, IsNull, PrimaryGeneratedColumn } from 'typeorm';
+import {
+  Column,
+  DataSource,
+  Entity,
+  IsNull,
+  PrimaryGeneratedColumn,
+} from 'typeorm';
 
 /** What docs/guides/waking-a-worker.md shows. */
 
@@ -37,14 +43,14 @@ export class Reports {
 export class ReportWriter {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Works until nothing is left. */
+  /** Repeats until no report is left. */
   @Listener(ReportsWanted)
   @OnGap()
   async work(): Promise<void> {
     while (await this.writeOne());
   }
 
-  /** Others skip the row that is locked here, and take the next one. */
+  /** Skips rows that other processes have locked. */
   private writeOne(): Promise<boolean> {
     return this.dataSource.transaction(async (manager) => {
       const report = await manager.findOne(Report, {
@@ -53,7 +59,9 @@ export class ReportWriter {
         lock: { mode: 'pessimistic_write', onLocked: 'skip_locked' },
       });
       if (!report) return false;
-      await manager.update(Report, report.id, { text: `All of ${report.month}` });
+      await manager.update(Report, report.id, {
+        text: `All of ${report.month}`,
+      });
       return true;
     });
   }

@@ -35,7 +35,7 @@ it('docs/guides/builders.md shows the configuration of the consumers', () => {
 });
 
 it('docs/guides/builders.md shows the commands of the consumers', () => {
-  const commands = blocksOf(page, 'sh').map((block) => block.trim());
+  const commands = blocksOf(page, 'sh').map((block) => block.trim().replaceAll(/\s*\\\n\s*/g, ' '));
   expect(commands).toHaveLength(2);
   for (const command of commands) expect(Object.values(packages[0]?.scripts ?? {})).toContain(command);
   expect(page).toContain(packages[1]?.scripts?.['test:jest']);

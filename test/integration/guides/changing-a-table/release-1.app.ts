@@ -1,5 +1,16 @@
-import { NotifyChanges, OnInsert, type EntityChange, type Notification } from 'nestjs-pgpubsub';
-import { Column, Entity, PrimaryGeneratedColumn, type MigrationInterface, type QueryRunner } from 'typeorm';
+import {
+  NotifyChanges,
+  OnInsert,
+  type EntityChange,
+  type Notification,
+} from 'nestjs-pgpubsub';
+import {
+  Column,
+  Entity,
+  PrimaryGeneratedColumn,
+  type MigrationInterface,
+  type QueryRunner,
+} from 'typeorm';
 import { Badge } from './badge.entity.js';
 
 @Entity('member')
@@ -20,7 +31,8 @@ export class Member {
 
 export class AddNameParts1800000000001 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
-    await runner.query('alter table member add "firstName" text, add "lastName" text');
+    await runner.query(`alter table member
+      add "firstName" text, add "lastName" text`);
   }
 
   async down(runner: QueryRunner): Promise<void> {
@@ -35,7 +47,8 @@ export class Badges {
     { manager }: Notification<EntityChange<Member>>,
   ): Promise<void> {
     if (!member) return;
-    const text = member.firstName ?? member.name.replace(/ .*/, ''); // undefined in what was stored before, null by old code
+    // undefined in changes stored before, null in rows written by old code
+    const text = member.firstName ?? member.name.replace(/ .*/, '');
     await manager.insert(Badge, { text });
   }
 }

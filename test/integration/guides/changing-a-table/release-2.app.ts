@@ -1,5 +1,16 @@
-import { NotifyChanges, OnInsert, type EntityChange, type Notification } from 'nestjs-pgpubsub';
-import { Column, Entity, PrimaryGeneratedColumn, type MigrationInterface, type QueryRunner } from 'typeorm';
+import {
+  NotifyChanges,
+  OnInsert,
+  type EntityChange,
+  type Notification,
+} from 'nestjs-pgpubsub';
+import {
+  Column,
+  Entity,
+  PrimaryGeneratedColumn,
+  type MigrationInterface,
+  type QueryRunner,
+} from 'typeorm';
 import { Badge } from './badge.entity.js';
 
 @Entity('member')
@@ -8,7 +19,8 @@ export class Member {
   @PrimaryGeneratedColumn()
   id!: number;
 
-  @Column('text', { nullable: true }) // read from what still waits, and written no more
+  /** Read from waiting changes, no longer written. */
+  @Column('text', { nullable: true })
   name!: string | null;
 
   @Column('text')
@@ -20,8 +32,11 @@ export class Member {
 
 export class FillNameParts1800000000002 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
-    await runner.query(`set local pgpubsub.disabled = 'on'`); // the update is nobody's business
-    await runner.query(`update member set "firstName" = split_part(name, ' ', 1), "lastName" = split_part(name, ' ', 2)
+    // Notifies no listener.
+    await runner.query(`set local pgpubsub.disabled = 'on'`);
+    await runner.query(`update member
+      set "firstName" = split_part(name, ' ', 1),
+        "lastName" = split_part(name, ' ', 2)
       where "firstName" is null`);
     await runner.query(`set local pgpubsub.disabled = 'off'`);
     await runner.query(`alter table member alter name drop not null,
@@ -29,7 +44,9 @@ export class FillNameParts1800000000002 implements MigrationInterface {
   }
 
   async down(runner: QueryRunner): Promise<void> {
-    await runner.query('alter table member alter "firstName" drop not null, alter "lastName" drop not null');
+    await runner.query(
+      'alter table member alter "firstName" drop not null, alter "lastName" drop not null',
+    );
   }
 }
 
@@ -40,7 +57,8 @@ export class Badges {
     { manager }: Notification<EntityChange<Member>>,
   ): Promise<void> {
     if (!member) return;
-    const text = member.firstName ?? member.name?.replace(/ .*/, ''); // as before: it may still wait
+    // Changes in the old form may still wait.
+    const text = member.firstName ?? member.name?.replace(/ .*/, '');
     await manager.insert(Badge, { text });
   }
 }
