@@ -8,7 +8,7 @@ import {
 } from 'nestjs-pgpubsub';
 import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
-/** What docs/guides/cache-invalidation.md shows. */
+/** The code of docs/guides/cache-invalidation.md. */
 
 @Entity()
 @NotifyChanges({ columns: ['id'] }) // enough to delete an entry

@@ -11,7 +11,7 @@ import {
 } from 'nestjs-pgpubsub';
 import { Column, DataSource, Entity, PrimaryColumn } from 'typeorm';
 
-/** What docs/guides/several-databases.md shows. */
+/** The code of docs/guides/several-databases.md. */
 
 @Entity()
 export class StockLevel {

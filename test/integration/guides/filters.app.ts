@@ -3,7 +3,7 @@ import { ACKNOWLEDGED, Listener, defineChannel, type Notification } from 'nestjs
 import { EntityNotFoundError } from 'typeorm';
 import { Effect } from '../../support/stored.js';
 
-/** What docs/nest.md shows of exception filters. */
+/** The exception filter of docs/nest.md. */
 
 export const EffectWritten = defineChannel<number>('effect_written', { delivery: 'exactly-once' });
 

@@ -16,7 +16,7 @@ import {
 import { filter, map, merge, type Observable } from 'rxjs';
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
-/** What docs/guides/live-pages.md shows. */
+/** The code of docs/guides/live-pages.md. */
 
 @Entity()
 @NotifyChanges()

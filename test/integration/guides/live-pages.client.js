@@ -1,7 +1,7 @@
-/** What the browser of docs/guides/live-pages.md does. */
+/** The browser code of docs/guides/live-pages.md. */
 
 /**
- * @typedef {object} Source What is used of the browser's EventSource.
+ * @typedef {object} Source The part in use of the browser's EventSource.
  * @property {(() => void) | null} onopen
  * @property {(type: string, listener: (event: { data: string }) => void) => void} addEventListener
  *

@@ -8,7 +8,7 @@ import {
 } from 'nestjs-pgpubsub';
 import { Column, DataSource, Entity, PrimaryColumn } from 'typeorm';
 
-/** What docs/guides/side-effects.md shows. */
+/** The code of docs/guides/side-effects.md. */
 
 @Entity()
 export class Invoice {
@@ -30,7 +30,7 @@ export const InvoicePaid = defineChannel<{ invoiceId: number }>(
   { delivery: 'exactly-once' },
 );
 
-/** Where charges are made: `https://payments.example`. */
+/** The address of the payment service: `https://payments.example`. */
 export abstract class Payments {
   abstract readonly url: string;
 }
@@ -70,7 +70,7 @@ export class Billing {
   }
 }
 
-/** In the database of the receiver. */
+/** A table of the receiver. */
 @Entity()
 export class SeenKey {
   @PrimaryColumn('text')

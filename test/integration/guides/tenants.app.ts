@@ -20,7 +20,7 @@ import {
 import { Observable } from 'rxjs';
 import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
-/** What docs/guides/tenants.md shows. */
+/** The code of docs/guides/tenants.md. */
 
 @Entity()
 @NotifyChanges({ on: ['insert'], delivery: 'exactly-once' })

@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { defineChannel, type PayloadCodec } from 'nestjs-pgpubsub';
 
-/** What docs/guides/who-may-send.md shows. */
+/** The code of docs/guides/who-may-send.md. */
 
 interface Signed {
   readonly text: string;

@@ -8,7 +8,7 @@ import {
   PrimaryGeneratedColumn,
 } from 'typeorm';
 
-/** What docs/guides/waking-a-worker.md shows. */
+/** The code of docs/guides/waking-a-worker.md. */
 
 @Entity()
 export class Report {

@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
-/** What listeners write. */
+/** Written by the listeners. */
 @Entity()
 export class Badge {
   @PrimaryGeneratedColumn()

@@ -1,7 +1,7 @@
 import { NotifyChanges, createNotificationStorage, createNotifyTrigger } from 'nestjs-pgpubsub';
 import { Column, Entity, PrimaryGeneratedColumn, type MigrationInterface, type QueryRunner } from 'typeorm';
 
-/** What there is before docs/guides/changing-a-table.md begins. */
+/** The application before the first release of docs/guides/changing-a-table.md. */
 
 @Entity('member')
 @NotifyChanges({ on: ['insert', 'update'], delivery: 'exactly-once' })
