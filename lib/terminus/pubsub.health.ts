@@ -11,6 +11,7 @@ import { optional, parseOptions, valueOf, type GivenOptions } from '../common/pa
 import type { StatusOptions } from '../observability/health.js';
 import { PubSubService } from '../pubsub.service.js';
 
+/** @internal The definitions of the options of {@link PgPubSubHealthIndicator.check}. */
 export const HEALTH_OPTIONS = {
   /**
    * The instance that is checked.
