@@ -1,17 +1,19 @@
 // @ts-check
 /**
- * What stands where in the site. docs/index.md is its map, as it is that of the repository: the sections are its headings, and
- * what it links below them. Before that come the README, which is the first page, and the map itself.
+ * The pages of the site and their order. docs/index.md is the map of the site as well as of the
+ * repository: its headings are the sections, and the links below them the pages. The first section
+ * begins with the README and the map. The home page belongs to no section.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 
 export const ROOT = path.join(import.meta.dirname, '..');
+const HOME = 'website/home.md';
 const README = 'README.md';
 export const MAP = 'docs/index.md';
 
 /**
- * A document of the repository: its file, the page it becomes (both with `.md`), and its first heading.
+ * A document of the repository: its file, its page (both with `.md`), and its title in the sidebar.
  * @typedef {{ file: string, page: string, title: string }} Document
  */
 
@@ -22,10 +24,10 @@ export const sections = read(MAP)
   .map((section, index) => {
     const [title = ''] = section.split('\n');
     const files = [...(index === 0 ? [README, MAP] : []), ...linkedIn(section)];
-    return { title, documents: files.map((file) => ({ file, page: pageOf(file), title: titleOf(file) })) };
+    return { title, documents: files.map(documentOf) };
   });
 
-export const documents = sections.flatMap((section) => section.documents);
+export const documents = [documentOf(HOME), ...sections.flatMap((section) => section.documents)];
 
 assertComplete();
 
@@ -40,21 +42,26 @@ function linkedIn(section) {
   return targets.map((target) => path.posix.join(path.posix.dirname(MAP), target));
 }
 
+/** @param {string} file @returns {Document} */
+function documentOf(file) {
+  return { file, page: pageOf(file), title: file === README ? 'Overview' : titleOf(file) };
+}
+
 /** @param {string} file */
 function pageOf(file) {
-  if (file === README) return 'index.md';
+  if (file === HOME) return 'index.md';
+  if (file === README) return 'overview.md';
   return file === MAP ? 'documentation.md' : file.replace(/^docs\//, '').toLowerCase();
 }
 
 /** @param {string} file */
 function titleOf(file) {
   const [, heading] = /^# (.*)$/m.exec(read(file)) ?? [];
-  if (heading === undefined)
-    throw new Error(`expected ${file} to begin with a heading, got none. Add "# Title".`);
+  if (heading === undefined) throw new Error(`${file} must begin with a heading. Add "# Title".`);
   return heading.replaceAll('`', '');
 }
 
-/** A document that the map leaves out would be found by nobody, and one that stands in it twice be built twice. */
+/** Throws unless the map links each document exactly once. */
 function assertComplete() {
   const placed = documents.map(({ file }) => file);
   const names = readdirSync(path.join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' });
@@ -64,7 +71,6 @@ function assertComplete() {
   const misplaced = all.filter((file) => placed.filter((other) => other === file).length !== 1);
   if (misplaced.length > 0)
     throw new Error(
-      `expected ${MAP} to link every document once below its headings, got ${misplaced.join(', ')} otherwise. ` +
-        'Mend the map: the navigation of the site is made of it.',
+      `${MAP} must link every document exactly once below its headings. Not linked, or linked twice: ${misplaced.join(', ')}.`,
     );
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Lays out, in .build/pages, what the site is built from: the documents of the repository where their pages are to be,
- * and what they show beside them. Links are turned later, by .vitepress/documents.js.
+ * Copies the documents of the repository and their pictures to .build/pages, each to the path of its
+ * page. Links are rewritten later, by .vitepress/documents.js.
  */
 import { cpSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';

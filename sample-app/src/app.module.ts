@@ -3,16 +3,19 @@ import { PgPubSubModule } from 'nestjs-pgpubsub';
 import { PostChanged } from './channels.js';
 import { NewsroomModule } from './newsroom.module.js';
 
+/** A process that serves pages and runs every listener. */
 @Module({
   imports: [
     NewsroomModule,
-    // as it is: every listener runs in this process
-    PgPubSubModule.forRoot({ globalEnhancers: true }), // for HandlingInterceptor
+    PgPubSubModule.forRoot({ globalEnhancers: true }), // for the global HandlingInterceptor
   ],
 })
 export class AppModule {}
 
-/** For the web process beside those of `pgpubsub listen`: its cache hears of changes, what is stored is left to them. */
+/**
+ * A web process beside those of `pgpubsub listen`. It listens to `PostChanged` for its cache; the
+ * other processes handle the stored notifications.
+ */
 @Module({
   imports: [NewsroomModule, PgPubSubModule.forRoot({ listen: [PostChanged], globalEnhancers: true })],
 })

@@ -11,19 +11,19 @@ import { ReadsPerDay } from './reads/reads-per-day.entity.js';
 import { settings } from './settings.js';
 
 /**
- * The one description of the database, for the application and for TypeORM's command line alike. A migration for
- * changed entities comes from the built file:
+ * The database, for the application and for TypeORM's command line. To generate a migration for
+ * changed entities from the built file:
  *
  * ```sh
  * npm run build:sample
- * npx typeorm migration:generate sample-app/src/migrations/<what-it-does> -d sample-app/dist/data-source.js
+ * npx typeorm migration:generate sample-app/src/migrations/<name> -d sample-app/dist/data-source.js
  * ```
  */
 export const dataSource = withPgPubSub(
   new DataSource({
     type: 'postgres',
     url: settings.databaseUrl,
-    applicationName: `newsroom ${settings.role} ${settings.processName}`, // the page lists them
+    applicationName: `newsroom ${settings.role} ${settings.processName}`, // shown on the page
     entities: [Author, Post, ReadsPerDay, Handling, Edition],
     migrations: [CreateAuthorsAndPosts1795227273975, NotifyChanges1795233534017],
     migrationsRun: true,

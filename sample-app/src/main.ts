@@ -11,9 +11,9 @@ import { settings } from './settings.js';
 const logger = new ConsoleLogger('Newsroom');
 const isAlone = settings.role === 'all';
 const options = {
-  // one of several in a terminal is brief
+  // several processes share one terminal
   logger: (isAlone ? ['log', 'warn', 'error', 'fatal'] : ['warn', 'error', 'fatal']) satisfies LogLevel[],
-  // Browsers open spare connections, on which no request comes: closing would wait until they give them up.
+  // Browsers keep idle connections open, and close() would wait for them.
   forceCloseConnections: true,
 };
 const app = await NestFactory.create(isAlone ? AppModule : WebModule, options);
@@ -21,26 +21,26 @@ app.use(refuseForeign);
 app.enableShutdownHooks([ShutdownSignal.SIGINT, ShutdownSignal.SIGTERM], { useProcessExit: true });
 await app.listen(settings.port, settings.host).catch(refusePort);
 
-const { port } = (app.getHttpServer() as Server).address() as AddressInfo; // of a server that listens on a port
+const { port } = (app.getHttpServer() as Server).address() as AddressInfo;
 const program = path.relative(process.cwd(), fileURLToPath(import.meta.url));
 logger.log(`Open http://localhost:${port}`);
 if (isAlone)
   logger.log(
-    `A second process on the same database: PORT=${port + 1} DATABASE_URL=${quote(settings.databaseAddress)} node ${quote(program)}`,
+    `Start a second process on the same database: PORT=${port + 1} DATABASE_URL=${quote(settings.databaseAddress)} node ${quote(program)}`,
   );
-process.send?.('ready'); // to who has started it with others
+process.send?.('ready'); // to tools/start-newsroom.js
 
-/** A port that another program has is what happens first to many. */
+/** Ends the process with a readable message when another program uses the port. */
 async function refusePort(error: NodeJS.ErrnoException): Promise<never> {
   if (error.code !== 'EADDRINUSE') throw error;
   logger.fatal(
-    `expected port ${settings.port} to be free, got another program that listens there. Set another one, such as PORT=${settings.port + 1}.`,
+    `Port ${settings.port} is in use by another program. Set another one, such as PORT=${settings.port + 1}.`,
   );
   await app.close();
   return process.exit(1);
 }
 
-/** As one word of a shell. */
+/** Quotes the text as one word of a shell command. */
 function quote(text: string): string {
   return /^[\w:/@.%+-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

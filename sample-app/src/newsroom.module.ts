@@ -11,7 +11,10 @@ import { PrintingModule } from './printing/printing.module.js';
 import { ProcessesModule } from './processes/processes.module.js';
 import { ReadsModule } from './reads/reads.module.js';
 
-/** All of the application but how it listens. */
+/**
+ * The application without `PgPubSubModule`, whose options depend on the kind of process:
+ * `app.module.ts`.
+ */
 @Module({
   imports: [
     TypeOrmModule.forRootAsync({
@@ -27,7 +30,8 @@ import { ReadsModule } from './reads/reads.module.js';
     HealthModule,
     PageModule,
   ],
-  // What a request brings is checked by the schema of its parameter; listeners' payloads by that of their channel.
+  // Requests are validated by the schemas of their parameters, payloads of notifications by those
+  // of their channels.
   providers: [{ provide: APP_PIPE, useClass: StandardSchemaValidationPipe }],
 })
 export class NewsroomModule {}

@@ -4,7 +4,10 @@ import { withoutPassword } from './access/database-address.js';
 
 const MAX_PORT = 65_535;
 
-/** What people call processes. As many as a prime number: those started together have their numbers at even distances. */
+/**
+ * Names for processes. Their number is prime: ids of processes that start together are often evenly
+ * spaced.
+ */
 const DESKS = [
   'Accra', 'Bergen', 'Cairo', 'Dakar', 'Delhi', 'Dublin', 'Geneva', 'Hanoi', 'Havana', 'Jakarta', 'Kyoto',
   'Lagos', 'Lima', 'Lisbon', 'London', 'Madrid', 'Malta', 'Manila', 'Milan', 'Nairobi', 'Oslo', 'Paris',
@@ -13,8 +16,8 @@ const DESKS = [
 
 const Environment = z.object({
   DATABASE_URL: z.string(
-    'expected DATABASE_URL to be the address of a PostgreSQL database, such as postgres://user@localhost:5432/newsroom, ' +
-      'got none. Set it, or run "npm start", which brings a database of its own.',
+    'DATABASE_URL is not set. Set it to the address of a PostgreSQL database, such as ' +
+      'postgres://user@localhost:5432/newsroom, or run "npm start", which starts a database.',
   ),
   HOST: z.string().default('localhost'),
   ALLOWED_HOSTS: z
@@ -30,41 +33,40 @@ const Environment = z.object({
     .string()
     .refine(
       (port) => /^\d{1,5}$/.test(port) && Number(port) <= MAX_PORT,
-      `expected PORT to be a number up to ${MAX_PORT} (0: any free port), got another. Correct it or leave it out.`,
+      `PORT must be a number from 0 to ${MAX_PORT} (0: any free port). Correct it, or remove it for 3000.`,
     )
     .default('3000')
     .transform(Number),
   ROLE: z
-    .enum(
-      ['all', 'web', 'listener'],
-      'expected ROLE to be all, web or listener, got another. Leave it out for all.',
-    )
+    .enum(['all', 'web', 'listener'], 'ROLE must be all, web or listener. Correct it, or remove it for all.')
     .default('all'),
 });
 
-/** What a process does: `web` leaves what is stored to others, `listener` has no page, and `all` is both. */
+/** `web` serves pages, `listener` handles stored notifications, `all` does both. */
 export type Role = z.infer<typeof Environment>['ROLE'];
 
 export interface Settings {
   readonly databaseUrl: string;
-  /** The same for people: without a password. */
+  /** The same without a password, for output. */
   readonly databaseAddress: string;
-  /** The address that pages are served on: by default this computer only. */
+  /** The address that pages are served on. The default is reachable from this computer only. */
   readonly host: string;
-  /** Names besides `localhost` by which browsers open the page, such as that of a proxy. Separated by commas. */
+  /** Host names besides `localhost` at which browsers open the page, such as that of a proxy. */
   readonly allowedHosts: readonly string[];
   readonly port: number;
   readonly role: Role;
-  /** Of this process, for people: `Cairo-4711`. */
+  /** A readable name of this process: `Cairo-4711`. */
   readonly processName: string;
 }
 
-/** What the environment says, read once; without a usable answer the process ends, with a sentence and exit code 1. */
+/**
+ * The settings from the environment. Invalid ones end the process with a message and exit code 1.
+ */
 export const settings = readSettings();
 
 function readSettings(): Settings {
   const { DATABASE_URL, HOST, ALLOWED_HOSTS, PORT, ROLE } = process.env;
-  // an empty variable is one that is not set
+  // empty variables count as not set
   const given = Object.entries({ DATABASE_URL, HOST, ALLOWED_HOSTS, PORT, ROLE }).filter(
     ([, value]) => value,
   );

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 
-/** Text from a request, without the blanks around it. PostgreSQL stores every character but NUL. */
+/** Text from a request, trimmed. PostgreSQL cannot store NUL characters. */
 export const text = (maxLength: number) =>
   z
     .string()
     .trim()
     .min(1)
     .max(maxLength)
-    .refine((value) => !value.includes('\0'), 'expected text without NUL characters');
+    .refine((value) => !value.includes('\0'), 'must not contain NUL characters');

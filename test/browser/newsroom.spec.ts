@@ -53,7 +53,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
     for (const visitor of [ada, grace]) {
       await visitor.sees('#author-list li', 'Grace Hopper');
       await visitor.sees('#post-list li', 'This is the first post of Grace Hopper.');
-      await visitor.sees('.wire li', 'insert author {"id"');
+      await visitor.sees('.log li', 'insert author {"id"');
     }
   });
 
@@ -73,7 +73,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
 
     for (const visitor of [ada, grace, ada, grace]) {
       await visitor.click('Read post');
-      await visitor.sees('#outcome', /is read, from the (cache|database)/);
+      await visitor.sees('#outcome', /was read from the (cache|database)/);
     }
 
     await agree('reads-count', before + 4);
@@ -92,7 +92,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
     await grace.click('Rewrite post');
 
     await ada.sees('#post-list li', /A writer.*Rewritten at/);
-    await ada.sees('.wire li', 'post_changed');
+    await ada.sees('.log li', 'post_changed');
     await ada.click('Read post');
     await ada.sees('#outcome', 'from the database');
   });
@@ -104,7 +104,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
 
     await agree('authors-count', authors + 1_000);
     await agree('posts-count', posts + 1_000);
-    await agree('waiting-count', 0);
+    await agree('pending-count', 0);
     const shares = await ada.page.locator('#process-list progress').evaluateAll((bars) => bars.map((bar) => Number(bar.getAttribute('value')))); // prettier-ignore
     expect(shares).toHaveLength(3);
     expect(shares.filter((share) => share > 0)).toHaveLength(2); // the web process leaves it to the others
@@ -117,9 +117,9 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
   it('show a listener that fails, its dead letter, and how it is retried', async () => {
     await ada.click('Print on a jammed press');
 
-    await grace.sees('.wire li', /failed with printing, attempt 1: again in \d+ ms/);
+    await grace.sees('.log li', /failed on printing at attempt 1: retry in \d+ ms/);
     await grace.sees('#edition-list li', 'dead letter after 3 attempts: the press is jammed');
-    await grace.sees('.wire li', 'attempt 3: it is a dead letter now');
+    await grace.sees('.log li', 'attempt 3: moved to the dead letters');
 
     await grace.click('Clear the jam and retry');
 
@@ -131,16 +131,16 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
   it('show a gap when LISTEN was cut, with an empty cache and nothing stored lost', async () => {
     await createAuthor('Somebody');
     await ada.click('Read post');
-    await ada.sees('#outcome', 'is read');
+    await ada.sees('#outcome', 'was read');
     await ada.sees('#cached', /[1-9]\d* posts?/);
     const posts = await ada.figure('posts-count');
 
-    await ada.click('Cut the LISTEN connections');
+    await ada.click('Close the LISTEN connections');
 
-    await ada.sees('#outcome', '3 LISTEN connections are cut, and 10 authors');
+    await ada.sees('#outcome', '3 LISTEN connections were closed and 10 authors');
     for (const visitor of [ada, grace]) {
-      await visitor.sees('#gap', 'Nothing was heard for up to');
-      await visitor.sees('.wire li', 'the cache is cleared');
+      await visitor.sees('#gap', 'may have been missed for up to');
+      await visitor.sees('.log li', 'The cache was cleared');
       await visitor.sees('#cached', '0 posts');
     }
     await agree('posts-count', posts + 10);
@@ -164,7 +164,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
     await ada.sees('#author-list li', 'While it was away');
     await ada.sees('#post-list li', 'first post of While it was away');
     for (const when of ['Before the reload', 'While it was away'])
-      await ada.sees('.wire li', `This is the first post of ${when}.`);
+      await ada.sees('.log li', `This is the first post of ${when}.`);
     await ada.createAuthor('After the reload');
     await ada.sees('#post-list li', 'first post of After the reload');
   });

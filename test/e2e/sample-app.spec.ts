@@ -17,7 +17,7 @@ describe('the sample application, in two processes on one database', () => {
     await using database = await TestDatabase.create();
     await using first = await SampleApp.start(database.url);
 
-    const command = await first.output.find((line) => line.includes('A second process'));
+    const command = await first.output.find((line) => line.includes('a second process'));
     const { status, headers, text } = await first.request('GET', '/');
 
     expect(command).toMatch(/: PORT=\d+ DATABASE_URL=\S+ node sample-app\/dist\/main\.js$/);
@@ -156,7 +156,7 @@ describe('the sample application, in two processes on one database', () => {
     await expect(first.request('POST', '/authors')).resolves.toMatchObject({ status: 400 });
     await expect(first.request('GET', '/posts/first')).resolves.toMatchObject({
       status: 400,
-      body: { message: ['expected the id of a post, a whole number such as 1'] },
+      body: { message: ['the id of a post must be a whole number, such as 1'] },
     });
     await expect(first.request('PATCH', '/posts/1', { content: 1 })).resolves.toMatchObject({ status: 400 });
     await expect(first.request('GET', '/posts/1')).resolves.toMatchObject({ status: 404 });
@@ -293,7 +293,9 @@ describe('the sample application, in two processes on one database', () => {
 
     await expect(app.exit.next()).resolves.toEqual({ code: 1, signal: null });
     expect(app.output.all).toHaveLength(1);
-    expect(app.output.all[0]).toContain('expected DATABASE_URL to be the address of a PostgreSQL database');
+    expect(app.output.all[0]).toContain(
+      'DATABASE_URL is not set. Set it to the address of a PostgreSQL database',
+    );
   });
 });
 

@@ -84,7 +84,7 @@ describe('npm start', () => {
 
     await expect(app.exit.next()).resolves.toEqual({ code: 1, signal: null });
     expect(app.isRunning).toBe(false);
-    expect(app.output.all.join('\n')).toContain(`expected port ${port} to be free`);
+    expect(app.output.all.join('\n')).toContain(`Port ${port} is in use`);
   });
 });
 

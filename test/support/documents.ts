@@ -9,6 +9,7 @@ export const readText = (path: string): string => readFileSync(locate(path), 'ut
 export const DOCUMENTS: readonly string[] = [
   'README.md',
   'ARCHITECTURE.md',
+  'website/home.md',
   ...readdirSync(locate('docs'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.md'))
     .map((file) => `docs/${file.replaceAll('\\', '/')}`),

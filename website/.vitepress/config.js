@@ -3,13 +3,15 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { slug } from 'github-slugger';
 import { defineConfig } from 'vitepress';
-import { ROOT, sections } from '../navigation.js';
+import { ROOT, documents, sections } from '../navigation.js';
 import { missing, showDocuments } from './documents.js';
 
 const site = path.join(import.meta.dirname, '..');
 const { name, description } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
-/** As typedoc-vitepress-theme has written it. */
+/** The sidebar that typedoc-vitepress-theme generated. */
 const api = JSON.parse(readFileSync(path.join(site, '.build/pages/api/typedoc-sidebar.json'), 'utf8'));
+
+const titles = new Map(documents.map(({ page, title }) => [page, title]));
 
 /** @param {string} page */
 const linkTo = (page) => `/${page.replace(/(?<=^|\/)index\.md$/, '')}`;
@@ -20,7 +22,7 @@ const itemsOf = ({ title, documents }) => [
   ...(title === 'Reference' ? [{ text: 'API', link: '/api/', collapsed: true, items: api }] : []),
 ];
 
-/** Decisions are many. @param {{ title: string }} section */
+/** The section of decisions is long and starts collapsed. @param {{ title: string }} section */
 const foldable = ({ title }) => (title === 'Decisions' ? { collapsed: true } : {});
 
 export default defineConfig({
@@ -32,18 +34,22 @@ export default defineConfig({
   description,
   cleanUrls: false,
   markdown: {
-    anchor: { slugify: slug }, // links to headings are written for the repository's host as well
+    anchor: { slugify: slug }, // the anchors of GitHub
     config: showDocuments,
   },
+  transformPageData: ({ relativePath, title, frontmatter }) => ({
+    title: titles.get(relativePath) ?? title,
+    frontmatter: { ...frontmatter, ...(relativePath.startsWith('api/') && { pageClass: 'api' }) },
+  }),
   buildEnd: () => {
-    if (missing.size > 0) console.warn(`without images that are not there: ${[...missing].join(', ')}`);
+    if (missing.size > 0) console.warn(`missing images: ${[...missing].join(', ')}`);
   },
   themeConfig: {
     search: { provider: 'local' },
     outline: [2, 3],
     nav: sections.map((section) => ({
       text: section.title,
-      link: linkTo(section.documents[0]?.page ?? 'index.md'),
+      link: linkTo(section.documents[0]?.page ?? ''),
     })),
     sidebar: sections.map((section) => ({
       text: section.title,

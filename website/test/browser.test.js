@@ -1,18 +1,18 @@
 // @ts-check
-/** What a reader does, in a browser. Skipped where there is none: name one in CHROMIUM_PATH. */
+/** Uses the site in a browser. Skipped where there is no Chromium; CHROMIUM_PATH can name one. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { chromium } from 'playwright-core'; // the library's
+import { chromium } from 'playwright-core'; // from the parent folder
 import { serve } from 'vitepress';
-import { sections } from '../navigation.js';
+import { documents, sections } from '../navigation.js';
 
 const WEBsite = path.join(import.meta.dirname, '..');
 const USUAL = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const executablePath = [process.env['CHROMIUM_PATH'], ...USUAL].find((file) => file && existsSync(file));
-const skip = executablePath === undefined && 'no Chromium found: give its path in CHROMIUM_PATH';
+const skip = executablePath === undefined && 'no Chromium found; set CHROMIUM_PATH to its path';
 
 describe('a browser', { skip }, () => {
   /** @type {Awaited<ReturnType<typeof serve>>} */
@@ -44,11 +44,30 @@ describe('a browser', { skip }, () => {
     const shown = sections.flatMap(({ documents }) => documents.slice(0, 2));
     for (const { page: name, title } of shown) {
       await page.goto(`${site}/${name.replace(/\.md$/, '.html')}`);
-      assert.equal(await page.title(), name === 'index.md' ? title : `${title} | nestjs-pgpubsub`);
+      assert.equal(await page.title(), `${title} | nestjs-pgpubsub`);
     }
     assert(requests.length > shown.length);
     const foreign = requests.filter((url) => !url.startsWith(`${site}/`) && !url.startsWith('data:'));
     assert.deepEqual(foreign, []);
+  });
+
+  it('shows every line of code without scrolling, and no page that is wider than the window', async () => {
+    await page.setViewportSize({ width: 1280, height: 800 });
+    const scrolling = [];
+    for (const { page: name } of documents) {
+      await page.goto(`${site}/${name.replace(/\.md$/, '.html')}`);
+      scrolling.push(...(await page.evaluate(findOverflow)).map((found) => `${name}: ${found}`));
+    }
+    assert.deepEqual(scrolling, []);
+  });
+
+  it('shows no page that is wider than a phone', async () => {
+    await page.setViewportSize({ width: 390, height: 800 });
+    for (const { page: name } of documents) {
+      await page.goto(`${site}/${name.replace(/\.md$/, '.html')}`);
+      assert(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), name);
+    }
+    await page.setViewportSize({ width: 1280, height: 800 });
   });
 
   it('finds an option by the search of the site', async () => {
@@ -68,3 +87,11 @@ describe('a browser', { skip }, () => {
     assert.notEqual(await background('dark'), await background('light'));
   });
 });
+
+/** Returns the blocks of code that scroll, and the page itself when it does. */
+function findOverflow() {
+  const isWide = (/** @type {Element} */ { scrollWidth, clientWidth }) => scrollWidth > clientWidth;
+  const blocks = Array.from(document.querySelectorAll('pre')).filter(isWide);
+  const found = blocks.map(({ textContent }) => textContent?.trim().slice(0, 60));
+  return isWide(document.documentElement) ? [...found, 'the page'] : found;
+}

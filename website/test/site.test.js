@@ -1,5 +1,5 @@
 // @ts-check
-/** What a reader may rely on, looked up in the pages that were built. */
+/** Checks the pages that were built. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -17,18 +17,27 @@ const pages = new Map(
 const linkTo = (/** @type {{ page: string }} */ { page }) =>
   `/${page.replace(/\.md$/, '.html').replace(/(?<=^|\/)index\.html$/, '')}`;
 
-/** What is loaded with a page, and not only when somebody clicks. */
+/** Elements that load something with the page. */
 const LOADING = 'link[href], [src], [srcset], [poster], object[data], form[action]';
 
 describe('the site', () => {
-  it('has a page for every document, and every page leads to all of them', () => {
+  it('has a page for every document, with links to all others', () => {
     assert(documents.length > 20);
     for (const [name, page] of pages) {
-      if (name === '404.html') continue;
+      if (name === '404.html' || name === 'index.html') continue;
       const links = new Set(page.querySelectorAll('.VPSidebar a').map((link) => link.getAttribute('href')));
-      const missing = documents.map(linkTo).filter((link) => !links.has(link));
+      const missing = documents.map(linkTo).filter((link) => link !== '/' && !links.has(link));
       assert.deepEqual(missing, [], name);
     }
+  });
+
+  it('has a home page with an example, a picture and four cards', () => {
+    const home = pages.get('index.html');
+    const cards = home?.querySelectorAll('.home-cards a') ?? [];
+    assert.equal(cards.length, 4);
+    for (const card of cards) assert(!isBroken(card.getAttribute('href') ?? '', 'index.html'), card.text);
+    assert.equal(home?.querySelectorAll('.home-example pre').length, 2);
+    assert.equal(home?.querySelectorAll('img').length, 1);
   });
 
   it('has links that lead to headings that are there', () => {

@@ -1,7 +1,7 @@
-/** Parameters of a connection URL that are secrets. */
+/** The parameters of a connection URL that hold secrets. */
 const SECRETS = ['password', 'sslpassword'];
 
-/** The address of a database as people may see it: without passwords. */
+/** Returns the URL without passwords, or `postgres://…` when it cannot be parsed reliably. */
 export function withoutPassword(databaseUrl: string): string {
   try {
     const url = new URL(databaseUrl);
@@ -10,13 +10,16 @@ export function withoutPassword(databaseUrl: string): string {
     for (const name of SECRETS) if (url.searchParams.has(name)) url.searchParams.delete(name);
     return url.href;
   } catch {
-    return HIDDEN; // pg accepts forms that are no URL, and a secret may stand anywhere in them
+    return HIDDEN; // pg accepts other forms than URLs, with a secret anywhere in them
   }
 }
 
 const HIDDEN = 'postgres://…';
 
-/** Whether the password ends at a "/", "?" or "#" of its own, so that a piece of it counts as port and path of the URL. */
+/**
+ * Whether the password contains an unescaped "/", "?" or "#", so that `URL` reads a part of it as
+ * port and path.
+ */
 function isCutShort(databaseUrl: string): boolean {
   const [, authority = '', rest = ''] = /^[^:]+:\/\/([^/?#]*)(.*)$/s.exec(databaseUrl) ?? [];
   return authority.includes(':') && !authority.includes('@') && rest.includes('@');

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 
-/** The parts of a request that say which page it comes from. */
+/** The parts of a request that show which page sent it. */
 export interface RequestSource {
   readonly method?: string | undefined;
   readonly url?: string | undefined;
@@ -9,23 +9,27 @@ export interface RequestSource {
 }
 
 /**
- * Returns a sentence when a page of another site makes the request, else nothing. Browsers send such requests for any
- * page that the visitor opens, also to programs of the visitor's own computer:
+ * Returns an error message when a page of another site sent the request, else `undefined`. Any page
+ * that is open in a browser can send requests to programs on the same computer. Signs of such a
+ * request:
  *
- * - `Host` names neither this computer, an address nor one of `allowedHosts`: a site whose name was pointed at this computer
- *   (DNS rebinding). Its pages could read every answer.
- * - `Origin`, or `Sec-Fetch-Site`, is that of another site or port. Only the page itself may be opened by a link.
+ * - `Host` is neither localhost, an IP address nor one of `allowedHosts`: the name of another site
+ *   was pointed at this computer (DNS rebinding), and the pages of that site could read every
+ *   response.
+ * - `Origin` or `Sec-Fetch-Site` is that of another site or port. Links from other sites to `/` are
+ *   allowed.
  *
  * Other programs, such as curl, send neither `Origin` nor `Sec-Fetch-Site`.
  */
 export function findForeign(request: RequestSource, allowedHosts: readonly string[]): string | undefined {
   const { host = '', origin, 'sec-fetch-site': site } = request.headers;
   if (!isOwnHost(host, allowedHosts))
-    return `expected the header "Host" to be localhost, an IP address or a name in ALLOWED_HOSTS, got "${host}". Open the page by one of these, or add the name.`;
+    return `expected the header "Host" to be localhost, an IP address or a name in ALLOWED_HOSTS, got "${host}". Open the page at one of these, or add the name to ALLOWED_HOSTS.`;
   if (origin !== undefined && !isSameOrigin(origin, host))
-    return `expected a request of this site's own pages, got one of "${origin}". Open http://${host} itself.`;
-  if (site === undefined || site === 'same-origin' || site === 'none' || isVisit(request)) return undefined;
-  return `expected a request of this site's own pages, got one of another site. Open http://${host} itself.`;
+    return `expected a request from a page of this site, got one from "${origin}". Open http://${host}.`;
+  if (site === undefined || site === 'same-origin' || site === 'none' || isNavigation(request))
+    return undefined;
+  return `expected a request from a page of this site, got one from another site. Open http://${host}.`;
 }
 
 function isOwnHost(host: string, allowedHosts: readonly string[]): boolean {
@@ -35,11 +39,11 @@ function isOwnHost(host: string, allowedHosts: readonly string[]): boolean {
   return isAddress || name === 'localhost' || name.endsWith('.localhost') || allowedHosts.includes(name);
 }
 
-/** Behind a proxy the page may be served by https. */
+/** Compares host and port only: a proxy may serve the page by HTTPS. */
 function isSameOrigin(origin: string, host: string): boolean {
   const scheme = /^https?:\/\//.exec(origin)?.[0];
   return scheme !== undefined && URL.canParse(origin) && new URL(origin).host === new URL(scheme + host).host;
 }
 
-const isVisit = ({ method, url, headers }: RequestSource): boolean =>
+const isNavigation = ({ method, url, headers }: RequestSource): boolean =>
   method === 'GET' && url === '/' && headers['sec-fetch-mode'] === 'navigate';

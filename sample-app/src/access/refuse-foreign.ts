@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { settings } from '../settings.js';
 import { findForeign } from './foreign-request.js';
 
-/** Answers 403 to requests that pages of other sites make: those that change something, and those that read a feed. */
+/** Responds with 403 to requests from pages of other sites: {@link findForeign}. */
 export function refuseForeign(request: IncomingMessage, response: ServerResponse, next: () => void): void {
   const message = findForeign(request, settings.allowedHosts);
   if (message === undefined) return next();

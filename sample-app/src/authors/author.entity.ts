@@ -2,8 +2,8 @@ import { NotifyChanges } from 'nestjs-pgpubsub';
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
 /**
- * Whoever changes the table, this application or psql: new authors are stored for their listeners, which handle each
- * exactly once, and every change is shown to whoever looks on.
+ * The triggers of the table notify, whichever program changes it: each new author is stored and
+ * handled exactly once, and every change is broadcast to the pages that are open.
  */
 @Entity({ name: 'author' })
 @NotifyChanges({ on: ['insert'], delivery: 'exactly-once' })

@@ -5,7 +5,7 @@ import type { Author } from './author.entity.js';
 import { AuthorsService } from './authors.service.js';
 
 const NewAuthor = z.object({ name: text(100) });
-const Crowd = z.object({ count: z.int().min(1).max(10_000) });
+const NewAuthors = z.object({ count: z.int().min(1).max(10_000) });
 
 @Controller('authors')
 export class AuthorsController {
@@ -16,9 +16,10 @@ export class AuthorsController {
     return this.authors.create(name);
   }
 
-  /** Many at once. */
   @Post('crowds')
-  async createMany(@Body({ schema: Crowd }) { count }: z.infer<typeof Crowd>): Promise<{ inserted: number }> {
+  async createMany(
+    @Body({ schema: NewAuthors }) { count }: z.infer<typeof NewAuthors>,
+  ): Promise<{ inserted: number }> {
     return { inserted: await this.authors.createMany(count) };
   }
 }

@@ -6,12 +6,12 @@ import { Author } from './author.entity.js';
 export class AuthorsService {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** The author and, by the table's triggers, the notifications: all of them or none. */
+  /** Inserts the author. The table's triggers send the notifications in the same transaction. */
   create(name: string): Promise<Author> {
     return this.dataSource.manager.save(Author, { name });
   }
 
-  /** In one statement. */
+  /** Inserts that number of authors in one statement. */
   async createMany(count: number): Promise<number> {
     const authors = Array.from({ length: count }, (_, index) => ({ name: `Reporter ${index + 1}` }));
     await this.dataSource.manager.insert(Author, authors);

@@ -13,7 +13,7 @@ export class FeedController {
     private readonly frontPage: FrontPageService,
   ) {}
 
-  /** However many browsers look on, they share the one LISTEN connection of the process. */
+  /** Streams notifications. All browsers share the LISTEN connection of the process. */
   @Sse()
   show(): Observable<MessageEvent> {
     return this.pubsub
@@ -21,7 +21,7 @@ export class FeedController {
       .pipe(map(({ channel, payload }) => ({ type: channel, data: payload })));
   }
 
-  /** What the page shows, whole, as often as it changes. */
+  /** Streams the complete state of the page whenever it changes. */
   @Sse('front-page')
   showFrontPage(): Observable<MessageEvent> {
     return this.frontPage.state$.pipe(map((data) => ({ data })));

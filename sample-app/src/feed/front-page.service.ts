@@ -14,29 +14,39 @@ import { ProcessesService } from '../processes/processes.service.js';
 import { ReadsPerDay } from '../reads/reads-per-day.entity.js';
 import { settings } from '../settings.js';
 import type { FrontPage } from './front-page.js';
-import { Wire } from './wire.js';
+import { NotificationLog } from './notification-log.js';
 
-/** How many of each kind; an author takes less room than a post. */
+/** The number of rows of each kind that the page shows. */
 const SHOWN = 6;
 const AUTHORS_SHOWN = 14;
-/** A thousand changes are not a thousand readings. */
+/** The shortest time between two reads of the state. */
 const PAUSE_MS = 100;
-/** What notifies nobody is looked at so often: who listens, and what waits. */
-const LOOK_MS = 1_000;
-/** For so long after the last page has gone it is still observed: a page that is loaded again finds its wire. */
-const KEPT_MS = 10_000;
+/**
+ * The time between two reads without a notification: processes and pending notifications change
+ * without one.
+ */
+const POLL_MS = 1_000;
+/**
+ * The time to keep observing after the last page was closed, so that a reloaded page shows the log
+ * without a gap.
+ */
+const LINGER_MS = 10_000;
 
 /**
- * What all pages of this process show: read once for all of them, whenever a notification says that there is something
- * new. Each state is whole. A page that was away, or a process that missed something, needs the next one and no more.
+ * The state that all pages of this process show. Read once for all of them, after each
+ * notification. Each state is complete: a page that was disconnected, or a process that missed
+ * notifications, is up to date with the next one.
  */
 @Injectable()
 export class FrontPageService {
   private readonly logger = new Logger(FrontPageService.name);
-  private readonly wire = new Wire();
+  private readonly log = new NotificationLog();
   private connection: ConnectionState = 'closed';
 
-  /** The state now, and whenever it has changed. Completes when the application closes. */
+  /**
+   * Emits the current state, and a new one whenever it changes. Completes when the application
+   * closes.
+   */
   readonly state$: Observable<FrontPage>;
 
   constructor(
@@ -47,28 +57,28 @@ export class FrontPageService {
     private readonly cache: PostCache,
   ) {
     this.state$ = new Observable<FrontPage>((subscriber) => this.observe(subscriber)).pipe(
-      share({ connector: () => new ReplaySubject(1), resetOnRefCountZero: () => timer(KEPT_MS) }),
+      share({ connector: () => new ReplaySubject(1), resetOnRefCountZero: () => timer(LINGER_MS) }),
     );
   }
 
   private observe(subscriber: Subscriber<FrontPage>): () => void {
     const changes = this.pubsub
       .observe<object>('author_feed', Post, ReadsPerDay, PostChanged, Handling, Edition, ListenerFailed)
-      .pipe(tap((notification) => this.wire.hear(notification)));
-    const gaps = this.pubsub.gaps$.pipe(tap((gap) => this.wire.miss(gap)));
+      .pipe(tap((notification) => this.log.addNotification(notification)));
+    const gaps = this.pubsub.gaps$.pipe(tap((gap) => this.log.addGap(gap)));
     const states = this.pubsub.connection$.pipe(tap((state) => (this.connection = state)));
     const closed = this.pubsub.connection$.pipe(last(null, null));
-    const reading = new Reading(() => this.read(), subscriber, this.logger);
-    const subscription = merge(changes, gaps, states, timer(0, LOOK_MS))
+    const reader = new StateReader(() => this.read(), subscriber, this.logger);
+    const subscription = merge(changes, gaps, states, timer(0, POLL_MS))
       .pipe(takeUntil(closed))
-      .subscribe({ next: () => void reading.refresh(), complete: () => subscriber.complete() });
+      .subscribe({ next: () => void reader.refresh(), complete: () => subscriber.complete() });
     return () => subscription.unsubscribe();
   }
 
   private async read(): Promise<FrontPage> {
     const { manager } = this.dataSource;
     const order = { id: 'DESC' } as const;
-    const [authors, posts, readsInAll, reads, editions, waiting, processes] = await Promise.all([
+    const [authors, posts, readsInAll, reads, editions, pending, processes] = await Promise.all([
       manager.findAndCount(Author, { order, take: AUTHORS_SHOWN }),
       manager.findAndCount(Post, { order, take: SHOWN }),
       manager.sum(ReadsPerDay, 'reads'),
@@ -84,17 +94,17 @@ export class FrontPageService {
       posts: { latest: posts[0], count: posts[1], cached: this.cache.size },
       reads: { latest: reads, count: readsInAll ?? 0 },
       editions,
-      waiting,
+      pending,
       processes,
-      wire: this.wire.newest,
+      log: this.log.newest,
     };
   }
 }
 
-/** One reading at a time; whoever asks while one goes on is answered by the one after it. */
-class Reading {
+/** Reads one state at a time. Any number of requests during a read lead to one more read. */
+class StateReader {
   private isStale = false;
-  private isGoingOn = false;
+  private isReading = false;
   private shown = '';
 
   constructor(
@@ -105,14 +115,14 @@ class Reading {
 
   async refresh(): Promise<void> {
     this.isStale = true;
-    if (this.isGoingOn) return;
-    this.isGoingOn = true;
+    if (this.isReading) return;
+    this.isReading = true;
     while (this.isStale && !this.subscriber.closed) {
       this.isStale = false;
-      await this.show().catch((error: unknown) => this.logger.warn(error)); // looked at again in a second
+      await this.show().catch((error: unknown) => this.logger.warn(error)); // the next poll reads again
       await delay(PAUSE_MS);
     }
-    this.isGoingOn = false;
+    this.isReading = false;
   }
 
   private async show(): Promise<void> {

@@ -4,25 +4,25 @@ import type { Post } from '../posts/post.entity.js';
 import type { EditionState } from '../printing/printing.service.js';
 import type { NewsroomProcess } from '../processes/processes.service.js';
 import type { ReadsPerDay } from '../reads/reads-per-day.entity.js';
-import type { WireLine } from './wire.js';
+import type { LogEntry } from './notification-log.js';
 
-/** All that the page shows, as it is now. Lists begin with the newest. */
+/** The state of the page. Lists begin with the newest. */
 export interface FrontPage {
-  /** The process that answers. */
+  /** The name of the process that serves the page. */
   readonly process: string;
   readonly connection: ConnectionState;
   readonly authors: { readonly count: number; readonly latest: readonly Author[] };
   readonly posts: { readonly count: number; readonly latest: readonly Post[]; readonly cached: number };
-  /** `count`: of all days. */
+  /** `count` is the sum of all days. */
   readonly reads: { readonly count: number; readonly latest: readonly ReadsPerDay[] };
   readonly editions: readonly EditionState[];
-  /** How many stored notifications are to be handled. */
-  readonly waiting: number;
+  /** The number of stored notifications that are not handled yet. */
+  readonly pending: number;
   readonly processes: readonly NewsroomProcess[];
-  readonly wire: readonly WireLine[];
+  readonly log: readonly LogEntry[];
 }
 
-/** As it arrives in a browser. */
+/** The type of a value after JSON. */
 export type AsJson<T> = T extends Date
   ? string
   : T extends object

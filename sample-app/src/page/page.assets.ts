@@ -15,7 +15,7 @@ const script = (file: string | URL): Asset => ({
   content: readFileSync(file, 'utf8'),
 });
 
-/** All files of the page, by their names; the library comes from `node_modules`. */
+/** The files that the page loads, by name. Alpine comes from `node_modules`. */
 export const ASSETS: ReadonlyMap<string, Asset> = new Map([
   ['page.css', { type: 'text/css; charset=utf-8', content: readFileSync(own('page.css'), 'utf8') }],
   ['page.js', script(own('page.js'))],
@@ -23,5 +23,5 @@ export const ASSETS: ReadonlyMap<string, Asset> = new Map([
   ['alpine.js', script(require.resolve('alpinejs/dist/module.esm.min.js'))],
 ]);
 
-/** The page, with `{{name}}` where something is to be filled in. */
+/** The page, with placeholders such as `{{url}}`. */
 export const TEMPLATE = readFileSync(own('index.html'), 'utf8');

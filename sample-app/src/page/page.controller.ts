@@ -3,7 +3,7 @@ import { Controller, Get, Header, NotFoundException, Param, Req, Res } from '@ne
 import { settings } from '../settings.js';
 import { ASSETS, TEMPLATE } from './page.assets.js';
 
-/** Nothing comes from another host, and no text of an author becomes a script. */
+/** The page loads nothing from other hosts, and no text that it shows can run as a script. */
 const POLICY = [
   "default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self' data:",
   "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'",
@@ -21,9 +21,9 @@ export class PageController {
   @Get('page/:file')
   load(@Param('file') file: string, @Res({ passthrough: true }) response: ServerResponse): string {
     const asset = ASSETS.get(file);
-    if (asset === undefined) throw new NotFoundException(`there is no file ${file}`);
+    if (asset === undefined) throw new NotFoundException(`file ${file} does not exist`);
     response.setHeader('content-type', asset.type);
-    response.setHeader('cache-control', 'no-cache'); // by its ETag
+    response.setHeader('cache-control', 'no-cache'); // revalidated by ETag
     return asset.content;
   }
 }

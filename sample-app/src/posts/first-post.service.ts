@@ -3,7 +3,7 @@ import { OnInsert, type EntityChange, type Notification } from 'nestjs-pgpubsub'
 import { Author } from '../authors/author.entity.js';
 import { Post } from './post.entity.js';
 
-/** Every author has a first post, whoever inserted the author, and whichever process finds time to write it. */
+/** Writes the first post of each new author, whichever program inserted the author. */
 @Injectable()
 export class FirstPost {
   @OnInsert(Author)
@@ -11,7 +11,7 @@ export class FirstPost {
     { new: author }: EntityChange<Author>,
     { manager }: Notification<EntityChange<Author>>,
   ): Promise<void> {
-    if (!author) return; // which rows too large for a broadcast may be, and nothing that is stored
+    if (!author) return; // missing only in broadcasts of rows that are too large
     const content = `Welcome! This is the first post of ${author.name}.`;
     await manager.insert(Post, { authorId: author.id, content }); // commits with the acknowledgement
   }

@@ -3,11 +3,12 @@ import { Listener, OnGap } from 'nestjs-pgpubsub';
 import { PostChanged } from '../channels.js';
 import type { Post } from './post.entity.js';
 
-/** A post that is being loaded or has been. */
+/** A post that is loaded or being loaded. */
 type Entry = Promise<Post | null>;
 
 /**
- * The posts this process has read. Each process has a cache of its own, and drops what any of them changes.
+ * The posts that this process has read. Each process has its own cache and drops posts that any
+ * process changes.
  */
 @Injectable()
 export class PostCache {
@@ -22,23 +23,24 @@ export class PostCache {
   }
 
   /**
-   * Remembers an entry from the moment its loading begins: a change that arrives meanwhile then drops it, where a
-   * row put here after the load could be older than the change, and would stay. What is not found is not remembered.
+   * Adds an entry when its load starts, so that a change during the load drops it. An entry that is
+   * added after the load could be older than the change and would stay. Posts that are not found
+   * are removed again.
    */
   add(id: number, entry: Entry): Entry {
     this.entries.set(id, entry);
-    const forget = () => this.entries.get(id) === entry && this.entries.delete(id);
-    entry.then((post) => post ?? forget(), forget);
+    const remove = () => this.entries.get(id) === entry && this.entries.delete(id);
+    entry.then((post) => post ?? remove(), remove);
     return entry;
   }
 
-  /** In every process, once the change is committed. */
+  /** Runs in every process after the change is committed. */
   @Listener(PostChanged)
   drop({ id }: { id: number }): void {
     this.entries.delete(id);
   }
 
-  /** Changes may have been missed while the LISTEN connection was down: nothing here can be trusted. */
+  /** Runs when notifications may have been missed: any entry may be outdated. */
   @OnGap()
   clear(): void {
     this.entries.clear();

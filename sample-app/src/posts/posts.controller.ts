@@ -7,7 +7,7 @@ import { PostsService } from './posts.service.js';
 
 const PostId = z
   .string()
-  .regex(/^\d{1,9}$/, 'expected the id of a post, a whole number such as 1')
+  .regex(/^\d{1,9}$/, 'the id of a post must be a whole number, such as 1')
   .transform(Number);
 const PostChange = z.object({ content: text(10_000) });
 
@@ -37,4 +37,4 @@ export class PostsController {
   }
 }
 
-const postNotFound = (id: number) => new NotFoundException(`there is no post ${id}`);
+const postNotFound = (id: number) => new NotFoundException(`post ${id} does not exist`);

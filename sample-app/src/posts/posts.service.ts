@@ -13,7 +13,10 @@ export class PostsService {
     private readonly cache: PostCache,
   ) {}
 
-  /** The post, and whether the cache had it. That it has been read is stored in the same transaction. */
+  /**
+   * Returns the post and whether it came from the cache. Stores a notification of the read in the
+   * same transaction.
+   */
   read(id: number): Promise<{ post: Post; isCached: boolean } | null> {
     return this.dataSource.transaction(async (manager) => {
       const cached = this.cache.find(id);
@@ -24,7 +27,7 @@ export class PostsService {
     });
   }
 
-  /** Changes the post and tells every process, if and only if the change is committed. */
+  /** Changes the post. Every process is notified if and only if the change is committed. */
   update(id: number, content: string): Promise<Post | null> {
     return this.dataSource.transaction(async (manager) => {
       const { affected } = await manager.update(Post, { id }, { content });

@@ -1,7 +1,7 @@
 import { NotifyChanges } from 'nestjs-pgpubsub';
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
-/** What is printed, or would be if the press were not jammed. */
+/** An edition of the newspaper. Its listener fails as long as the press is jammed. */
 @Entity({ name: 'edition' })
 @NotifyChanges()
 export class Edition {

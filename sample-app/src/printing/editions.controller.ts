@@ -6,7 +6,7 @@ import { PrintingService } from './printing.service.js';
 const NewEdition = z.object({ isJammed: z.boolean() });
 const EditionId = z
   .string()
-  .regex(/^\d{1,9}$/, 'expected the id of an edition, a whole number such as 1')
+  .regex(/^\d{1,9}$/, 'the id of an edition must be a whole number, such as 1')
   .transform(Number);
 
 @Controller('editions')
@@ -21,7 +21,7 @@ export class EditionsController {
   @Post(':id/repairs')
   async repair(@Param('id', { schema: EditionId }) id: number): Promise<{ retried: number }> {
     const repaired = await this.printing.repair(id);
-    if (repaired === null) throw new NotFoundException(`there is no dead letter of edition ${id}`);
+    if (repaired === null) throw new NotFoundException(`edition ${id} has no dead letter`);
     return repaired;
   }
 }

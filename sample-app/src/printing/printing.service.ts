@@ -6,7 +6,7 @@ import { Edition } from './edition.entity.js';
 
 type Print = PayloadOf<typeof Printing>;
 
-/** An edition and, if it is not printed, what keeps it. */
+/** An edition and the failures of its printing. */
 export interface EditionState {
   readonly id: number;
   readonly printedAt: Date | null;
@@ -16,9 +16,9 @@ export interface EditionState {
   readonly isDead: boolean;
 }
 
-type Trouble = Pick<EditionState, 'attempts' | 'error' | 'isDead'>;
+type Failure = Pick<EditionState, 'attempts' | 'error' | 'isDead'>;
 
-/** Prints editions. A press that is jammed shows what becomes of a listener that fails. */
+/** Prints editions. A jammed press makes the listener fail, to show retries and dead letters. */
 @Injectable()
 export class PrintingService {
   constructor(
@@ -41,7 +41,7 @@ export class PrintingService {
     await manager.update(Edition, { id: editionId }, { printedAt: new Date() });
   }
 
-  /** Clears the press and puts the dead letter back to work; `null` when there is none. */
+  /** Clears the jam and retries the dead letter of the edition. Returns `null` when it has none. */
   async repair(editionId: number): Promise<{ retried: number } | null> {
     for await (const { id, payload } of this.pubsub.stored.deadLetters({ channel: Printing })) {
       if ((payload as Print).editionId !== editionId) continue;
@@ -51,27 +51,27 @@ export class PrintingService {
     return null;
   }
 
-  /** The newest first. */
+  /** Returns the newest editions, newest first. */
   async latest(count: number): Promise<EditionState[]> {
-    const [editions, troubles] = await Promise.all([
+    const [editions, failures] = await Promise.all([
       this.dataSource.manager.find(Edition, { order: { id: 'DESC' }, take: count }),
-      this.troubles(),
+      this.failures(),
     ]);
-    const none: Trouble = { attempts: 0, error: null, isDead: false };
-    return editions.map(({ id, printedAt }) => ({ id, printedAt, ...(troubles.get(id) ?? none) }));
+    const none: Failure = { attempts: 0, error: null, isDead: false };
+    return editions.map(({ id, printedAt }) => ({ id, printedAt, ...(failures.get(id) ?? none) }));
   }
 
-  private async troubles(): Promise<Map<number, Trouble>> {
-    const troubles = new Map<number, Trouble>();
+  private async failures(): Promise<Map<number, Failure>> {
+    const failures = new Map<number, Failure>();
     const { stored } = this.pubsub;
     for await (const { payload, attempts, lastError } of stored.pending({ channel: Printing }))
-      troubles.set((payload as Print).editionId, { attempts, error: messageIn(lastError), isDead: false });
+      failures.set((payload as Print).editionId, { attempts, error: messageIn(lastError), isDead: false });
     for await (const { payload, attempts, lastError } of stored.deadLetters({ channel: Printing }))
-      troubles.set((payload as Print).editionId, { attempts, error: messageIn(lastError), isDead: true });
-    return troubles;
+      failures.set((payload as Print).editionId, { attempts, error: messageIn(lastError), isDead: true });
+    return failures;
   }
 }
 
-/** What is stored of a failure is its stack. */
+/** Returns the message of a stored stack. */
 const messageIn = (stack: string | null): string | null =>
   stack?.split('\n')[0]?.replace(/^Error: /, '') ?? null;

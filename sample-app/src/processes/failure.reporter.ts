@@ -3,7 +3,7 @@ import { PubSubService } from 'nestjs-pgpubsub';
 import { ListenerFailed } from '../channels.js';
 import { settings } from '../settings.js';
 
-/** Tells all processes when a listener of this one has failed, for whoever looks on. */
+/** Broadcasts failures of this process's listeners, so that every page shows them. */
 @Injectable()
 export class FailureReporter implements OnModuleInit {
   private readonly logger = new Logger(FailureReporter.name);

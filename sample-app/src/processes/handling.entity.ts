@@ -1,14 +1,16 @@
 import { NotifyChanges } from 'nestjs-pgpubsub';
 import { Column, CreateDateColumn, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
-/** That a listener has handled a stored notification, and in which process: written together with what it did. */
+/**
+ * A record of a stored notification that a listener handled, written in the listener's transaction.
+ */
 @Entity({ name: 'handling' })
 @NotifyChanges({ on: 'insert' })
 export class Handling {
   @PrimaryGeneratedColumn('identity', { type: 'integer', generatedIdentity: 'ALWAYS' })
   id!: number;
 
-  /** As in `settings.processName`. */
+  /** The `settings.processName` of the process that handled it. */
   @Column({ type: 'text' })
   process!: string;
 
@@ -18,7 +20,7 @@ export class Handling {
   @Column({ name: 'notification_id', type: 'bigint' })
   notificationId!: string;
 
-  /** 1 the first time. */
+  /** The number of the successful attempt, from 1. */
   @Column({ type: 'integer' })
   attempt!: number;
 

@@ -5,17 +5,19 @@ import { concatMap, from, type Observable } from 'rxjs';
 import { settings } from '../settings.js';
 import { Handling } from './handling.entity.js';
 
-/** Around every listener: records who handled what, in the transaction that acknowledges it, and so exactly once. */
+/**
+ * Records each handled notification in the transaction that acknowledges it, and so exactly once.
+ */
 @Injectable()
 export class HandlingInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     if (context.getType<string>() !== PGPUBSUB_CONTEXT) return next.handle();
     const notification = context.switchToRpc().getContext<Notification>();
-    if (notification.id === null) return next.handle(); // a broadcast, which every process gets
+    if (notification.id === null) return next.handle(); // a broadcast
     return from(record(notification, notification.id)).pipe(concatMap(() => next.handle()));
   }
 }
 
-/** Undone with the rest if the listener fails. */
+/** Inserts the record. A failure of the listener rolls it back. */
 const record = ({ channel, attempt, manager }: Notification, notificationId: string): Promise<unknown> =>
   manager.insert(Handling, { process: settings.processName, channel, notificationId, attempt });

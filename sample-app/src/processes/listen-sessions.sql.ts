@@ -1,4 +1,4 @@
-/** The LISTEN connections of this application, of all its processes: their application names. */
+/** Returns the application names of the LISTEN connections of all processes of this application. */
 export const findSessions = `
   select application_name as name
   from pg_stat_activity
@@ -6,7 +6,7 @@ export const findSessions = `
   order by name
 `;
 
-/** Ends them, as a restart of the server or of a firewall would. */
+/** Closes the LISTEN connections of all processes, as a restart of the server would. */
 export const endSessions = `
   select pg_terminate_backend(pid)
   from pg_stat_activity

@@ -5,7 +5,7 @@ import { ProcessesService } from './processes.service.js';
 export class ProcessesController {
   constructor(private readonly processes: ProcessesService) {}
 
-  /** What a failover or a restart of the server would do. */
+  /** Closes the LISTEN connections, as a failover or a restart of the server would. */
   @Post('interruptions')
   interrupt(): Promise<{ ended: number; inserted: number }> {
     return this.processes.interrupt();

@@ -5,24 +5,24 @@ import type { Role } from '../settings.js';
 import { Handling } from './handling.entity.js';
 import { endSessions, findSessions } from './listen-sessions.sql.js';
 
-/** A process of the newsroom, and what it has handled. */
+/** A process of the newsroom and its work. */
 export interface NewsroomProcess {
   readonly name: string;
-  /** `null`: it has ended, or its LISTEN connection is down. */
+  /** `null` when the process has ended or its LISTEN connection is down. */
   readonly role: Role | null;
-  /** How many stored notifications, by channel. */
+  /** The number of stored notifications that it handled, by channel. */
   readonly handled: Readonly<Record<string, number>>;
 }
 
 const SHOWN = 10;
-/** How many authors come in while nobody listens. */
-const UNHEARD = 10;
+/** The number of authors that are inserted while no process listens. */
+const INSERTED = 10;
 
 @Injectable()
 export class ProcessesService {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Those that listen, and the last that have handled something. */
+  /** Returns the processes that listen, and those that handled a notification last. */
   async all(): Promise<NewsroomProcess[]> {
     const [sessions, counts] = await Promise.all([this.sessions(), this.counts()]);
     const names = new Set([...sessions.keys(), ...counts.map(({ process }) => process)]);
@@ -35,12 +35,15 @@ export class ProcessesService {
     }));
   }
 
-  /** Ends all LISTEN connections, and inserts authors at once: broadcasts of them may be missed, what is stored is not. */
+  /**
+   * Closes all LISTEN connections and inserts authors immediately. Broadcasts may be missed; stored
+   * notifications are not.
+   */
   async interrupt(): Promise<{ ended: number; inserted: number }> {
     const ended = await this.dataSource.query<unknown[]>(endSessions);
-    const authors = Array.from({ length: UNHEARD }, (_, index) => ({ name: `Unheard ${index + 1}` }));
+    const authors = Array.from({ length: INSERTED }, (_, index) => ({ name: `Offline ${index + 1}` }));
     await this.dataSource.manager.insert(Author, authors);
-    return { ended: ended.length, inserted: UNHEARD };
+    return { ended: ended.length, inserted: INSERTED };
   }
 
   private async sessions(): Promise<Map<string, Role>> {
@@ -58,9 +61,9 @@ export class ProcessesService {
   }
 }
 
-/** `newsroom web Cairo-4711:listen`, as `data-source.ts` names it. */
+/** Parses an application name of `data-source.ts`, such as `newsroom web Cairo-4711:listen`. */
 function parseSession(applicationName: string): [name: string, role: Role] {
   const [, role = 'all', name = applicationName] =
     /^newsroom (\S+) (\S+):listen$/.exec(applicationName) ?? [];
-  return [name, role as Role]; // written by our own settings
+  return [name, role as Role]; // written by settings.ts
 }

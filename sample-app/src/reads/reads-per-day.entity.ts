@@ -1,7 +1,7 @@
 import { NotifyChanges } from 'nestjs-pgpubsub';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-/** How many posts were read on a day (UTC). */
+/** The number of reads of posts on a day (UTC). */
 @Entity({ name: 'reads_per_day' })
 @NotifyChanges({ on: 'update' })
 export class ReadsPerDay {

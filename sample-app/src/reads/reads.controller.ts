@@ -5,7 +5,7 @@ import { ReadsService } from './reads.service.js';
 export class ReadsController {
   constructor(private readonly reads: ReadsService) {}
 
-  /** `{ "2026-11-21": 3 }` */
+  /** Returns the reads by day: `{ "2026-11-21": 3 }`. */
   @Get()
   async all(): Promise<Record<string, number>> {
     const days = await this.reads.all();

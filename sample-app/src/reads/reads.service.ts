@@ -6,7 +6,10 @@ import { ReadsPerDay } from './reads-per-day.entity.js';
 
 type PostRead = PayloadOf<typeof PostReads>;
 
-/** Counts reads per day. One of the processes counts a read, and counts it once, even if it crashes while it does. */
+/**
+ * Counts reads per day. Each read is counted by one process and exactly once, even when a process
+ * crashes.
+ */
 @Injectable()
 export class ReadsService {
   constructor(private readonly dataSource: DataSource) {}

@@ -8,14 +8,14 @@ const found = (headers: Record<string, string>, method = 'POST', url = '/authors
 
 describe('a request of another site', () => {
   it.each([
-    [{ origin: 'https://example.com' }, /got one of "https:\/\/example\.com"/],
-    [{ origin: 'http://localhost:4000' }, /got one of "http:\/\/localhost:4000"/],
-    [{ origin: 'http://localhost:3000.example.com' }, /got one of/],
-    [{ origin: 'null' }, /got one of "null"/],
-    [{ origin: '' }, /got one of ""/],
-    [{ 'sec-fetch-site': 'cross-site' }, /got one of another site/],
-    [{ 'sec-fetch-site': 'same-site' }, /got one of another site/],
-    [{ 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }, /got one of another site/],
+    [{ origin: 'https://example.com' }, /got one from "https:\/\/example\.com"/],
+    [{ origin: 'http://localhost:4000' }, /got one from "http:\/\/localhost:4000"/],
+    [{ origin: 'http://localhost:3000.example.com' }, /got one from/],
+    [{ origin: 'null' }, /got one from "null"/],
+    [{ origin: '' }, /got one from ""/],
+    [{ 'sec-fetch-site': 'cross-site' }, /got one from another site/],
+    [{ 'sec-fetch-site': 'same-site' }, /got one from another site/],
+    [{ 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }, /got one from another site/],
     [{ host: 'example.com:3000' }, /header "Host".+ALLOWED_HOSTS/],
     [{ host: 'localhost.example.com' }, /header "Host"/],
     [{ host: '127.0.0.1.example.com' }, /header "Host"/],

@@ -5,9 +5,9 @@ const waiting = { id: 1, printedAt: null, attempts: 0, error: null, isDead: fals
 const failed = { ...waiting, attempts: 1, error: 'the press is jammed' };
 
 it.each([
-  [waiting, 'waits for a listener'],
-  [failed, 'failed 1 time, will be tried again: the press is jammed'],
-  [{ ...failed, attempts: 2 }, 'failed 2 times, will be tried again: the press is jammed'],
+  [waiting, 'pending'],
+  [failed, 'failed 1 time, will retry: the press is jammed'],
+  [{ ...failed, attempts: 2 }, 'failed 2 times, will retry: the press is jammed'],
   [{ ...failed, attempts: 3, isDead: true }, 'dead letter after 3 attempts: the press is jammed'],
   [{ ...waiting, printedAt: '2026-11-21T12:00:00.000Z' }, /^printed at \d\d:\d\d:\d\d$/],
 ])('says of an edition how far it is: %o', (edition, text) => {

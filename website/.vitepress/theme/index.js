@@ -1,5 +1,5 @@
 // @ts-check
-import theme from 'vitepress/theme-without-fonts'; // the fonts of the system: nothing to load
+import theme from 'vitepress/theme-without-fonts'; // system fonts: nothing to load
 import './site.css';
 
 export default theme;

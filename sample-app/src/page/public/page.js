@@ -3,13 +3,13 @@ import Alpine from './alpine.js';
 import { NOTHING, viewOf } from './view.js';
 
 /** @typedef {import('./view.js').State} State */
-/** Templates call what acts on one of a list with that one in scope. */
+/** The scopes in which templates of a list call a method. */
 /** @typedef {{ readonly post: { readonly id: number, readonly content: string } }} WithPost */
 /** @typedef {{ readonly edition: { readonly id: number } }} WithEdition */
 
 /**
- * The templates only name things: `post.content`, `createAuthor`. Alpine's own evaluator compiles what it finds, which
- * the page's Content-Security-Policy forbids, and rightly so.
+ * Looks up names such as `post.content` or `createAuthor`. Alpine's own evaluator compiles
+ * expressions, which the page's Content-Security-Policy forbids.
  */
 Alpine.setEvaluator((element, expression) => (receive, { scope, params = [] } = {}) => {
   const own = /** @type {Record<string, unknown>} */ (scope ?? {});
@@ -18,27 +18,27 @@ Alpine.setEvaluator((element, expression) => (receive, { scope, params = [] } = 
   receive?.(typeof found === 'function' ? found.apply(all, params) : found);
 });
 
-/** @param {any} scope @param {string} path such as `post.content` */
+/** @param {any} scope @param {string} path for example `post.content` */
 const find = (scope, path) => path.split('.').reduce((found, name) => found?.[name], scope);
 
 const JAMMED =
-  'An edition is ordered, and the press is jammed: watch it fail, be tried again, and become a dead letter.';
+  'An edition is ordered. The press is jammed: the listener fails, is retried twice, and leaves a dead letter.';
 
 Alpine.data('newsroom', () => ({
   view: viewOf(NOTHING, NOTHING),
-  /** Does the page hear of changes? */
+  /** Whether the page receives changes. */
   isLive: false,
   liveText: 'Connecting …',
-  /** What came of the visitor's last act. */
+  /** The result of the visitor's last action. */
   outcome: '',
-  /** @type {State | undefined} What comes after it is fresh. */
+  /** @type {State | undefined} The first state; rows that are newer are shown as fresh. */
   first: undefined,
 
-  /** The stream begins with the whole state, also when it comes back: nothing is remembered here. */
+  /** The stream starts with the complete state, also after a reconnect. */
   init() {
     const source = new EventSource('/feed/front-page');
     source.addEventListener('open', () => this.setLive(true, 'Live'));
-    source.addEventListener('error', () => this.setLive(false, 'Connection lost, trying again …'));
+    source.addEventListener('error', () => this.setLive(false, 'Connection lost, reconnecting …'));
     source.addEventListener('message', ({ data }) => {
       const state = /** @type {State} */ (JSON.parse(data));
       this.first ??= state;
@@ -66,7 +66,7 @@ Alpine.data('newsroom', () => ({
     this.outcome = 'Inserting 1,000 authors …';
     const answer = await this.send('POST', '/authors/crowds', { count: 1_000 });
     if (answer !== undefined)
-      this.outcome = '1,000 authors are inserted, in one statement. Their first posts are shared out.';
+      this.outcome = '1,000 authors are inserted in one statement. The processes share the first posts.';
   },
 
   async orderJammed() {
@@ -77,16 +77,16 @@ Alpine.data('newsroom', () => ({
     const answer = await this.send('POST', '/processes/interruptions');
     if (answer === undefined) return;
     const { ended, inserted } = answer;
-    this.outcome = `${ended} LISTEN connections are cut, and ${inserted} authors came in meanwhile. Each of them gets its first post.`;
+    this.outcome = `${ended} LISTEN connections were closed and ${inserted} authors inserted. Each author still gets a first post.`;
   },
 
   /** @this {any} @param {MouseEvent} event */
   async repair(event) {
     const { id } = /** @type {WithEdition} */ (this).edition;
     const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
-    button.closest('li')?.focus(); // the button is hidden when it has worked, and would take the focus along
+    button.closest('li')?.focus(); // keeps the focus in the list when the button is hidden
     const answer = await this.send('POST', `/editions/${id}/repairs`);
-    if (answer !== undefined) this.outcome = `The jam is cleared, and edition ${id} is back at work.`;
+    if (answer !== undefined) this.outcome = `The jam is cleared and edition ${id} is retried.`;
   },
 
   /** @this {any} */
@@ -95,7 +95,7 @@ Alpine.data('newsroom', () => ({
     const response = await this.request('GET', `/posts/${id}`);
     if (!response) return;
     const isCached = response.headers.get('x-cache') === 'hit';
-    this.outcome = `Post ${id} is read, from the ${isCached ? 'cache of this process' : 'database'}. A listener counts it.`;
+    this.outcome = `Post ${id} was read from the ${isCached ? 'cache of this process' : 'database'}. A listener counts the read.`;
   },
 
   /** @this {any} */
@@ -106,7 +106,7 @@ Alpine.data('newsroom', () => ({
     const changed = await this.send('PATCH', `/posts/${id}`, {
       content: `${original} (Rewritten at ${time}.)`,
     });
-    if (changed) this.outcome = `Post ${id} is rewritten: every process has dropped it from its cache.`;
+    if (changed) this.outcome = `Post ${id} is rewritten. Every process drops it from its cache.`;
   },
 
   /** @param {MouseEvent} event */
@@ -115,14 +115,14 @@ Alpine.data('newsroom', () => ({
     const command = /** @type {HTMLElement} */ (document.getElementById(button.dataset['copies'] ?? ''));
     try {
       await navigator.clipboard.writeText(command.textContent ?? '');
-      this.outcome = 'The command is copied: paste it into a terminal.';
+      this.outcome = 'The command is copied. Paste it into a terminal.';
     } catch {
-      getSelection()?.selectAllChildren(command); // not allowed, or not over HTTPS
-      this.outcome = 'The command is selected: copy it with your keyboard.';
+      getSelection()?.selectAllChildren(command); // the clipboard is not permitted, or the page is not served by HTTPS
+      this.outcome = 'The command is selected. Copy it with the keyboard.';
     }
   },
 
-  /** The answer; `undefined` after a failure, which it has told. @param {string} method @param {string} path @param {object} [body] */
+  /** Returns the response body; `undefined` after a failure, which is shown. @param {string} method @param {string} path @param {object} [body] */
   async send(method, path, body) {
     const response = await this.request(method, path, body);
     return response && (await response.json());
@@ -135,9 +135,9 @@ Alpine.data('newsroom', () => ({
       const response = await fetch(path, { method, ...json });
       if (response.ok) return response;
       const { message } = await response.json();
-      this.outcome = `That did not work: ${[message].flat().join('; ')}`;
+      this.outcome = `Failed: ${[message].flat().join('; ')}`;
     } catch {
-      this.outcome = 'That did not work: the newsroom does not answer.';
+      this.outcome = 'Failed: the newsroom does not respond.';
     }
     return undefined;
   },

@@ -1,29 +1,33 @@
 // @ts-check
-/** What the page shows of a state: words and numbers, ready for the templates of `index.html`, which only name them. */
+/** Turns a state into the words and numbers that the templates of `index.html` name. */
 
 /** @typedef {import('../../feed/front-page.ts').AsJson<import('../../feed/front-page.ts').FrontPage>} State */
 /** @typedef {State['editions'][number]} EditionState */
 /** @typedef {State['processes'][number]} ProcessState */
 /** @typedef {ReturnType<typeof viewOf>} View */
 
-/** What is handled, by its channel. @type {Readonly<Record<string, readonly [one: string, many: string]>>} */
+/** Words for handled notifications, by channel. @type {Readonly<Record<string, readonly [one: string, many: string]>>} */
 const WORK = {
   author: ['first post', 'first posts'],
   post_reads: ['read', 'reads'],
   printing: ['edition', 'editions'],
 };
 
-const ROLES = { all: 'serves pages, and handles', web: 'serves pages', listener: 'handles' };
+const ROLES = {
+  all: 'serves pages, handles notifications',
+  web: 'serves pages',
+  listener: 'handles notifications',
+};
 
 const STATES = {
   connecting: 'Connecting',
   listening: 'Listening',
-  deaf: 'Does not hear',
+  deaf: 'Connected, but not receiving',
   reconnecting: 'Reconnecting',
   closed: 'Closed',
 };
 
-/** Before the first state has arrived. @type {State} */
+/** The state before the first one arrives. @type {State} */
 export const NOTHING = {
   process: '',
   connection: 'connecting',
@@ -31,14 +35,14 @@ export const NOTHING = {
   posts: { count: 0, latest: [], cached: 0 },
   reads: { count: 0, latest: [] },
   editions: [],
-  waiting: 0,
+  pending: 0,
   processes: [],
-  wire: [],
+  log: [],
 };
 
-/** @param {State} state @param {State} first what was there when the page was opened: the rest is fresh */
+/** @param {State} state @param {State} first the state when the page was opened; newer rows are fresh */
 export function viewOf(
-  { process, connection, authors, posts, reads, editions, waiting, processes, wire },
+  { process, connection, authors, posts, reads, editions, pending, processes, log },
   first,
 ) {
   const most = Math.max(1, ...processes.map(totalOf));
@@ -62,14 +66,14 @@ export function viewOf(
     hasReads: reads.count > 0,
     editions: editions.map(editionView),
     hasEditions: editions.length > 0,
-    waiting: number(waiting),
+    pending: number(pending),
     processes: processes.map((each) => processView(each, most)),
-    wire: wire.map(({ id, at, kind, text }) => ({ id, kind, text, time: time(at) })),
-    gap: wire.find(({ kind }) => kind === 'gap')?.text ?? '',
+    log: log.map(({ id, at, kind, text }) => ({ id, kind, text, time: time(at) })),
+    gap: log.find(({ kind }) => kind === 'gap')?.text ?? '',
   };
 }
 
-/** @param {{ readonly id: number }} row @param {readonly { readonly id: number }[]} known the newest first */
+/** @param {{ readonly id: number }} row @param {readonly { readonly id: number }[]} known newest first */
 const isFresh = ({ id }, [newest]) => id > (newest?.id ?? 0);
 
 /** @param {State['posts']['latest'][number]} post @param {boolean} isFresh */
@@ -94,11 +98,11 @@ const editionView = (edition) => ({
 function describeEdition({ printedAt, attempts, error, isDead }) {
   if (printedAt !== null) return `printed at ${time(printedAt)}`;
   if (isDead) return `dead letter after ${attempts} attempts: ${error}`;
-  if (attempts > 0) return `failed ${count(attempts, ['time', 'times'])}, will be tried again: ${error}`;
-  return 'waits for a listener';
+  if (attempts > 0) return `failed ${count(attempts, ['time', 'times'])}, will retry: ${error}`;
+  return 'pending';
 }
 
-/** @param {ProcessState} process @param {number} most of the busiest */
+/** @param {ProcessState} process @param {number} most the total of the busiest process */
 function processView(process, most) {
   const [name = '', pid = ''] = process.name.split('-');
   const work = Object.entries(process.handled).map(([channel, times]) =>
@@ -108,8 +112,8 @@ function processView(process, most) {
     key: process.name,
     name,
     pid,
-    text: process.role === null ? 'does not listen any more' : ROLES[process.role],
-    work: work.join(', ') || 'has handled nothing yet',
+    text: process.role === null ? 'not listening' : ROLES[process.role],
+    work: work.join(', ') || 'nothing handled yet',
     total: totalOf(process),
     most,
     barLabel: `Handled by ${name}`,
