@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Copies the documents of the repository and their pictures to .build/pages, each to the path of its
- * page. Links are rewritten later, by .vitepress/documents.js.
+ * Copies the documents of the repository and their pictures to .build/pages, each to the path of
+ * its page. Links are rewritten later, by .vitepress/documents.js.
  */
 import { cpSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';

@@ -13,8 +13,8 @@ import { NewsroomModule } from './newsroom.module.js';
 export class AppModule {}
 
 /**
- * A web process beside those of `pgpubsub listen`. It listens to `PostChanged` for its cache; the
- * other processes handle the stored notifications.
+ * A web process beside those of `pgpubsub listen`. Its cache listens to `PostChanged`; the other
+ * processes handle the stored notifications.
  */
 @Module({
   imports: [NewsroomModule, PgPubSubModule.forRoot({ listen: [PostChanged], globalEnhancers: true })],

@@ -72,7 +72,7 @@ function rewriteImage(token, file, page) {
 }
 
 /**
- * Returns the target of a link on the site, or `undefined` for a file of the repository without a page.
+ * Returns the target of a link on the site, or `undefined` for a file without a page.
  * @param {string} link @param {string} file @param {string} page
  */
 function rewrite(link, file, page) {

@@ -61,7 +61,7 @@ describe('a browser', { skip }, () => {
     assert.deepEqual(scrolling, []);
   });
 
-  it('shows no page that is wider than a phone', async () => {
+  it('fits every page into the window of a phone', async () => {
     await page.setViewportSize({ width: 390, height: 800 });
     for (const { page: name } of documents) {
       await page.goto(`${site}/${name.replace(/\.md$/, '.html')}`);
@@ -70,7 +70,7 @@ describe('a browser', { skip }, () => {
     await page.setViewportSize({ width: 1280, height: 800 });
   });
 
-  it('finds an option by the search of the site', async () => {
+  it('finds an option in the search', async () => {
     await page.goto(site);
     await page.getByRole('button', { name: 'Search' }).click();
     await page.getByRole('searchbox').fill('shutdownTimeoutMs');
@@ -78,7 +78,7 @@ describe('a browser', { skip }, () => {
     await page.waitForURL(/options\.html#pgpubsubmoduleforroot/);
   });
 
-  it('is dark where the reader prefers it', async () => {
+  it('is dark when the browser prefers dark colors', async () => {
     const background = async (/** @type {'dark' | 'light'} */ colorScheme) => {
       await page.emulateMedia({ colorScheme });
       await page.reload();
@@ -88,7 +88,10 @@ describe('a browser', { skip }, () => {
   });
 });
 
-/** Returns the blocks of code that scroll although their lines have at most 80 columns, and the page itself if it scrolls. */
+/**
+ * Returns the blocks of code that scroll although their lines have at most 80 columns, and the page
+ * itself if it scrolls.
+ */
 function findOverflow() {
   const isWide = (/** @type {Element} */ { scrollWidth, clientWidth }) => scrollWidth > clientWidth;
   const blocks = Array.from(document.querySelectorAll('pre')).filter(isWide);

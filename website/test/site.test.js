@@ -40,7 +40,7 @@ describe('the site', () => {
     assert.equal(home?.querySelectorAll('img').length, 1);
   });
 
-  it('has links that lead to headings that are there', () => {
+  it('has no link to a heading that does not exist', () => {
     const broken = [...pages].flatMap(([name, page]) =>
       page.querySelectorAll('a[href*="#"]').flatMap((link) => {
         const href = link.getAttribute('href') ?? '';
@@ -78,7 +78,7 @@ describe('the site', () => {
       );
   });
 
-  it('shows above a block of code the file it comes from', () => {
+  it('shows the path of its file above a block of code', () => {
     const sources = pages.get('stored-notifications.html')?.querySelectorAll('p.source') ?? [];
     assert(sources.length > 5);
     for (const { text } of sources) assert(existsSync(path.join(DIST, '..', '..', text)), text);
