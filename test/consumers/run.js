@@ -6,6 +6,8 @@
  * Meanwhile docs/getting-started.md is followed word by word, and applications as teams have them are built, tested and run
  * with their own tools, as docs/guides/builders.md says. What the library assumes about the internals of pg and
  * TypeORM is checked against a matrix of their versions.
+ *
+ * `npm run test:consumers -- --nest 11 --typeorm 0.3` tests the applications with these versions alone.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -22,11 +24,13 @@ import { listen } from './listen.js';
 import { Newsroom } from './newsroom.js';
 import { Reader } from './reader.js';
 import { RunningApp } from './running-app.js';
+import { Selection } from './selection.js';
 import { teamStories } from './teams.js';
 import { TypeOrmCli } from './typeorm-cli.js';
 
 const root = path.join(import.meta.dirname, '..', '..');
 const checks = new Checks();
+const selection = Selection.parse(process.argv.slice(2));
 
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pgpubsub-consumers-'));
 process.on('exit', () => fs.rmSync(directory, { recursive: true, force: true, maxRetries: 3 }));
@@ -34,15 +38,16 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 
 const tarball = await pack();
 const floor = new Consumer('nest11-floor', directory);
-const matrix = new Matrix(directory);
-const all = [new Consumer('nest11-commonjs', directory), floor, new Consumer('nest12-esm', directory)];
+const newest = new Consumer('nest12-esm', directory);
+const matrix = new Matrix(directory, selection);
+const consumers = selection.choose([new Consumer('nest11-commonjs', directory), floor, newest]);
 
 await checks.check('nest11-floor has the lowest version of every peer', () => assertFloors(floor));
 await checks.check('the contracts have the lowest versions of pg and TypeORM', () =>
   matrix.assertFloors(readPeers()),
 );
 const installing = checks.check('the versions of the contracts install', () => matrix.install(tarball));
-const usable = await succeeding(all, async (consumer) => {
+const usable = await succeeding(consumers, async (consumer) => {
   const isInstalled = await checks.check(`${consumer.name} installs`, () => consumer.install(tarball));
   return isInstalled && checks.check(`${consumer.name} compiles`, () => consumer.compile());
 });
@@ -55,7 +60,7 @@ try {
   const old = usable.filter(({ dependencies }) => dependencies['typeorm']?.startsWith('0.3.'));
   await Promise.all([
     ...old.map((consumer) => migrate(consumer, server.url)),
-    getStarted(server.url),
+    ...(selection.includes(newest.dependencies) ? [getStarted(server.url)] : []),
     runTeams(server.url),
   ]);
 } finally {
@@ -86,9 +91,9 @@ function assertFloors(/** @type {Consumer} */ { dependencies }) {
   assert.deepEqual(pinned, promised);
 }
 
-/** @param {readonly Consumer[]} consumers @param {string} databaseUrl */
-async function runTogether(consumers, databaseUrl) {
-  const started = consumers.map(({ name, program }) => new RunningApp(name, program, databaseUrl));
+/** @param {readonly Consumer[]} installed @param {string} databaseUrl */
+async function runTogether(installed, databaseUrl) {
+  const started = installed.map(({ name, program }) => new RunningApp(name, program, databaseUrl));
   try {
     const apps = await succeeding(started, (app) => checks.check(`${app.name} starts`, () => app.ready()));
     for (const app of apps) app.greet();
@@ -131,7 +136,7 @@ async function getStarted(serverUrl) {
 
 /** @param {string} serverUrl */
 async function runTeams(serverUrl) {
-  const stories = await teamStories(directory, tarball, (name) => createDatabase(serverUrl, name));
+  const stories = await teamStories(directory, tarball, selection, (name) => createDatabase(serverUrl, name));
   await Promise.all(stories.map(([story, steps]) => checkInOrder(story, steps)));
 }
 

@@ -35,6 +35,11 @@ export class Team {
     this.env = { ...env, PATH: folders.join(path.delimiter), NO_COLOR: '1' };
   }
 
+  /** @returns {Record<string, string>} */
+  get dependencies() {
+    return JSON.parse(fs.readFileSync(path.join(here, this.name, 'package.json'), 'utf8')).dependencies;
+  }
+
   /** With the packed library. @param {string} tarball */
   async install(tarball) {
     if (this.pnpm) await this.run(`pnpm add --ignore-scripts --prefer-offline ${tarball}`);

@@ -90,10 +90,11 @@ function nest12Steps(team, tarball, databaseUrl) {
  * Applications as teams have them, each with the steps of its story. The stories are independent of each other.
  * @param {string} parent a temporary directory; its owner removes it
  * @param {string} tarball the packed library
+ * @param {import('./selection.js').Selection} selection
  * @param {(name: string) => Promise<string>} createDatabase resolves with its address
  * @returns {Promise<[story: string, steps: Step[]][]>}
  */
-export async function teamStories(parent, tarball, createDatabase) {
+export async function teamStories(parent, tarball, selection, createDatabase) {
   const pnpm = await installPnpm(parent);
   const database = async (/** @type {Team} */ team) => {
     const url = await createDatabase(team.name.replaceAll('-', '_'));
@@ -104,9 +105,11 @@ export async function teamStories(parent, tarball, createDatabase) {
   const nest11Pnpm = new Team('nest11-team', path.join(parent, 'nest11-team-pnpm'), pnpm);
   const nest12 = new Team('nest12-team', path.join(parent, 'nest12-team'), pnpm);
   nest11Pnpm.configure('postgres://nowhere');
-  return [
-    ['nest11-team', nest11Steps(nest11, tarball, await database(nest11))],
-    ['nest12-team', nest12Steps(nest12, tarball, await database(nest12))],
-    ['nest11-team with pnpm', jestSteps(nest11Pnpm, tarball)],
+  /** @type {[team: Team, story: string, steps: Step[]][]} */
+  const all = [
+    [nest11, 'nest11-team', nest11Steps(nest11, tarball, await database(nest11))],
+    [nest12, 'nest12-team', nest12Steps(nest12, tarball, await database(nest12))],
+    [nest11Pnpm, 'nest11-team with pnpm', jestSteps(nest11Pnpm, tarball)],
   ];
+  return all.filter(([{ dependencies }]) => selection.includes(dependencies)).map(([, ...story]) => story);
 }

@@ -15,6 +15,7 @@ export const TYPEORM = ['0.3.20', '0.3', '1'];
 const DEADLINE_MS = 120_000;
 
 /** @typedef {import('../checks.js').Checks} Checks */
+/** @typedef {import('../selection.js').Selection} Selection */
 /** @typedef {{ pg: string, typeorm: string }} Cell names of `package.json` */
 /** @typedef {{ type: 'counted', passed: number, failed: number }} Counted */
 
@@ -24,14 +25,16 @@ const DEADLINE_MS = 120_000;
  * process whose modules are found by these links.
  */
 export class Matrix {
-  /** @param {string} parent the temporary directory; its owner removes it */
-  constructor(parent) {
+  /** @param {string} parent the temporary directory; its owner removes it @param {Selection} selection */
+  constructor(parent, selection) {
     this.directory = path.join(parent, 'contracts');
+    this.selection = selection;
   }
 
   /** @returns {Cell[]} */
   get cells() {
-    return PG.flatMap((pg) => TYPEORM.map((typeorm) => ({ pg, typeorm })));
+    const chosen = TYPEORM.filter((typeorm) => this.selection.includesTypeOrm(typeorm));
+    return PG.flatMap((pg) => chosen.map((typeorm) => ({ pg, typeorm })));
   }
 
   /** Without peers: each cell has its own. @param {string} tarball */
