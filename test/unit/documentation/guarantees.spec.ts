@@ -28,7 +28,7 @@ describe('docs/guarantees.md', () => {
   it('has the table of the README', () => {
     const table = tableOf(text);
     expect(table.length).toBeGreaterThan(5);
-    expect(table).toEqual(tableOf(sectionOf(readText('README.md'), '## What is promised')));
+    expect(table).toEqual(tableOf(sectionOf(readText('README.md'), '## Guarantees')));
   });
 
   it('has the statements of test/guarantees.md, in the same order', () => {
