@@ -6,7 +6,7 @@ import { decodeWire, splitWire } from './wire.codec.js';
 
 /**
  * How the texts of a channel become payloads: the functions are chosen once, when the channel becomes known. Owned by
- * the channel's `KnownChannel`.
+ * the channel's `RegisteredChannel`.
  */
 export class ChannelDecoder {
   /** Decodes a broadcast, without the schema. Throws, or rejects, for a text that listeners cannot get. */

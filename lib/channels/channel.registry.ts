@@ -5,7 +5,7 @@ import { isChannelDefinition } from './channel-brand.js';
 import { plainChannel, type ChannelDefinition } from './channel.definition.js';
 import type { EntityChange, EntityClass } from './entity-change.js';
 import type { EntitySource } from './entity-source.js';
-import { KnownChannel } from './known-channel.js';
+import { RegisteredChannel } from './registered-channel.js';
 
 /** What is accepted wherever a channel is asked for: its name, its definition, or an entity with `@NotifyChanges()`. */
 export type ChannelLike<T = unknown> = string | ChannelDefinition<T> | EntityClass;
@@ -15,12 +15,12 @@ export type PayloadOf<C> =
   C extends ChannelDefinition<infer T> ? T : C extends EntityClass<infer E> ? EntityChange<E> : unknown;
 
 /** Whether a payload is meant by the receiver that asked for a channel. */
-export type IsMeant = (payload: unknown) => boolean;
+export type IsAddressed = (payload: unknown) => boolean;
 
-/** A channel that a receiver has asked for; without `isMeant` all of its payloads are meant. */
+/** A channel that a receiver has asked for; without `isAddressed` all of its payloads are meant. */
 export interface SelectedChannel {
   readonly definition: ChannelDefinition;
-  readonly isMeant: IsMeant | undefined;
+  readonly isAddressed: IsAddressed | undefined;
 }
 
 /**
@@ -28,7 +28,7 @@ export interface SelectedChannel {
  * definitions that are sent to; lives as long as the instance.
  */
 export class ChannelRegistry {
-  private readonly byName = new Map<string, KnownChannel>();
+  private readonly byName = new Map<string, RegisteredChannel>();
   private entities: EntitySource | undefined;
 
   /**
@@ -50,25 +50,28 @@ export class ChannelRegistry {
 
   /** The channels of these, each once, and which of their payloads are meant. Throws as {@link resolve} does. */
   select(channels: readonly ChannelLike[]): SelectedChannel[] {
-    const selected = new Map<string, { definition: ChannelDefinition; meant: (IsMeant | undefined)[] }>();
+    const selected = new Map<string, { definition: ChannelDefinition; meant: (IsAddressed | undefined)[] }>();
     for (const channel of channels) {
       const definition = this.resolve(channel);
       const known = selected.get(definition.name) ?? { definition, meant: [] };
-      known.meant.push(this.meantBy(channel));
+      known.meant.push(this.addressFilterOf(channel));
       selected.set(definition.name, known);
     }
-    return Array.from(selected.values(), ({ definition, meant }) => ({ definition, isMeant: anyOf(meant) }));
+    return Array.from(selected.values(), ({ definition, meant }) => ({
+      definition,
+      isAddressed: anyOf(meant),
+    }));
   }
 
   /** The channel of this definition, from now on the same object until it is released. */
-  acquire(definition: ChannelDefinition): KnownChannel {
-    const known = this.byName.get(definition.name) ?? new KnownChannel(definition, false);
+  acquire(definition: ChannelDefinition): RegisteredChannel {
+    const known = this.byName.get(definition.name) ?? new RegisteredChannel(definition, false);
     this.byName.set(definition.name, known);
     return known;
   }
 
   /** Forgets a channel that has no receivers any more, unless the application has defined it. */
-  release(channel: KnownChannel): void {
+  release(channel: RegisteredChannel): void {
     if (!channel.isDefined) this.byName.delete(channel.name);
   }
 
@@ -94,7 +97,7 @@ export class ChannelRegistry {
   }
 
   /** Whether a payload is meant by who asks for this channel; `undefined`: every payload of it is. */
-  meantBy(channel: ChannelLike): IsMeant | undefined {
+  addressFilterOf(channel: ChannelLike): IsAddressed | undefined {
     return typeof channel === 'function' ? this.entities?.isOf(channel) : undefined;
   }
 
@@ -131,8 +134,8 @@ export class ChannelRegistry {
 /** Whether two definitions say the same, also when they are of different copies of the package. */
 const isSame = (one: ChannelDefinition, other: ChannelDefinition): boolean =>
   isDeepStrictEqual(Object.entries(one), Object.entries(other));
-const anyOf = (meant: readonly (IsMeant | undefined)[]): IsMeant | undefined =>
-  meant.includes(undefined) ? undefined : (payload) => meant.some((isMeant) => isMeant?.(payload));
+const anyOf = (meant: readonly (IsAddressed | undefined)[]): IsAddressed | undefined =>
+  meant.includes(undefined) ? undefined : (payload) => meant.some((isAddressed) => isAddressed?.(payload));
 
 const notAList = (got: unknown) =>
   new PgPubSubError(

@@ -1,7 +1,7 @@
 import type { Notification } from '../channels/notification.js';
 import { Watchdog, isTimedOut, withDeadline } from '../common/deadline.js';
 import { isPgPubSubError } from '../common/errors.js';
-import type { SharedSavepoint } from '../postgres/handler-statements.js';
+import type { InterleavedSavepoint } from '../postgres/handler-statements.js';
 import { HandlerTransaction, type HandlerScope } from '../postgres/handler-transaction.js';
 import { readLargeRow } from './claim.sql.js';
 import type { Claim } from './claim.js';
@@ -107,7 +107,7 @@ class HandlerRun {
   private async runInterleaved(listener: ClaimListener): Promise<void> {
     const rows = await this.rowsFor(listener);
     const started: ClaimedRow[] = [];
-    const shared: SharedSavepoint = { isOpen: false };
+    const shared: InterleavedSavepoint = { isOpen: false };
     const queue = rows.values();
     const failures = new Map<ClaimedRow, unknown>();
     const runNext = async (): Promise<void> => {
@@ -219,7 +219,7 @@ class HandlerRun {
     return payload;
   }
 
-  private createTransaction(listener: ClaimListener, shared?: SharedSavepoint): HandlerTransaction {
+  private createTransaction(listener: ClaimListener, shared?: InterleavedSavepoint): HandlerTransaction {
     const known = this.scopes.get(listener);
     if (known !== undefined) return new HandlerTransaction(known, shared);
     const { context, savepoint } = this.claim;

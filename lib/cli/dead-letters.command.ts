@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import type { DataSource } from 'typeorm';
 import { counted } from '../common/wording.js';
-import { DeadLetterPortions } from '../store/dead-letter-portions.js';
+import { DeadLetterBatches } from '../store/dead-letter-batches.js';
 import type { CountedListener } from '../store/live-listeners.js';
 import { isId, type StoredFilter } from '../store/stored-filter.js';
 import { StoredNotifications, type DeadLetter } from '../store/stored-notifications.js';
@@ -129,26 +129,26 @@ const shortened = (line: string): string => (line.length > 80 ? `${line.slice(0,
 async function run(dataSource: DataSource, repair: Repair, options: RepairOptions): Promise<number> {
   await assertStorage(dataSource);
   const isCautious = repair === 'retry' && !options.force;
-  const portions = await DeadLetterPortions.begin(storedOptions(dataSource), filterOf(options), isCautious);
-  const left = portions.left.reduce((sum, { count }) => sum + count, 0);
-  if (portions.total + left === 0) await printUnknownName(dataSource, options);
-  if (portions.total + left === 0 && options.id) throw noneOf(options.id);
+  const batches = await DeadLetterBatches.begin(storedOptions(dataSource), filterOf(options), isCautious);
+  const left = batches.left.reduce((sum, { count }) => sum + count, 0);
+  if (batches.total + left === 0) await printUnknownName(dataSource, options);
+  if (batches.total + left === 0 && options.id) throw noneOf(options.id);
   const { done } = REPAIRS[repair];
   using progress = new Progress({
     what: `dead letters ${done}`,
-    total: portions.total,
+    total: batches.total,
     writeLine: reportLine, // beside what is printed
     terminal: process.stderr,
   });
   let count = 0;
-  for await (const size of portions[repair]()) {
+  for await (const size of batches[repair]()) {
     count += size;
     progress.advance(size);
   }
   progress.end();
   if (options.json) printJson({ [done]: count, ...(left > 0 && { left }) });
   else printLine(`${done}: ${count}`);
-  for (const letters of portions.left) printMessage(wordLeft(letters));
+  for (const letters of batches.left) printMessage(wordLeft(letters));
   return left;
 }
 

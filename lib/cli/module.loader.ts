@@ -74,8 +74,8 @@ async function modulesOf(
   const found = new Map<string, NestModule>();
   for (const [name, value] of Object.entries(all)) {
     if (name === 'module.exports') continue; // Node's own name for the default export of CommonJS
-    const isMeant = wanted === undefined ? PREFERRED.includes(name) : name === wanted;
-    const settled: unknown = isMeant ? await value : value;
+    const isWanted = wanted === undefined ? PREFERRED.includes(name) : name === wanted;
+    const settled: unknown = isWanted ? await value : value;
     if (isNestModule(settled)) found.set(name, settled);
   }
   return found;

@@ -1,5 +1,5 @@
 import type { DecodedText } from '../channels/entity-source.js';
-import type { KnownChannel } from '../channels/known-channel.js';
+import type { RegisteredChannel } from '../channels/registered-channel.js';
 import type { Notification, RawNotification } from '../channels/notification.js';
 import type { ReportEvent } from '../common/events.js';
 import type { BufferLimits } from '../common/overflow.js';
@@ -13,7 +13,7 @@ export interface Receiver {
 }
 
 export interface StreamOptions {
-  readonly channel: KnownChannel;
+  readonly channel: RegisteredChannel;
   readonly createNotification: NotificationFactory;
   readonly buffer: BufferLimits;
   readonly report: ReportEvent;
@@ -54,7 +54,7 @@ export class ChannelStream {
     this.waiting = new BoundedBuffer(options.buffer);
   }
 
-  get channel(): KnownChannel {
+  get channel(): RegisteredChannel {
     return this.options.channel;
   }
 
@@ -78,10 +78,10 @@ export class ChannelStream {
   }
 
   accept(raw: RawNotification): void {
-    if (this.decoding) return this.hold(raw);
+    if (this.decoding) return this.enqueue(raw);
     const decoded = this.decode(raw);
     if (decoded instanceof Promise) this.decoding = this.acceptInOrder(decoded);
-    else if (decoded) this.pass(decoded);
+    else if (decoded) this.deliver(decoded);
   }
 
   /** Once per chunk of the socket. */
@@ -96,7 +96,7 @@ export class ChannelStream {
     return this.decoding;
   }
 
-  private pass(notification: Notification): void {
+  private deliver(notification: Notification): void {
     for (const receiver of this.receivers) receiver.next(notification);
   }
 
@@ -108,7 +108,7 @@ export class ChannelStream {
       for (const finish of batch) {
         this.decodedAhead--;
         const notification = await finish();
-        if (notification) this.pass(notification);
+        if (notification) this.deliver(notification);
       }
       batch = this.decodeWaiting();
     }
@@ -136,7 +136,7 @@ export class ChannelStream {
     }
   }
 
-  private hold(raw: RawNotification): void {
+  private enqueue(raw: RawNotification): void {
     if (this.waiting.push(raw, this.decodedAhead)) return;
     this.options.report({
       type: 'dropped',

@@ -26,7 +26,7 @@ export class Dispatcher {
   private readonly streams = new Map<string, ChannelStream>();
   private incoming: RawNotification[] = [];
   private isClosed = false;
-  private readonly drain = () => this.passOn();
+  private readonly drain = () => this.forward();
 
   constructor(private readonly options: DispatcherOptions) {}
 
@@ -46,9 +46,9 @@ export class Dispatcher {
 
   /** The broadcasts of these channels; for entities that share a channel, the changes of those that were named. */
   observeAll(selected: readonly SelectedChannel[]): Observable<Notification> {
-    const observed = selected.map(({ definition, isMeant }) => {
+    const observed = selected.map(({ definition, isAddressed }) => {
       const all = this.observe(definition);
-      return isMeant === undefined ? all : all.pipe(filter(({ payload }) => isMeant(payload)));
+      return isAddressed === undefined ? all : all.pipe(filter(({ payload }) => isAddressed(payload)));
     });
     return merge(...observed);
   }
@@ -79,7 +79,7 @@ export class Dispatcher {
     this.streams.clear();
   }
 
-  private passOn(): void {
+  private forward(): void {
     const batch = this.incoming;
     this.incoming = [];
     const reached: ChannelStream[] = [];

@@ -76,7 +76,7 @@ export class ChannelPauses {
    * stops. Nothing may be claimed before. Never rejects.
    */
   known(): Promise<void> {
-    this.learning ??= this.learn();
+    this.learning ??= this.refresh();
     return this.learning;
   }
 
@@ -90,7 +90,7 @@ export class ChannelPauses {
     await this.reading;
   }
 
-  private async learn(): Promise<void> {
+  private async refresh(): Promise<void> {
     const { signal } = this.options;
     for (let attempt = 1; !this.isKnown && !signal.aborted; attempt++) {
       await this.read();
@@ -103,7 +103,7 @@ export class ChannelPauses {
     do {
       this.isReadAgain = false;
       try {
-        this.learned(await this.ask());
+        this.apply(await this.query());
       } catch (error) {
         this.noteFailure(error);
       }
@@ -115,7 +115,7 @@ export class ChannelPauses {
    *
    * no deadline: withDeadline() limits both questions together
    */
-  private async ask(): Promise<string[]> {
+  private async query(): Promise<string[]> {
     const { connection, pool, schema } = this.options;
     const sql = findPaused(schema());
     const asked = connection
@@ -128,7 +128,7 @@ export class ChannelPauses {
     return (rows as { channel: string }[]).map(({ channel }) => channel);
   }
 
-  private learned(channels: readonly string[]): void {
+  private apply(channels: readonly string[]): void {
     this.isKnown = true;
     this.options.workers.setPausedEverywhere(new Set(channels));
     this.reportClaims('claim-recovered');

@@ -8,7 +8,7 @@ import { Dispatcher } from '../dispatch/dispatcher.js';
 import { StatusReader } from '../observability/pubsub.status.js';
 import { PubSubTelemetry } from '../observability/pubsub.telemetry.js';
 import { Publisher } from '../publishing/publisher.js';
-import { keptDeadLetters, removeExpiredDeadLetters } from '../store/expired-letters.js';
+import { keptDeadLetters, removeExpiredDeadLetters } from '../store/expired-dead-letters.js';
 import { StoredNotifications } from '../store/stored-notifications.js';
 import type { Instance } from './instance.js';
 import { ProcessHeartbeat } from './process-heartbeat.js';

@@ -84,7 +84,7 @@ export function resolveListener(
     retry: parsed.retry,
     timeoutMs: parsed.timeoutMs,
     filter: isStored ? parsed.filter?.context : undefined,
-    accepts: acceptance(registry.meantBy(channel), on, isStored ? undefined : parsed.filter?.context),
+    accepts: acceptance(registry.addressFilterOf(channel), on, isStored ? undefined : parsed.filter?.context),
   };
 }
 
@@ -118,13 +118,13 @@ function assertSent(
 }
 
 function acceptance(
-  isMeant: ((payload: unknown) => boolean) | undefined,
+  isAddressed: ((payload: unknown) => boolean) | undefined,
   on: readonly string[] | undefined,
   context: JsonObject | undefined,
 ): ListenerDefinition['accepts'] {
-  if (isMeant === undefined && on === undefined && context === undefined) return undefined;
+  if (isAddressed === undefined && on === undefined && context === undefined) return undefined;
   return (notification) =>
-    (isMeant === undefined || isMeant(notification.payload)) &&
+    (isAddressed === undefined || isAddressed(notification.payload)) &&
     (on === undefined || isOneOf(on, notification.payload)) &&
     (context === undefined || contains(notification.context, context));
 }

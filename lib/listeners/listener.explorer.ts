@@ -66,7 +66,7 @@ export class ListenerExplorer {
       loader,
       () =>
         [...this.methods()].filter(({ callback }) =>
-          optionsOn(callback).some((given) => isMeant(given, name)),
+          optionsOn(callback).some((given) => isForInstance(given, name)),
         ),
       report,
     );
@@ -88,7 +88,7 @@ export class ListenerExplorer {
     const all: ListenerDefinition[] = [];
     for (const { host, method, fullName, callback } of methods) {
       const declarations = listenersOf(callback).filter((declaration) =>
-        isMeant(checkListener(declaration, fullName), options.name, (wanted) =>
+        isForInstance(checkListener(declaration, fullName), options.name, (wanted) =>
           options.assertInstance(wanted, fullName),
         ),
       );
@@ -145,7 +145,9 @@ function gapHandlers(
 ): GapHandler[] {
   return gapHandlersOf(callback)
     .map((given) => resolveGapHandler(given, fullName))
-    .filter((given) => isMeant(given, options.name, (wanted) => options.assertInstance(wanted, fullName)))
+    .filter((given) =>
+      isForInstance(given, options.name, (wanted) => options.assertInstance(wanted, fullName)),
+    )
     .map(() => ({ name: fullName, invoke: (gap: Gap) => callGapHandler(host, method, gap) }));
 }
 
@@ -167,7 +169,7 @@ const optionsOn = (callback: object): unknown[] => [
  * Whether the options of a decorator ask for the instance of this name; without a name they ask for the default instance.
  * Takes invalid options, too: modules that are loaded later are looked through before any check.
  */
-function isMeant(given: unknown, name: string, assertInstance?: (wanted: string) => void): boolean {
+function isForInstance(given: unknown, name: string, assertInstance?: (wanted: string) => void): boolean {
   const { instance = DEFAULT_NAME } = (given ?? {}) as GapHandlerOptions;
   assertInstance?.(instance);
   return instance === name;

@@ -2,7 +2,7 @@ import net from 'node:net';
 import { settlesWithin } from '../common/deadline.js';
 
 /** The identity of a server session, as pg keeps it after the connection was opened. */
-interface Session {
+interface BackendKey {
   readonly host?: string;
   readonly port?: number;
   readonly processID?: number | null;
@@ -19,7 +19,7 @@ const MAX_CONNECT_MS = 5_000;
  * carries nothing secret but the key of the session, and goes unencrypted, as that of libpq does.
  */
 export async function requestCancel(client: object): Promise<void> {
-  const { host = 'localhost', port = 5_432, processID, secretKey } = client as Session;
+  const { host = 'localhost', port = 5_432, processID, secretKey } = client as BackendKey;
   if (typeof processID !== 'number' || typeof secretKey !== 'number') return; // pg-native
   // no deadline: the socket is destroyed after MAX_CONNECT_MS, below
   const socket = net.connect(host.startsWith('/') ? { path: `${host}/.s.PGSQL.${port}` } : { host, port });

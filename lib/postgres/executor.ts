@@ -27,7 +27,7 @@ export interface Route {
  */
 export function resolveRoute(given: SqlExecutor): Route {
   assertExecutor(given);
-  const executor = managerBehind(given) ?? given;
+  const executor = entityManagerOf(given) ?? given;
   const manager = isEntityManager(executor) ? executor : undefined;
   if (manager === undefined || types.isProxy(executor))
     return { kind: 'foreign', executor, session: undefined, manager };
@@ -41,7 +41,7 @@ export function resolveRoute(given: SqlExecutor): Route {
 export const openRunnerOf = ({ manager }: Route): QueryRunner | undefined =>
   manager?.queryRunner?.isTransactionActive ? manager.queryRunner : undefined;
 
-function managerBehind(given: SqlExecutor): EntityManager | undefined {
+function entityManagerOf(given: SqlExecutor): EntityManager | undefined {
   if (types.isProxy(given) || !('manager' in given)) return undefined;
   return isEntityManager(given.manager) ? given.manager : undefined;
 }

@@ -12,7 +12,7 @@ import { NO_EFFECTS, type StatementEffects } from './statement-effects.js';
 const CANCEL_MS = 5_000;
 
 /** Handlers that interleave behind one savepoint: what one of them wrote cannot be undone alone. */
-export interface SharedSavepoint {
+export interface InterleavedSavepoint {
   isOpen: boolean;
 }
 
@@ -40,7 +40,7 @@ export class HandlerStatements {
     dataSource: DataSource,
     private readonly savepoint: Savepoint,
     private readonly handler: string,
-    private readonly shared: SharedSavepoint | undefined,
+    private readonly shared: InterleavedSavepoint | undefined,
   ) {
     this.runner = createHandlerRunner(dataSource, this);
   }

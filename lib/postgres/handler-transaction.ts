@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Watchdog } from '../common/deadline.js';
 import { PgPubSubError } from '../common/errors.js';
-import { HandlerStatements, type SharedSavepoint } from './handler-statements.js';
+import { HandlerStatements, type InterleavedSavepoint } from './handler-statements.js';
 import type { Savepoint } from './savepoint.js';
 
 /** Parts that the calls of one listener in one claim share. */
@@ -32,7 +32,7 @@ export class HandlerTransaction {
   /** `shared`: handlers interleave behind one savepoint. */
   constructor(
     private readonly scope: HandlerScope,
-    private readonly shared?: SharedSavepoint,
+    private readonly shared?: InterleavedSavepoint,
   ) {}
 
   get manager(): EntityManager {

@@ -26,7 +26,7 @@ export interface InTransactionOptions {
  */
 export class TransactionSettings {
   private readonly contexts = new WeakMap<QueryRunner, JsonObject>();
-  private readonly silent = new WeakSet<QueryRunner>();
+  private readonly withTriggersDisabled = new WeakSet<QueryRunner>();
 
   /** `trace`: where the caller is in a trace, for what triggers send in its name; nothing where nobody traces. */
   constructor(
@@ -39,8 +39,8 @@ export class TransactionSettings {
 
   /** The context of everything that is sent on this route. */
   contextOf(route: Route): JsonObject | undefined {
-    const session = openRunnerOf(route);
-    const own = session && this.contexts.get(session);
+    const runner = openRunnerOf(route);
+    const own = runner && this.contexts.get(runner);
     const common = this.common?.();
     return common === undefined ? own : { ...common, ...own };
   }
@@ -52,50 +52,50 @@ export class TransactionSettings {
   ): Promise<T> {
     assertContext(context);
     assertWork(work, 'withContext(context, work, options)');
-    return this.within(options, async (manager, session) => {
-      const before = this.contexts.get(session);
+    return this.within(options, async (manager, runner) => {
+      const before = this.contexts.get(runner);
       const merged = { ...before, ...context };
-      this.contexts.set(session, merged);
+      this.contexts.set(runner, merged);
       try {
-        return await setDuring(manager, CONTEXT, this.carried(merged), this.carried(before), work);
+        return await setDuring(manager, CONTEXT, this.contextJson(merged), this.contextJson(before), work);
       } finally {
-        if (before) this.contexts.set(session, before);
-        else this.contexts.delete(session);
+        if (before) this.contexts.set(runner, before);
+        else this.contexts.delete(runner);
       }
     });
   }
 
   async withoutTriggers<T>(work: TransactionalWork<T>, options: InTransactionOptions): Promise<T> {
     assertWork(work, 'withoutTriggers(work, options)');
-    return this.within(options, async (manager, session) => {
-      const isSilent = this.silent.has(session);
-      this.silent.add(session);
+    return this.within(options, async (manager, runner) => {
+      const isDisabled = this.withTriggersDisabled.has(runner);
+      this.withTriggersDisabled.add(runner);
       try {
-        return await setDuring(manager, DISABLED, 'on', isSilent ? 'on' : 'off', work);
+        return await setDuring(manager, DISABLED, 'on', isDisabled ? 'on' : 'off', work);
       } finally {
-        if (!isSilent) this.silent.delete(session);
+        if (!isDisabled) this.withTriggersDisabled.delete(runner);
       }
     });
   }
 
   /** What triggers find with this context of the transaction; nothing when it has none, nor the module. */
-  private carried(own: JsonObject | undefined): string {
+  private contextJson(own: JsonObject | undefined): string {
     if (own === undefined && this.common === undefined) return '';
-    const carried = JSON.stringify({ ...this.trace(), ...this.common?.(), ...own });
-    return carried === '{}' ? '' : carried;
+    const json = JSON.stringify({ ...this.trace(), ...this.common?.(), ...own });
+    return json === '{}' ? '' : json;
   }
 
   private async within<T>(
     options: InTransactionOptions,
-    work: (manager: EntityManager, session: QueryRunner) => Promise<T>,
+    work: (manager: EntityManager, runner: QueryRunner) => Promise<T>,
   ): Promise<T> {
     assertKnown(options);
     const { manager: given } = options;
     if (given === undefined)
-      return this.dataSource.transaction((manager) => work(manager, openSession(manager)));
+      return this.dataSource.transaction((manager) => work(manager, transactionRunnerOf(manager)));
     const { manager } = resolveRoute(given);
     if (manager === undefined) throw notOpen(describeValue(given));
-    return work(manager, openSession(manager));
+    return work(manager, transactionRunnerOf(manager));
   }
 }
 
@@ -144,10 +144,10 @@ function assertWork(work: unknown, call: string): void {
   );
 }
 
-function openSession(manager: EntityManager): QueryRunner {
-  const session = manager.queryRunner;
-  if (!session?.isTransactionActive) throw notOpen('one outside of a transaction');
-  return session;
+function transactionRunnerOf(manager: EntityManager): QueryRunner {
+  const runner = manager.queryRunner;
+  if (!runner?.isTransactionActive) throw notOpen('one outside of a transaction');
+  return runner;
 }
 
 /** It travels with every notification of the transaction, and takes its room: 7,999 bytes with the payload. */

@@ -1,7 +1,7 @@
 import type { QueryRunner } from 'typeorm';
 import { PgPubSubError } from '../common/errors.js';
 import { quoteLiteral } from '../common/sql-identifier.js';
-import { rowsOf, withoutSearchPath } from '../postgres/catalog-session.js';
+import { rowsOf, withEmptySearchPath } from '../postgres/empty-search-path.js';
 import {
   commentOnTable,
   createSchema,
@@ -57,7 +57,7 @@ export interface StorageState {
 
 /** Throws `SCHEMA_DRIFTED` when the place is taken by objects of another role, or by a view. */
 export const readStorage = (runner: QueryRunner, storage: Storage): Promise<StorageState> =>
-  withoutSearchPath(runner, async () => {
+  withEmptySearchPath(runner, async () => {
     const { schema, migrationsSchema, migrationsTable, role = null } = storage;
     const parameters = [schema, migrationsSchema, migrationsTable, role];
     const objects = await rowsOf<FoundObject>(runner, readState, parameters);

@@ -2,7 +2,7 @@ import type { JsonObject, JsonValue } from '../common/json.js';
 import { explainMissing } from '../storage/missing.js';
 import { rejectRetry } from './refused-retry.js';
 import { retryDeadLetters } from './retry.sql.js';
-import { findRetryable } from './retryable-letters.js';
+import { findRetryable } from './retryable-dead-letters.js';
 import { StoredConditions, type StoredConditionsOptions } from './stored-conditions.js';
 import { assertFilter, type Conditions, type StoredFilter } from './stored-filter.js';
 import {
@@ -11,7 +11,7 @@ import {
   pageDeadLetters,
   pagePending,
   purgePending,
-  readLargeLetter,
+  readLargeDeadLetter,
   readLargePayload,
 } from './stored.sql.js';
 
@@ -79,7 +79,7 @@ export class StoredNotifications {
     const { schema } = this.options.storage();
     const where = await this.conditions.ofDead(filter, 'deadLetters', 4);
     const sql = pageDeadLetters(schema, where.sql, PAGE_SIZE);
-    const large = readLargeLetter(schema);
+    const large = readLargeDeadLetter(schema);
     const keyOf = (row: Row | undefined) => [row?.['id'], row?.['listener'], row?.['letter']];
     for (let rows = await this.query(sql, ['0', '', '0', ...where.parameters]); rows.length > 0;) {
       for (const row of rows) yield deadLetterOf(row, await this.payloadOf(row, large, keyOf(row)));

@@ -29,7 +29,7 @@ export const readLargePayload = (schema: string): string =>
   `select payload::text as payload from ${notificationTable(schema)} where id = $1`;
 
 /** Reads the payload of a dead letter: $1 the id, $2 the listener, $3 the letter. */
-export const readLargeLetter = (schema: string): string => `
+export const readLargeDeadLetter = (schema: string): string => `
   select payload::text as payload from ${deadLetterTable(schema)}
   where id = $1::bigint and listener = $2::text and letter = $3::bigint
 `;
@@ -44,7 +44,7 @@ export const countDeadLetters = (schema: string, where: string): string =>
   `select count(*)::text as count from ${deadLetterTable(schema)} as n where ${where}`;
 
 /** The dead letters of each channel and listener. */
-export const countLettersByListener = (schema: string, where: string): string => `
+export const countDeadLettersByListener = (schema: string, where: string): string => `
   select n.channel, n.listener, count(*)::text as count from ${deadLetterTable(schema)} as n where ${where}
   group by 1, 2 order by 1, 2
 `;
@@ -54,7 +54,7 @@ export const readServerTimeAsText =
   "select pg_catalog.to_json(clock_timestamp()) operator(pg_catalog.#>>) '{}' as now";
 
 /** The last of the next `size` dead letters, in the order of the primary key. No row: there are none. Locks nothing. */
-export const endOfPortion = (schema: string, where: string, size: number): string => `
+export const readEndOfBatch = (schema: string, where: string, size: number): string => `
   select id::text as id, listener, letter::text as letter
   from (
     select n.id, n.listener, n.letter from ${deadLetterTable(schema)} as n where ${where}

@@ -1,7 +1,7 @@
 import { isOurs, isTrusted } from '../storage/state.sql.js';
 
 /**
- * The triggers that are named ($1), or that have a name of ours; $2 the option `role`. Definitions are exact under an empty search path only, see `withoutSearchPath`. Reads catalogs, locks
+ * The triggers that are named ($1), or that have a name of ours; $2 the option `role`. Definitions are exact under an empty search path only, see `withEmptySearchPath`. Reads catalogs, locks
  * nothing.
  */
 export const readTriggers = `
@@ -80,7 +80,7 @@ const spatialColumns = (types: string, isArray = false) => `array(
  * Tables, $1 their quoted names: their kind, their columns, the virtual generated and the spatial ones, and those of their primary key.
  * Tables that do not exist are left out.
  */
-export const readTables = `
+export const selectTables = `
   select wanted.name, c.relkind = 'p' as partitioned, c.relispartition as partition,
     array(
       select a.attname::text from pg_attribute a

@@ -11,13 +11,13 @@ import { generatedFunctions } from './generated-function.sql.js';
 import { diffSchema, type Rebuild } from './schema-diff.js';
 import { SCHEMA_LOCK_TIMEOUT_MS, lockSchema, unlockSchema } from './schema-lock.js';
 import { assertColumns, assertComputed, assertSeesAll } from './table.check.js';
-import { isTouched } from './touched-tables.js';
+import { isAffected } from './affected-tables.js';
 import {
   findServer,
   readCatalog,
   readCatalogTables,
   type CatalogTable,
-  type TablePlace,
+  type TableName,
 } from './trigger.catalog.js';
 import { triggerName } from './trigger.names.js';
 import { completed } from './trigger.completion.js';
@@ -196,7 +196,7 @@ export class Database {
   /** Throws for what does not fit the tables as they are; those of entities may be about to change. */
   private async completeTriggers(
     runner: QueryRunner,
-    tableOf: (place: TablePlace) => CatalogTable | undefined,
+    tableOf: (place: TableName) => CatalogTable | undefined,
   ): Promise<ResolvedTrigger[]> {
     const server = await findServer(runner);
     return this.triggers.map((trigger) => {
@@ -276,7 +276,7 @@ function around(
   { before, after, rebuilds }: DatabaseDiff,
   tables: SchemaStatements,
 ): { before: readonly Step[]; after: readonly Step[] } {
-  const touched = rebuilds.filter((rebuild) => isTouched(rebuild, tables));
+  const touched = rebuilds.filter((rebuild) => isAffected(rebuild, tables));
   return {
     before: [...before, ...touched.flatMap((rebuild) => rebuild.before)],
     after: [...after, ...touched.flatMap((rebuild) => rebuild.after)],

@@ -7,7 +7,7 @@ import type { NotifyChangesOptions } from './notify-changes.options.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 
 /** A notification without any column says nothing. */
-export const NOTHING_CARRIED = [
+export const NO_COLUMNS_LEFT = [
   'at least one column that the notification carries',
   'none: name those that it carries in "columns", or leave "columns" out to carry all',
 ] as const;
@@ -25,7 +25,7 @@ export function assertSatisfiable(what: string, { on, of, when, columns, exclude
     throw invalid(what, '"when" together with operations on rows', 'it for truncate');
   if (columns !== undefined && exclude.length > 0)
     throw invalid(what, '"columns" or "exclude"', 'both: leave out what is not to be carried');
-  if (columns?.length === 0) throw invalid(what, ...NOTHING_CARRIED);
+  if (columns?.length === 0) throw invalid(what, ...NO_COLUMNS_LEFT);
 }
 
 /** Throws for an option of the channel that has no effect beside the others. */

@@ -48,7 +48,7 @@ export class EntityChannels implements EntitySource {
   }
 
   definitionOf(entity: object): ChannelDefinition {
-    const [chosen, ...more] = this.triggersMeantBy(entity);
+    const [chosen, ...more] = this.triggersSelectedBy(entity);
     if (chosen === undefined) throw notNotified(entity);
     if (more.length > 0) throw ambiguous(entity, this.triggersOf(entity));
     const definition = this.definitions[this.triggers.indexOf(chosen)];
@@ -60,7 +60,7 @@ export class EntityChannels implements EntitySource {
     const targets = new Set(this.triggers.map(({ target }) => target));
     const classes = [...targets].filter((target) => typeof target === 'function');
     const standing = classes.filter((entity) => {
-      const [chosen, ...more] = this.triggersMeantBy(entity);
+      const [chosen, ...more] = this.triggersSelectedBy(entity);
       return chosen?.channel === channel && more.length === 0;
     });
     return standing.map(({ name }) => name);
@@ -77,7 +77,7 @@ export class EntityChannels implements EntitySource {
   }
 
   isOf(entity: object): ((payload: unknown) => boolean) | undefined {
-    const [chosen] = this.triggersMeantBy(entity);
+    const [chosen] = this.triggersSelectedBy(entity);
     if (chosen === undefined || this.triggersOn(chosen.channel).length === 1) return undefined;
     const { schema, table } = chosen;
     return (payload) => isJsonObject(payload) && payload['schema'] === schema && payload['table'] === table;
@@ -92,7 +92,7 @@ export class EntityChannels implements EntitySource {
   }
 
   /** That of the table's own channel; else those of channels with names of their own. */
-  private triggersMeantBy(entity: object): readonly ResolvedTrigger[] {
+  private triggersSelectedBy(entity: object): readonly ResolvedTrigger[] {
     const own = this.triggersOf(entity);
     const unnamed = own.filter(({ options }) => options.channel === undefined);
     return unnamed.length > 0 ? unnamed : own;

@@ -13,7 +13,7 @@ import {
   truncatedText,
   type ChangedRows,
 } from '../storage/change.sql.js';
-import { carriedObject, geoJsonVariables, keyObject, readGeoJson, rowsOfAny } from './row-members.sql.js';
+import { includedObject, geoJsonVariables, keyObject, readGeoJson, rowsOfAny } from './row-members.sql.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 
 /** For rows that carry some columns: at most fifteen lines, as a person has to review it. GeoJSON takes more. */
@@ -47,7 +47,7 @@ interface RowLines {
 }
 
 const rowsIn = (trigger: ResolvedTrigger, operation: Operation): ChangedRows =>
-  Object.fromEntries(rowsOfAny([operation]).map((row) => [row, carriedObject(trigger, row)]));
+  Object.fromEntries(rowsOfAny([operation]).map((row) => [row, includedObject(trigger, row)]));
 
 function sentRow(trigger: ResolvedTrigger, operations: readonly Operation[]): RowLines {
   const { columns = [] } = trigger;

@@ -28,7 +28,7 @@ function objectOf(columns: readonly string[], member: (column: string) => string
 }
 
 /** The carried columns of a row. Those with GeoJSON are in variables, see `readGeoJson()`. */
-export function carriedObject(trigger: ResolvedTrigger, row: Row, valueOf: ValueOf = valueOfRow): string {
+export function includedObject(trigger: ResolvedTrigger, row: Row, valueOf: ValueOf = valueOfRow): string {
   const { columns = [], spatial } = trigger;
   const geoJson = geoJsonOf(trigger);
   return objectOf(columns, (column) => {
@@ -43,7 +43,7 @@ const geoJsonOf = ({ columns, spatial }: ResolvedTrigger): readonly GeoJsonColum
   (spatial?.geoJson ?? []).filter(({ column }) => columns?.includes(column));
 
 /** Whether the trigger carries a column as GeoJSON. */
-export const carriesGeoJson = (trigger: ResolvedTrigger): boolean => geoJsonOf(trigger).length > 0;
+export const hasGeoJson = (trigger: ResolvedTrigger): boolean => geoJsonOf(trigger).length > 0;
 
 /** The primary key of a row. Values that may have no GeoJSON are texts. */
 export const keyObject = (

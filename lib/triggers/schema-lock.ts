@@ -1,7 +1,7 @@
 import type { QueryRunner } from 'typeorm';
 import { PgPubSubError } from '../common/errors.js';
 import { isServerError } from '../common/server-error.js';
-import { rowsOf } from '../postgres/catalog-session.js';
+import { rowsOf } from '../postgres/empty-search-path.js';
 import { giveSchemaLock, setLockTimeout, readSchemaLockHolder, takeSchemaLock } from './catalog.sql.js';
 
 /** Longer than the schema changes of most starts take: processes that start together wait for each other. */

@@ -20,8 +20,8 @@ import {
 } from '../storage/change.sql.js';
 import { rowsClause } from './condition.js';
 import {
-  carriedObject,
-  carriesGeoJson,
+  includedObject,
+  hasGeoJson,
   geoJsonVariables,
   keyObject,
   readGeoJson,
@@ -56,7 +56,7 @@ export function statementBody(trigger: ResolvedTrigger, operations: readonly Ope
   return `
 #variable_conflict use_column
 declare
-  ${variables}${carriesGeoJson(trigger) ? loopVariables(trigger, operations) : ''}
+  ${variables}${hasGeoJson(trigger) ? loopVariables(trigger, operations) : ''}
 begin
   ${RETURN_IF_DISABLED}
   ${start}
@@ -69,7 +69,7 @@ end
 
 /** Sends or stores the rows by one query, or, where GeoJSON is carried, by a loop: a query cannot catch the error of one value. */
 function handleRows(trigger: ResolvedTrigger, operation: Operation): string {
-  if (carriesGeoJson(trigger)) return loopOverRows(trigger, operation);
+  if (hasGeoJson(trigger)) return loopOverRows(trigger, operation);
   return trigger.delivery === 'exactly-once'
     ? storeRows(trigger, operation)
     : sendEach(operation, rowsOf(trigger, operation), keysOf(trigger, operation));
@@ -91,7 +91,7 @@ function loopOverRows(trigger: ResolvedTrigger, operation: Operation): string {
   const lines = [
     ...rows.flatMap((row) => [
       ...readGeoJson(trigger, row, valueOf),
-      `${row}_row := ${carriedObject(trigger, row, valueOf)};`,
+      `${row}_row := ${includedObject(trigger, row, valueOf)};`,
     ]),
     ...(trigger.delivery === 'exactly-once' ? storeItem : sendItem)(trigger, operation, valueOf),
   ];
@@ -152,7 +152,7 @@ function storeRows(trigger: ResolvedTrigger, operation: Operation): string {
 /** The rows of a statement that match. `offset 0` keeps the planner from writing their JSON once for each place that mentions it. */
 function rowsOf(trigger: ResolvedTrigger, operation: Operation): string {
   const members = rowsOfAny([operation]).flatMap((row) => [
-    `${trigger.columns === undefined ? `row_to_json(${row}.*)` : carriedObject(trigger, row)} as ${row}_row`,
+    `${trigger.columns === undefined ? `row_to_json(${row}.*)` : includedObject(trigger, row)} as ${row}_row`,
     ...(trigger.columns === undefined ? [] : [`${keyObject(trigger, row)} as ${row}_key`]),
   ]);
   const clause = rowsClause(trigger, operation);

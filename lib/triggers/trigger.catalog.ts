@@ -1,8 +1,8 @@
 import type { QueryRunner } from 'typeorm';
 import { quoteQualified } from '../common/sql-identifier.js';
-import { rowsOf, withoutSearchPath } from '../postgres/catalog-session.js';
+import { rowsOf, withEmptySearchPath } from '../postgres/empty-search-path.js';
 import type { Storage } from '../storage/storage.sql.js';
-import { readFunctions, readServer, readTables, readTriggers } from './catalog.sql.js';
+import { readFunctions, readServer, selectTables, readTriggers } from './catalog.sql.js';
 
 export interface CatalogTrigger {
   readonly schema: string;
@@ -57,7 +57,7 @@ export const readCatalog = (
   names: readonly string[],
   { migrationsSchema, migrationsTable, role }: Storage,
 ): Promise<Catalog> =>
-  withoutSearchPath(runner, async () => {
+  withEmptySearchPath(runner, async () => {
     const ours = [names, role ?? null];
     return {
       serverVersion: (await findServer(runner)).version,
@@ -84,7 +84,7 @@ export async function findServer(runner: QueryRunner): Promise<Server> {
 }
 
 /** Where a table stands. */
-export interface TablePlace {
+export interface TableName {
   readonly schema: string;
   readonly table: string;
 }
@@ -109,11 +109,11 @@ export interface CatalogTable {
 /** Those of the tables that are there, by their places. */
 export async function readCatalogTables(
   runner: QueryRunner,
-  places: readonly TablePlace[],
-): Promise<(place: TablePlace) => CatalogTable | undefined> {
+  places: readonly TableName[],
+): Promise<(place: TableName) => CatalogTable | undefined> {
   const names = new Set(places.map(nameOf));
-  const tables = await rowsOf<CatalogTable>(runner, readTables, [[...names]]);
+  const tables = await rowsOf<CatalogTable>(runner, selectTables, [[...names]]);
   return (place) => tables.find(({ name }) => name === nameOf(place));
 }
 
-const nameOf = ({ schema, table }: TablePlace): string => quoteQualified(schema, table);
+const nameOf = ({ schema, table }: TableName): string => quoteQualified(schema, table);

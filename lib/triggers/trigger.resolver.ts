@@ -9,7 +9,7 @@ import { defaultSchemaOf } from '../postgres/driver.js';
 import { DOLLAR_TAG } from '../common/sql-identifier.js';
 import type { Operation } from '../channels/entity-change.js';
 import {
-  NOTHING_CARRIED,
+  NO_COLUMNS_LEFT,
   assertEffective,
   assertSameChannel,
   assertSatisfiable,
@@ -211,7 +211,7 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Dec
   const spatial = spatialColumns(place.mappedSpatial, undefined);
   const columns =
     parsed.columns?.flatMap(place.columnOf) ?? listed(exclude, place.tableColumns, spatial !== undefined);
-  if (columns?.length === 0) throw invalid(what, ...NOTHING_CARRIED);
+  if (columns?.length === 0) throw invalid(what, ...NO_COLUMNS_LEFT);
   return {
     what,
     schema: place.schema,

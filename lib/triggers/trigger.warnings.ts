@@ -1,13 +1,13 @@
 import type { QueryRunner } from 'typeorm';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../common/sql-identifier.js';
-import { rowsOf, withoutSearchPath } from '../postgres/catalog-session.js';
-import type { CatalogTable, TablePlace } from './trigger.catalog.js';
+import { rowsOf, withEmptySearchPath } from '../postgres/empty-search-path.js';
+import type { CatalogTable, TableName } from './trigger.catalog.js';
 import { triggerName } from './trigger.names.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 import { toggleTrigger } from './trigger.sql.js';
 import { readTriggerIssues } from './warnings.sql.js';
 
-interface TriggerIssue extends TablePlace {
+interface TriggerIssue extends TableName {
   readonly kind: 'disabled' | 'inherited' | 'moves' | 'fires before';
   readonly member_schema: string;
   readonly member: string;
@@ -20,14 +20,14 @@ interface TriggerIssue extends TablePlace {
 export async function findWarnings(
   runner: QueryRunner,
   triggers: readonly ResolvedTrigger[],
-  tableOf: (place: TablePlace) => CatalogTable | undefined,
+  tableOf: (place: TableName) => CatalogTable | undefined,
 ): Promise<string[]> {
   if (triggers.length === 0) return [];
   const places = triggers.flatMap(({ schema, table, channel, on }) =>
     on.map((operation) => [schema, table, triggerName(channel, operation)] as const),
   );
   const names = ([0, 1, 2] as const).map((part) => places.map((place) => place[part]));
-  const issues = await withoutSearchPath(runner, () =>
+  const issues = await withEmptySearchPath(runner, () =>
     rowsOf<TriggerIssue>(runner, readTriggerIssues, names),
   );
   return [

@@ -14,17 +14,17 @@ export const secretsCheck: DoctorCheck = {
   async run({ dataSource }) {
     const triggers = Database.of(dataSource).triggers;
     const tableOf = await withLockTimeout(dataSource, (runner) => readCatalogTables(runner, triggers));
-    const found = triggers.flatMap((trigger) => carriedSecrets(trigger, tableOf(trigger)?.columns ?? []));
+    const found = triggers.flatMap((trigger) => secretColumns(trigger, tableOf(trigger)?.columns ?? []));
     return found.length > 0 ? found : [good('No notification carries a column that is named like a secret.')];
   },
 };
 
-function carriedSecrets(
+function secretColumns(
   { schema, table, channel, columns, exclude }: ResolvedTrigger,
   all: readonly string[],
 ): CheckResult[] {
-  const carried = columns ?? all.filter((column) => !exclude.includes(column));
-  const secrets = carried.filter((column) => SECRET.test(column));
+  const included = columns ?? all.filter((column) => !exclude.includes(column));
+  const secrets = included.filter((column) => SECRET.test(column));
   if (secrets.length === 0) return [];
   const names = secrets.map((column) => `"${column}"`).join(', ');
   return [

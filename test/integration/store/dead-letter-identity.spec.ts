@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Listener, NonRetryableError, defineChannel } from 'nestjs-pgpubsub';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { DeadLetterPortions } from '../../../lib/store/dead-letter-portions.js';
+import { DeadLetterBatches } from '../../../lib/store/dead-letter-batches.js';
 import { Database } from '../../../lib/triggers/database.js';
 import { TestApp } from '../../support/app.js';
 import { TestDatabase } from '../../support/database.js';
@@ -106,7 +106,7 @@ const waiting = () =>
 async function inPortions(action: 'retry' | 'discard', filter = {}): Promise<number[]> {
   const { dataSource } = app;
   const options = { dataSource, storage: () => Database.of(dataSource).storage, nameOf: String };
-  const portions = await DeadLetterPortions.begin(options, filter);
+  const portions = await DeadLetterBatches.begin(options, filter);
   const sizes: number[] = [];
   for await (const size of portions[action]()) sizes.push(size);
   return sizes;

@@ -1,7 +1,7 @@
 import { createNotificationStorage } from 'nestjs-pgpubsub';
 import { DataSource, type EntityManager } from 'typeorm';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { removeExpiredDeadLetters } from '../../../lib/store/expired-letters.js';
+import { removeExpiredDeadLetters } from '../../../lib/store/expired-dead-letters.js';
 import { TestDatabase } from '../../support/database.js';
 
 const DAY_MS = 86_400_000;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { ChannelDecoder } from '../../../lib/channels/channel.decoder.js';
 import { defineChannel } from '../../../lib/channels/channel.definition.js';
-import { KnownChannel } from '../../../lib/channels/known-channel.js';
+import { RegisteredChannel } from '../../../lib/channels/registered-channel.js';
 
 const LARGE = '12345678901234567890';
 
@@ -67,9 +67,9 @@ describe('ChannelDecoder.decodeStored()', () => {
   });
 });
 
-describe('KnownChannel', () => {
+describe('RegisteredChannel', () => {
   it('decodes as the definition says that became known later', () => {
-    const channel = new KnownChannel(defineChannel('orders'), false);
+    const channel = new RegisteredChannel(defineChannel('orders'), false);
     expect(channel.decoder.decode('"7"')).toMatchObject({ payload: '7' });
 
     channel.define(defineChannel<number>('orders', { codec: { encode: String, decode: Number } }));
@@ -78,7 +78,7 @@ describe('KnownChannel', () => {
   });
 
   it('decodes as the entities say that became known later, also when it is defined afterwards', () => {
-    const channel = new KnownChannel(defineChannel('orders'), false);
+    const channel = new RegisteredChannel(defineChannel('orders'), false);
     channel.useEntities((text) => ({ payload: `row ${text}`, context: {} }));
     channel.define(defineChannel<number>('orders', { codec: { encode: String, decode: Number } }));
 

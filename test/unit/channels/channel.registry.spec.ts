@@ -131,13 +131,17 @@ describe('ChannelRegistry.select()', () => {
 
     expect(more).toEqual([]);
     expect(one?.definition).toBe(audit);
-    expect([Author, Post].map((payload) => one?.isMeant?.(payload))).toEqual([true, false]);
-    expect([Author, Post, 'other'].map((payload) => both?.isMeant?.(payload))).toEqual([true, true, false]);
+    expect([Author, Post].map((payload) => one?.isAddressed?.(payload))).toEqual([true, false]);
+    expect([Author, Post, 'other'].map((payload) => both?.isAddressed?.(payload))).toEqual([
+      true,
+      true,
+      false,
+    ]);
   });
 
   it('means everything where the channel itself was named, too', () => {
     const { registry } = createAudit();
 
-    expect(registry.select([Author, 'audit'])[0]?.isMeant).toBeUndefined();
+    expect(registry.select([Author, 'audit'])[0]?.isAddressed).toBeUndefined();
   });
 });

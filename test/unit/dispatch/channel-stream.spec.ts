@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { defineChannel, type ChannelDefinition } from '../../../lib/channels/channel.definition.js';
 import type { DecodedText, TextDecoder } from '../../../lib/channels/entity-source.js';
 import type { SchemaResult, StandardSchema } from '../../../lib/channels/standard-schema.js';
-import { KnownChannel } from '../../../lib/channels/known-channel.js';
+import { RegisteredChannel } from '../../../lib/channels/registered-channel.js';
 import { ChannelStream } from '../../../lib/dispatch/channel-stream.js';
 import { createNotification, defer, recordEvents, settled, type Deferred } from '../support/recording.js';
 
@@ -14,7 +14,7 @@ interface StreamSettings {
 
 function createStream(definition: ChannelDefinition, { maxSize = 10, decoder }: StreamSettings = {}) {
   const { events, report } = recordEvents();
-  const channel = new KnownChannel(definition, true);
+  const channel = new RegisteredChannel(definition, true);
   channel.useEntities(decoder);
   const stream = new ChannelStream({
     channel,

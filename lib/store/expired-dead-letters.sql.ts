@@ -6,7 +6,7 @@ import { deadLetterTable } from '../storage/storage.sql.js';
  * transaction, and skips those that another process deletes or retries. Uses the index (channel, died_at): the time of the
  * statement, unlike the clock's, can be compared by an index.
  */
-export const deleteExpiredLetters = (schema: string, size: number): string => `
+export const deleteExpiredDeadLetters = (schema: string, size: number): string => `
   with gone as (
     delete from ${deadLetterTable(schema)} as letter using (
       select expired.id, expired.listener, expired.letter

@@ -6,7 +6,7 @@ import type { TextDecoder } from './entity-source.js';
  * A channel as an instance knows it: one object per name. Receivers hold it, so that nothing is looked up by name for
  * a notification; what becomes known of the channel later is replaced in place. Owned by the registry.
  */
-export class KnownChannel {
+export class RegisteredChannel {
   readonly name: string;
   private current: ChannelDefinition;
   private currentDecoder: ChannelDecoder;

@@ -2,10 +2,10 @@ import type { ChannelDefinition } from '../channels/channel.definition.js';
 import { ROUND_TRIP_MS, withDeadline } from '../common/deadline.js';
 import type { DeadLetterOptions } from '../common/options.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
-import { deleteExpiredLetters } from './expired-letters.sql.js';
+import { deleteExpiredDeadLetters } from './expired-dead-letters.sql.js';
 
 /** The largest number of dead letters that one statement deletes. */
-const PORTION_SIZE = 1_000;
+const BATCH_SIZE = 1_000;
 
 /**
  * Deletes the dead letters that are older than their channel keeps them, in milliseconds since they became dead letters, by the
@@ -22,14 +22,17 @@ export async function removeExpiredDeadLetters(
   const what = 'the database to delete expired dead letters';
   let total = 0;
   for (;;) {
-    const rows = await withDeadline(executor.query(deleteExpiredLetters(schema, PORTION_SIZE), parameters), {
-      ms: ROUND_TRIP_MS,
-      what,
-    });
+    const rows = await withDeadline(
+      executor.query(deleteExpiredDeadLetters(schema, BATCH_SIZE), parameters),
+      {
+        ms: ROUND_TRIP_MS,
+        what,
+      },
+    );
     const [found] = rows as { count: string }[]; // as the statement says
     const count = Number(found?.count ?? 0);
     total += count;
-    if (count < PORTION_SIZE) return total;
+    if (count < BATCH_SIZE) return total;
   }
 }
 

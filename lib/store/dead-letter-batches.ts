@@ -2,12 +2,12 @@ import type { Conditions, StoredFilter } from './stored-filter.js';
 import type { CountedListener } from './live-listeners.js';
 import { rejectRetry } from './refused-retry.js';
 import { retryDeadLetters } from './retry.sql.js';
-import { ALL_LETTERS, findRetryable } from './retryable-letters.js';
+import { ALL_DEAD_LETTERS, findRetryable } from './retryable-dead-letters.js';
 import { StoredConditions, type StoredConditionsOptions } from './stored-conditions.js';
-import { countDeadLetters, discardDeadLetters, endOfPortion, readServerTimeAsText } from './stored.sql.js';
+import { countDeadLetters, discardDeadLetters, readEndOfBatch, readServerTimeAsText } from './stored.sql.js';
 
 /** How many are retried or discarded in one transaction. */
-const PORTION_SIZE = 1_000;
+const BATCH_SIZE = 1_000;
 
 /** The primary key of the table. */
 type Key = readonly [id: string, listener: string, letter: string];
@@ -20,7 +20,7 @@ type Key = readonly [id: string, listener: string, letter: string];
  *
  * no deadline: a call of the application, limited by the options of its DataSource
  */
-export class DeadLetterPortions {
+export class DeadLetterBatches {
   private constructor(
     private readonly options: StoredConditionsOptions,
     /** On $4 and the following. */
@@ -36,7 +36,7 @@ export class DeadLetterPortions {
     options: StoredConditionsOptions,
     filter: StoredFilter,
     isRetry = false,
-  ): Promise<DeadLetterPortions> {
+  ): Promise<DeadLetterBatches> {
     const { manager } = options.dataSource;
     const [time] = await manager.query<{ now: string }[]>(readServerTimeAsText); // rows as their statements say
     const conditionsFrom = async (first: number): Promise<Conditions> => {
@@ -47,11 +47,11 @@ export class DeadLetterPortions {
       };
     };
     const all = await conditionsFrom(1);
-    const { restrict, left } = isRetry ? await findRetryable(options, all) : ALL_LETTERS;
+    const { restrict, left } = isRetry ? await findRetryable(options, all) : ALL_DEAD_LETTERS;
     const { sql, parameters } = restrict(all, 1);
     const count = countDeadLetters(options.storage().schema, sql);
     const [found] = await manager.query<{ count: string }[]>(count, [...parameters]);
-    return new DeadLetterPortions(options, restrict(await conditionsFrom(4), 4), Number(found?.count), left);
+    return new DeadLetterBatches(options, restrict(await conditionsFrom(4), 4), Number(found?.count), left);
   }
 
   /** Puts them back to work, as `StoredNotifications.retry()` does; yields how many each portion had. */
@@ -74,22 +74,22 @@ export class DeadLetterPortions {
     const { schema } = this.options.storage();
     const { sql, parameters } = this.conditions;
     const key = '(n.id, n.listener, n.letter)';
-    const behind = `${key} > ($1::bigint, $2::text, $3::bigint) and ${sql}`;
+    const after = `${key} > ($1::bigint, $2::text, $3::bigint) and ${sql}`;
     const [id, listener, letter] = [4, 5, 6].map((position) => `$${parameters.length + position}`);
     const upTo = `${key} <= (${id}::bigint, ${listener}::text, ${letter}::bigint)`;
     let last: Key = ['0', '', '0'];
     for (;;) {
-      const end = await this.endBehind(last, behind);
+      const end = await this.endOfBatch(last, after);
       if (end === undefined) return;
-      const portion = statement(schema, `${behind} and ${upTo}`);
-      const [found] = await this.query<{ count: string }>(portion, [...last, ...parameters, ...end]);
+      const batch = statement(schema, `${after} and ${upTo}`);
+      const [found] = await this.query<{ count: string }>(batch, [...last, ...parameters, ...end]);
       yield Number(found?.count);
       last = end;
     }
   }
 
-  private async endBehind(last: Key, where: string): Promise<Key | undefined> {
-    const sql = endOfPortion(this.options.storage().schema, where, PORTION_SIZE);
+  private async endOfBatch(last: Key, where: string): Promise<Key | undefined> {
+    const sql = readEndOfBatch(this.options.storage().schema, where, BATCH_SIZE);
     const [end] = await this.query<{ id: string; listener: string; letter: string }>(sql, [
       ...last,
       ...this.conditions.parameters,

@@ -6,7 +6,7 @@ import type { Rebuild } from './schema-diff.js';
  * Whether a migration changes what a trigger or a function depends on: columns of its table, or a type that its definition
  * names. A new column concerns none of them, neither on the way back; neither do defaults and NOT NULL.
  */
-export function isTouched(rebuild: Rebuild, { up, down }: SchemaStatements): boolean {
+export function isAffected(rebuild: Rebuild, { up, down }: SchemaStatements): boolean {
   const table = quoteIdentifier(rebuild.table);
   const names = (text: string) => text.includes(table);
   return (

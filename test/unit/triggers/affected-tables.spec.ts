@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { isTouched } from '../../../lib/triggers/touched-tables.js';
+import { isAffected } from '../../../lib/triggers/affected-tables.js';
 
 const DEFINITION = `CREATE TRIGGER t AFTER UPDATE ON public.orders FOR EACH ROW WHEN (new.status = 'open'::public.orders_status_enum)`;
 
 /** What TypeORM changes, by what is left of a trigger of the table `orders`. */
 const touches = (up: string, down = 'select 1') =>
-  isTouched(
+  isAffected(
     { table: 'orders', before: [{ up: 'drop trigger' }, { down: DEFINITION }], after: [] },
     { up: [{ query: 'select 1' }, { query: up }], down: [{ query: down }] },
   );

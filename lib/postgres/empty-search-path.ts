@@ -9,7 +9,7 @@ const setSearchPath = "select set_config('search_path', $1, true)";
  *
  * no deadline: a part of a migration or of the start, whose locks and duration are the application's
  */
-export async function withoutSearchPath<T>(runner: QueryRunner, read: () => Promise<T>): Promise<T> {
+export async function withEmptySearchPath<T>(runner: QueryRunner, read: () => Promise<T>): Promise<T> {
   const isOurs = !runner.isTransactionActive;
   if (isOurs) await runner.startTransaction();
   try {

@@ -1,10 +1,10 @@
 import { LiveListeners, countedOf, type CountedListener, type CountedRow } from './live-listeners.js';
 import type { StoredConditionsOptions } from './stored-conditions.js';
 import type { Conditions } from './stored-filter.js';
-import { countLettersByListener } from './stored.sql.js';
+import { countDeadLettersByListener } from './stored.sql.js';
 
 /** The dead letters that a retry takes and leaves. */
-export interface RetryableLetters {
+export interface RetryableDeadLetters {
   /** Restricts conditions to the letters that are retried; `first` is the number of their first parameter. */
   readonly restrict: (where: Conditions, first: number) => Conditions;
   /** The letters that stay: neither this application nor another process has their listener. */
@@ -12,7 +12,7 @@ export interface RetryableLetters {
 }
 
 /** All letters of a filter. */
-export const ALL_LETTERS: RetryableLetters = { restrict: (where) => where, left: [] };
+export const ALL_DEAD_LETTERS: RetryableDeadLetters = { restrict: (where) => where, left: [] };
 
 /**
  * Separates the dead letters under these conditions, whose first parameter is $1. A letter of a listener that no process
@@ -24,13 +24,13 @@ export const ALL_LETTERS: RetryableLetters = { restrict: (where) => where, left:
 export async function findRetryable(
   { dataSource, storage, listenersOf }: StoredConditionsOptions,
   where: Conditions,
-): Promise<RetryableLetters> {
+): Promise<RetryableDeadLetters> {
   const { manager } = dataSource;
   const { schema } = storage();
   const live = await LiveListeners.find(manager, schema);
-  if (live === undefined) return ALL_LETTERS;
+  if (live === undefined) return ALL_DEAD_LETTERS;
   const { sql, parameters } = live.exclude(where, 1);
-  const rows = await manager.query<CountedRow[]>(countLettersByListener(schema, sql), [...parameters]); // as the statement says
+  const rows = await manager.query<CountedRow[]>(countDeadLettersByListener(schema, sql), [...parameters]); // as the statement says
   const [own, left] = [[] as CountedListener[], [] as CountedListener[]];
   for (const letters of rows.map(countedOf))
     (listenersOf?.(letters.channel)?.includes(letters.listener) ? own : left).push(letters);

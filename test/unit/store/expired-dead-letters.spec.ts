@@ -1,6 +1,6 @@
 import { defineChannel } from 'nestjs-pgpubsub';
 import { expect, it } from 'vitest';
-import { keptDeadLetters } from '../../../lib/store/expired-letters.js';
+import { keptDeadLetters } from '../../../lib/store/expired-dead-letters.js';
 
 const stored = (name: string, keepMs?: number | false) =>
   defineChannel(name, {
