@@ -4,7 +4,7 @@ import type { ChannelDefinition } from './channels/channel.definition.js';
 import type { ChannelLike, PayloadOf, SelectedChannel } from './channels/channel.registry.js';
 import type { Notification } from './channels/notification.js';
 import { PgPubSubError, describeValue } from './common/errors.js';
-import type { ConnectionState, PubSubEvent as PubSubEvent, Gap } from './common/events.js';
+import type { ConnectionState, PubSubEvent, Gap } from './common/events.js';
 import { INSTANCE } from './common/tokens.js';
 import { NotificationIterator } from './dispatch/notification-iterator.js';
 import type { PauseOptions } from './instance/channel-pauses.js';
