@@ -108,7 +108,7 @@ export const batch: GroupOf<BatchOptions> = group(BATCH_OPTIONS);
 
 export const RETRY_OPTIONS = {
   /**
-   * Number of attempts before a stored notification becomes a dead letter.
+   * Attempts before a stored notification becomes a dead letter.
    *
    * @defaultValue `10`
    */

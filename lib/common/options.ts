@@ -215,8 +215,8 @@ export const MODULE_OPTIONS = {
    * docs/nest.md.
    *
    * @defaultValue none
-   * @remarks For libraries that do not patch the DataSource. With `@nestjs-cls/transactional`: `()
-   * => txHost.tx`.
+   * @remarks For libraries that do not patch the DataSource. With `@nestjs-cls/transactional`:
+   * `() => txHost.tx`.
    */
   executor: optional(
     callback<() => SqlExecutor | undefined>('function that returns an object with `query()`'),

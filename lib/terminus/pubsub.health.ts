@@ -14,7 +14,7 @@ import { PubSubService } from '../pubsub.service.js';
 /** @internal The definitions of the options of {@link PgPubSubHealthIndicator.check}. */
 export const HEALTH_OPTIONS = {
   /**
-   * The instance that is checked.
+   * The instance to check.
    *
    * @defaultValue the default one
    */

@@ -42,7 +42,7 @@ export const TRIGGER_OPTIONS = {
 
 export const NOTIFY_CHANGES_OPTIONS = {
   /**
-   * Default outside of the DataSource's default schema: `schema.table`.
+   * The channel. Its default is `schema.table` outside of the DataSource's default schema.
    *
    * @defaultValue the table's name
    */

@@ -15,7 +15,7 @@ export const LITERAL_OPTIONS = {
   /** Table whose changes are notified. */
   table: nonEmptyString,
   /**
-   * Default outside of the DataSource's default schema: `schema.table`.
+   * The channel. Its default is `schema.table` outside of the DataSource's default schema.
    *
    * @defaultValue the table's name
    */
@@ -53,7 +53,7 @@ export const LITERAL_OPTIONS = {
    */
   delivery,
   /**
-   * Exactly-once: whether the primary key becomes the key of the notification.
+   * Exactly-once: whether the primary key becomes the notification's key.
    *
    * @defaultValue `false`
    */
