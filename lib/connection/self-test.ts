@@ -46,13 +46,13 @@ export class SelfTest {
   /** Resolves only when the notification could not be sent, with the reason. */
   private send(token: string): Promise<string> {
     return new Promise((resolve) => {
-      this.query(probe, [this.channel, token]).catch((error: unknown) => resolve(messageOf(error)));
+      this.runOnPool(probe, [this.channel, token]).catch((error: unknown) => resolve(messageOf(error)));
     });
   }
 
   private async diagnose(client: ListenClient): Promise<string> {
     try {
-      const answered = Promise.all([client.identify(), this.query(identify)]);
+      const answered = Promise.all([client.identify(), this.runOnPool(identify)]);
       const [listener, pool] = await withDeadline(answered, this.within('the DataSource did not answer'));
       return compare(client.processId, identityOf([listener]), identityOf(pool));
     } catch {
@@ -61,7 +61,7 @@ export class SelfTest {
   }
 
   /** Rejects whatever goes wrong, also what is thrown at once. */
-  private async query(sql: string, parameters?: unknown[]): Promise<unknown> {
+  private async runOnPool(sql: string, parameters?: unknown[]): Promise<unknown> {
     return this.pool().query(sql, parameters); // no deadline: the callers limit the whole exchange
   }
 

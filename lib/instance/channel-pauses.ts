@@ -103,7 +103,7 @@ export class ChannelPauses {
     do {
       this.isReadAgain = false;
       try {
-        this.apply(await this.query());
+        this.apply(await this.readPaused());
       } catch (error) {
         this.noteFailure(error);
       }
@@ -115,7 +115,7 @@ export class ChannelPauses {
    *
    * no deadline: withDeadline() limits both questions together
    */
-  private async query(): Promise<string[]> {
+  private async readPaused(): Promise<string[]> {
     const { connection, pool, schema } = this.options;
     const sql = findPaused(schema());
     const asked = connection
