@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { parseArgs, promisify } from 'node:util';
 
-/** What a command with psql would send. @param {string} command @param {NodeJS.ProcessEnv} env */
+/** Returns the SQL and the address of a psql command. @param {string} command @param {NodeJS.ProcessEnv} env */
 export async function parsePsql(command, env) {
   const { values, positionals } = parseArgs({
     args: await argumentsOf(command, env),
@@ -12,7 +12,10 @@ export async function parsePsql(command, env) {
   return { sql: values.command, databaseUrl: positionals.join(' ') };
 }
 
-/** What a command with curl would request, as `fetch()` takes it. @param {string} command @param {NodeJS.ProcessEnv} env */
+/**
+ * Returns the request of a curl command, in the form of `fetch()`.
+ * @param {string} command @param {NodeJS.ProcessEnv} env
+ */
 export async function parseCurl(command, env) {
   const { values, positionals } = parseArgs({
     args: await argumentsOf(command, env),
@@ -25,12 +28,13 @@ export async function parseCurl(command, env) {
   });
   const given = Object.fromEntries(values.header.map((header) => header.split(': ', 2)));
   const headers = { 'content-type': 'application/x-www-form-urlencoded', ...given }; // curl's default with -d
-  const url = new URL(`http://${positionals.join(' ')}`); // what curl makes of an address without scheme
+  const url = new URL(`http://${positionals.join(' ')}`); // curl's default scheme
   return { url, request: { method: values.request, headers, body: values.data } };
 }
 
 /**
- * As the program would get them from a shell, which knows how to quote: there, its name stands for one that prints them.
+ * Returns the arguments as a shell passes them: the script replaces the program by a function
+ * of its name, which prints them.
  * @param {string} command @param {NodeJS.ProcessEnv} env
  */
 async function argumentsOf(command, env) {

@@ -3,9 +3,9 @@ import { parseSteps } from './page.js';
 
 /** @typedef {import('./reader.js').Reader} Reader */
 /** @typedef {import('./newsroom.js').Newsroom} Newsroom */
-/** @typedef {[form: RegExp, act?: (step: string, ...captured: string[]) => unknown]} Known a step, and what to do */
+/** @typedef {[form: RegExp, act?: (step: string, ...captured: string[]) => unknown]} Known a step and its action */
 
-/** The first that matches counts. @param {Reader} reader @param {Newsroom} newsroom @returns {Known[]} */
+/** The first match counts. @param {Reader} reader @param {Newsroom} newsroom @returns {Known[]} */
 const commandsOf = (reader, newsroom) => [
   [/^docker run /], // there is a server,
   [/^export DATABASE_URL=/], // and its address is known
@@ -18,7 +18,10 @@ const commandsOf = (reader, newsroom) => [
   [/^curl /, (command) => newsroom.curl(command)],
 ];
 
-/** Whole paragraphs: another word may ask for something else. @param {Reader} reader @param {Newsroom} newsroom @returns {Known[]} */
+/**
+ * Matches whole paragraphs: another word may require another action.
+ * @param {Reader} reader @param {Newsroom} newsroom @returns {Known[]}
+ */
 const wordsOf = (reader, newsroom) => [
   [
     /^A notification carries the whole row; leave out .* `@NotifyChanges\(\{ exclude: \['password'\] \}\)`\.$/,
@@ -46,8 +49,8 @@ const wordsOf = (reader, newsroom) => [
 ];
 
 /**
- * What `docs/getting-started.md` has its reader do, in its order; each step builds on those before. Throws when the
- * page says something that is not known here, and when it no longer says what is.
+ * Returns the steps of `docs/getting-started.md` in order; each needs the previous ones. Throws
+ * when the page contains a step that this file does not know, or lacks one that it knows.
  * @param {string} page its text
  * @param {Reader} reader
  * @param {Newsroom} newsroom

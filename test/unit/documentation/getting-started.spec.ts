@@ -24,7 +24,12 @@ it.each([
     'See `x`',
   ],
   ['other words for what is to be done', 'Stop both', 'Restart both', 'Restart both'],
-  ['a block without the name of its file', '`src/app.module.ts`\n', 'The module:\n', 'name of its file'],
+  [
+    'a block without the name of its file',
+    '`src/app.module.ts`, replaced:\n',
+    'The module:\n',
+    'name of its file',
+  ],
   ['a block in another language', '```sh\nnpm run', '```bash\nnpm run', '"bash"'],
   ['no request any more', /^```sh\ncurl .*\n```\n/m, '', 'curl'],
 ])('would not be followed with %s', (_, from, to, complaint) => {

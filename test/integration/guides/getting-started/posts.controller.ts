@@ -1,11 +1,4 @@
-import {
-  Body,
-  Controller,
-  Logger,
-  Param,
-  ParseIntPipe,
-  Patch,
-} from '@nestjs/common';
+import { Body, Controller, Logger, Param, Patch } from '@nestjs/common';
 import {
   Listener,
   OnInsert,
@@ -17,7 +10,7 @@ import {
 import { DataSource } from 'typeorm';
 import { Author, Post } from './entities.js';
 
-const PostChanged = defineChannel<{ id: number }>('post_changed');
+const PostChanged = defineChannel<{ id: string }>('post_changed');
 
 @Controller('posts')
 export class PostsController {
@@ -27,10 +20,7 @@ export class PostsController {
   ) {}
 
   @Patch(':id')
-  async update(
-    @Param('id', ParseIntPipe) id: number,
-    @Body('content') content: string,
-  ) {
+  async update(@Param('id') id: string, @Body('content') content: string) {
     await this.dataSource.transaction(async (manager) => {
       await manager.update(Post, id, { content });
       await this.pubsub.notify(PostChanged, { id }, { manager });
@@ -38,7 +28,7 @@ export class PostsController {
   }
 
   @Listener(PostChanged)
-  changed({ id }: { id: number }) {
+  changed({ id }: { id: string }) {
     Logger.log(`post ${id} has changed`);
   }
 
