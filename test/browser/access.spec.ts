@@ -11,7 +11,7 @@ describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
   let database: TestDatabase;
   let app: SampleApp;
 
-  // one process that does everything, as "node sample-app/dist/main.js" starts it; with something of each kind to show
+  // one process with all roles, as "node sample-app/dist/main.js" starts it, and data of each kind
   beforeAll(async () => {
     [browser, database] = await Promise.all([launchBrowser(), TestDatabase.create()]);
     app = await SampleApp.start(database.url);
@@ -34,7 +34,7 @@ describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
     await database[Symbol.asyncDispose]();
   });
 
-  it('is used with the keyboard alone', async () => {
+  it('can be used with the keyboard alone', async () => {
     await using visitor = await Visitor.open(browser, app.origin);
     const { keyboard } = visitor.page;
 
@@ -55,7 +55,7 @@ describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
     expect(reached).toContainEqual(expect.stringMatching(/^Clear the jam and retry edition \d+$/));
   });
 
-  it('keeps the focus where a button was that has done its work', async () => {
+  it('moves the focus to the entry when its button disappears after use', async () => {
     await using visitor = await Visitor.open(browser, app.origin);
     const { body } = await app.request('POST', '/editions', { isJammed: true });
     const { id } = body as { id: number };
@@ -68,7 +68,7 @@ describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
     expect(focused).toMatch(new RegExp(`^Edition ${id} printed at`));
   });
 
-  it('shows where the focus is', async () => {
+  it('outlines the focused element', async () => {
     await using visitor = await Visitor.open(browser, app.origin);
 
     await visitor.page.keyboard.press('Tab');
@@ -79,7 +79,7 @@ describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
     expect(outline).toContain('solid');
   });
 
-  it('has a name for everything that can be used, and one heading of the first level', async () => {
+  it('has a name for each control and one first-level heading', async () => {
     await using visitor = await Visitor.open(browser, app.origin);
     await visitor.sees('#post-list li', 'first post');
 
@@ -91,7 +91,7 @@ describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
     expect(snapshot).toMatch(/progressbar "Handled by \w+"/);
   });
 
-  it('announces what the visitor has done, and not every change', async () => {
+  it('announces the result of an action to screen readers, but not every change', async () => {
     await using visitor = await Visitor.open(browser, app.origin);
 
     const live = visitor.page.locator('[aria-live], [role=status], [role=log], [role=alert]');
@@ -103,25 +103,28 @@ describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
     await visitor.sees('[role=status]', 'Quiet is author');
   });
 
-  it.each(['light', 'dark'] as const)('has the contrast of WCAG AA in %s', async (colorScheme) => {
-    await using visitor = await Visitor.open(browser, app.origin, { colorScheme, reducedMotion: 'reduce' });
-    await visitor.sees('#post-list li', 'first post');
-    await visitor.sees('#process-list li', 'Atlantis 1 not listening');
+  it.each(['light', 'dark'] as const)(
+    'meets the contrast of WCAG AA in the %s color scheme',
+    async (colorScheme) => {
+      await using visitor = await Visitor.open(browser, app.origin, { colorScheme, reducedMotion: 'reduce' });
+      await visitor.sees('#post-list li', 'first post');
+      await visitor.sees('#process-list li', 'Atlantis 1 not listening');
 
-    const background = await visitor.page.evaluate(
-      'getComputedStyle(document.documentElement).backgroundColor',
-    );
-    const contrasts = await contrastsOf(visitor.page);
+      const background = await visitor.page.evaluate(
+        'getComputedStyle(document.documentElement).backgroundColor',
+      );
+      const contrasts = await contrastsOf(visitor.page);
 
-    expect(background).toBe(colorScheme === 'light' ? 'rgb(251, 250, 246)' : 'rgb(23, 22, 20)');
-    expect(contrasts.length).toBeGreaterThan(50);
-    expect(contrasts.filter(({ ratio }) => ratio < 4.5)).toEqual([]);
-    await visitor.page.evaluate(ALL_FRESH);
-    const ofFresh = await contrastsOf(visitor.page);
-    expect(ofFresh.filter(({ ratio }) => ratio < 4.5)).toEqual([]);
-  });
+      expect(background).toBe(colorScheme === 'light' ? 'rgb(251, 250, 246)' : 'rgb(23, 22, 20)');
+      expect(contrasts.length).toBeGreaterThan(50);
+      expect(contrasts.filter(({ ratio }) => ratio < 4.5)).toEqual([]);
+      await visitor.page.evaluate(ALL_FRESH);
+      const ofFresh = await contrastsOf(visitor.page);
+      expect(ofFresh.filter(({ ratio }) => ratio < 4.5)).toEqual([]);
+    },
+  );
 
-  it('does not move for who wants it still', async () => {
+  it('shows no animation to a visitor who prefers reduced motion', async () => {
     await using visitor = await Visitor.open(browser, app.origin, { reducedMotion: 'reduce' });
     await using other = await Visitor.open(browser, app.origin);
 
@@ -152,7 +155,7 @@ describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
       expect([left >= 0, right <= width, wide >= 24, height >= 24]).toEqual([true, true, true, true]);
   });
 
-  it('may not ask another host, nor run what it is given as text', async () => {
+  it('can neither send requests to another host nor run inline scripts', async () => {
     await using visitor = await Visitor.open(browser, app.origin);
     await using stranger = await SampleApp.start(database.url);
     await visitor.createAuthor('<img src=x onerror="document.title = 1">');
@@ -165,8 +168,8 @@ describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
     await expect(visitor.page.title()).resolves.toContain('Newsroom');
   });
 
-  it('says so when the newsroom is gone, and comes back by itself', async () => {
-    const port = await freePort(); // the same one again
+  it('reports a lost connection and reconnects by itself', async () => {
+    const port = await freePort(); // used for both starts
     await using visitor = await whileRunning(port, (origin) => Visitor.open(browser, origin));
     await visitor.page.getByText('Connection lost').waitFor();
 
@@ -183,7 +186,7 @@ describe.skipIf(findBrowser() === undefined)('the page of the newsroom', () => {
   }
 });
 
-/** The names of what the Tab key leads to. */
+/** The names of the elements that the Tab key reaches. */
 async function tabStops({ page }: Visitor, count: number): Promise<string[]> {
   const names: string[] = [];
   for (let stop = 0; stop < count; stop++) {
@@ -195,7 +198,7 @@ async function tabStops({ page }: Visitor, count: number): Promise<string[]> {
 
 const INLINE_SCRIPT = `document.head.append(Object.assign(document.createElement('script'), { textContent: 'document.title = 1' }))`;
 
-/** As what has just arrived begins. */
+/** Gives each entry the background with which a new one appears. */
 const ALL_FRESH = `for (const { style } of document.querySelectorAll('.list li')) style.background = 'var(--fresh)'`;
 
 const NAME_OF_FOCUSED = `document.activeElement.ariaLabel ?? document.activeElement.textContent.trim()`;

@@ -6,15 +6,15 @@ import { TestDatabase } from '../support/database.js';
 import { eventually } from '../support/mailbox.js';
 import { SampleApp } from '../support/sample-app.js';
 
-/** Where the picture is kept when somebody asks for it. */
+/** Keeps the picture for the documentation when the environment variable is set. */
 const KEPT = process.env['NEWSROOM_PICTURE'] && {
   path: fileURLToPath(new URL('../../docs/images/newsroom.png', import.meta.url)),
 };
 
 const PICTURED = ['Dorothy Thompson', 'Nora Boustany', 'Gloria Emerson', 'Frances FitzGerald', 'Ethel Payne', 'Marguerite Higgins', 'Anna Politkovskaya', 'Ida B. Wells', 'Clare Hollingworth', 'Martha Gellhorn', 'Nellie Bly']; // prettier-ignore
 
-// as `npm start` runs it: a web process, and two that listen
-describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', () => {
+// the processes of `npm start`: one web process and two listeners
+describe.skipIf(findBrowser() === undefined)('the page of the newsroom in two browsers', () => {
   let browser: Browser;
   let database: TestDatabase;
   let app: SampleApp;
@@ -39,7 +39,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
     await database[Symbol.asyncDispose]();
   });
 
-  it('show an author and the first post, wherever the author was created', async () => {
+  it('shows an author and the first post, no matter which browser created the author', async () => {
     await ada.createAuthor('Ada Lovelace');
 
     for (const visitor of [ada, grace]) {
@@ -49,7 +49,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
     await ada.sees('#outcome', 'Ada Lovelace is author');
   });
 
-  it('show what any other program inserts', async () => {
+  it('shows an author that another program inserts', async () => {
     await database.query(`insert into author (name) values ('Grace Hopper')`);
 
     for (const visitor of [ada, grace]) {
@@ -59,7 +59,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
     }
   });
 
-  it('hand over the command of psql', async () => {
+  it('copies the psql command to the clipboard', async () => {
     await ada.page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
 
     await ada.click('Copy the psql command');
@@ -69,7 +69,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
     expect(copied).toBe(`psql '${database.url}' -c "insert into author (name) values ('Grace')"`);
   });
 
-  it('count each read once, whoever reads', async () => {
+  it('counts each read once in both browsers', async () => {
     await createAuthor('A reader');
     const before = await ada.figure('reads-count');
 
@@ -84,7 +84,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
     ]);
   });
 
-  it('drop a post that was rewritten from the cache', async () => {
+  it('reads a rewritten post from the database instead of the cache', async () => {
     await createAuthor('A writer');
     await ada.click('Read post');
     await ada.sees('#outcome', 'from the database');
@@ -99,7 +99,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
     await ada.sees('#outcome', 'from the database');
   });
 
-  it('show how the processes share 1,000 authors, each handled once', async () => {
+  it('shows how the listening processes share 1,000 authors, each handled once', async () => {
     const [authors, posts] = [await ada.figure('authors-count'), await ada.figure('posts-count')];
 
     await ada.click('Insert 1,000 authors');
@@ -109,14 +109,15 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
     await agree('pending-count', 0);
     const shares = await ada.page.locator('#process-list progress').evaluateAll((bars) => bars.map((bar) => Number(bar.getAttribute('value')))); // prettier-ignore
     expect(shares).toHaveLength(3);
-    expect(shares.filter((share) => share > 0)).toHaveLength(2); // the web process leaves it to the others
+    // without the web process
+    expect(shares.filter((share) => share > 0)).toHaveLength(2);
     const counts = `select count(*)::int as posts, count(distinct author_id)::int as authors from post`;
     await expect(database.query(counts)).resolves.toEqual([{ posts: posts + 1_000, authors: posts + 1_000 }]);
     const handled = `select count(*)::int as n, count(distinct notification_id)::int as ids from handling where channel = 'author'`;
     await expect(database.query(handled)).resolves.toEqual([{ n: posts + 1_000, ids: posts + 1_000 }]);
   });
 
-  it('show a listener that fails, its dead letter, and how it is retried', async () => {
+  it('shows a failing listener, its dead letter and the retry', async () => {
     await ada.click('Print on a jammed press');
 
     await grace.sees('.log li', /failed on printing at attempt 1: retry in \d+ ms/);
@@ -130,7 +131,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
     await expect(database.query('select from pgpubsub_dead_letter')).resolves.toEqual([]);
   });
 
-  it('show a gap when LISTEN was cut, with an empty cache and nothing stored lost', async () => {
+  it('shows a gap after the LISTEN connections were cut, with a cleared cache and no stored notification lost', async () => {
     await createAuthor('Somebody');
     await ada.click('Read post');
     await ada.sees('#outcome', 'was read');
@@ -150,10 +151,10 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
     await createAuthor('Heard again');
   });
 
-  it('go on after a reload with all that has happened since', async () => {
+  it('shows everything that happened meanwhile after a reload', async () => {
     await createAuthor('Before the reload');
-    await grace[Symbol.asyncDispose](); // the process is observed by one page alone
-    // by then the page before has gone, and this one has not begun to hear
+    await grace[Symbol.asyncDispose](); // only one page observes the process
+    // at this time the old page is gone and the new one does not listen yet
     await ada.page.route('**/page/page.js', async (route) => {
       await database.query(`insert into author (name) values ('While it was away')`);
       await eventually(() => hasPostOf('While it was away'), 'the first post is written');
@@ -171,7 +172,7 @@ describe.skipIf(findBrowser() === undefined)('the newsroom, in two browsers', ()
     await ada.sees('#post-list li', 'first post of After the reload');
   });
 
-  it('sit for the picture in the documentation', async () => {
+  it('renders the picture for the documentation', async () => {
     await ada.page.setViewportSize({ width: 1280, height: 1090 });
     for (const name of PICTURED) await createAuthor(name);
     await ada.click('Read post');

@@ -12,11 +12,11 @@ const isPossible = !isForeign && VanishingHost.isPossible;
 const skipped = isPossible ? '' : ' (skipped: needs root, ip netns, and a server of its own)';
 
 const DEAD_PEER_MS = 2_000;
-/** The keep-alives need twice the option; the rest is for the machine that runs the test. */
+/** The keep-alives need twice the option. The rest is a margin for a slow test machine. */
 const FREE_MS = 4 * DEAD_PEER_MS + 10_000;
 const HANDLED_MS = 60_000;
 
-/** A handler that writes an effect waits in the trigger, while the advisory lock is held. */
+/** A trigger in which a handler that writes an effect waits for the advisory lock. */
 const WAIT_IN_HANDLER = `
   create function wait_for_test() returns trigger language plpgsql as $$
   begin
@@ -38,7 +38,7 @@ describe.skipIf(!isPossible)(`a machine that vanishes in the middle of a claim${
     await server?.stop();
   });
 
-  it('releases its rows, whether the server has sent it something or not', async () => {
+  it('releases its rows, whether or not an answer of the server was on its way', async () => {
     const databases = await Promise.all(
       ['silent', 'unanswered'].map(() => StoredDatabase.create(server.url)),
     );
@@ -48,11 +48,11 @@ describe.skipIf(!isPossible)(`a machine that vanishes in the middle of a claim${
     await unanswered.query(WAIT_IN_HANDLER);
     await locker.query('select pg_advisory_lock(4711)');
 
-    // the handler waits, nothing is on its way
+    // the handler waits, and no data is in transit
     const waiting = await host.startWorker(urlOf(silent.url), settings);
     await silent.store('tasks', [{ n: 1 }, { n: 2, act: 'wait' }, { n: 3 }]);
     await waiting.reports.find(({ type }) => type === 'waiting');
-    // the statement of the handler is at work on the server, which answers when the machine is gone
+    // the server runs the statement of the handler, and answers after the machine is gone
     await host.startWorker(urlOf(unanswered.url), settings);
     await unanswered.store('tasks', [{ n: 1 }, { n: 2 }, { n: 3 }]);
     const blocked = "select count(*)::int as n from pg_locks where locktype = 'advisory' and not granted";
@@ -97,7 +97,7 @@ interface ClaimingSession {
   readonly database: StoredDatabase;
 }
 
-/** The session that has locked notifications: no other one has a transaction that may write. */
+/** Returns the session of the claim: the only one with a transaction that writes. */
 async function claimingSession(database: StoredDatabase): Promise<ClaimingSession> {
   const rows = await database.query<{ pid: number }>(
     `select pid from pg_stat_activity
@@ -125,10 +125,10 @@ describe('the settings for dead peers', () => {
   });
 
   it.each([
-    ['30 s by default', {}, shown('30000', '10', '6')],
-    ['the option', { deadPeerTimeoutMs: 12_345 }, shown('12345', '4', '2')],
-    ['the least that TCP can do', { deadPeerTimeoutMs: 1_000 }, shown('1000', '1', '1')],
-  ])('are in force for the transaction of a claim only: %s', async (_what, options, expected) => {
+    ['with the default of 30 s', {}, shown('30000', '10', '6')],
+    ['with the option', { deadPeerTimeoutMs: 12_345 }, shown('12345', '4', '2')],
+    ['with the minimum that TCP supports', { deadPeerTimeoutMs: 1_000 }, shown('1000', '1', '1')],
+  ])('are in force only in the transaction of a claim: %s', async (_what, options, expected) => {
     const found = new Mailbox<Record<string, string | null>>();
     @Injectable()
     class Reader {
@@ -152,7 +152,7 @@ describe('the settings for dead peers', () => {
   });
 });
 
-/** `tcp_user_timeout` is shown with its unit. */
+/** Converts `tcp_user_timeout`, which PostgreSQL shows with its unit, to milliseconds. */
 function inMs(name: string, value: string | null): string | null {
   if (name !== 'tcp_user_timeout' || value === null) return value;
   const [, number, unit] = /^(\d+)(ms|s|min)?$/.exec(value) ?? [];

@@ -18,13 +18,13 @@ const trigger = async () => {
   return row?.name ?? '';
 };
 
-it('is content with a database that is as declared', async () => {
+it('pgpubsub check exits with 0 when the database matches the declarations', async () => {
   const ended = await check();
   expect(ended).toEqual({ code: 0, stdout: 'The database is as the DataSource declares it.\n', stderr: '' });
   expect(JSON.parse((await check('--json')).stdout)).toEqual({ differences: [], warnings: [] });
 });
 
-it('tells each difference and what to run, and changes nothing', async () => {
+it('pgpubsub check reports each difference with its remedy, and changes nothing', async () => {
   const name = await trigger();
   await database.query(`alter table author disable trigger ${name}`);
   await database.query('drop table pgpubsub_dead_letter');
@@ -48,7 +48,7 @@ it('tells each difference and what to run, and changes nothing', async () => {
   });
 });
 
-it('warns of what the triggers miss, and does not fail because of that', async () => {
+it('pgpubsub check warns about changes that the triggers miss, and exits with 0', async () => {
   await using warned = await StoredDatabase.create();
   await warned.query('create table child () inherits (author)');
   const checkWarned = (...more: string[]) =>

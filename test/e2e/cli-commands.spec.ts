@@ -7,7 +7,7 @@ import { PROGRAM, STORED_DATA_SOURCE, pgpubsub } from '../support/command.js';
 import { TestDatabase } from '../support/database.js';
 import { StoredDatabase } from '../support/stored-worker.js';
 
-/** Each command that looks into a database, and what it needs beside. */
+/** The commands that need a database, with their required arguments. */
 const COMMANDS = [
   ['check'],
   ['status'],
@@ -17,8 +17,8 @@ const COMMANDS = [
   ['doctor'],
 ].map((command) => ({ command, name: command.join(' ') }));
 
-describe.each(COMMANDS)('$name', ({ command }) => {
-  it('says in one sentence that the database cannot be reached', async () => {
+describe.each(COMMANDS)('pgpubsub $name', ({ command }) => {
+  it('reports an unreachable database in one sentence', async () => {
     const ended = await pgpubsub([...command, '-d', STORED_DATA_SOURCE], {
       DATABASE_URL: 'postgres://postgres@127.0.0.1:1/none',
     });
@@ -28,7 +28,7 @@ describe.each(COMMANDS)('$name', ({ command }) => {
     );
   });
 
-  it('says that the file of the DataSource is not there, and that it needs one', async () => {
+  it('reports a missing file of the DataSource and a missing option', async () => {
     const missing = await pgpubsub([...command, '-d', 'no-such-file.js']);
     expect(missing).toMatchObject({ code: 2, stdout: '' });
     expect(missing.stderr).toMatch(
@@ -40,19 +40,19 @@ describe.each(COMMANDS)('$name', ({ command }) => {
     expect(unnamed.stderr).toContain("required option '-d, --data-source <file>'");
   });
 
-  it('helps', async () => {
+  it('prints a help text', async () => {
     const ended = await pgpubsub([...command.slice(0, 2).filter((word) => !word.startsWith('-')), '--help']);
     expect(ended).toMatchObject({ code: 0, stderr: '' });
     expect(ended.stdout).toContain('-d, --data-source <file>');
   });
 });
 
-it('says which version it is', async () => {
+it('pgpubsub --version prints the version of the package', async () => {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
   expect(await pgpubsub(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' });
 });
 
-it('ends as usual when nobody reads what it writes any more', async () => {
+it('pgpubsub exits with 0 when the reader of its output has closed the pipe', async () => {
   const child = spawn(process.execPath, [PROGRAM, 'doctor', '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
   child.stdout.destroy();
   const [code, errors] = await Promise.all([once(child, 'close'), text(child.stderr)]);
@@ -60,7 +60,7 @@ it('ends as usual when nobody reads what it writes any more', async () => {
   expect(errors).toBe('');
 });
 
-it('says which right its role lacks, and the way out', async () => {
+it('pgpubsub status names a missing privilege of its role and the remedy', async () => {
   await using database = await StoredDatabase.create();
   await database.query(
     `do $$ begin create role reader login; exception when duplicate_object then null; end $$`,
@@ -77,7 +77,7 @@ it('says which right its role lacks, and the way out', async () => {
 it.each([
   ['status', 'pgpubsub_notification'],
   ['check', 'pg_trigger'],
-])('%s says that a lock keeps it from looking, and waits no longer than a moment', async (command, table) => {
+])('pgpubsub %s reports a lock on its tables after a short timeout', async (command, table) => {
   await using database = await StoredDatabase.create();
   const client = await database.client();
   await client.query(`begin; lock table ${table}`);
@@ -86,7 +86,7 @@ it.each([
   expect(ended.stderr).toMatch(/^pgpubsub: expected to get a lock .+ lock timeout\. A migration .+\n$/);
 });
 
-describe('without the tables of stored notifications', () => {
+describe('a database without the tables of stored notifications', () => {
   let database: TestDatabase;
   beforeAll(async () => {
     database = await TestDatabase.create();
@@ -94,7 +94,7 @@ describe('without the tables of stored notifications', () => {
   afterAll(() => database[Symbol.asyncDispose]());
 
   it.each(COMMANDS.filter(({ name }) => /status|dead-letters/.test(name)))(
-    '$name says so, and the way out',
+    'makes pgpubsub $name report the missing table and the remedy',
     async ({ command }) => {
       const ended = await pgpubsub([...command, '-d', STORED_DATA_SOURCE], { DATABASE_URL: database.url });
       expect(ended).toMatchObject({ code: 1, stdout: '' });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { pgpubsub } from '../support/command.js';
 import { TestDatabase } from '../support/database.js';
 
-/** Here "typeorm" resolves. */
+/** A folder from which the import of "typeorm" resolves. */
 const folder = fs.mkdtempSync(fileURLToPath(new URL('apps/.build/data-source-', import.meta.url)));
 let database: TestDatabase;
 beforeAll(async () => {
@@ -34,34 +34,37 @@ it.each([
     `${IMPORT} export const AppDataSource = ${POSTGRES}; export const other = 1;`,
   ],
   ['a promise', 'promise.mjs', `${IMPORT} export const AppDataSource = Promise.resolve(${POSTGRES});`],
-])('takes what the command line of TypeORM takes: %s', async (_, file, source) => {
-  expect(await command('check', file, source)).toEqual({
-    code: 0,
-    stdout: 'The database is as the DataSource declares it.\n',
-    stderr: '',
-  });
-});
+])(
+  'pgpubsub accepts each form of a DataSource that the command line of TypeORM accepts: %s',
+  async (_, file, source) => {
+    expect(await command('check', file, source)).toEqual({
+      code: 0,
+      stdout: 'The database is as the DataSource declares it.\n',
+      stderr: '',
+    });
+  },
+);
 
 it.each([
   [
-    'two',
+    'a file with two DataSources',
     'two.mjs',
     `${IMPORT} export const a = ${POSTGRES}, b = ${POSTGRES};`,
     /to export one DataSource, got: .+ only one export of DataSource instance\. Name the built file/,
   ],
   [
-    'none',
+    'a file without a DataSource',
     'none.mjs',
     'export const AppDataSource = 1;',
     /to export one DataSource, got: .+ must contain export of a DataSource instance\. Name/,
   ],
   [
-    'one of another database',
+    'a DataSource of another database',
     'cockroach.mjs',
     `${IMPORT} export default new DataSource({ type: "cockroachdb" });`,
     /expected a DataSource of type "postgres" in \S+cockroach\.mjs, got "cockroachdb"/,
   ],
-] as const)('refuses %s in one sentence', async (_, file, source, sentence) => {
+] as const)('pgpubsub rejects %s in one sentence', async (_, file, source, sentence) => {
   // prettier-ignore
   const ended = await command('check', file, source);
   expect(ended).toMatchObject({ code: 2, stdout: '' });
@@ -69,7 +72,7 @@ it.each([
   expect(ended.stderr).toMatch(sentence);
 });
 
-it('names what the file says while it loads, and asks for the environment', async () => {
+it('pgpubsub shows the error of a file that does not load, and suggests --env-file', async () => {
   const ended = await command(
     'check',
     'unset.mjs',
@@ -81,7 +84,7 @@ it('names what the file says while it loads, and asks for the environment', asyn
   );
 });
 
-it('reads the environment from files', async () => {
+it('pgpubsub reads environment variables from the files of --env-file', async () => {
   const environment = path.join(folder, '.env');
   fs.writeFileSync(environment, `DATABASE_TYPE=postgres\nANOTHER_URL=${database.url}\n`);
   const file = path.join(folder, 'environment.mjs');
@@ -94,7 +97,7 @@ it('reads the environment from files', async () => {
   });
 });
 
-it('asks for one host where the DataSource has several', async () => {
+it('pgpubsub rejects a DataSource with several hosts and asks for one', async () => {
   const file = path.join(folder, 'several.mjs');
   fs.writeFileSync(
     file,
@@ -110,7 +113,7 @@ it('asks for one host where the DataSource has several', async () => {
   });
 });
 
-it('creates, drops and migrates nothing, whatever the options say', async () => {
+it('pgpubsub ignores synchronize, dropSchema and migrationsRun of the DataSource', async () => {
   await database.query('create table kept as select 1 as n');
   const tables = () =>
     database.query("select relname from pg_class where relnamespace = 'public'::regnamespace");

@@ -15,8 +15,8 @@ beforeEach(async () => {
 const deadLetters = (action: string, ...more: string[]) =>
   pgpubsub(['dead-letters', action, '-d', STORED_DATA_SOURCE, ...more], { DATABASE_URL: database.url });
 
-/** Letters of a channel with ids from `first` on, of one listener or more. */
-const bury = (channel: string, first: number, count: number, ...listeners: string[]) =>
+/** Stores `count` dead letters with ids from `first` on, for each of the listeners. */
+const insertDeadLetters = (channel: string, first: number, count: number, ...listeners: string[]) =>
   database.query(
     `insert into pgpubsub_dead_letter (id, channel, payload, listener, attempts, last_error, died_at)
       select n, $1, json_build_object('n', n), l, 10, 'Error: it failed with ' || n || E'\\n    at line 1', clock_timestamp() - interval '2 h'
@@ -26,9 +26,9 @@ const bury = (channel: string, first: number, count: number, ...listeners: strin
 
 const left = async () => (await database.deadLetters()).map(({ id, listener }) => `${id} ${listener}`);
 
-describe('list', () => {
-  it('agrees with the table, oldest first', async () => {
-    await bury('tasks', 1, 2, 'A.a', 'B.b');
+describe('pgpubsub dead-letters list', () => {
+  it('shows the rows of the table, oldest first', async () => {
+    await insertDeadLetters('tasks', 1, 2, 'A.a', 'B.b');
     const { code, stdout } = await deadLetters('list');
     expect(code).toBe(0);
     const rows = stdout
@@ -42,16 +42,16 @@ describe('list', () => {
     ]);
   });
 
-  it('lets no error of a handler draw on the terminal', async () => {
-    await bury('tasks', 1, 1, 'A.a');
+  it('escapes control characters in the errors of handlers', async () => {
+    await insertDeadLetters('tasks', 1, 1, 'A.a');
     await database.query(String.raw`update pgpubsub_dead_letter set last_error = E'\x1b[2Jgone\r\x07 here'`);
     const { stdout } = await deadLetters('list');
     expect(stdout).toContain(String.raw`\x1b[2Jgone\r\x07 here`);
     expect(stdout).not.toMatch(/[^\P{Cc}\n]/u);
   });
 
-  it('gives machines everything, up to the limit', async () => {
-    await bury('tasks', 1, 5, 'A.a');
+  it('prints all fields as JSON, up to the limit', async () => {
+    await insertDeadLetters('tasks', 1, 5, 'A.a');
     const all = JSON.parse((await deadLetters('list', '--json', '--limit', '5')).stdout) as object;
     expect(all).toMatchObject({ isCut: false });
     const { stdout } = await deadLetters('list', '--json', '--limit', '2');
@@ -88,18 +88,18 @@ describe('list', () => {
     ['--listener B.b', 1],
     ['--id 2 3', 2],
     ['--id 1 --listener A.a', 1],
-  ])('chooses by %s', async (options, count) => {
-    await bury('tasks', 1, 1, 'A.a', 'B.b');
-    await bury('tasks', 2, 1, 'A.a');
-    await bury('ticks', 3, 1, 'A.a');
-    await bury('steps', 4, 1, 'A.a');
+  ])('selects dead letters by %s', async (options, count) => {
+    await insertDeadLetters('tasks', 1, 1, 'A.a', 'B.b');
+    await insertDeadLetters('tasks', 2, 1, 'A.a');
+    await insertDeadLetters('ticks', 3, 1, 'A.a');
+    await insertDeadLetters('steps', 4, 1, 'A.a');
     const { stdout } = await deadLetters('list', '--json', ...options.split(' '));
     expect((JSON.parse(stdout) as { deadLetters: unknown[] }).deadLetters).toHaveLength(count);
   });
 });
 
-it('lists none of those that are meant, which does not say that there are none', async () => {
-  await bury('tasks', 1, 1, 'A.a');
+it('pgpubsub dead-letters list distinguishes no matching dead letters from none at all', async () => {
+  await insertDeadLetters('tasks', 1, 1, 'A.a');
   expect((await deadLetters('list', '--channel', 'task')).stdout).toBe(
     'There are no dead letters of those.\n',
   );
@@ -108,10 +108,10 @@ it('lists none of those that are meant, which does not say that there are none',
   expect(await deadLetters('list', '--channel', '')).toMatchObject({ code: 2, stdout: '' });
 });
 
-describe('a name that no dead letter has', () => {
+describe('a channel or listener without dead letters', () => {
   beforeEach(async () => {
-    await bury('tasks', 1, 1, 'A.a', 'B.b');
-    await bury('ticks', 2, 1, 'C.c');
+    await insertDeadLetters('tasks', 1, 1, 'A.a', 'B.b');
+    await insertDeadLetters('ticks', 2, 1, 'C.c');
   });
   const CHANNEL =
     'pgpubsub: expected --channel to name a channel that has dead letters (tasks, ticks), got "task"\n';
@@ -128,12 +128,12 @@ describe('a name that no dead letter has', () => {
       '--channel tasks --listener C.c',
       'pgpubsub: expected --listener to name a listener that has dead letters there (A.a, B.b), got "C.c"\n',
     ],
-  ])('is told: %s %s', async (action, options, stderr) => {
+  ])('is reported by %s %s', async (action, options, stderr) => {
     expect(await deadLetters(action, ...options.split(' '))).toMatchObject({ code: 0, stderr });
     expect(await left()).toHaveLength(3);
   });
 
-  it('is told, too, where there are none at all', async () => {
+  it('is reported when no channel has dead letters', async () => {
     await database.query('truncate pgpubsub_dead_letter');
     const ended = await deadLetters('retry', '--channel', 'tasks');
     expect(ended).toMatchObject({ code: 0, stdout: 'retried: 0\n' });
@@ -141,23 +141,23 @@ describe('a name that no dead letter has', () => {
     expect(await deadLetters('retry', '--all')).toMatchObject({ code: 0, stdout: 'retried: 0\n' });
   });
 
-  it('is told beside JSON', async () => {
+  it('is reported on stderr beside JSON on stdout', async () => {
     const ended = await deadLetters('list', '--channel', 'task', '--json');
     expect(ended).toMatchObject({ code: 0, stderr: CHANNEL });
     expect(JSON.parse(ended.stdout)).toEqual({ deadLetters: [], isCut: false });
   });
 });
 
-describe.each(['retry', 'discard'])('%s', (action) => {
-  it('does nothing without a word on which', async () => {
-    await bury('tasks', 1, 1, 'A.a');
+describe.each(['retry', 'discard'])('pgpubsub dead-letters %s', (action) => {
+  it('changes nothing without an option that selects dead letters', async () => {
+    await insertDeadLetters('tasks', 1, 1, 'A.a');
     const ended = await deadLetters(action);
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toContain('expected --channel, --listener, --id or --all, got none');
     expect(await left()).toHaveLength(1);
   });
 
-  it('refuses ids that are none, and says when nothing has this one', async () => {
+  it('rejects an invalid id and reports an id without dead letters', async () => {
     for (const id of ['x', '9223372036854775808'])
       expect(await deadLetters(action, '--id', id), id).toMatchObject({ code: 2, stdout: '' });
     const ended = await deadLetters(action, '--id', '77');
@@ -166,9 +166,9 @@ describe.each(['retry', 'discard'])('%s', (action) => {
   });
 });
 
-it('retries those that are meant, for their listener alone', async () => {
-  await bury('tasks', 1, 1, 'A.a', 'B.b');
-  await bury('ticks', 2, 1, 'A.a');
+it('pgpubsub dead-letters retry stores only the selected dead letters again, for their listener alone', async () => {
+  await insertDeadLetters('tasks', 1, 1, 'A.a', 'B.b');
+  await insertDeadLetters('ticks', 2, 1, 'A.a');
   expect(await deadLetters('retry', '--channel', 'tasks', '--listener', 'A.a')).toMatchObject({
     code: 0,
     stdout: 'retried: 1\n',
@@ -179,17 +179,17 @@ it('retries those that are meant, for their listener alone', async () => {
   ]);
 });
 
-describe('retry, while processes run', () => {
+describe('pgpubsub dead-letters retry while processes run', () => {
   beforeEach(async () => {
-    await bury('tasks', 1, 2, 'Gone.a');
-    await bury('tasks', 3, 1, 'A.a');
+    await insertDeadLetters('tasks', 1, 2, 'Gone.a');
+    await insertDeadLetters('tasks', 3, 1, 'A.a');
     await database.query(
       `insert into pgpubsub_process (instance, listeners) values ('one', '{"tasks":["A.a"]}')`,
     );
   });
   afterEach(() => database.query('truncate pgpubsub_process'));
 
-  it('leaves letters whose listener no process has, and ends with 1', async () => {
+  it('leaves dead letters whose listener no process has, and exits with 1', async () => {
     const ended = await deadLetters('retry', '--all');
     expect(ended).toMatchObject({ code: 1, stdout: 'retried: 1\n' });
     expect(ended.stderr).toBe(
@@ -199,12 +199,12 @@ describe('retry, while processes run', () => {
     expect(await left()).toEqual(['1 Gone.a', '2 Gone.a']);
   });
 
-  it('gives machines their number', async () => {
+  it('prints the number of dead letters that it left as JSON', async () => {
     const { code, stdout } = await deadLetters('retry', '--id', '1', '--json');
     expect([code, JSON.parse(stdout)]).toEqual([1, { retried: 0, left: 1 }]);
   });
 
-  it('takes all of them with --force', async () => {
+  it('retries all dead letters with --force', async () => {
     expect(await deadLetters('retry', '--all', '--force')).toMatchObject({
       code: 0,
       stdout: 'retried: 3\n',
@@ -213,13 +213,13 @@ describe('retry, while processes run', () => {
     expect(await left()).toEqual([]);
   });
 
-  it('does not keep others from being discarded', async () => {
+  it('does not prevent the same dead letters from being discarded', async () => {
     expect(await deadLetters('discard', '--all')).toMatchObject({ code: 0, stdout: 'discarded: 3\n' });
   });
 });
 
-it('discards those that are meant', async () => {
-  await bury('tasks', 1, 3, 'A.a');
+it('pgpubsub dead-letters discard deletes only the selected dead letters', async () => {
+  await insertDeadLetters('tasks', 1, 3, 'A.a');
   expect(JSON.parse((await deadLetters('discard', '--id', '1', '3', '--json')).stdout)).toEqual({
     discarded: 2,
   });
@@ -227,7 +227,7 @@ it('discards those that are meant', async () => {
   expect(await database.count('pgpubsub_notification')).toBe(0);
 });
 
-describe('where the server is slow', () => {
+describe('pgpubsub dead-letters retry on a slow server', () => {
   beforeAll(async () => {
     await database.query(`
       create function be_slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.004); return null; end $$`);
@@ -237,8 +237,9 @@ describe('where the server is slow', () => {
   });
   afterAll(() => database.query('drop function be_slow cascade'));
 
-  it('works through many in portions, shows how far it is, and leaves none', async () => {
-    await bury('tasks', 1, 1_250, 'A.a', 'B.b'); // for longer than three seconds: lines come as often
+  it('retries all dead letters in batches and shows its progress', async () => {
+    // enough to take longer than the three seconds between two lines of progress
+    await insertDeadLetters('tasks', 1, 1_250, 'A.a', 'B.b');
     const ended = await deadLetters('retry', '--all');
     expect(ended).toMatchObject({ code: 0, stdout: 'retried: 2500\n' });
     expect(ended.stderr).toMatch(/^1,\d{3} of 2,500 dead letters retried, [\d,]+\/s, \d+ s left$/m);
@@ -252,18 +253,18 @@ describe('where the server is slow', () => {
     expect(transactions.length).toBeGreaterThan(1);
   });
 
-  it.skipIf(!hasTerminal)('draws a bar on a terminal, and takes it away again', async () => {
-    await bury('tasks', 1, 100, 'A.a');
+  it.skipIf(!hasTerminal)('draws a progress bar on a terminal and removes it at the end', async () => {
+    await insertDeadLetters('tasks', 1, 100, 'A.a');
     const args = ['dead-letters', 'retry', '-d', STORED_DATA_SOURCE, '--all'];
     const { code, stdout } = await pgpubsubOnTerminal(args, { DATABASE_URL: database.url });
     expect(code).toBe(0);
     expect(stdout).toMatch(/░+ 0 % \| 0 of 100 dead letters retried/);
-    expect(stdout.endsWith('\u001B[0Jretried: 100\r\n')).toBe(true); // what was below is cleared first
+    expect(stdout.endsWith('\u001B[0Jretried: 100\r\n')).toBe(true); // the bar is cleared first
   });
 });
 
-it('tries each letter once, though more die while it works', async () => {
-  await bury('tasks', 1, 1_500, 'A.a');
+it('pgpubsub dead-letters retry --all retries each dead letter once, even while new ones appear', async () => {
+  await insertDeadLetters('tasks', 1, 1_500, 'A.a');
   await database.query(`
     create function die_again() returns trigger language plpgsql as $$
     begin

@@ -19,7 +19,7 @@ const about = async (check: string, url: string, ...options: string[]) => {
 const aboutListen = (url: string, ...options: string[]) => about('listen', url, ...options);
 
 describe.skipIf(!PgBouncer.isInstalled)(
-  'behind PgBouncer in transaction mode (where it is installed)',
+  'pgpubsub doctor behind PgBouncer in transaction mode (where it is installed)',
   () => {
     let pooler: PgBouncer;
     beforeAll(async () => {
@@ -27,7 +27,7 @@ describe.skipIf(!PgBouncer.isInstalled)(
     });
     afterAll(() => pooler[Symbol.asyncDispose]());
 
-    it('says that LISTEN goes through a pooler, which keeps none', async () => {
+    it('reports that a transaction pooler drops LISTEN', async () => {
       expect(await aboutListen(pooler.url)).toMatchObject({
         code: 1,
         severity: 'bad',
@@ -36,20 +36,20 @@ describe.skipIf(!PgBouncer.isInstalled)(
       });
     });
 
-    it('says whose settings decide about vanished machines', async () => {
+    it('names the settings of the pooler that detect vanished machines', async () => {
       expect(await about('pooler', pooler.url)).toMatchObject({
         severity: 'good',
         found: expect.stringContaining('tcp_user_timeout and tcp_keepalive of PgBouncer') as unknown,
       });
     });
 
-    it('is content when the LISTEN connection goes past it', async () => {
+    it('reports no problem when the LISTEN connection bypasses the pooler', async () => {
       expect(await aboutListen(pooler.url, '--listen-url', database.url)).toMatchObject({ severity: 'good' });
     });
   },
 );
 
-it('says that the LISTEN connection cannot be opened', async () => {
+it('pgpubsub doctor reports that the LISTEN connection cannot be opened', async () => {
   const url = new URL(database.url);
   url.port = '1';
   expect(await aboutListen(database.url, '--listen-url', url.href)).toMatchObject({
@@ -59,7 +59,7 @@ it('says that the LISTEN connection cannot be opened', async () => {
   });
 });
 
-it('says that the LISTEN connection is in another database', async () => {
+it('pgpubsub doctor reports that the LISTEN connection is in another database', async () => {
   const url = new URL(database.url);
   url.pathname = '/postgres';
   expect(await aboutListen(database.url, '--listen-url', url.href)).toMatchObject({
@@ -77,7 +77,7 @@ it.each([
   ['user:secret@db/news', 'something else (not shown, as it may hold a password)'],
   ['mysql://user:secret@db/news', 'one with mysql://'],
   ['postgres://user:secret@a:5432,b:5432/news', SEVERAL],
-])('refuses "%s" for the LISTEN connection before it connects to anything', async (url, got) => {
+])('pgpubsub doctor rejects "%s" for the LISTEN connection before it connects', async (url, got) => {
   const unreachable = { DATABASE_URL: 'postgres://127.0.0.1:1/none' };
   const args = ['doctor', '-d', STORED_DATA_SOURCE];
   const refusal = (source: string) => ({
@@ -92,7 +92,7 @@ it.each([
   );
 });
 
-it('takes the URL of the LISTEN connection from the environment, and does not print its password', async () => {
+it('pgpubsub doctor reads the URL of the LISTEN connection from the environment and hides its password', async () => {
   const url = new URL(database.url);
   url.port = '1';
   url.password = 'hunter2';

@@ -5,10 +5,10 @@ import { Diagnosis, sqlIn } from '../support/doctor.js';
 import { eventually } from '../support/mailbox.js';
 import { StoredDatabase } from '../support/stored-worker.js';
 
-/** Its settings are changed, and a standby follows it: not what may be done to the server of a DATABASE_URL. */
+/** Whether DATABASE_URL names a server, whose settings these tests must not change. */
 const isForeign = process.env['DATABASE_URL'] !== undefined;
 
-describe.skipIf(isForeign)('on a server of its own', () => {
+describe.skipIf(isForeign)('pgpubsub doctor on a server of its own', () => {
   let server: Server;
   let database: StoredDatabase;
   beforeAll(async () => {
@@ -20,11 +20,12 @@ describe.skipIf(isForeign)('on a server of its own', () => {
     await server.stop();
   });
 
-  it('finds transactions that wait to commit their NOTIFY', async () => {
+  it('reports transactions that wait to commit their NOTIFY', async () => {
     const first = await database.client();
     const second = await database.client();
     await first.query('set synchronous_commit = on');
-    await setting("synchronous_standby_names = 'nobody'"); // from its arrival on, commits wait for it, under the lock
+    // commits wait for this standby while they hold the lock
+    await setting("synchronous_standby_names = 'nobody'");
     const write = `begin; insert into post ("authorId", content, process) values (1, '', ''); notify orders; commit`;
     const held = new AbortController();
     const writeUntilHeld = async () => {
@@ -64,10 +65,10 @@ describe.skipIf(isForeign)('on a server of its own', () => {
   it.each([
     ['warning', 12],
     ['bad', 40],
-  ])('finds the notification queue filling: %s', async (severity, pages) => {
+  ])('reports a notification queue that fills up, by severity: %s', async (severity, pages) => {
     const idle = await database.client();
     await idle.query('listen orders');
-    await idle.query('begin; select 1'); // reads nothing until it ends
+    await idle.query('begin; select 1'); // does not read notifications until the transaction ends
     const sender = await database.client();
     await sender.query(
       "select pg_notify('orders', repeat('x', 7900) || n) from generate_series(1, $1) as n",
@@ -80,7 +81,7 @@ describe.skipIf(isForeign)('on a server of its own', () => {
     await idle.end();
   });
 
-  it('finds that nothing is vacuumed', async () => {
+  it('reports that autovacuum is off', async () => {
     await setting('autovacuum = off');
     try {
       const diagnosis = await Diagnosis.until(({ code }) => code === 1, database.url);
@@ -119,7 +120,7 @@ describe.skipIf(isForeign)('on a server of its own', () => {
       return url.href;
     };
 
-    it('says that the DataSource is connected to it, and that LISTEN is refused', async () => {
+    it('reports that the DataSource is connected to the standby and that the standby rejects LISTEN', async () => {
       const diagnosis = await Diagnosis.of(standbyUrl());
       expect(diagnosis.code).toBe(1);
       expect(diagnosis.about('primary')).toMatchObject([
@@ -134,7 +135,7 @@ describe.skipIf(isForeign)('on a server of its own', () => {
       expect(diagnosis.complaints).toHaveLength(2);
     });
 
-    it('says that only the LISTEN connection goes to it', async () => {
+    it('reports that only the LISTEN connection goes to the standby', async () => {
       const diagnosis = await Diagnosis.of(database.url, '--listen-url', standbyUrl());
       expect(diagnosis.about('primary')).toMatchObject([{ severity: 'good' }]);
       expect(diagnosis.about('listen')).toMatchObject([
@@ -145,7 +146,7 @@ describe.skipIf(isForeign)('on a server of its own', () => {
       ]);
     });
 
-    it('names it when what it reads holds back vacuum', async () => {
+    it('names the standby when its transactions hold back vacuum', async () => {
       const reader = await readOnStandby();
       const horizon = 'select from pg_stat_replication where backend_xmin is not null';
       await eventually(
@@ -163,11 +164,11 @@ describe.skipIf(isForeign)('on a server of its own', () => {
       ]);
     });
 
-    it('names the slot that it has left behind, and how to drop it', async () => {
+    it('names an abandoned replication slot and the statement that drops it', async () => {
       await database.query("select pg_create_physical_replication_slot('left_behind')");
       await setting("primary_slot_name = 'left_behind'", standby);
       const reader = await readOnStandby();
-      reader.on('error', () => {}); // it goes down with the standby
+      reader.on('error', () => {}); // the connection ends with the standby
       const horizon = 'select active from pg_replication_slots where xmin is not null';
       await eventually(async () => (await database.query(horizon)).length > 0, 'the slot keeps what is read');
       await standby.halt('QUIT');
@@ -199,7 +200,7 @@ describe.skipIf(isForeign)('on a server of its own', () => {
       return reader;
     }
 
-    /** So many transactions that what holds back vacuum is old. */
+    /** Runs enough transactions to make the horizon that holds back vacuum old. */
     async function countUp(): Promise<void> {
       await database.query(`
         create or replace procedure count_up() language plpgsql as $$

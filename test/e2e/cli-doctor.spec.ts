@@ -4,7 +4,7 @@ import { STORED_DATA_SOURCE, pgpubsub } from '../support/command.js';
 import { Diagnosis, sqlIn } from '../support/doctor.js';
 import { StoredDatabase } from '../support/stored-worker.js';
 
-// of its own: what other tests do to theirs would be found, too
+// a server of its own, because doctor also reports the effects of other tests
 let server: Server;
 beforeAll(async () => {
   server = await startPostgres({ settings: ['max_prepared_transactions=2', 'autovacuum_naptime=3600'] });
@@ -19,15 +19,15 @@ afterEach(() => database[Symbol.asyncDispose]());
 
 const diagnose = (...options: string[]) => Diagnosis.of(database.url, ...options);
 
-/** Does what the only complaint says is to be done: each of its statements runs. */
-async function obey({ complaints }: Diagnosis): Promise<void> {
+/** Runs the statements in the remedy of the only complaint. */
+async function applyRemedy({ complaints }: Diagnosis): Promise<void> {
   expect(complaints).toHaveLength(1);
   const statements = sqlIn(complaints[0]?.remedy);
   expect(statements).not.toEqual([]);
   for (const statement of statements) await database.query(statement);
 }
 
-it('has no complaints about a healthy database', async () => {
+it('pgpubsub doctor reports no problems for a healthy database', async () => {
   const { code, findings } = await diagnose();
   expect(findings.filter(({ severity }) => severity !== 'good')).toEqual([]);
   expect(code).toBe(0);
@@ -51,7 +51,7 @@ it('has no complaints about a healthy database', async () => {
   expect(stdout).toMatch(/All is good\.\n$/);
 });
 
-it('tells people what it found, what it means and what to do', async () => {
+it('pgpubsub doctor prints each finding with its meaning and its remedy', async () => {
   await database.query('drop table pgpubsub_dead_letter');
   const ended = await pgpubsub(['doctor', '-d', STORED_DATA_SOURCE], { DATABASE_URL: database.url });
   expect(ended.code).toBe(1);
@@ -61,7 +61,7 @@ it('tells people what it found, what it means and what to do', async () => {
   );
 });
 
-describe('transactions', () => {
+describe('pgpubsub doctor on transactions', () => {
   const HOLDING = 'begin isolation level repeatable read; select 1';
 
   async function open(statements: string): Promise<number> {
@@ -72,7 +72,7 @@ describe('transactions', () => {
     return rows[0]?.pid ?? 0;
   }
 
-  it('names the one that stops vacuum, and how to end it', async () => {
+  it('names a transaction that holds back vacuum and the statement that ends it', async () => {
     const pid = await open(HOLDING);
     const limit = ['--max-transaction-age', '0.05'];
     const diagnosis = await Diagnosis.until(({ code }) => code === 1, database.url, ...limit);
@@ -89,11 +89,11 @@ describe('transactions', () => {
         remedy: expect.stringContaining(`pg_terminate_backend(${pid})`) as unknown,
       },
     ]);
-    await obey(diagnosis);
+    await applyRemedy(diagnosis);
     expect((await diagnose(...limit)).code).toBe(0);
   });
 
-  it('warns of one that is open and holds nothing yet', async () => {
+  it('warns about an open transaction that does not hold back vacuum yet', async () => {
     const pid = await open('begin');
     const diagnosis = await Diagnosis.until(
       ({ complaints }) => complaints.length > 0,
@@ -106,7 +106,7 @@ describe('transactions', () => {
     expect(diagnosis.complaints[0]?.found).toContain(`pid ${pid} `);
   });
 
-  it('finds the one that stops vacuum among older ones that do not', async () => {
+  it('finds the transaction that holds back vacuum among older ones that do not', async () => {
     for (let n = 0; n < 5; n++) await open('begin');
     const pid = await open(HOLDING);
     const limit = ['--max-transaction-age', '0.05'];
@@ -115,7 +115,7 @@ describe('transactions', () => {
     expect(diagnosis.complaints[0]?.found).toContain(`pid ${pid} `);
   });
 
-  it('shows no password', async () => {
+  it('hides statements about passwords', async () => {
     const pid = await open("begin; select 'password of nobody: geheim'");
     const diagnosis = await Diagnosis.until(
       ({ complaints }) => complaints.length > 0,
@@ -126,12 +126,12 @@ describe('transactions', () => {
     expect(diagnosis.complaints[0]?.found).toMatch(new RegExp(`pid ${pid} .+\\(about a password\\)$`));
   });
 
-  it('lets young ones be', async () => {
+  it('ignores young transactions', async () => {
     await open(HOLDING);
     expect((await diagnose()).complaints).toEqual([]);
   });
 
-  it('finds even a young one bad that keeps many dead notifications', async () => {
+  it('reports a young transaction that keeps many dead notifications as bad', async () => {
     const pid = await open(HOLDING);
     await database.query(
       "insert into pgpubsub_notification (channel, payload) select 'tasks', '{}' from generate_series(1, 6000)",
@@ -143,19 +143,19 @@ describe('transactions', () => {
     expect(diagnosis.complaints[0]?.means).toContain('6000 dead notifications');
   });
 
-  it('names a prepared one that nobody ends', async () => {
+  it('names a forgotten prepared transaction', async () => {
     await open("begin; create table made_by_it (); prepare transaction 'forgotten'");
     const limit = ['--max-transaction-age', '0.05'];
     const diagnosis = await Diagnosis.until(({ code }) => code === 1, database.url, ...limit);
     expect(diagnosis.complaints).toMatchObject([{ check: 'transactions', severity: 'bad' }]);
     expect(diagnosis.complaints[0]?.found).toContain('"forgotten" of postgres');
-    await obey(diagnosis);
+    await applyRemedy(diagnosis);
     expect(await database.query('select gid from pg_prepared_xacts')).toEqual([]);
   });
 });
 
-describe('triggers', () => {
-  it('names a disabled one', async () => {
+describe('pgpubsub doctor on triggers', () => {
+  it('names a disabled trigger and the statement that enables it', async () => {
     await database.query('alter table author disable trigger _pgpubsub_author_insert');
     const diagnosis = await diagnose();
     expect(diagnosis.code).toBe(1);
@@ -169,11 +169,11 @@ describe('triggers', () => {
         ) as unknown,
       },
     ]);
-    await obey(diagnosis);
+    await applyRemedy(diagnosis);
     expect((await diagnose()).complaints).toEqual([]);
   });
 
-  it('warns of what they miss', async () => {
+  it('warns about changes that the triggers miss', async () => {
     await database.query('create table child () inherits (author)');
     const { code, complaints } = await diagnose();
     expect(code).toBe(0);
@@ -190,7 +190,7 @@ describe('triggers', () => {
     ]);
   });
 
-  it('names one whose function was changed by hand', async () => {
+  it('names a trigger function that was changed by hand', async () => {
     const [row] = await database.query<{ name: string }>(
       "select tgfoid::regproc::text as name from pg_trigger where tgrelid = 'author'::regclass and not tgisinternal limit 1",
     );
@@ -211,7 +211,7 @@ describe('triggers', () => {
   });
 
   it.each(['pgpubsub.disabled = on', 'session_replication_role = replica'])(
-    'names a setting that silences them: %s',
+    'names a setting that turns triggers off: %s',
     async (setting) => {
       const [row] = await database.query<{ name: string }>('select current_database() as name');
       await database.query(`alter database ${row?.name} set ${setting}`);
@@ -220,14 +220,14 @@ describe('triggers', () => {
       expect(diagnosis.complaints).toMatchObject([
         { check: 'triggers', severity: 'bad', found: expect.stringContaining(setting) as unknown },
       ]);
-      await obey(diagnosis);
+      await applyRemedy(diagnosis);
       expect((await diagnose()).complaints).toEqual([]);
     },
   );
 });
 
-describe('what is stored', () => {
-  it('is bad when nobody claims it in time', async () => {
+describe('pgpubsub doctor on stored notifications', () => {
+  it('reports a backlog that is not claimed in time as bad', async () => {
     await database.store('tasks', [{ n: 1 }]);
     expect((await diagnose()).complaints).toEqual([]);
     const { code, complaints } = await diagnose('--max-backlog-age', '0');
@@ -236,7 +236,7 @@ describe('what is stored', () => {
     expect(complaints[0]?.found).toContain('Channel "tasks": 1 notification due, the first for ');
   });
 
-  it('is worth a warning when it is dead', async () => {
+  it('warns about a dead letter', async () => {
     await database.query(
       "insert into pgpubsub_dead_letter (id, channel, payload, listener) values (1, 'tasks', '{}', 'A.a')",
     );
@@ -246,22 +246,22 @@ describe('what is stored', () => {
     expect(complaints[0]?.found).toContain('"tasks" has 1 dead letter.');
   });
 
-  it('is worth another warning when there are 100,000 dead letters', async () => {
-    const bury = (count: number) =>
+  it('warns about 100,000 dead letters in another finding', async () => {
+    const insertDeadLetters = (count: number) =>
       database.query(
         "insert into pgpubsub_dead_letter (id, channel, listener) select n, 'tasks', 'A.a' from generate_series(1, $1::int) as n",
         [count],
       );
-    await bury(99_999);
+    await insertDeadLetters(99_999);
     expect((await diagnose()).about('dead letters')).toHaveLength(1);
-    await bury(1);
+    await insertDeadLetters(1);
     const [first] = (await diagnose()).about('dead letters');
     expect(first).toMatchObject({ severity: 'warning', found: 'There are 100,000 or more dead letters.' });
     expect(first?.remedy).toContain('deadLetters: { keepMs }');
     expect(first?.remedy).toContain('pgpubsub dead-letters discard');
   });
 
-  it('is bad when it waits for a listener that no process has', async () => {
+  it('reports notifications for a listener that no process has as bad', async () => {
     await database.store('tasks', [{ n: 1 }, { n: 2 }]);
     await database.query(
       `update pgpubsub_notification set listeners = '{Gone.a}' where payload ->> 'n' = '1'`,
@@ -283,7 +283,7 @@ describe('what is stored', () => {
     ]);
   });
 
-  it('is worth a warning when no process has a listener of its channel', async () => {
+  it('warns when no process has a listener of the channel', async () => {
     await database.store('tasks', [{ n: 1 }]);
     await database.query(
       `insert into pgpubsub_process (instance, listeners) values ('one', '{"other":["A.a"]}')`,
@@ -301,13 +301,13 @@ describe('what is stored', () => {
     ]);
   });
 
-  it('cannot be examined while somebody locks its tables; the rest is', async () => {
+  it('examines the rest while its tables are locked', async () => {
     const client = await database.client();
     await client.query('begin; lock table pgpubsub_notification');
     const { complaints, findings } = await diagnose();
     const { stdout } = await pgpubsub(['doctor', '-d', STORED_DATA_SOURCE], { DATABASE_URL: database.url });
     const late = 'could not be examined: canceling statement due to lock timeout';
-    // PostgreSQL 17 and newer lock a table to tell its defaults, too
+    // PostgreSQL 17 and newer also lock a table to read its defaults
     const others = complaints.filter(({ check }) => check !== 'triggers');
     expect(others.map(({ check }) => check)).toEqual(['backlog', 'dead letters']);
     expect(complaints.every(({ found }) => found === late)).toBe(true);
@@ -317,8 +317,8 @@ describe('what is stored', () => {
   });
 });
 
-describe('vacuum', () => {
-  it('does not keep up with dead rows', async () => {
+describe('pgpubsub doctor on vacuum', () => {
+  it('warns when vacuum does not keep up with dead rows', async () => {
     await database.query(
       "insert into pgpubsub_notification (channel, payload) select 'tasks', '{}' from generate_series(1, 25000)",
     );
@@ -326,10 +326,10 @@ describe('vacuum', () => {
     const diagnosis = await Diagnosis.until(({ complaints }) => complaints.length > 0, database.url);
     expect(diagnosis.complaints).toMatchObject([{ check: 'vacuum', severity: 'warning' }]);
     expect(diagnosis.complaints[0]?.found).toContain('pgpubsub_notification has 25000 dead rows');
-    await obey(diagnosis);
+    await applyRemedy(diagnosis);
   });
 
-  it('is switched off for a table', async () => {
+  it('reports a table whose autovacuum is switched off', async () => {
     await database.query('alter table pgpubsub_dead_letter set (autovacuum_enabled = off)');
     const { code, complaints } = await diagnose();
     expect(code).toBe(1);
@@ -343,7 +343,7 @@ describe('vacuum', () => {
   });
 });
 
-it('says when processes of a role cannot report their listeners, and how to let them', async () => {
+it('pgpubsub doctor names missing privileges of a role to report its listeners and the statements that grant them', async () => {
   await database.query(
     `do $$ begin create role worker login; exception when duplicate_object then null; end $$`,
   );
@@ -360,7 +360,7 @@ it('says when processes of a role cannot report their listeners, and how to let 
   expect((await Diagnosis.of(url.href)).about('listeners')).toMatchObject([{ severity: 'good' }]);
 });
 
-it('says what a role may not see, and goes on', async () => {
+it('pgpubsub doctor names the checks that its role may not run, and runs the others', async () => {
   await database.client();
   await database.query(
     `do $$ begin create role reader login; exception when duplicate_object then null; end $$`,

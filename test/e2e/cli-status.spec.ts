@@ -21,7 +21,7 @@ async function statusOf(channel: string, ...more: string[]): Promise<Record<stri
   return channels.find((entry) => entry['channel'] === channel) ?? {};
 }
 
-it('agrees with the tables', async () => {
+it('pgpubsub status shows the counts and ages of each channel', async () => {
   await database.store('tasks', [{ n: 1 }, { n: 2 }, { n: 3 }]);
   await database.store('nobody_declares_this', [{ n: 1 }]);
   await database.insertAuthors(2);
@@ -53,7 +53,7 @@ it('agrees with the tables', async () => {
   expect(tasks['oldestAgeMs']).toBeGreaterThan(210_000);
 });
 
-it('names the channels that are paused in all processes', async () => {
+it('pgpubsub status names the channels that are paused in all processes', async () => {
   await database.query(
     `insert into pgpubsub_channel (channel, paused) values ('tasks', true), ('ticks', false)`,
   );
@@ -62,7 +62,7 @@ it('names the channels that are paused in all processes', async () => {
   expect(paused).toEqual(['tasks']);
 });
 
-it('counts what was stored before a migration ran', async () => {
+it('pgpubsub status --before-migration counts the notifications that were stored before a migration', async () => {
   await database.query('create table migrations (id serial primary key, "timestamp" bigint, name text)');
   await database.store('tasks', [{ n: 1 }]);
   for (const name of ['First1', 'Second2']) {

@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => database[Symbol.asyncDispose]());
 
-/** An application outside of this repository, where only the packages resolve that are linked. */
+/** The folder of an application outside of this repository, where only linked packages resolve. */
 let folder: string;
 beforeEach(() => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pgpubsub-typescript-'));
@@ -43,7 +43,7 @@ function write(name: string, text: string): string {
 
 type Kind = 'commonjs' | 'module';
 
-/** `type`: the type of the column of the entity, if it is not left to the metadata of decorators. */
+/** Writes an application. `type` is the type of its column; by default the metadata names it. */
 function writeApplication(kind: Kind, { emitDecoratorMetadata = true, type = '' } = {}): void {
   const suffix = kind === 'module' ? '.js' : '';
   const module = kind === 'module' ? 'nodenext' : 'commonjs';
@@ -101,22 +101,25 @@ const run = (...args: string[]) => pgpubsub(args, { DATABASE_URL: database.url }
 const status = () => run('status', '-d', path.join(folder, 'src/data-source.ts'));
 const listen = () => run('listen', path.join(folder, 'src/app.module.ts'), '--drain');
 
-describe.each(['commonjs', 'module'] as const)('a data source in TypeScript, of the kind %s', (kind) => {
-  it.each([
-    ['tsx', ['tsx'], { type: "'text'" }],
-    ['ts-node', ['ts-node'], {}],
-    ['tsx when both are there', ['tsx', 'ts-node'], { emitDecoratorMetadata: false, type: "'text'" }],
-    ['ts-node when both are there, and types come from metadata', ['tsx', 'ts-node'], {}],
-  ])('is loaded by %s', async (runner, packages, options) => {
-    install(...packages);
-    writeApplication(kind, options);
+describe.each(['commonjs', 'module'] as const)(
+  'a DataSource in TypeScript of a package of type "%s"',
+  (kind) => {
+    it.each([
+      ['tsx', ['tsx'], { type: "'text'" }],
+      ['ts-node', ['ts-node'], {}],
+      ['tsx when both are installed', ['tsx', 'ts-node'], { emitDecoratorMetadata: false, type: "'text'" }],
+      ['ts-node when both are installed and types come from metadata', ['tsx', 'ts-node'], {}],
+    ])('is loaded by %s', async (runner, packages, options) => {
+      install(...packages);
+      writeApplication(kind, options);
 
-    expect(await status()).toMatchObject({ code: 0, stderr: `by ${runner.split(' ')[0]}\n` });
-  });
-});
+      expect(await status()).toMatchObject({ code: 0, stderr: `by ${runner.split(' ')[0]}\n` });
+    });
+  },
+);
 
 describe('a module in TypeScript', () => {
-  it.each(['commonjs', 'module'] as const)('runs with ts-node, of the kind %s', async (kind) => {
+  it.each(['commonjs', 'module'] as const)('runs with ts-node in a package of type "%s"', async (kind) => {
     install('ts-node');
     writeApplication(kind);
     await database.store('letters', [{ n: 7 }]);
@@ -126,7 +129,7 @@ describe('a module in TypeScript', () => {
     expect(ended.stdout).toContain('the desk has letter 7');
   });
 
-  it('does not run without the metadata that Nest injects by', async () => {
+  it('is rejected with a remedy when its loader emits no metadata for injection', async () => {
     install('tsx');
     writeApplication('commonjs', { type: "'text'" });
 
@@ -136,12 +139,13 @@ describe('a module in TypeScript', () => {
   });
 });
 
-it('says the line to type when nothing is there that loads TypeScript', async () => {
+it('pgpubsub names the command to type when no loader for TypeScript is installed', async () => {
   install();
   writeApplication('commonjs', { emitDecoratorMetadata: false });
 
   const ended = await status();
-  if (isNative) return expect(ended.code).toBe(2); // Node tries, and stops at the decorators
+  // Node loads the file itself and fails at the decorators
+  if (isNative) return expect(ended.code).toBe(2);
   expect(ended).toMatchObject({ code: 2, stdout: '' });
   expect(ended.stderr).toMatch(
     /^pgpubsub: expected tsx or ts-node to load \S+data-source\.ts, which is TypeScript, .+ Type "npm install -D tsx", or name the built file\.\n$/,
@@ -151,7 +155,7 @@ it('says the line to type when nothing is there that loads TypeScript', async ()
 it.each([
   ['--import', (loader: string) => ({ args: ['--import', loader], environment: {} })],
   ['NODE_OPTIONS', (loader: string) => ({ args: [], environment: { NODE_OPTIONS: `-r ${loader}` } })],
-])('leaves TypeScript to a loader that %s has registered', async (_where, givenBy) => {
+])('pgpubsub leaves TypeScript to a loader that %s registers', async (_where, givenBy) => {
   install('tsx');
   const loader = write('loader.cjs', `require.extensions['.ts'] = require.extensions['.js'];`);
   const options = `{ type: 'postgres', url: process.env.DATABASE_URL }`;

@@ -12,7 +12,7 @@ afterAll(() => database[Symbol.asyncDispose]());
 const skipped = FakeClock.isInstalled ? '' : " (skipped: needs Debian's package faketime)";
 
 it.skipIf(!FakeClock.isInstalled)(
-  `a process whose system clock is set back by an hour reports a gap that ends after its start, and hears again${skipped}`,
+  `a process whose system clock is set back by an hour reports a gap with a positive duration and receives again${skipped}`,
   async () => {
     using clock = new FakeClock();
     await using worker = await Worker.start(database.url, clock.env);

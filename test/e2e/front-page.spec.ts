@@ -6,8 +6,8 @@ import { SampleApp } from '../support/sample-app.js';
 
 type State = AsJson<FrontPage>;
 
-describe('the front page of a newsroom that is no longer new', () => {
-  it('counts the reads of all days, and shows the last ones', async () => {
+describe('the front page of a newsroom with history', () => {
+  it('counts the reads of all days and shows the last six days', async () => {
     await using database = await TestDatabase.create();
     await using app = await SampleApp.start(database.url);
     await database.query(
@@ -20,7 +20,7 @@ describe('the front page of a newsroom that is no longer new', () => {
     expect(reads.latest.map(({ reads: times }) => times)).toEqual([8, 7, 6, 5, 4, 3]);
   });
 
-  it('shows the processes that listen, and the last ones of those that have gone', async () => {
+  it('shows the running processes and the last nine of those that ended', async () => {
     await using database = await TestDatabase.create();
     await using app = await SampleApp.start(database.url);
     await database.query(

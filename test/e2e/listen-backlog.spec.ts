@@ -26,18 +26,18 @@ const GOOD = { code: 0, signal: null };
 describe.each([
   ['in this process', []],
   ['in two processes', ['--processes', '2']],
-] as const)('--drain %s', (_, args) => {
-  it('exits with 0 when there is nothing to do', async () => {
+] as const)('pgpubsub listen --drain %s', (_, args) => {
+  it('exits with 0 when nothing is stored', async () => {
     const began = performance.now();
     await using command = run('--drain', ...args);
 
     expect(await command.exited()).toEqual(GOOD);
-    expect(performance.now() - began).toBeLessThan(20_000); // the slow poll would have thirty seconds
+    expect(performance.now() - began).toBeLessThan(20_000); // a poll would come after 30 s
     await command.says('No stored notification had to be handled');
     expect(command.errors.all).toEqual([]);
   });
 
-  it('handles all that waits, says how much, and exits with 0', async () => {
+  it('handles the whole backlog, logs how many, and exits with 0', async () => {
     await store('tasks', 500);
     await using command = run('--drain', ...args);
 
@@ -49,7 +49,7 @@ describe.each([
     expect(await waiting()).toBe(0);
   });
 
-  it('leaves a channel that is paused everywhere, says so, and exits with 1', async () => {
+  it('leaves the notifications of a paused channel, names it, and exits with 1', async () => {
     await database.query(`insert into pgpubsub_channel (channel, paused) values ('tasks', true)`);
     await store('tasks', 3);
     await using command = run('--drain', ...args);
@@ -61,7 +61,7 @@ describe.each([
     expect(await waiting()).toBe(3);
   });
 
-  it('exits with 1 when handlers have failed, and leaves those to be tried again', async () => {
+  it('exits with 1 when handlers fail, and leaves their notifications for a retry', async () => {
     await store('tasks', 3);
     await store('failures', 2);
     await using command = run('--drain', ...args);
@@ -74,7 +74,7 @@ describe.each([
 });
 
 it.each([[[]], [['--processes', '2']]])(
-  '--drain leaves what it has not claimed when told to end: %j',
+  'pgpubsub listen --drain leaves unclaimed notifications when it receives SIGTERM: %j',
   async (args) => {
     const tasks = upTo(500).map((n) => ({ n, ms: 20 }));
     await database.store('tasks', tasks);
@@ -90,7 +90,7 @@ it.each([[[]], [['--processes', '2']]])(
   },
 );
 
-it('--drain gives up with 1 when it cannot claim what waits', async () => {
+it('pgpubsub listen --drain exits with 1 when claims fail', async () => {
   await store('tasks', 2);
   await database.query('alter table pgpubsub_notification rename column deaths to ends');
   await using command = ListenCommand.run(database.url, `${APP}#SendingModule`, '--drain');
@@ -102,7 +102,7 @@ it('--drain gives up with 1 when it cannot claim what waits', async () => {
   expect(await waiting()).toBe(2);
 });
 
-it('--drain runs no listener of broadcasts', async () => {
+it('pgpubsub listen --drain listens to no broadcast channel', async () => {
   await using command = run('--drain');
   await command.exited();
 
@@ -112,8 +112,8 @@ it('--drain runs no listener of broadcasts', async () => {
 describe.each([
   ['in this process', []],
   ['in two processes', ['--processes', '2']],
-] as const)('--recover %s', (_, args) => {
-  it('handles what waits, says how much, and goes on listening', async () => {
+] as const)('pgpubsub listen --recover %s', (_, args) => {
+  it('handles the backlog, logs how many, and keeps listening', async () => {
     await store('tasks', 300);
     await using command = run('--recover', ...args);
     await command.says('Handled 300 stored notifications');
@@ -128,15 +128,15 @@ describe.each([
   });
 });
 
-describe('--channels', () => {
-  it('handles those by name, and no other', async () => {
+describe('pgpubsub listen --channels', () => {
+  it('handles only the channels that are named', async () => {
     await store('tasks', 2);
     await database.insertAuthors(2);
     await using command = run('--channels', 'tasks', 'shouts');
     await command.says('Listening to');
     await database.query(`select pg_notify('shouts', '"hello"')`);
     await command.says('Heard hello');
-    await eventually(async () => (await waiting()) === 2, 'what is of its channels is handled');
+    await eventually(async () => (await waiting()) === 2, 'the notifications of its channels are handled');
     command.signal('SIGTERM');
 
     expect(await command.exited()).toEqual(GOOD);
@@ -145,7 +145,7 @@ describe('--channels', () => {
     expect(await waiting()).toBe(2);
   });
 
-  it('handles those by entity class, and no other', async () => {
+  it('handles only the channel of the entity class that is named', async () => {
     await store('tasks', 2);
     await database.insertAuthors(2);
     await using command = run('--drain', '--channels', 'Author');
@@ -156,7 +156,7 @@ describe('--channels', () => {
     expect(await handled()).toEqual([]);
   });
 
-  it('finds those of every instance', async () => {
+  it('finds the channels of every instance', async () => {
     await store('tasks', 2);
     await store('others', 3);
     const module = `${APP}#TwoDatabasesModule`;
@@ -167,7 +167,7 @@ describe('--channels', () => {
     expect(await waiting()).toBe(2);
   });
 
-  it('refuses one that has no listener, before any listener runs, and lists the others', async () => {
+  it('rejects a channel without a listener before any listener runs, and lists the others', async () => {
     await store('tasks', 2);
     const module = `${APP}#TwoDatabasesModule`;
     await using command = ListenCommand.run(database.url, module, '--channels', 'tasks', 'task');
@@ -181,8 +181,8 @@ describe('--channels', () => {
   });
 });
 
-describe('the option "listen" of the module', () => {
-  it('counts for all when it is false: here is a process that listens', async () => {
+describe('the option "listen" of the module in pgpubsub listen', () => {
+  it('means all channels when it is false', async () => {
     await store('tasks', 2);
     await using command = ListenCommand.run(database.url, `${APP}#SendingModule`, '--drain');
 
@@ -190,7 +190,7 @@ describe('the option "listen" of the module', () => {
     expect(await handled()).toEqual([1, 2]);
   });
 
-  it('stays as it is when it is a list', async () => {
+  it('keeps its meaning when it is a list', async () => {
     await store('tasks', 2);
     await database.insertAuthors(1);
     await using command = ListenCommand.run(database.url, `${APP}#ListedModule`, '--drain');

@@ -24,27 +24,30 @@ async function work(command: ListenCommand, task: { n: number; ms: number }): Pr
 const handled = async () => (await database.effects('work')).map(({ n }) => n);
 
 describe.each([
-  ['alone', 1, []],
+  ['in one process', 1, []],
   ['with two processes', 2, ['--processes', '2']],
-] as const)('%s', (_, processes, args) => {
-  it.each(['SIGTERM', 'SIGINT'] as const)('finishes what runs after %s, and exits with 0', async (signal) => {
-    await using command = await start(processes, ...args);
-    await work(command, { n: 1, ms: 2_000 });
-    const began = performance.now();
-    command.signal(signal);
+] as const)('pgpubsub listen %s', (_, processes, args) => {
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'finishes running handlers after %s, and exits with 0',
+    async (signal) => {
+      await using command = await start(processes, ...args);
+      await work(command, { n: 1, ms: 2_000 });
+      const began = performance.now();
+      command.signal(signal);
 
-    expect(await command.exited()).toEqual({ code: 0, signal: null });
-    expect(performance.now() - began).toBeLessThan(10_000); // the limit
-    expect(await handled()).toEqual([1]);
-    expect(command.errors.all).toEqual([]);
-    expect(command.processes.filter(isRunning)).toEqual([]);
-  });
+      expect(await command.exited()).toEqual({ code: 0, signal: null });
+      expect(performance.now() - began).toBeLessThan(10_000); // the limit
+      expect(await handled()).toEqual([1]);
+      expect(command.errors.all).toEqual([]);
+      expect(command.processes.filter(isRunning)).toEqual([]);
+    },
+  );
 
-  it('finishes what runs when nobody reads its output any more, and exits with 1', async () => {
+  it('finishes running handlers when the reader of its output is gone, and exits with 1', async () => {
     await using command = await start(processes, ...args);
     await work(command, { n: 1, ms: 500 });
     command.closeOutput();
-    await database.store('tasks', [{ n: 2 }]); // whose line of the log finds nobody
+    await database.store('tasks', [{ n: 2 }]); // writes a log line into the closed pipe
 
     expect(await command.exited()).toEqual({ code: 1, signal: null });
     await eventually(() => !command.processes.some(isRunning), 'all have ended');
@@ -52,26 +55,28 @@ describe.each([
     expect(command.errors.all).toEqual([]);
   });
 
-  it('finishes what runs after a signal that comes to it, and again to its group', async () => {
+  it('finishes running handlers when a signal comes first to it and then to its group', async () => {
     await using command = await start(processes, ...args);
     await work(command, { n: 1, ms: 2_000 });
     command.signal('SIGTERM');
     const group = [command.pid, ...command.processes.filter(isRunning)];
-    for (const pid of group) process.kill(pid, 'SIGINT'); // two of the same may come as one
+    // another signal, because two equal ones may merge
+    for (const pid of group) process.kill(pid, 'SIGINT');
 
     expect(await command.exited()).toEqual({ code: 0, signal: null });
     expect(await handled()).toEqual([1]);
   });
 
-  it('ends at once when it is told again later', async () => {
+  it('ends at once on a second signal after a pause', async () => {
     await using command = await start(processes, ...args);
     await work(command, { n: 1, ms: LONG_MS });
     const began = performance.now();
-    const insist = () => {
+    const signalAgain = () => {
       command.signal('SIGTERM');
       return !isRunning(command.pid);
     };
-    await eventually(insist, 'it has ended', 8_000); // handlers would have ten seconds
+    // without a second signal handlers get 10 s
+    await eventually(signalAgain, 'it has ended', 8_000);
 
     expect(performance.now() - began).toBeGreaterThan(200);
     expect(await command.exited()).toEqual({ code: 1, signal: null });
@@ -80,8 +85,8 @@ describe.each([
   });
 });
 
-describe('a supervised process', () => {
-  it('finishes what runs when it is told to end, and is replaced', async () => {
+describe('a supervised process of pgpubsub listen', () => {
+  it('finishes running handlers on SIGTERM and is replaced', async () => {
     await using command = await start(1, '--processes', '1');
     const [process_ = 0] = command.processes;
     await work(command, { n: 1, ms: 500 });
@@ -93,10 +98,10 @@ describe('a supervised process', () => {
     expect(command.processes).toHaveLength(2);
   });
 
-  it('hears the signal of its group as well as its supervisor, and still finishes what runs', async () => {
+  it('finishes running handlers when both it and its supervisor receive the signal', async () => {
     await using command = await start(2, '--processes', '2');
     await work(command, { n: 1, ms: 1_000 });
-    command.signal('SIGINT'); // first, so that it does not replace who ends before it has heard
+    command.signal('SIGINT'); // first, so that it does not replace a process that ends earlier
     for (const pid of command.processes.filter(isRunning)) process.kill(pid, 'SIGINT');
 
     expect(await command.exited()).toEqual({ code: 0, signal: null });
@@ -104,7 +109,7 @@ describe('a supervised process', () => {
     expect(command.processes).toHaveLength(2);
   });
 
-  it('finishes what runs and ends when its supervisor is killed', async () => {
+  it('finishes running handlers and ends when its supervisor is killed', async () => {
     await using command = await start(2, '--processes', '2');
     await work(command, { n: 1, ms: 1_000 });
     command.signal('SIGKILL');
@@ -113,7 +118,7 @@ describe('a supervised process', () => {
     expect(await handled()).toEqual([1]);
   });
 
-  it('takes all with it under --no-restart-on-failure; the others finish what runs', async () => {
+  it('ends the command when it crashes under --no-restart-on-failure, after the others finish running handlers', async () => {
     await using command = await start(2, '--processes', '2', '--no-restart-on-failure');
     await work(command, { n: 1, ms: 1_000 });
     const busy = await busyProcess(command);
@@ -126,7 +131,7 @@ describe('a supervised process', () => {
   });
 });
 
-/** Which of them works: its line of the log says so. */
+/** Returns the id of the process that runs a handler, from its log line. */
 async function busyProcess({ output }: ListenCommand): Promise<number> {
   const line = await output.find((text) => text.includes('Working on'));
   return Number(/\[Nest\] (\d+)/.exec(line)?.[1]);

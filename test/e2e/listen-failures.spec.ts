@@ -12,7 +12,7 @@ afterEach(() => database[Symbol.asyncDispose]());
 
 const run = (...args: string[]) => ListenCommand.run(database.url, listenApp('app.module.js'), ...args);
 
-/** How many failures the log has told of before it says how many there were. */
+/** The number of failures in the log before the line with the sum. */
 function failuresLogged({ output }: ListenCommand): number {
   const sum = output.all.findIndex((line) => line.includes('Handled 0 stored notifications, 5 failed'));
   const lines = output.all.slice(0, sum).filter((line) => line.includes('TaskListeners.fail failed'));
@@ -21,7 +21,7 @@ function failuresLogged({ output }: ListenCommand): number {
 }
 
 it.each([[[]], [['--processes', '2']]])(
-  '--drain says or counts each failure in its log: %j',
+  'pgpubsub listen --drain logs or counts each failure: %j',
   async (args) => {
     await using command = run('--drain', ...args);
 
@@ -30,7 +30,7 @@ it.each([[[]], [['--processes', '2']]])(
   },
 );
 
-it('says or counts each failure in its log when it is told to end', async () => {
+it('pgpubsub listen logs or counts each failure when it receives SIGTERM', async () => {
   await using command = run();
   const tried = () => database.count('pgpubsub_notification where attempts > 0');
   await eventually(async () => (await tried()) === 5, 'each has failed');

@@ -18,7 +18,7 @@ const HINT =
 
 let database: StoredDatabase;
 let folder: string;
-/** The file of environment variables that has the address of the database. */
+/** The .env file with the address of the database. */
 let address: string;
 beforeAll(async () => {
   database = await StoredDatabase.create();
@@ -42,8 +42,8 @@ const drain = (args: readonly string[], environment?: Record<string, string>): P
 
 const handled = async () => (await database.effects('post')).map(({ n }) => n);
 
-describe('without what main.ts does first', () => {
-  it('names what the file of the application says, and the options', async () => {
+describe('pgpubsub listen without the preparations of main.ts', () => {
+  it('shows the error of the application file and suggests the options', async () => {
     const ended = await drain([]);
 
     expect(ended).toMatchObject({ code: 2, stdout: '' });
@@ -53,7 +53,7 @@ describe('without what main.ts does first', () => {
     expect(ended.stderr).toContain(HINT);
   });
 
-  it('names what keeps the application from starting, and the options', async () => {
+  it('shows the error that stops the start and suggests the options', async () => {
     const ended = await drain(['--env-file', address]);
     const sentence = ended.stderr.trim().split('\n').at(-1);
 
@@ -64,7 +64,7 @@ describe('without what main.ts does first', () => {
     expect(sentence).toContain(HINT);
   });
 
-  it('says so while the application still tries to connect', async () => {
+  it('suggests the options while the application still tries to connect', async () => {
     const unreachable = write('.env.unreachable', 'APP_DATABASE_URL=postgres://127.0.0.1:1/none\n');
     const args = ['--env-file', unreachable, '--import', TRANSACTIONAL];
     await using command = ListenCommand.run(database.url, APP, ...args);
@@ -77,7 +77,7 @@ describe('without what main.ts does first', () => {
   });
 });
 
-describe('with what main.ts does first', () => {
+describe('pgpubsub listen with the preparations of main.ts', () => {
   it.each([
     ['in this process', []],
     ['in supervised processes', ['--processes', '2']],
@@ -89,7 +89,7 @@ describe('with what main.ts does first', () => {
     expect(new Set(await handled())).toEqual(new Set([1, 2]));
   });
 
-  it('imports packages and files in their order', async () => {
+  it('imports packages and files in the order of the options', async () => {
     const last = write('last.cjs', 'console.log(`last, with ${process.env.APP_NAME}`);');
     const args = ['--import', 'dotenv/config', '--import', TRANSACTIONAL, '--import', last];
     const files = ['one', 'two'].flatMap((name) => [
@@ -102,7 +102,7 @@ describe('with what main.ts does first', () => {
     expect(ended.stdout).toMatch(/^last, with two$/m);
   });
 
-  it('imports before TypeORM and pg are loaded, so that they can be instrumented', async () => {
+  it('imports files before TypeORM and pg are loaded, so that both can be instrumented', async () => {
     const first = write(
       'first.cjs',
       String.raw`const loaded = Object.keys(require.cache).filter((file) => /node_modules.(pg|typeorm)\b/.test(file));
@@ -124,14 +124,14 @@ it.each([
     ['--import', 'no-such-package'],
     /^pgpubsub: expected --import to load no-such-package, got: Cannot find package/,
   ],
-])('refuses %j as wrong usage', async (args, sentence) => {
+])('pgpubsub listen rejects %j as wrong usage', async (args, sentence) => {
   const ended = await drain(args);
 
   expect(ended).toMatchObject({ code: 2, stdout: '' });
   expect(ended.stderr).toMatch(sentence);
 });
 
-it('runs as a worker of its own', async () => {
+it('the application of the guide runs as a worker of its own', async () => {
   await database.store('letters', [{ n: 3 }]);
   const worker = spawn(process.execPath, [fromApp('worker.js')], {
     env: { PATH: process.env['PATH'], DOTENV_CONFIG_PATH: address },

@@ -23,7 +23,7 @@ const firstPosts = () =>
 const hasHandledAll = async () =>
   (await database.query('select from pgpubsub_notification limit 1')).length === 0;
 
-/** How many each process has handled, as it says in the end. */
+/** The number of notifications that each process handled, from its last log line. */
 const handledBy = ({ output }: ListenCommand): Record<number, number> =>
   Object.fromEntries(
     output.all
@@ -34,7 +34,7 @@ const handledBy = ({ output }: ListenCommand): Record<number, number> =>
       }),
   );
 
-it('shares 1,000 stored notifications between two processes, with a log of JSON lines', async () => {
+it('pgpubsub listen shares 1,000 stored notifications between two processes and logs JSON lines', async () => {
   const args = ['--processes', '2', '--log-format', 'json'];
   await using command = await ListenCommand.start(database.url, 2, SAMPLE_APP, ...args);
   let count = 0;
@@ -44,7 +44,8 @@ it('shares 1,000 stored notifications between two processes, with a log of JSON 
     await eventually(hasHandledAll, 'everything is handled');
     return (await database.query('select distinct process from handling')).length === 2;
   };
-  await eventually(shareThousand, 'both have had some'); // one of them may be off the CPU meanwhile
+  // repeats, because one may get no CPU time for a while
+  await eventually(shareThousand, 'both processes have handled some');
   command.signal('SIGTERM');
 
   expect(await command.exited()).toEqual({ code: 0, signal: null });
@@ -56,7 +57,7 @@ it('shares 1,000 stored notifications between two processes, with a log of JSON 
   expect(command.errors.all).toEqual([]);
 });
 
-it('replaces a process that is killed, and loses nothing', async () => {
+it('pgpubsub listen replaces a killed process and loses no notification', async () => {
   await using command = await ListenCommand.start(database.url, 2, SAMPLE_APP, '--processes', '2');
   const [victim = 0] = command.processes;
   for (let wave = 0; wave < 20; wave++) {
@@ -74,7 +75,7 @@ it('replaces a process that is killed, and loses nothing', async () => {
   expect(await command.exited()).toEqual({ code: 0, signal: null });
 });
 
-it('handles only the channels that are named, and nothing when one of them is unknown', async () => {
+it('pgpubsub listen --channels handles only the named channels, and nothing when one is unknown', async () => {
   const run = async (...channels: string[]) => {
     await using command = ListenCommand.run(database.url, SAMPLE_APP, '--drain', ...channels);
     return { ...(await command.exited()), errors: command.errors.all };

@@ -24,22 +24,22 @@ async function run(url: string, ...args: string[]): Promise<Ended> {
   return { code, errors: command.errors.all, output: command.output.all };
 }
 
-describe('wrong usage ends with exit code 2 and a sentence', () => {
+describe('pgpubsub listen', () => {
   it.each([
-    ['a file that is not there', [MISSING], `got: Cannot find module '${MISSING}'. Build the application`],
+    ['a missing file', [MISSING], `got: Cannot find module '${MISSING}'. Build the application`],
     ['a file that throws', [listenApp('throwing.js')], 'throwing.js to load, got: it does not load (file://'],
     [
       'a file without a Nest module',
       [listenApp('../stored/messages.js')],
       'got none. Name the file of what main.ts gives',
     ],
-    ['a name that is no Nest module', [`${APP}#Tasks`], 'It exports these: AppModule, '],
+    ['an export that is not a Nest module', [`${APP}#Tasks`], 'It exports these: AppModule, '],
     ['several Nest modules', [listenApp('several.js')], 'It exports these: FirstModule, SecondModule'],
     ['a promise of a module', [`${listenApp('several.js')}#PromisedModule`], 'to have a listener, got none.'],
     ['an application without a listener', [`${APP}#SilentModule`], 'to have a listener, got none.'],
     ['a CommonJS application without a listener', [listenApp('common.cjs')], 'to have a listener, got none.'],
     ['an application without the library', [`${APP}#BareModule`], 'Import PgPubSubModule'],
-  ])('%s', async (_, args, sentence) => {
+  ])('exits with 2 and one sentence for %s', async (_, args, sentence) => {
     const { code, errors } = await run(database.url, ...args);
 
     expect(errors).toEqual([expect.stringContaining(sentence)]);
@@ -53,14 +53,14 @@ describe('wrong usage ends with exit code 2 and a sentence', () => {
     [['--processes', '0'], 'Expected a whole number from 1 to 9999.'],
     [['--log-level', 'loud'], 'Allowed choices are verbose, debug, log, warn, error, fatal'],
     [['--log-format', 'xml'], 'Allowed choices are text, json'],
-  ])('%j', async (args, sentence) => {
+  ])('exits with 2 and one sentence for the options %j', async (args, sentence) => {
     const { code, errors } = await run(database.url, APP, ...args);
 
     expect(errors[0]).toContain(sentence);
     expect(code).toBe(2);
   });
 
-  it('says it once for several processes, and starts no other', async () => {
+  it('reports wrong usage once for several processes, and starts only one', async () => {
     const { code, errors, output } = await run(database.url, `${APP}#SilentModule`, '--processes', '3');
 
     expect(errors).toEqual([expect.stringContaining('to have a listener, got none.')]);
@@ -69,21 +69,24 @@ describe('wrong usage ends with exit code 2 and a sentence', () => {
   });
 });
 
-describe('an application that does not start ends with exit code 1', () => {
+describe('pgpubsub listen with an application that does not start', () => {
   const sentence = (reason: string) =>
     expect.stringMatching(
       RegExp(`^pgpubsub: expected \\S+ to start, got: ${reason}\\. The log has its stack\\. `),
     ) as unknown;
 
-  it.each([[[]], [['--processes', '2']], [['--drain']]])('a sentence for its database: %j', async (args) => {
-    const { code, errors } = await run(UNREACHABLE, APP, ...args);
+  it.each([[[]], [['--processes', '2']], [['--drain']]])(
+    'exits with 1 and reports an unreachable database in one sentence: %j',
+    async (args) => {
+      const { code, errors } = await run(UNREACHABLE, APP, ...args);
 
-    expect(errors.at(-1)).toEqual(sentence('connect ECONNREFUSED 127\\.0\\.0\\.1:1'));
-    expect(errors.filter((line) => line.startsWith('pgpubsub: '))).toHaveLength(1);
-    expect(code).toBe(1);
-  });
+      expect(errors.at(-1)).toEqual(sentence('connect ECONNREFUSED 127\\.0\\.0\\.1:1'));
+      expect(errors.filter((line) => line.startsWith('pgpubsub: '))).toHaveLength(1);
+      expect(code).toBe(1);
+    },
+  );
 
-  it('the sentence is a line of JSON when the log is', async () => {
+  it('writes the sentence as JSON when the log format is JSON', async () => {
     const { code, errors } = await run(UNREACHABLE, APP, '--log-format', 'json');
 
     expect(errors.map((line) => JSON.parse(line) as unknown).at(-1)).toEqual(
@@ -102,16 +105,16 @@ describe('an application that does not start ends with exit code 1', () => {
       'database "nothing" does not exist',
     ],
     ['a server without TLS', () => `${database.url}?ssl=true`, 'The server does not support SSL connections'],
-    ['a URL that is none', () => UNREACHABLE.replace(':1/', ':one/'), 'Invalid URL'],
+    ['an invalid URL', () => UNREACHABLE.replace(':1/', ':one/'), 'Invalid URL'],
     ['a password that is not encoded', () => UNREACHABLE.replace('@', ':50%@'), 'URI malformed'],
-  ])('a sentence for %s', async (_, url, reason) => {
+  ])('exits with 1 and reports %s in one sentence', async (_, url, reason) => {
     const { code, errors } = await run(url(), APP);
 
     expect(errors.at(-1)).toEqual(sentence(reason));
     expect(code).toBe(1);
   });
 
-  it("a sentence of the library's own", async () => {
+  it('exits with 1 and prints the error of the library without a stack', async () => {
     await using empty = await StoredDatabase.create();
     await empty.query('drop table pgpubsub_notification');
     const { code, errors } = await run(empty.url, APP);
@@ -121,9 +124,9 @@ describe('an application that does not start ends with exit code 1', () => {
   });
 
   it.each([
-    ['of a provider', 'MistakenModule'],
-    ['of a hook', 'StumblingModule'],
-  ])('the log has the stack of a mistake %s once', async (_, module) => {
+    ['a provider', 'MistakenModule'],
+    ['a lifecycle hook', 'StumblingModule'],
+  ])('logs the stack of an error in %s once', async (_, module) => {
     const { code, errors } = await run(database.url, `${APP}#${module}`);
 
     expect(errors.filter((line) => line.endsWith('TypeError: a mistake of its own'))).toHaveLength(1);
@@ -133,7 +136,7 @@ describe('an application that does not start ends with exit code 1', () => {
   });
 });
 
-it('leaves an application that waits for its database when it is told to end', async () => {
+it('pgpubsub listen exits with 0 on SIGTERM while the application waits for its database', async () => {
   await using command = ListenCommand.run(UNREACHABLE, SAMPLE_APP);
   await command.errors.find((line) => line.includes('Unable to connect to the database. Retrying (1)...'));
   command.signal('SIGTERM');
@@ -141,20 +144,20 @@ it('leaves an application that waits for its database when it is told to end', a
   expect(await command.exited()).toEqual({ code: 0, signal: null });
 });
 
-it('logs as it is asked to from the first line on', async () => {
+it('pgpubsub listen --log-format applies from the first line on', async () => {
   const { output } = await run(database.url, listenApp('throwing.js'), '--log-format', 'json');
 
   expect(output.map((line) => (JSON.parse(line) as { message: string }).message)).toEqual(['It loads']);
 });
 
-it('logs what it is asked to', async () => {
+it('pgpubsub listen --log-level limits the log', async () => {
   const { code, output } = await run(database.url, APP, '--drain', '--log-level', 'warn');
 
   expect(output).toEqual([]);
   expect(code).toBe(0);
 });
 
-it('is --worker without further words', async () => {
+it('pgpubsub listen --worker runs in this process', async () => {
   const { code, output } = await run(database.url, APP, '--worker', '--drain');
 
   expect(output.filter((line) => line.includes('Started process'))).toEqual([]);

@@ -16,7 +16,7 @@ it.each([
   ['one by one', false],
   ['each in a transaction of its own', true],
 ])(
-  'passes 10,000 notifications from one process to another, sent %s: in order, none lost, none twice',
+  'a process receives 10,000 notifications of another one, sent %s, in order and each exactly once',
   async (_, inTransactions) => {
     await using sender = await Worker.start(database.url);
     await using receiver = await Worker.start(database.url);
@@ -31,21 +31,21 @@ it.each([
   },
 );
 
-it('delivers identical payloads of separate transactions each', async () => {
+it('a process receives each of many identical payloads of separate transactions', async () => {
   await using sender = await Worker.start(database.url);
   await using receiver = await Worker.start(database.url);
   for (let time = 0; time < 50; time++) sender.send({ type: 'notify', channel: 'orders', payload: 'same' });
   expect(await receiver.received.take(50)).toEqual(Array.from({ length: 50 }, () => 'same'));
 });
 
-it('ends by itself after app.close(), with no handle left', async () => {
+it('a process ends by itself after app.close(), with no handle left', async () => {
   await using worker = await Worker.start(database.url);
   worker.send({ type: 'close' });
   await worker.reported('closed');
   expect(await worker.exited).toBe(0);
 });
 
-it('ends on SIGTERM with shutdown hooks', async () => {
+it('a process with shutdown hooks ends on SIGTERM and closes its session', async () => {
   await using worker = await Worker.start(database.url);
   worker.signal('SIGTERM');
   await worker.exited;

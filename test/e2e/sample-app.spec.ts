@@ -13,7 +13,7 @@ const TYPEORM = 'node_modules/typeorm/cli.js';
 const DATA_SOURCE = 'sample-app/dist/data-source.js';
 
 describe('the sample application, in two processes on one database', () => {
-  it('says when it has started, and on its page, what to try', async () => {
+  it('shows the commands to try in its log and on its page', async () => {
     await using database = await TestDatabase.create();
     await using first = await SampleApp.start(database.url);
 
@@ -50,7 +50,7 @@ describe('the sample application, in two processes on one database', () => {
     });
   });
 
-  it('says how it is doing, and what is not well', async () => {
+  it('reports its health and the reasons why it is degraded', async () => {
     await using database = await TestDatabase.create();
     await using first = await SampleApp.start(database.url);
 
@@ -70,7 +70,7 @@ describe('the sample application, in two processes on one database', () => {
     });
   });
 
-  it('writes one first post for each author, whoever inserted it', async () => {
+  it('writes one first post for each author, no matter which program inserted the author', async () => {
     await using database = await TestDatabase.create();
     await using first = await SampleApp.start(database.url);
     await using second = await SampleApp.start(database.url);
@@ -92,9 +92,9 @@ describe('the sample application, in two processes on one database', () => {
     });
   });
 
-  it('writes the first posts of authors who came while nobody was there', async () => {
+  it('writes the first posts of authors that were inserted while no process ran', async () => {
     await using database = await TestDatabase.create();
-    await SampleApp.start(database.url).then((app) => app[Symbol.asyncDispose]()); // has run the migrations
+    await runMigrations(database);
     await database.query(`insert into author (name) values ('Ada'), ('Grace')`);
 
     await using first = await SampleApp.start(database.url);
@@ -104,7 +104,7 @@ describe('the sample application, in two processes on one database', () => {
     await expect(first.request('GET', '/posts/2')).resolves.toMatchObject({ body: { authorId: 2 } });
   });
 
-  it('shows authors as they change, also when another program changes them', async () => {
+  it('shows changes of authors in the feed, also those of another program', async () => {
     await using database = await TestDatabase.create();
     await using first = await SampleApp.start(database.url);
     await using feed = await first.feed(database);
@@ -124,7 +124,7 @@ describe('the sample application, in two processes on one database', () => {
     });
   });
 
-  it('shows reads and changes in the feed, too', async () => {
+  it('shows reads and changes of posts in the feed', async () => {
     await using database = await TestDatabase.create();
     await using first = await SampleApp.start(database.url);
     await using second = await SampleApp.start(database.url);
@@ -143,7 +143,7 @@ describe('the sample application, in two processes on one database', () => {
     );
   });
 
-  it('answers invalid input with 400 and a sentence, and what is absent with 404', async () => {
+  it('answers invalid input with status 400 and a sentence, and an unknown post with 404', async () => {
     await using database = await TestDatabase.create();
     await using first = await SampleApp.start(database.url);
 
@@ -165,7 +165,7 @@ describe('the sample application, in two processes on one database', () => {
     });
   });
 
-  it('drops a post from the cache of every process when one changes it', async () => {
+  it('removes a changed post from the cache of every process', async () => {
     await using database = await TestDatabase.create();
     await using first = await SampleApp.start(database.url);
     await using second = await SampleApp.start(database.url);
@@ -180,7 +180,7 @@ describe('the sample application, in two processes on one database', () => {
     await expect(readPost(second)).resolves.toEqual({ cache: 'hit', content: 'News!' });
   });
 
-  it('counts every read once, whichever process served it and whichever counts it', async () => {
+  it('counts every read once, no matter which process serves or counts it', async () => {
     await using database = await TestDatabase.create();
     await using first = await SampleApp.start(database.url);
     await using second = await SampleApp.start(database.url);
@@ -191,12 +191,13 @@ describe('the sample application, in two processes on one database', () => {
     await eventually(() => hasHandledAll(database), 'everything is handled');
     for (const app of [first, second]) {
       const { body } = await app.request('GET', '/reads');
-      expect(sum(Object.values(body as Record<string, number>))).toBe(200); // of two days at midnight
+      // two days when the test runs at midnight
+      expect(sum(Object.values(body as Record<string, number>))).toBe(200);
     }
     await expect(database.query('select from pgpubsub_dead_letter')).resolves.toEqual([]);
   });
 
-  it('clears the caches and keeps the feeds when the LISTEN connections were lost', async () => {
+  it('clears the caches and keeps the feeds when the LISTEN connections are lost', async () => {
     await using database = await TestDatabase.create();
     await using first = await SampleApp.start(database.url);
     await using second = await SampleApp.start(database.url);
@@ -233,7 +234,7 @@ describe('the sample application, in two processes on one database', () => {
 
     await expect(first.exit.next()).resolves.toEqual({ code: 0, signal: null });
     await expect(second.exit.next()).resolves.toEqual({ code: 0, signal: null });
-    expect(Date.now() - startedMs).toBeLessThan(12_000); // it does not wait for the feeds
+    expect(Date.now() - startedMs).toBeLessThan(12_000); // does not wait for the feeds
     await expect(feed.end.next()).resolves.toBe('ended');
     spare.destroy();
     await expect(other.end.next()).resolves.toBe('ended');
@@ -241,7 +242,7 @@ describe('the sample application, in two processes on one database', () => {
 
   it('has a migration for everything that its entities declare', async () => {
     await using database = await TestDatabase.create();
-    await SampleApp.start(database.url).then((app) => app[Symbol.asyncDispose]()); // has run the migrations
+    await runMigrations(database);
 
     const args = ['migration:generate', 'sample-app/src/migrations/none', '--check', '-d', DATA_SOURCE];
     const env = { ...process.env, DATABASE_URL: database.url };
@@ -250,7 +251,7 @@ describe('the sample application, in two processes on one database', () => {
     expect(stdout).toContain('No changes in database schema were found');
   });
 
-  it('serves no page of another site: neither a change nor a feed', async () => {
+  it('rejects requests of other sites, both changes and feeds', async () => {
     await using database = await TestDatabase.create();
     await using app = await SampleApp.start(database.url);
     const { host, port } = new URL(app.origin);
@@ -288,7 +289,7 @@ describe('the sample application, in two processes on one database', () => {
     expect(app.output.all.join('\n')).not.toContain('hunter2');
   });
 
-  it('says what is missing when it has no DATABASE_URL', async () => {
+  it('exits with 1 and names DATABASE_URL when it is not set', async () => {
     await using app = SampleApp.run({});
 
     await expect(app.exit.next()).resolves.toEqual({ code: 1, signal: null });
@@ -299,7 +300,7 @@ describe('the sample application, in two processes on one database', () => {
   });
 });
 
-/** The status of a request whose headers are as given, `host` included: fetch() sets that itself. */
+/** Returns the status of a request with these headers. fetch() would replace the header `host`. */
 async function statusOf(
   url: string,
   options: http.RequestOptions,
@@ -312,7 +313,12 @@ async function statusOf(
   return response.statusCode;
 }
 
-/** Resolves when the first post is there. */
+/** Starts and ends the application, which runs the migrations. */
+async function runMigrations({ url }: TestDatabase): Promise<void> {
+  await using _app = await SampleApp.start(url);
+}
+
+/** Creates an author; resolves when the first post exists. */
 async function createAuthor(app: SampleApp, database: TestDatabase): Promise<void> {
   await app.request('POST', '/authors', { name: 'Ada' });
   await eventually(() => hasHandledAll(database), 'the author has a first post');

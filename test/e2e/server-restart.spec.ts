@@ -15,7 +15,7 @@ it.skipIf(isForeign).each([
   ['stopped for 10 s', 'INT', 10_000],
   ['killed', 'QUIT', 0],
 ] as const)(
-  'listens again without help after the server was %s, and reports the gap',
+  'a process listens again by itself after the server was %s, and reports the gap',
   async (_, signal, downMs) => {
     await using worker = await Worker.start(server.url);
     worker.send({ type: 'notify', channel: 'orders', payload: 'before' });
@@ -23,7 +23,7 @@ it.skipIf(isForeign).each([
 
     await server.halt(signal);
     await worker.reports.find((report) => report.type === 'state' && report.state === 'reconnecting');
-    await delay(downMs); // how long the outage lasts
+    await delay(downMs); // the duration of the outage
     await server.resume();
 
     const gap = await worker.reported('gap');

@@ -4,7 +4,7 @@ import { eventually } from '../support/mailbox.js';
 import { SampleApp } from '../support/sample-app.js';
 
 describe('npm start', () => {
-  it('runs a web process and two that listen, and says what to open in one line', async () => {
+  it('runs one web process and two listeners, and prints the URL to open in one line', async () => {
     await using database = await TestDatabase.create();
     await using app = await SampleApp.startAll(database.url);
 
@@ -14,7 +14,7 @@ describe('npm start', () => {
     await expect(rolesOf(database)).resolves.toEqual(['listener', 'listener', 'web']);
   });
 
-  it('leaves what is stored to the two', async () => {
+  it('leaves stored notifications to the two listeners', async () => {
     await using database = await TestDatabase.create();
     await using app = await SampleApp.startAll(database.url);
     await eventually(async () => (await database.listenSessions()) === 3, 'all three processes listen');
@@ -28,7 +28,7 @@ describe('npm start', () => {
     expect((await shares()).map(({ process }) => process)).not.toContain(web);
   });
 
-  it('ends all of it cleanly on Ctrl-C', async () => {
+  it('ends all processes cleanly on Ctrl-C', async () => {
     await using database = await TestDatabase.create();
     await using app = await SampleApp.startAll(database.url);
     await eventually(async () => (await database.listenSessions()) === 3, 'all three processes listen');
@@ -41,18 +41,18 @@ describe('npm start', () => {
     await expect(feed.end.next()).resolves.toBe('ended');
   });
 
-  it('ends all of it cleanly on Ctrl-C while it starts', async () => {
+  it('ends all processes cleanly on Ctrl-C during the start', async () => {
     await using database = await TestDatabase.create();
     await using app = await SampleApp.startAll(database.url);
 
     app.interrupt();
 
     const { code } = await app.exit.next();
-    expect([0, 130]).toContain(code); // 130: a process that had not come to handle the signal
+    expect([0, 130]).toContain(code); // 130: a process did not handle the signal yet
     expect(app.isRunning).toBe(false);
   });
 
-  it('ends all of it cleanly on SIGTERM', async () => {
+  it('ends all processes cleanly on SIGTERM', async () => {
     await using database = await TestDatabase.create();
     await using app = await SampleApp.startAll(database.url);
     await eventually(async () => (await database.listenSessions()) === 3, 'all three processes listen');
@@ -63,7 +63,7 @@ describe('npm start', () => {
     expect(app.isRunning).toBe(false);
   });
 
-  it('ends all of it cleanly on signals to it and to its group that come together', async () => {
+  it('ends all processes cleanly when it and its group receive signals at the same time', async () => {
     await using database = await TestDatabase.create();
     await using app = await SampleApp.startAll(database.url);
     await eventually(async () => (await database.listenSessions()) === 3, 'all three processes listen');
@@ -75,7 +75,7 @@ describe('npm start', () => {
     expect(app.isRunning).toBe(false);
   });
 
-  it('ends all of it when the page cannot be served, and says why', async () => {
+  it('ends all processes and names the reason when the port is taken', async () => {
     await using database = await TestDatabase.create();
     await using first = await SampleApp.start(database.url);
     const { port } = new URL(first.origin);

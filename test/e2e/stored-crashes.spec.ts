@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { MOMENTS, type Death, type Moment } from './apps/stored/death.js';
+import { CRASH_POINTS, type Crash, type CrashPoint } from './apps/stored/crash.js';
 import { eventually } from '../support/mailbox.js';
 import { StoredDatabase, StoredWorker, type Exit } from '../support/stored-worker.js';
 
@@ -9,12 +9,12 @@ beforeEach(async () => {
 });
 afterEach(() => database[Symbol.asyncDispose]());
 
-const DEATHS = 50;
+const CRASHES = 50;
 const LOAD = 200;
 const DEADLINE_MS = 240_000;
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 
-/** Keeps so many notifications waiting until it is stopped; resolves with how many authors there are. */
+/** Keeps `LOAD` notifications waiting until `isOver()`; resolves with the number of authors. */
 async function feed(isOver: () => boolean): Promise<number> {
   let count = 0;
   const hasRoom = async () => (await database.count('pgpubsub_notification')) < LOAD;
@@ -26,35 +26,38 @@ async function feed(isOver: () => boolean): Promise<number> {
   return count;
 }
 
-/** One process after the other, each of which dies at its moment. */
-async function dieOneByOne(name: string, deaths: readonly Death[]): Promise<(Moment | Exit)[]> {
-  const ends: (Moment | Exit)[] = [];
-  for (const death of deaths) {
-    await using worker = StoredWorker.spawn(database.url, { name, death });
+/** Runs one process per crash, one after the other, each of which is killed at its point. */
+async function crashOneByOne(name: string, crashes: readonly Crash[]): Promise<(CrashPoint | Exit)[]> {
+  const ends: (CrashPoint | Exit)[] = [];
+  for (const crash of crashes) {
+    await using worker = StoredWorker.spawn(database.url, { name, crash });
     const exit = await worker.exited;
-    const dying = worker.reports.all.find((report) => report.type === 'dying');
-    ends.push(exit.signal === 'SIGKILL' && dying ? dying.moment : exit);
+    const crashing = worker.reports.all.find((report) => report.type === 'crashing');
+    ends.push(exit.signal === 'SIGKILL' && crashing ? crashing.point : exit);
   }
   return ends;
 }
 
 it(
-  'loses nothing and does nothing twice, with 50 processes killed in the midst of it',
+  'workers handle each notification exactly once while 50 processes are killed',
   async () => {
-    const deaths = upTo(DEATHS).map((n): Death => {
-      const moment = MOMENTS[n % MOMENTS.length] ?? 'after the claim';
-      return { moment, time: 1 + Math.floor(Math.random() * (moment === 'after a write' ? 40 : 4)) };
+    const crashes = upTo(CRASHES).map((n): Crash => {
+      const point = CRASH_POINTS[n % CRASH_POINTS.length] ?? 'after the claim';
+      return { point, time: 1 + Math.floor(Math.random() * (point === 'after a write' ? 40 : 4)) };
     });
-    let areDead = false;
-    const feeding = feed(() => areDead);
-    const half = DEATHS / 2;
-    const dying = [dieOneByOne('one', deaths.slice(0, half)), dieOneByOne('two', deaths.slice(half))];
-    const ends = await Promise.all(dying).finally(() => (areDead = true));
+    let areOver = false;
+    const feeding = feed(() => areOver);
+    const half = CRASHES / 2;
+    const crashing = [
+      crashOneByOne('one', crashes.slice(0, half)),
+      crashOneByOne('two', crashes.slice(half)),
+    ];
+    const ends = await Promise.all(crashing).finally(() => (areOver = true));
     const authors = await feeding;
     await using _survivor = await StoredWorker.start(database.url, { name: 'survivor' });
     await database.drained();
 
-    expect(ends.flat()).toEqual(deaths.map(({ moment }) => moment));
+    expect(ends.flat()).toEqual(crashes.map(({ point }) => point));
     const posts = await database.query<{ author: number }>(
       'select "authorId" as author from post order by 1',
     );
@@ -70,22 +73,22 @@ it.each([
   ['exit', { code: 1, signal: null }],
   ['kill', { code: null, signal: 'SIGKILL' }],
 ] as const)(
-  'gives up a notification that took its process down three times (%s), and none of its neighbours',
-  async (act, death) => {
+  'workers give up a notification that crashed its process three times (%s), and handle the others of its claim',
+  async (act, crashed) => {
     await database.store(
       'tasks',
       upTo(10).map((n) => (n === 5 ? { n, act } : { n })),
     );
-    const settings = { name: 'mortal', options: { retry: { maxAttempts: 3 } } };
-    const die = async () => {
+    const settings = { name: 'crashing', options: { retry: { maxAttempts: 3 } } };
+    const crash = async () => {
       await using worker = StoredWorker.spawn(database.url, settings);
       return await worker.exited;
     };
-    expect(await die()).toEqual(death);
+    expect(await crash()).toEqual(crashed);
     const inOneClaim = 'pgpubsub_notification group by xmax having xmax <> 0';
     expect(await database.query(`select count(*)::int as n from ${inOneClaim}`)).toEqual([{ n: 10 }]);
-    expect(await die()).toEqual(death);
-    expect(await die()).toEqual(death);
+    expect(await crash()).toEqual(crashed);
+    expect(await crash()).toEqual(crashed);
     expect(await database.deadLetters()).toEqual([]);
 
     await using _survivor = await StoredWorker.start(database.url, settings);

@@ -6,7 +6,7 @@ const isForeign = process.env['DATABASE_URL'] !== undefined;
 
 let server: Server;
 beforeAll(async () => {
-  // durable: what was acknowledged must still be there after the crash
+  // durable: committed data must survive the crash
   server = await startPostgres({ durable: true });
 });
 afterAll(() => server.stop());
@@ -14,9 +14,10 @@ afterAll(() => server.stop());
 const LOAD = 200;
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 
-/** Two processes, and a feed of authors whose commit is certain, until the work is done. */
+/** Runs `work` while two processes handle authors; then expects each author to be handled once. */
 async function underLoad(database: StoredDatabase, work: () => Promise<void>): Promise<void> {
-  const options = { retry: { maxAttempts: 1_000 } }; // the oldest may be claimed whenever a claim is terminated
+  // the oldest row may be claimed again after each terminated claim
+  const options = { retry: { maxAttempts: 1_000 } };
   await using _one = await StoredWorker.start(database.url, { name: 'one', delayMs: 2, options });
   await using _two = await StoredWorker.start(database.url, { name: 'two', delayMs: 2, options });
   await database.insertAuthors(LOAD);
@@ -25,7 +26,7 @@ async function underLoad(database: StoredDatabase, work: () => Promise<void>): P
   await expectEachOnce(database);
 }
 
-/** An effect of either listener for each author that is there. */
+/** Expects exactly one effect of each listener for each author. */
 async function expectEachOnce(database: StoredDatabase): Promise<void> {
   const authors = await database.query<{ id: number }>('select id from author order by id');
   const ids = authors.map(({ id }) => id);
@@ -36,11 +37,11 @@ async function expectEachOnce(database: StoredDatabase): Promise<void> {
   expect(await database.deadLetters()).toEqual([]);
 }
 
-/** Whoever has locked notifications. */
+/** The sessions that have locked notifications. */
 const CLAIMING = `select distinct pid from pg_locks
   where relation = 'pgpubsub_notification'::regclass and mode = 'RowShareLock'`;
 
-it('loses nothing and does nothing twice, with claiming connections terminated again and again', async () => {
+it('workers handle each notification exactly once while claiming connections are terminated repeatedly', async () => {
   await using database = await StoredDatabase.create(server.url);
   await underLoad(database, async () => {
     const client = await database.client();
@@ -58,7 +59,7 @@ it('loses nothing and does nothing twice, with claiming connections terminated a
 });
 
 it.skipIf(isForeign)(
-  'loses nothing and does nothing twice, with the server crashing under load',
+  'workers handle each notification exactly once while the server crashes under load',
   async () => {
     await using database = await StoredDatabase.create(server.url);
     await underLoad(database, async () => {

@@ -21,7 +21,7 @@ async function start(names: readonly string[], settings: { delayMs?: number } = 
   );
 }
 
-it('gives each of 5,000 authors exactly one first post, with three processes that share them', async () => {
+it('three workers share 5,000 authors and write exactly one first post for each', async () => {
   await start(NAMES, { delayMs: 2 });
   await database.insertAuthors(5_000);
   await database.drained();
@@ -34,7 +34,7 @@ it('gives each of 5,000 authors exactly one first post, with three processes tha
   expect(await database.deadLetters()).toEqual([]);
 });
 
-it('handles each key strictly in order, whoever handles it; what fails holds its own key only', async () => {
+it('three workers handle each key strictly in order, and a failure delays only its own key', async () => {
   await start(NAMES);
   for (const n of upTo(100)) {
     const keys = upTo(100).map((key) => ({ key: `k${key}`, n }));
@@ -51,7 +51,7 @@ it('handles each key strictly in order, whoever handles it; what fails holds its
   expect(shares.map(({ process }) => process)).toEqual(NAMES.toSorted());
 });
 
-it('retries the listener that fails and no other, as configured, until it is a dead letter', async () => {
+it('workers retry only the failing listener, up to its last attempt, and then store a dead letter', async () => {
   await start(['one', 'two']);
   await database.store(
     'pairs',
@@ -70,7 +70,7 @@ it('retries the listener that fails and no other, as configured, until it is a d
   }
 });
 
-it('is not held up by a handler that hangs: neither on other channels nor on its own', async () => {
+it('a handler that hangs delays neither other channels nor other notifications of its channel', async () => {
   await start(['one']);
   const [worker] = workers;
   await database.store('tasks', [{ n: 0, act: 'wait' }]);
@@ -81,8 +81,11 @@ it('is not held up by a handler that hangs: neither on other channels nor on its
     upTo(50).map((n) => ({ n })),
   );
   await database.insertAuthors(50);
-  await eventually(async () => (await database.effects('work')).length === 50, 'its channel goes on');
-  await eventually(async () => (await database.count('post')) === 50, 'other channels go on');
+  await eventually(
+    async () => (await database.effects('work')).length === 50,
+    'other notifications of its channel are handled',
+  );
+  await eventually(async () => (await database.count('post')) === 50, 'other channels are handled');
   expect(await database.count('pgpubsub_notification')).toBe(1);
 
   worker?.send({ type: 'release' });

@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 const FAR_AWAY = 3_600_000;
-/** Neither polls nor deaf polls help within the time of a test. */
+/** Options without a poll during a test, whether the LISTEN connection works or not. */
 const NO_POLL = { intervalMs: FAR_AWAY, deafIntervalMs: FAR_AWAY };
 
 async function start(options: Settings['options'] = {}): Promise<StoredWorker> {
@@ -28,7 +28,7 @@ async function start(options: Settings['options'] = {}): Promise<StoredWorker> {
 
 const handledTasks = async () => (await database.effects('work')).map(({ n }) => n);
 
-it('handles what was stored while nobody listened, by any client and by the trigger', async () => {
+it('a worker handles notifications that any client or a trigger stored while no process listened', async () => {
   await database.store('tasks', [{ n: 1 }, { n: 2 }]);
   await database.insertAuthors(3);
   await start({ poll: NO_POLL });
@@ -39,12 +39,12 @@ it('handles what was stored while nobody listened, by any client and by the trig
   );
 });
 
-describe('without the LISTEN connection', () => {
+describe('a worker without its LISTEN connection', () => {
   const role = `listener_${process.pid}`;
   beforeEach(() => database.query(`create role ${role} login superuser password 'secret'`));
   afterEach(() => database.query(`drop role ${role}`));
 
-  /** It cannot come back until the role may log in again. */
+  /** Starts a worker whose LISTEN connection is cut until the role may log in again. */
   async function startCutOff(deafIntervalMs: number): Promise<StoredWorker> {
     const connection = new URL(database.url);
     connection.username = role;
@@ -56,7 +56,7 @@ describe('without the LISTEN connection', () => {
     return worker;
   }
 
-  it('handles what is stored meanwhile, by polling', async () => {
+  it('handles new notifications by polling', async () => {
     const worker = await startCutOff(50);
     await database.store('tasks', [{ n: 1 }]);
     await database.drained();
@@ -64,7 +64,7 @@ describe('without the LISTEN connection', () => {
     expect(worker.reports.all.at(-1)).toEqual({ type: 'state', state: 'reconnecting' });
   });
 
-  it('handles what was stored meanwhile once it is back, without a poll', async () => {
+  it('handles the notifications stored meanwhile as soon as the connection is back, without a poll', async () => {
     const worker = await startCutOff(FAR_AWAY);
     await database.store('tasks', [{ n: 1 }]);
     await database.query(`alter role ${role} login`);
@@ -74,14 +74,14 @@ describe('without the LISTEN connection', () => {
   });
 });
 
-/** What the worker has asked, apart from its LISTEN connection. */
+/** The recent queries of the worker, except those of its LISTEN connection. */
 const RECENT = `pg_stat_activity where application_name = 'one' and query_start > clock_timestamp() - interval '300 ms'`;
 
-describe('without hints', () => {
-  it('handles what was stored without one, at the next poll', async () => {
+describe('a worker without hints', () => {
+  it('handles notifications that were stored without a hint at the next poll', async () => {
     const worker = await start({ listen: ['tasks'], poll: { ...NO_POLL, intervalMs: 1_000 } });
     await worker.reaches('listening');
-    await eventually(async () => (await database.count(RECENT)) === 0, 'it looks at nothing any more');
+    await eventually(async () => (await database.count(RECENT)) === 0, 'the worker is idle');
     await database.query(
       `insert into pgpubsub_notification (channel, payload) select 'tasks', '{ "n": 1 }' from generate_series(1, 20)`,
     );
@@ -89,7 +89,7 @@ describe('without hints', () => {
     expect(await handledTasks()).toEqual(Array.from({ length: 20 }, () => 1));
   });
 
-  it('handles what a channel with wake: "poll" stores, and sends none', async () => {
+  it('handles the notifications of a channel with wake: "poll", which sends no hints', async () => {
     const listener = await database.client();
     const hints: (string | undefined)[] = [];
     listener.on('notification', ({ payload }) => hints.push(payload));
@@ -101,12 +101,12 @@ describe('without hints', () => {
     expect(await handledTasks()).toEqual(Array.from({ length: 20 }, () => 1));
     await database.store('tasks', [{ n: 2 }]);
     await database.drained();
-    await listener.query('select 1'); // what was sent before has arrived
+    await listener.query('select 1'); // earlier notifications have arrived
     expect(hints).toEqual(['tasks']);
   });
 });
 
-it('stores nothing that is rolled back', async () => {
+it('a worker receives nothing of a transaction that is rolled back', async () => {
   const worker = await start();
   worker.send({ type: 'rollBack' });
   await worker.reported('sent');
@@ -122,7 +122,7 @@ it('stores nothing that is rolled back', async () => {
   expect(await database.deadLetters()).toEqual([]);
 });
 
-it('handles each of many that are equal', async () => {
+it('a worker handles each of many equal notifications', async () => {
   const worker = await start();
   worker.send({ type: 'notify', channel: 'tasks', count: 100 });
   await worker.reported('sent');
@@ -134,7 +134,7 @@ it('handles each of many that are equal', async () => {
   expect(await handledTasks()).toEqual(Array.from({ length: 200 }, () => 1));
 });
 
-it('handles payloads of 20 MB, and what is stored beside them', async () => {
+it('a worker handles payloads of 20 MB and the notifications beside them', async () => {
   const bytes = 20 * 1024 * 1024;
   const worker = await start();
   worker.send({ type: 'notify', channel: 'tasks', count: 1, bytes });
@@ -161,7 +161,7 @@ class EarlierAuthor {
   @Column('int') age!: number;
 }
 
-it('handles what was stored before the table gained, lost and renamed columns', async () => {
+it('a worker handles changes that were stored before columns of the table were added, dropped and renamed', async () => {
   await database.query('drop table author cascade');
   await database.synchronize([EarlierAuthor, Post, Effect]);
   await database.query("insert into author (name, biography, age) values ('Ada', 'mathematician', 36)");

@@ -12,7 +12,7 @@ import { Effect, useStored } from '../support/stored.js';
 const { Listener, defineChannel } = library;
 const { start, query, deadLetters, settled } = useStored();
 
-/** As package managers install them in a monorepo: a second library, built, and a second TypeORM. */
+/** A second built library and a second TypeORM, as installed in a monorepo. */
 let otherLibrary: typeof library;
 let otherTypeorm: typeof typeorm;
 let folder: string;
@@ -20,7 +20,8 @@ let folder: string;
 beforeAll(async () => {
   const root = path.resolve(import.meta.dirname, '../..');
   mkdirSync(path.join(root, 'node_modules/.cache'), { recursive: true });
-  folder = mkdtempSync(path.join(root, 'node_modules/.cache/copies-')); // there it finds its dependencies
+  // dependencies resolve from here
+  folder = mkdtempSync(path.join(root, 'node_modules/.cache/copies-'));
   cpSync(path.join(root, 'dist'), path.join(folder, 'nestjs-pgpubsub/dist'), { recursive: true });
   cpSync(path.join(root, 'package.json'), path.join(folder, 'nestjs-pgpubsub/package.json'));
   cpSync(path.join(root, 'node_modules/typeorm'), path.join(folder, 'typeorm'), { recursive: true });
@@ -33,7 +34,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true }));
 afterEach(() => query('truncate pgpubsub_notification, pgpubsub_dead_letter, effect'));
 
-it('takes errors, definitions, decorators and ACKNOWLEDGED of another copy of the library', async () => {
+it('the library accepts errors, definitions, decorators and ACKNOWLEDGED of another copy of itself', async () => {
   const Orders = otherLibrary.defineChannel<string>('orders', { delivery: 'exactly-once' });
   @Catch(RangeError)
   class Acknowledges implements ExceptionFilter {
@@ -62,7 +63,7 @@ it('takes errors, definitions, decorators and ACKNOWLEDGED of another copy of th
   });
 });
 
-it('sends the context of transactions of another copy of TypeORM', async () => {
+it('the library sends the context of transactions of another copy of TypeORM', async () => {
   const contexts = new Mailbox<unknown>();
   @Injectable()
   class Handler {
@@ -94,7 +95,7 @@ it('sends the context of transactions of another copy of TypeORM', async () => {
   expect(await contexts.take(3)).toEqual([{ tenant: 'acme' }, { tenant: 'bolt' }, { tenant: 'core' }]);
 });
 
-it('takes definitions of another copy in withPgPubSub()', async () => {
+it('withPgPubSub() accepts definitions of another copy of the library', async () => {
   const Payments = otherLibrary.defineChannel('payments', { delivery: 'exactly-once' });
   const dataSource = new typeorm.DataSource({ type: 'postgres', entities: [Effect] });
   expect(library.withPgPubSub(dataSource, { channels: [Payments] })).toBe(dataSource);

@@ -27,5 +27,5 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]();
 });
 
-// the same story is told with TypeORM 0.3 by `npm run test:consumers`
+// `npm run test:consumers` runs the same steps with TypeORM 0.3
 for (const [name, act] of new TypeOrmCli(project).steps) it(`typeorm: ${name}`, act);

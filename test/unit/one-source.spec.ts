@@ -8,8 +8,9 @@ import { messageOf } from '../../lib/common/errors.js';
 import { thrownBy } from './support/recording.js';
 
 /**
- * A copy of lib/ to which an option of channels is added. That takes three edits: its definition, its row in docs/options.md
- * (which `vitest -u` writes), and its use, which here is that of the tests. The definition is the only edit of lib/.
+ * The definition of an option of channels that is added to a copy of lib/. A new option takes three
+ * edits: its definition, its row in docs/options.md (which `vitest -u` writes), and its use, which
+ * is `USE` here. The definition is the only edit of lib/.
  */
 const DEFINITION = {
   file: 'lib/channels/channel.options.ts',
@@ -86,7 +87,7 @@ beforeAll(async () => {
 afterAll(() => fs.rm(folder, { recursive: true }));
 
 const source = { entityMetadatas: [], driver: { schema: 'public' } };
-/** The definition of the channel that a declaration of a trigger makes. */
+/** Returns the definition of the channel that results from the declaration of a trigger. */
 const declared = (options: Options): Definition | undefined =>
   new copy.EntityChannels(
     copy.resolveTriggers(source, [{ table: 'author', ...options }], 'public'),
@@ -94,15 +95,15 @@ const declared = (options: Options): Definition | undefined =>
   ).definitions[0];
 const stored = { delivery: 'exactly-once' };
 
-describe('an option of channels that is added at its definition alone', () => {
-  it('is an option of definitions and declarations, with its default', () => {
+describe('a channel option that is added only at its definition', () => {
+  it('is accepted in definitions and declarations, with its default', () => {
     expect(copy.defineChannel('a').urgency).toBe(7);
     expect(copy.defineChannel('a', { ...stored, urgency: 5 }).urgency).toBe(5);
     expect(declared({ ...stored, urgency: 5 })?.urgency).toBe(5);
     expect(declared({ channel: copy.defineChannel('a', { ...stored, urgency: 5 }) })?.urgency).toBe(5);
   });
 
-  it('is checked: the error names it', () => {
+  it('is validated with an error that names it', () => {
     const expected =
       'to be a whole number of milliseconds from 1 to 2147483647, got "much". Correct it, or leave it out.';
     expect(messageOf(thrownBy(() => copy.defineChannel('a', { urgency: 'much' })))).toBe(
@@ -119,7 +120,7 @@ describe('an option of channels that is added at its definition alone', () => {
     expect(messageOf(thrownBy(() => declared({ urgency: 5 })))).toContain(expected);
   });
 
-  it('is compared where two definitions have one name', () => {
+  it('is compared when two definitions have the same name', () => {
     const registry = new copy.ChannelRegistry();
     registry.resolve(copy.defineChannel('a', { ...stored, urgency: 5 }));
     const other = copy.defineChannel('a', { ...stored, urgency: 6 });
@@ -129,7 +130,7 @@ describe('an option of channels that is added at its definition alone', () => {
     );
   });
 
-  it('is demanded by docs/options.md, and written there', async () => {
+  it('is required in docs/options.md, and its row is generated', async () => {
     const page = await fs.readFile(path.join(folder, 'docs/options.md'), 'utf8');
     const rows = copy.rowsOf(copy.CHANNEL_OPTIONS, 'CHANNEL_OPTIONS');
     expect(rows.find(({ name }) => name === 'urgency')).toEqual({
@@ -145,7 +146,7 @@ describe('an option of channels that is added at its definition alone', () => {
     expect(added).toHaveLength(1);
   });
 
-  it('has its type in both, and its comment in the editor', () => {
+  it('has its type in definitions and declarations, and its comment in the editor', () => {
     const file = path.join(folder, 'use.ts');
     const { config } = ts.readConfigFile(path.join(folder, 'tsconfig.json'), ts.sys.readFile) as {
       config: object;
@@ -156,7 +157,8 @@ describe('an option of channels that is added at its definition alone', () => {
       folder,
     );
     const service = ts.createLanguageService({
-      getCompilationSettings: () => ({ ...options, types: [] }), // those of Node take seconds to read
+      // no types of Node, because reading them takes seconds
+      getCompilationSettings: () => ({ ...options, types: [] }),
       getScriptFileNames: () => [file],
       getScriptVersion: () => '1',
       getScriptSnapshot: (name) => {

@@ -5,9 +5,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { Listener, OnGap, PgPubSubModule, PubSubService, type Gap } from 'nestjs-pgpubsub';
 import { DataSource } from 'typeorm';
 
-/**
- * A process of an application, driven by its parent over IPC: it tells what it receives, and sends what it is told.
- */
+/** The commands of the parent to a process. The process reports each received payload over IPC. */
 export type Command =
   | { readonly type: 'notify'; readonly channel: string; readonly payload: unknown }
   | {
@@ -60,7 +58,7 @@ app.enableShutdownHooks();
 const pubsub = app.get(PubSubService);
 const dataSource = app.get(DataSource);
 
-async function obey(command: Command): Promise<void> {
+async function run(command: Command): Promise<void> {
   switch (command.type) {
     case 'notify':
       await pubsub.notify(command.channel, command.payload);
@@ -81,6 +79,6 @@ async function obey(command: Command): Promise<void> {
   }
 }
 
-process.on('message', (command: Command) => void obey(command));
+process.on('message', (command: Command) => void run(command));
 tell({ type: 'ready' });
-process.channel?.unref(); // only what the application itself holds may keep the process alive
+process.channel?.unref(); // only the application itself may keep the process alive

@@ -12,16 +12,16 @@ describe('ChannelDecoder of a codec that takes text', () => {
 
   it.each([
     ['a number with all of its digits', LARGE, LARGE],
-    ['text that is no JSON', 'hello', 'hello'],
+    ['text that is not JSON', 'hello', 'hello'],
     ['a JSON string with its quotes', '"hello"', '"hello"'],
     ['an object as it was written', `{ "id" : ${LARGE}.10 }`, `{ "id" : ${LARGE}.10 }`],
     ['a payload that names the mark of envelopes', '["pgpubsub"]', '["pgpubsub"]'],
-  ])('gets %s', (_what, text, input) => {
+  ])('passes on %s', (_what, text, input) => {
     expect(decoder.decode(text)).toEqual({ payload: input, context: {} });
     expect(decoder.decodeStored(text)).toBe(input);
   });
 
-  it('gets the payload of an envelope as it was written, and the context beside it', () => {
+  it('passes on the payload of an envelope as it was written, with its context', () => {
     const text = `{"pgpubsub": 1, "payload": {"id": ${LARGE}, "context": {}}, "context": {"tenant": "a"}}`;
 
     expect(decoder.decode(text)).toEqual({
@@ -30,7 +30,7 @@ describe('ChannelDecoder of a codec that takes text', () => {
     });
   });
 
-  it('gets an empty text where there is no payload', () => {
+  it('passes on an empty text for a missing payload', () => {
     expect(decoder.decode('')).toEqual({ payload: '', context: {} });
     expect(decoder.decode('{"pgpubsub":1,"context":{}}')).toEqual({ payload: '', context: {} });
     expect(decoder.decodeStored(null)).toBe('');
@@ -38,13 +38,13 @@ describe('ChannelDecoder of a codec that takes text', () => {
 });
 
 describe('ChannelDecoder.decodeStored()', () => {
-  it('takes a payload that looks like an envelope for a payload', () => {
+  it('treats a payload that looks like an envelope as a payload', () => {
     const json = '{"pgpubsub":1,"context":{"tenant":"a"},"payload":1}';
 
     expect(new ChannelDecoder(defineChannel('orders')).decodeStored(json)).toEqual(JSON.parse(json));
   });
 
-  it('decodes with the codec, then validates', () => {
+  it('decodes with the codec before it validates', () => {
     const definition = defineChannel<bigint>('orders', {
       codec: { encode: String, decode: BigInt },
       schema: z.bigint().max(5n),
@@ -55,8 +55,8 @@ describe('ChannelDecoder.decodeStored()', () => {
   });
 
   it.each([
-    ['at once', (text: string) => ({ payload: Number(text), context: {} })],
-    ['later', (text: string) => Promise.resolve({ payload: Number(text), context: {} })],
+    ['synchronously', (text: string) => ({ payload: Number(text), context: {} })],
+    ['asynchronously', (text: string) => Promise.resolve({ payload: Number(text), context: {} })],
   ])('validates what the decoder of an entity returns %s', async (_when, ofEntity) => {
     const decoder = new ChannelDecoder(
       defineChannel('orders', { schema: z.number().transform(String) }),
@@ -68,7 +68,7 @@ describe('ChannelDecoder.decodeStored()', () => {
 });
 
 describe('RegisteredChannel', () => {
-  it('decodes as the definition says that became known later', () => {
+  it('decodes with a definition that became known later', () => {
     const channel = new RegisteredChannel(defineChannel('orders'), false);
     expect(channel.decoder.decode('"7"')).toMatchObject({ payload: '7' });
 
@@ -77,7 +77,7 @@ describe('RegisteredChannel', () => {
     expect(channel.isDefined).toBe(true);
   });
 
-  it('decodes as the entities say that became known later, also when it is defined afterwards', () => {
+  it('decodes with entities that became known later, also when a definition follows', () => {
     const channel = new RegisteredChannel(defineChannel('orders'), false);
     channel.useEntities((text) => ({ payload: `row ${text}`, context: {} }));
     channel.define(defineChannel<number>('orders', { codec: { encode: String, decode: Number } }));

@@ -17,11 +17,11 @@ const defaults = {
   deadLetters: undefined,
 };
 
-/** Options as somebody without TypeScript may write them. */
+/** Accepts options of any type, as code without TypeScript may give them. */
 const define = (options: unknown) => defineChannel('orders', options as ChannelOptions);
 
 describe('defineChannel()', () => {
-  it('defines a broadcast channel of any JSON when it is given a name only', () => {
+  it('defines a broadcast channel of any JSON from a name alone', () => {
     const channel = defineChannel('orders');
 
     expect(channel).toBeInstanceOf(ChannelDefinition);
@@ -29,7 +29,7 @@ describe('defineChannel()', () => {
     expect(Object.keys(channel)).toHaveLength(Object.keys(defaults).length);
   });
 
-  it('keeps what was given', () => {
+  it('keeps the given options', () => {
     const options = {
       delivery: 'exactly-once',
       schema: z.object({ id: z.number() }),
@@ -45,14 +45,14 @@ describe('defineChannel()', () => {
     expect(defineChannel('orders', options)).toMatchObject({ ...options, name: 'orders' });
   });
 
-  it('gives a codec the parsed JSON value, unless it asks for the text', () => {
+  it('gives a codec the parsed JSON value, unless the codec asks for the text', () => {
     const codec = { encode: String, decode: () => ({ id: 1 }) };
 
     expect(defineChannel('orders', { codec }).codec).toEqual({ ...codec, input: 'json' });
     expect(defineChannel('orders', { codec: { ...codec, input: 'text' } }).codec?.input).toBe('text');
   });
 
-  it('keeps what overrides the module as it was given, without defaults', () => {
+  it('adds no defaults to options that override those of the module', () => {
     const options = { delivery: 'exactly-once', retry: { maxAttempts: 5 }, deadLetters: {} } as const;
 
     expect(defineChannel('orders', options)).toMatchObject({ retry: { maxAttempts: 5 }, deadLetters: {} });
@@ -60,7 +60,7 @@ describe('defineChannel()', () => {
   });
 
   it.each(['ordered', 'retry', 'timeoutMs', 'wake', 'deadLetters'] as const)(
-    'refuses "%s" for a channel that is not exactly-once, where it has no effect',
+    'rejects "%s" for a broadcast channel, where it has no effect',
     (option) => {
       const values = { ordered: true, retry: {}, timeoutMs: false, wake: 'poll', deadLetters: {} };
 
@@ -74,69 +74,73 @@ describe('defineChannel()', () => {
     },
   );
 
-  it('accepts defaults that are written out for a broadcast channel', () => {
+  it('accepts explicit defaults for a broadcast channel', () => {
     const options = { delivery: 'broadcast', ordered: false, wake: 'notify' } as const;
 
     expect(defineChannel('orders', options)).toEqual(defineChannel('orders'));
   });
 
-  it('is immutable', () => {
+  it('returns a frozen object', () => {
     expect(defineChannel('orders')).toSatisfy(Object.isFrozen);
   });
 
-  it('accepts schemas that are functions, as those of arktype are', () => {
+  it('accepts schemas that are functions, such as those of arktype', () => {
     const schema = Object.assign(() => undefined, { '~standard': z.string()['~standard'] });
 
     expect(define({ schema }).schema).toBe(schema);
   });
 
   it.each([
-    ['a longer name', () => defineChannel('x'.repeat(64)), '1 to 63 bytes long'],
+    ['a name of 64 bytes', () => defineChannel('x'.repeat(64)), '1 to 63 bytes long'],
     ['an unknown option', () => define({ delivry: 'broadcast' }), 'got "delivry"'],
-    [
-      'an interval of polls that never come',
-      () => define({ pollIntervalMs: 5 }),
-      "together with wake: 'poll'",
-    ],
+    ['"pollIntervalMs" without polling', () => define({ pollIntervalMs: 5 }), "together with wake: 'poll'"],
     ['an unknown delivery', () => define({ delivery: 'once' }), '"delivery" of the channel "orders"'],
-    ['a schema that is none', () => define({ schema: { parse: () => 1 } }), 'a Standard Schema'],
+    ['an invalid schema', () => define({ schema: { parse: () => 1 } }), 'a Standard Schema'],
     ['a schema without validate()', () => define({ schema: { '~standard': {} } }), 'a Standard Schema'],
-    ['a codec that is none', () => define({ codec: JSON.parse }), '"codec" of the channel "orders"'],
+    ['an invalid codec', () => define({ codec: JSON.parse }), '"codec" of the channel "orders"'],
     [
       'half of a codec',
       () => define({ codec: { encode: String } }),
       '"codec.decode" of the channel "orders"',
     ],
-    ['a codec of texts', () => define({ codec: { encode: 'json', decode: 'json' } }), 'to be a function'],
-    ['an order that is no boolean', () => define({ ordered: 'yes' }), '"ordered" of the channel "orders"'],
-    ['no attempt at all', () => define({ retry: { maxAttempts: 0 } }), '"retry.maxAttempts"'],
-    ['an unknown way to wake', () => define({ wake: 'call' }), '"wake" of the channel "orders"'],
-    ['no pause between two looks', () => define({ pollIntervalMs: 0 }), '"pollIntervalMs"'],
     [
-      'an age that is no number',
+      'a codec whose members are texts',
+      () => define({ codec: { encode: 'json', decode: 'json' } }),
+      'to be a function',
+    ],
+    [
+      '"ordered" that is not a boolean',
+      () => define({ ordered: 'yes' }),
+      '"ordered" of the channel "orders"',
+    ],
+    ['zero attempts', () => define({ retry: { maxAttempts: 0 } }), '"retry.maxAttempts"'],
+    ['an unknown way to wake', () => define({ wake: 'call' }), '"wake" of the channel "orders"'],
+    ['a poll interval of zero', () => define({ pollIntervalMs: 0 }), '"pollIntervalMs"'],
+    [
+      'an age that is not a number',
       () => define({ deadLetters: { keepMs: 'year' } }),
       '"deadLetters.keepMs" of the channel "orders"',
     ],
     [
-      'a text for the input of a codec',
+      'an unknown input of a codec',
       () => define({ codec: { encode: String, decode: String, input: 'xml' } }),
       '"codec.input" of the channel "orders"',
     ],
-    ['options that are none', () => define('exactly-once'), 'the channel "orders"'],
-  ])('refuses %s', (_what, act, expected) => {
+    ['options that are not an object', () => define('exactly-once'), 'the channel "orders"'],
+  ])('rejects %s', (_what, act, expected) => {
     expect(thrownBy(act)).toMatchObject({
       code: 'INVALID_CHANNEL',
       message: expect.stringContaining(expected) as string,
     });
   });
 
-  it('does not ask for the missing half of a codec to be its own name', () => {
+  it('does not name the missing member of a codec as its expected value', () => {
     expect(thrownBy(() => define({ codec: { encode: String } }))).not.toMatchObject({
       message: expect.stringContaining('to be "decode"') as string,
     });
   });
 
-  it('refuses a retry whose shortest pause is the longer one', () => {
+  it('rejects a retry whose minDelayMs exceeds its maxDelayMs', () => {
     expect(thrownBy(() => define({ retry: { minDelayMs: 10, maxDelayMs: 9 } }))).toMatchObject({
       code: 'INVALID_CHANNEL',
       message: expect.stringContaining('"minDelayMs":10,"maxDelayMs":9}') as string,
@@ -145,7 +149,7 @@ describe('defineChannel()', () => {
 });
 
 describe('plainChannel()', () => {
-  it('is what defineChannel() makes of a name', () => {
+  it('returns the same definition as defineChannel() with a name', () => {
     expect(plainChannel('orders')).toEqual(defineChannel('orders'));
   });
 });

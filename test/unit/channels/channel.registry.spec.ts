@@ -5,18 +5,18 @@ import { ChannelRegistry, type ChannelLike } from '../../../lib/channels/channel
 import { thrownBy } from '../support/recording.js';
 
 describe('ChannelRegistry', () => {
-  it('takes a name nobody has defined for a broadcast channel', () => {
+  it('resolves an undefined name to a broadcast channel', () => {
     expect(new ChannelRegistry().resolve('orders')).toMatchObject({ name: 'orders', delivery: 'broadcast' });
   });
 
-  it('does not remember names nobody has defined', () => {
+  it('does not remember undefined names', () => {
     const registry = new ChannelRegistry();
     registry.resolve('orders');
 
     expect(registry.find('orders')).toBeUndefined();
   });
 
-  it('knows a definition by its name from then on', () => {
+  it('finds a resolved definition by its name', () => {
     const registry = new ChannelRegistry();
     const orders = defineChannel('orders', { delivery: 'exactly-once', ordered: true });
 
@@ -25,7 +25,7 @@ describe('ChannelRegistry', () => {
     expect(registry.find('orders')).toBe(orders);
   });
 
-  it('takes the same definition any number of times', () => {
+  it('accepts the same definition any number of times', () => {
     const registry = new ChannelRegistry();
     const orders = defineChannel('orders');
     registry.resolve(orders);
@@ -33,7 +33,7 @@ describe('ChannelRegistry', () => {
     expect(registry.resolve(orders)).toBe(orders);
   });
 
-  it('takes equal definitions for one: the first', () => {
+  it('resolves equal definitions to the first one', () => {
     const registry = new ChannelRegistry();
     const codec = { encode: String, decode: Number };
     const schema = z.number();
@@ -47,13 +47,13 @@ describe('ChannelRegistry', () => {
 
   it.each([
     ['delivery', { delivery: 'exactly-once' }],
-    ['order', { delivery: 'exactly-once', ordered: true }],
+    ['"ordered"', { delivery: 'exactly-once', ordered: true }],
     ['schema', { schema: z.object({ id: z.number() }) }],
     ['codec', { codec: { encode: () => 1, decode: () => ({ id: 1 }) } }],
     ['retry', { delivery: 'exactly-once', retry: { maxAttempts: 1 } }],
-  ] as const)('refuses a second definition with another %s', (_what, options) => {
+  ] as const)('rejects a second definition with a different %s', (_what, options) => {
     const registry = new ChannelRegistry();
-    const stored = 'retry' in options || 'ordered' in options; // with another channel as close as possible
+    const stored = 'retry' in options || 'ordered' in options; // so that only one option differs
     registry.resolve(
       defineChannel(
         'orders',
@@ -67,7 +67,7 @@ describe('ChannelRegistry', () => {
     });
   });
 
-  it('still knows the first definition after a refused second', () => {
+  it('keeps the first definition after it rejected a second one', () => {
     const registry = new ChannelRegistry();
     const orders = defineChannel('orders');
     registry.resolve(orders);
@@ -79,17 +79,17 @@ describe('ChannelRegistry', () => {
   it.each([
     ['a class', class Order {}, 'the class Order'],
     ['options', { name: 'orders' }, 'an object'],
-    ['nothing', undefined, 'undefined'],
+    ['undefined', undefined, 'undefined'],
     ['a number', 5, '5'],
-    ['several at once', ['orders', 'payments'], 'an array'],
-  ])('refuses %s', (_what, channel: unknown, got) => {
+    ['an array of names', ['orders', 'payments'], 'an array'],
+  ])('rejects %s', (_what, channel: unknown, got) => {
     expect(thrownBy(() => new ChannelRegistry().resolve(channel as ChannelLike))).toMatchObject({
       code: 'INVALID_CHANNEL',
       message: expect.stringContaining(`got ${got}.`) as string,
     });
   });
 
-  it('refuses names that PostgreSQL cannot take', () => {
+  it('rejects names that PostgreSQL does not accept', () => {
     expect(thrownBy(() => new ChannelRegistry().resolve(''))).toMatchObject({ code: 'INVALID_CHANNEL' });
   });
 });
@@ -98,7 +98,7 @@ describe('ChannelRegistry.select()', () => {
   class Author {}
   class Post {}
 
-  /** Both entities are sent on the channel "audit". */
+  /** Returns a registry that sends both entities on the channel "audit". */
   function createAudit() {
     const audit = defineChannel('audit');
     const registry = new ChannelRegistry();
@@ -114,7 +114,7 @@ describe('ChannelRegistry.select()', () => {
     return { registry, audit };
   }
 
-  it('names each channel once, however it was asked for', () => {
+  it('returns each channel once', () => {
     const registry = new ChannelRegistry();
     const orders = defineChannel('orders');
 
@@ -124,7 +124,7 @@ describe('ChannelRegistry.select()', () => {
     ]);
   });
 
-  it('means the changes of the entities that were named', () => {
+  it('selects only the changes of the named entities', () => {
     const { registry, audit } = createAudit();
     const [one, ...more] = registry.select([Author]);
     const [both] = registry.select([Author, Post]);
@@ -139,7 +139,7 @@ describe('ChannelRegistry.select()', () => {
     ]);
   });
 
-  it('means everything where the channel itself was named, too', () => {
+  it('selects everything when the channel itself is named as well', () => {
     const { registry } = createAudit();
 
     expect(registry.select([Author, 'audit'])[0]?.isAddressed).toBeUndefined();

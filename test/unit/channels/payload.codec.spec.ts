@@ -6,11 +6,11 @@ import { decodeWire } from '../../../lib/channels/wire.codec.js';
 import { thrownBy } from '../support/recording.js';
 
 const orders = defineChannel('orders');
-const refusal = (payload: unknown, channel: ChannelDefinition = orders, context?: Record<string, unknown>) =>
+const errorOf = (payload: unknown, channel: ChannelDefinition = orders, context?: Record<string, unknown>) =>
   thrownBy(() => encodeBroadcast(channel, payload, context));
 
 describe('encodeBroadcast()', () => {
-  it('writes what JSON says', () => {
+  it('encodes payloads and context as JSON', () => {
     expect(encodeBroadcast(orders, { id: 42 }, undefined)).toBe('{"id":42}');
     expect(encodeBroadcast(orders, undefined, undefined)).toBe('');
     expect(encodeBroadcast(orders, 1, { tenant: 'a' })).toBe(
@@ -21,8 +21,8 @@ describe('encodeBroadcast()', () => {
   it.each([
     ['a Date', new Date(0), '"1970-01-01T00:00:00.000Z"'],
     ['a Buffer', Buffer.from('ab'), '{"type":"Buffer","data":[97,98]}'],
-    ['an object with toJSON()', { toJSON: () => ({ id: 1 }) }, '{"id":1}'],
-  ])('writes what says itself how it is written: %s', (_what, payload, text) => {
+    ['an object', { toJSON: () => ({ id: 1 }) }, '{"id":1}'],
+  ])('encodes %s with its toJSON()', (_what, payload, text) => {
     expect(encodeBroadcast(orders, payload, undefined)).toBe(text);
   });
 
@@ -33,8 +33,8 @@ describe('encodeBroadcast()', () => {
     ['NaN', { n: Number.NaN }, 'NaN at $.n'],
     ['a Map', { m: new Map() }, 'a Map at $.m'],
     ['a Set', { s: new Set() }, 'a Set at $.s'],
-  ])('refuses what JSON cannot carry: %s', (_what, payload, got) => {
-    expect(refusal(payload)).toMatchObject({
+  ])('rejects %s, which JSON cannot represent', (_what, payload, got) => {
+    expect(errorOf(payload)).toMatchObject({
       code: 'INVALID_PAYLOAD',
       message:
         `expected a payload that JSON can carry for channel "orders", got ${got}. ` +
@@ -42,30 +42,30 @@ describe('encodeBroadcast()', () => {
     });
   });
 
-  it('refuses cycles', () => {
+  it('rejects a cycle', () => {
     const payload: Record<string, unknown> = {};
     payload['self'] = payload;
 
-    expect(refusal(payload)).toMatchObject({
+    expect(errorOf(payload)).toMatchObject({
       code: 'INVALID_PAYLOAD',
       message: expect.stringContaining('a cycle at $.self') as string,
     });
   });
 
-  it('refuses what is nested too deeply', () => {
+  it('rejects a payload that is nested too deeply', () => {
     const payload: unknown = JSON.parse('['.repeat(100_000) + ']'.repeat(100_000));
 
-    expect(refusal(payload)).toMatchObject({ code: 'INVALID_PAYLOAD' });
+    expect(errorOf(payload)).toMatchObject({ code: 'INVALID_PAYLOAD' });
   });
 
-  it('refuses a context that JSON cannot carry', () => {
-    expect(refusal(1, orders, { user: 10n })).toMatchObject({
+  it('rejects a context that JSON cannot represent', () => {
+    expect(errorOf(1, orders, { user: 10n })).toMatchObject({
       code: 'INVALID_PAYLOAD',
       message: expect.stringContaining('expected a context that JSON can carry') as string,
     });
   });
 
-  it('refuses a toJSON() that throws, and keeps the reason', () => {
+  it('rejects a payload whose toJSON() throws, with the error as its cause', () => {
     const cause = new Error('not loaded');
     const payload = {
       toJSON() {
@@ -73,7 +73,7 @@ describe('encodeBroadcast()', () => {
       },
     };
 
-    expect(refusal(payload)).toMatchObject({
+    expect(errorOf(payload)).toMatchObject({
       code: 'INVALID_PAYLOAD',
       message: expect.stringContaining('not loaded') as string,
       cause,
@@ -81,9 +81,9 @@ describe('encodeBroadcast()', () => {
   });
 
   it.each([undefined, { tenant: 'a' }])(
-    'refuses a toJSON() that returns nothing, with context %o',
+    'rejects a payload whose toJSON() returns undefined, with context %o',
     (context) => {
-      expect(refusal({ toJSON: () => undefined }, orders, context)).toMatchObject({
+      expect(errorOf({ toJSON: () => undefined }, orders, context)).toMatchObject({
         code: 'INVALID_PAYLOAD',
       });
     },
@@ -100,23 +100,26 @@ describe('NUL characters', () => {
     ['behind a backslash', '\\\0'],
     ['behind two backslashes', '\\\\\0'],
     ['beside the text of the escape', `${nul}\0`],
-  ])('are refused: %s', (_where, payload) => {
-    expect(refusal(payload)).toMatchObject({
+  ])('are rejected %s', (_where, payload) => {
+    expect(errorOf(payload)).toMatchObject({
       code: 'INVALID_PAYLOAD',
       message: expect.stringContaining('text without NUL characters') as string,
     });
   });
 
-  it('are refused in the context', () => {
-    expect(refusal(1, orders, { user: 'a\0b' })).toMatchObject({ code: 'INVALID_PAYLOAD' });
+  it('are rejected in the context', () => {
+    expect(errorOf(1, orders, { user: 'a\0b' })).toMatchObject({ code: 'INVALID_PAYLOAD' });
   });
 
-  it.each([nul, `\\${nul}`, `\\\\${nul}`, `text ${nul} text`])('are not meant by the text %s', (text) => {
-    expect(decodeWire(encodeBroadcast(orders, text, undefined)).payload).toBe(text);
-  });
+  it.each([nul, `\\${nul}`, `\\\\${nul}`, `text ${nul} text`])(
+    'are not confused with the text %s',
+    (text) => {
+      expect(decodeWire(encodeBroadcast(orders, text, undefined)).payload).toBe(text);
+    },
+  );
 });
 
-describe('the limit of PostgreSQL', () => {
+describe('the size limit of PostgreSQL', () => {
   const quotes = 2;
   const context = { tenant: 'a' };
   const envelope = Buffer.byteLength(encodeBroadcast(orders, '', context)) - quotes;
@@ -133,7 +136,7 @@ describe('the limit of PostgreSQL', () => {
     ['text beside a context', 'a'.repeat(7_997 - envelope), context],
   ])('is reached by 7,999 bytes of %s, and exceeded by one more', (_what, payload, sentContext) => {
     expect(Buffer.byteLength(encodeBroadcast(orders, payload, sentContext))).toBe(7_999);
-    expect(refusal(`a${payload}`, orders, sentContext)).toMatchObject({
+    expect(errorOf(`a${payload}`, orders, sentContext)).toMatchObject({
       code: 'PAYLOAD_TOO_LARGE',
       message: expect.stringMatching(
         /"orders" to be at most 7999 bytes, got 8000\. Send an id .* exactly-once\./,
@@ -148,14 +151,14 @@ describe('a codec', () => {
   };
   const amounts = defineChannel<bigint>('amounts', { codec: { encode: String, decode: BigInt } });
 
-  it('encodes before JSON, and decodes after it', () => {
+  it('encodes before JSON and decodes after it', () => {
     const text = encodeBroadcast(amounts, 10n, undefined);
 
     expect(text).toBe('"10"');
     expect(decodePayload(amounts, decodeWire(text).payload)).toBe(10n);
   });
 
-  it('is asked about a missing payload, too: one that checks signatures must see each notification', () => {
+  it('also decodes a missing payload, because a codec that checks signatures must see each notification', () => {
     expect(() => decodePayload(amounts, decodeWire('').payload)).toThrow(
       expect.objectContaining({ code: 'INVALID_PAYLOAD' }) as Error,
     );
@@ -166,17 +169,17 @@ describe('a codec', () => {
     expect(decodePayload(optional, decodeWire('null').payload)).toBeUndefined();
   });
 
-  it('that throws makes the payload invalid, and keeps the reason', () => {
+  it('makes the payload invalid when encode() throws, with the error as its cause', () => {
     const channel = defineChannel('amounts', { codec: { encode, decode: BigInt } });
 
-    expect(refusal(1, channel)).toMatchObject({
+    expect(errorOf(1, channel)).toMatchObject({
       code: 'INVALID_PAYLOAD',
       message: expect.stringMatching(/codec .* "amounts", got no such unit\./) as string,
       cause: expect.any(TypeError) as Error,
     });
   });
 
-  it('that cannot decode makes the payload invalid, and keeps the reason', () => {
+  it('makes the payload invalid when decode() throws, with the error as its cause', () => {
     expect(thrownBy(() => decodePayload(amounts, 'ten'))).toMatchObject({
       code: 'INVALID_PAYLOAD',
       message: expect.stringMatching(
@@ -186,15 +189,15 @@ describe('a codec', () => {
     });
   });
 
-  it('is checked for what it returns', () => {
+  it('makes the payload invalid when encode() returns a value that JSON cannot represent', () => {
     const channel = defineChannel('amounts', { codec: { encode: () => 10n, decode: BigInt } });
 
-    expect(refusal(1, channel)).toMatchObject({ code: 'INVALID_PAYLOAD' });
+    expect(errorOf(1, channel)).toMatchObject({ code: 'INVALID_PAYLOAD' });
   });
 
   it.each([
     [
-      'a Map with keys that are numbers',
+      'a Map with numbers as keys',
       new Map([
         [1, 'one'],
         [2, 'two'],
@@ -203,12 +206,12 @@ describe('a codec', () => {
     ['a Set', new Set(['a', 'b'])],
     ['a Date', new Date(0)],
     ['a bigint', 12_345_678_901_234_567_890n],
-    ['what JSON says, too', { id: 1, tags: ['a'], none: null }],
+    ['plain JSON', { id: 1, tags: ['a'], none: null }],
     [
       'nested containers',
       { byId: new Map([[1, { tags: new Set([new Date(0)]), sums: [10n] }]]), left: undefined },
     ],
-  ])('such as superjson carries %s', (_what, payload: unknown) => {
+  ])('can be superjson, which carries %s', (_what, payload: unknown) => {
     const channel = defineChannel<unknown>('reports', {
       codec: { encode: superjson.serialize, decode: superjson.deserialize },
     });

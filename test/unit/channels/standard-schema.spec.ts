@@ -11,20 +11,20 @@ describe('validatePayload()', () => {
   const isKnown = (id: number) => Promise.resolve(id === 1);
   const known = defineChannel('known', { schema: z.number().refine(isKnown, 'unknown order') });
 
-  it('passes everything on a channel without a schema', () => {
+  it('returns any payload unchanged on a channel without a schema', () => {
     const payload = { any: 'thing' };
 
     expect(validatePayload(defineChannel('orders'), payload)).toBe(payload);
   });
 
-  it('returns what the schema makes of the payload', () => {
+  it('returns the output of the schema', () => {
     expect(validatePayload(orders, { id: 1, at: '1970-01-01', more: true })).toEqual({
       id: 1,
       at: new Date(0),
     });
   });
 
-  it('throws what the schema says against the payload, and where', () => {
+  it('throws an error with the issues of the schema and their paths', () => {
     expect(thrownBy(() => validatePayload(orders, { id: 'one' }))).toMatchObject({
       code: 'PAYLOAD_REJECTED',
       message: expect.stringMatching(
@@ -33,14 +33,14 @@ describe('validatePayload()', () => {
     });
   });
 
-  it('resolves with what an asynchronous schema accepts', async () => {
+  it('resolves with the output of an asynchronous schema', async () => {
     const accepted = validatePayload(known, 1);
 
     expect(accepted).toBeInstanceOf(Promise);
     await expect(accepted).resolves.toBe(1);
   });
 
-  it('rejects what an asynchronous schema refuses', async () => {
+  it('rejects when an asynchronous schema has issues', async () => {
     await expect(validatePayload(known, 2)).rejects.toMatchObject({
       code: 'PAYLOAD_REJECTED',
       message: expect.stringContaining('got unknown order.') as string,
@@ -49,7 +49,7 @@ describe('validatePayload()', () => {
 });
 
 describe('describeIssues()', () => {
-  it('says all issues in one line, each with its place', () => {
+  it('describes all issues in one line, each with its path', () => {
     const issues = [
       { message: 'expected a number', path: ['items', 2, { key: 'price' }] },
       { message: 'expected an id', path: [] },

@@ -56,21 +56,21 @@ describe('AdaptiveBatchSize.size', () => {
     expect(many.size).toBe(25);
   });
 
-  it('is at most the maximum', () => {
+  it('never exceeds the maximum', () => {
     const batchSize = create({ maxSize: 7 });
     expect(batchSize.size).toBe(7);
     batchSize.handled(7, 0.001, 0);
     expect(batchSize.size).toBe(7);
   });
 
-  it('is at least one row, however little time there is', () => {
+  it('is at least one row, no matter how slow rows are', () => {
     const batchSize = create();
     for (let claim = 0; claim < 50; claim++) batchSize.handled(1, 3_600_000, 3_600_000);
     expect(batchSize.size).toBe(1);
     expect(create({ maxTimeMs: 0 }).size).toBe(1);
   });
 
-  it('learns nothing from a claim that handled no row', () => {
+  it('does not change after a claim that handled no row', () => {
     const batchSize = create();
     batchSize.claimed(full(), 0);
     batchSize.handled(10, 50, 1);
@@ -109,7 +109,7 @@ describe('AdaptiveBatchSize.nextCursor()', () => {
     expect(batchSize.nextCursor(2_000)).toBeUndefined();
   });
 
-  it('does not put the next full read off with claims that continue', () => {
+  it('does not postpone the next full read with claims that continue', () => {
     const batchSize = create();
     batchSize.claimed(full(), 1_000);
     for (let now = 1_100; now < 2_000; now += 100)
@@ -125,7 +125,7 @@ describe('AdaptiveBatchSize.nextCursor()', () => {
     expect(batchSize.nextCursor(5_000)).toBeUndefined();
   });
 
-  it('continues again after the full read', () => {
+  it('continues behind the last row after a full read', () => {
     const batchSize = create();
     batchSize.claimed(full(), 1_000);
     batchSize.claimed(full({ last: at('30') }), 2_500);
@@ -140,11 +140,11 @@ describe('AdaptiveBatchSize.isSlow', () => {
   });
 
   it.each([
-    [true, 'handlers take longer than to claim and to complete', 10, 40, 25.5],
-    [false, 'handlers take as long as to claim and to complete', 10, 40, 25],
-    [false, 'handlers do next to nothing', 10, 20, 1],
-    [false, 'to claim takes longest', 1_000, 100, 90],
-    [false, 'to complete takes longest', 1, 100, 45],
+    [true, 'handlers take longer than claiming and completing', 10, 40, 25.5],
+    [false, 'handlers take as long as claiming and completing', 10, 40, 25],
+    [false, 'handlers take almost no time', 10, 20, 1],
+    [false, 'claiming takes longest', 1_000, 100, 90],
+    [false, 'completing takes longest', 1, 100, 45],
   ])('is %s when %s', (expected, _case, claimMs, tookMs, handlingMs) => {
     const batchSize = create();
     batchSize.claimed(full({ tookMs: claimMs }), 0);
@@ -152,7 +152,7 @@ describe('AdaptiveBatchSize.isSlow', () => {
     expect(batchSize.isSlow).toBe(expected);
   });
 
-  it('changes with the last claim', () => {
+  it('changes with each claim', () => {
     const batchSize = create();
     batchSize.claimed(full({ tookMs: 1_000 }), 0);
     batchSize.claimed(full({ tookMs: 1 }), 0);

@@ -3,20 +3,20 @@ import { ClaimPause } from '../../../lib/claims/claim-pause.js';
 
 const refused = { retry: { minDelayMs: 1_000, maxDelayMs: 1_000 }, pollMs: 500 };
 
-describe('the pause after claims that fail', () => {
-  it('doubles after each lost connection, up to a second', () => {
+describe('the pause after failed claims', () => {
+  it('doubles after each lost connection, up to one second', () => {
     const pause = new ClaimPause();
     const delays = Array.from({ length: 7 }, () => pause.noteFailure(0, undefined));
     expect(delays).toEqual([100, 200, 400, 800, 1_000, 1_000, 1_000]);
   });
 
-  it('does not hold back hints after a lost connection', () => {
+  it('lets hints through after a lost connection', () => {
     const pause = new ClaimPause();
     pause.noteFailure(10, undefined);
     expect([pause.isFailing, pause.ignoresHints(10)]).toEqual([true, false]);
   });
 
-  it('holds back hints until it has passed after a refusal, and is no longer than a poll', () => {
+  it('ignores hints until it is over after a rejected claim, and is at most as long as a poll interval', () => {
     const pause = new ClaimPause();
     const delayMs = pause.noteFailure(10, refused);
     expect(delayMs).toBeLessThanOrEqual(500);
@@ -26,13 +26,13 @@ describe('the pause after claims that fail', () => {
     ]);
   });
 
-  it('is as after a lost connection without listeners, and holds back hints', () => {
+  it('ignores hints after a rejected claim without listeners, and is as long as after a lost connection', () => {
     const pause = new ClaimPause();
     expect(pause.noteFailure(0, { retry: undefined, pollMs: 500 })).toBe(100);
     expect(pause.ignoresHints(99)).toBe(true);
   });
 
-  it('ends for hints, and with the first success', () => {
+  it('lets hints through after end(), and is reset by a successful claim', () => {
     const pause = new ClaimPause();
     pause.noteFailure(0, { retry: undefined, pollMs: 500 });
     pause.end();

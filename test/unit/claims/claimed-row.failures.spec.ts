@@ -18,7 +18,7 @@ afterEach(() => {
 });
 
 describe('postponedRow()', () => {
-  it('writes the retry of a listener that has failed, and the listener that has succeeded', () => {
+  it('returns the retry of a failed listener and the name of a successful one', () => {
     const row = createRow();
     row.succeed(a);
     row.fail(b, 'no');
@@ -33,7 +33,7 @@ describe('postponedRow()', () => {
     });
   });
 
-  it('makes the row available when the first of its listeners is due', () => {
+  it('makes the row available when its first listener is due', () => {
     const retries = new Map([['a', { attempts: 1, at: NOW + 30 }]]);
     const row = createRow({ retries });
     row.fail(b, 'no');
@@ -43,7 +43,7 @@ describe('postponedRow()', () => {
     });
   });
 
-  it('makes the row available at once for listeners that had no turn', () => {
+  it('makes the row available at once for listeners that have not run', () => {
     const row = createRow();
     row.fail(a, 'no');
     expect(postponedRow(row, NOW)).toMatchObject({ available_ms: NOW, handled_by: [] });
@@ -60,7 +60,7 @@ describe('postponedRow()', () => {
     });
   });
 
-  it('keeps the retries of others, and drops those of listeners that are done', () => {
+  it('keeps the retries of other processes, and drops those of finished listeners', () => {
     const retry = { attempts: 2, at: NOW };
     const retries = new Map([
       ['a', retry],
@@ -74,13 +74,13 @@ describe('postponedRow()', () => {
     expect(postponed).toHaveProperty('retries', { b: retry, elsewhere: retry });
   });
 
-  it('writes no retries when none are left', () => {
+  it('returns null for retries when none are left', () => {
     const row = createRow({ retries: new Map([['a', { attempts: 2, at: NOW }]]) });
     row.succeed(a);
     expect(postponedRow(row, NOW)).toMatchObject({ retries: null, handled_by: ['a'] });
   });
 
-  it('counts the crashes of a row once, not with each retry again', () => {
+  it('counts the crashes of a row only once over several retries', () => {
     const patient = createListener('a', { retry: { ...a.retry, maxAttempts: 10 } });
     const row = createRow({ crashCount: 2, retries: new Map([['a', { attempts: 3, at: NOW }]]) }, [patient]);
     row.fail(patient, 'no');
@@ -96,7 +96,7 @@ describe('postponedRow()', () => {
     expect(postponedRow(row, NOW)).toMatchObject({ attempts: 8 });
   });
 
-  it('takes the names of inherited properties for names like others', () => {
+  it('accepts listeners with the names of inherited properties', () => {
     const names = ['constructor', '__proto__', 'toString'];
     const listeners = names.map((name) => createListener(name));
     const [first, second, third] = listeners;
@@ -111,7 +111,7 @@ describe('postponedRow()', () => {
     expect(json).toContain('"handled_by":["toString"]');
   });
 
-  it.each(['1e300', '-1e300'])('writes a time that PostgreSQL can store, after a retry at %s', (at) => {
+  it.each(['1e300', '-1e300'])('returns a time that PostgreSQL can store after a retry at %s', (at) => {
     const retries = `{"a":{"attempts":0,"at":${at}},"b":{"attempts":0,"at":0}}`;
     const values = ['7', '0', '1', null, null, '0', '0', '0', '1', null, null, retries, '0', '1785000000'];
     const row = new ClaimedRow(parseRow(values), [a, b]);
@@ -123,7 +123,7 @@ describe('postponedRow()', () => {
 });
 
 describe('deadRows()', () => {
-  it('writes a row for each listener that has given up, and none for others', () => {
+  it('returns a row for each listener that has given up, and none for others', () => {
     const row = createRow({ crashCount: 1 }, [a, b, createListener('c')]);
     row.fail(a, new NonRetryableError('gone'));
     row.fail(b, 'retried');
@@ -135,41 +135,41 @@ describe('deadRows()', () => {
     ]);
   });
 
-  it('writes nothing for a row that has not failed', () => {
+  it('returns nothing for a row that has not failed', () => {
     expect(deadRows(createRow())).toEqual([]);
   });
 });
 
 describe('errorText()', () => {
-  it('is the stack, which has the message', () => {
+  it('returns the stack when it contains the message', () => {
     const error = new TypeError('no such order');
     expect(errorText(error)).toBe(error.stack);
     expect(errorText(error)).toMatch(/^TypeError: no such order\n\s+at /);
   });
 
-  it('is the message and the stack, where that does not have the message', () => {
+  it('returns the message and the stack when the stack lacks the message', () => {
     const error = Object.assign(new Error('second'), { stack: 'Error: first\n    at x' });
     expect(errorText(error)).toBe('second\nError: first\n    at x');
   });
 
-  it('is the message alone, where there is no stack', () => {
+  it('returns the message alone when there is no stack', () => {
     expect(errorText(Object.assign(new Error('no'), { stack: undefined }))).toBe('no');
     expect(errorText('no')).toBe('"no"');
     expect(errorText(undefined)).toBe('undefined');
   });
 
-  it('leaves out NUL, which PostgreSQL cannot store', () => {
+  it('removes NUL characters, which PostgreSQL cannot store', () => {
     expect(errorText(Object.assign(new Error('a\0b\0'), { stack: '' }))).toBe('ab');
   });
 
-  it('is at most 10,000 characters long', () => {
+  it('returns at most 10,000 characters', () => {
     const textOf = (length: number) =>
       errorText(Object.assign(new Error('x'.repeat(length)), { stack: undefined }));
     expect(textOf(10_000)).toHaveLength(10_000);
     expect(textOf(1_000_000)).toHaveLength(10_000);
   });
 
-  it('keeps characters of two units whole, and has no half of one', () => {
+  it('keeps surrogate pairs whole and replaces half of one', () => {
     const textOf = (message: string) => errorText(Object.assign(new Error(message), { stack: undefined }));
     expect(textOf('sent 📦')).toBe('sent 📦');
     const cut = textOf(`${'x'.repeat(9_999)}📦`);
@@ -177,13 +177,13 @@ describe('errorText()', () => {
     expect(textOf('\uDCE6 alone')).toBe('\uFFFD alone');
   });
 
-  it('describes errors that cannot be read', () => {
+  it('describes errors whose properties throw', () => {
     const throwing = () => {
       throw new Error('trap');
     };
     const proxy = new Proxy(new Error('no'), { get: throwing, getPrototypeOf: throwing });
     const getter = Object.defineProperties(new Error('no'), {
-      stack: { value: 'Error: no' }, // first: what formats a stack reads the message
+      stack: { value: 'Error: no' }, // first, because formatting a stack reads the message
       message: { get: throwing },
     });
     expect(errorText(proxy)).toBe('a value that cannot be described: reading it throws');

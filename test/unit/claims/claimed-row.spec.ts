@@ -20,7 +20,7 @@ afterEach(() => {
 });
 
 describe('ClaimedRow.listeners', () => {
-  it('are all listeners for a row that was never tried', () => {
+  it('contains all listeners for a row that was never tried', () => {
     expect(namesOf(createRow().listeners)).toEqual(['a', 'b']);
   });
 
@@ -42,12 +42,12 @@ describe('ClaimedRow.listeners', () => {
     expect(namesFor([false, false])).toEqual(['a', 'b']);
   });
 
-  it('requires a match of the filter, where the row says nothing about it', () => {
+  it('leaves out a listener with a filter when the row has no result for it', () => {
     const filtered = createListener('f', { filter: {} });
     expect(namesOf(createRow({ listeners: ['f'] }, [filtered]).listeners)).toEqual([]);
   });
 
-  it('does not take the names of inherited properties for listeners', () => {
+  it('accepts listeners with the names of inherited properties', () => {
     const listeners = [createListener('constructor'), createListener('__proto__')];
     const row = createRow({ handledBy: ['__proto__'], now: NOW }, listeners);
     expect(namesOf(row.listeners)).toEqual(['constructor']);
@@ -57,7 +57,7 @@ describe('ClaimedRow.listeners', () => {
 });
 
 describe('ClaimedRow.due', () => {
-  it('leaves out listeners whose retry is later', () => {
+  it('leaves out listeners whose retry is not due yet', () => {
     const row = createRow(retriesOf({ a: { attempts: 1, at: NOW + 500 }, b: { attempts: 1, at: NOW } }));
     expect(namesOf(row.due)).toEqual(['b']);
     expect(namesOf(row.listeners)).toEqual(['a', 'b']);
@@ -73,7 +73,7 @@ describe('ClaimedRow.due', () => {
     expect(dueWith(NOW + 1.01)).toEqual(['b']);
   });
 
-  it('includes all listeners when none is due, because the row was claimed all the same', () => {
+  it('includes all listeners when none is due, because the row was claimed anyway', () => {
     const later = { attempts: 1, at: NOW + 60_000 };
     expect(namesOf(createRow(retriesOf({ a: later, b: later })).due)).toEqual(['a', 'b']);
   });
@@ -87,7 +87,7 @@ describe('ClaimedRow.attemptOf()', () => {
     expect(createRow().attemptOf(a)).toBe(1);
   });
 
-  it('stays within the range of its column, whatever a role has written', () => {
+  it('stays within the range of its column, no matter what the row contains', () => {
     const retries = retriesOf({ a: { attempts: 2_147_483_646, at: 0 } });
     expect(createRow({ ...retries, crashCount: 1 }).attemptOf(a)).toBeLessThanOrEqual(2_147_483_647);
   });
@@ -99,13 +99,13 @@ describe('ClaimedRow.fail()', () => {
     return row.failures.at(-1);
   };
 
-  it('notes the listener, its error, its attempt and its pause', () => {
+  it('records the listener, its error, its attempt and its pause', () => {
     vi.spyOn(Math, 'random').mockReturnValue(1);
     const error = new Error('no');
     expect(failureOf(createRow(), error)).toEqual({ listener: 'a', error, attempt: 1, delayMs: 100 });
   });
 
-  it('doubles the pause with each attempt, up to the longest', () => {
+  it('doubles the pause with each attempt, up to the longest pause', () => {
     vi.spyOn(Math, 'random').mockReturnValue(1);
     const retry = { maxAttempts: 100, minDelayMs: 100, maxDelayMs: 1_000 };
     const patient = createListener('a', { retry });
@@ -138,7 +138,7 @@ describe('ClaimedRow.fail()', () => {
     expect(failureOf(createRow(), { name: 'NonRetryableError' })?.delayMs).toBeTypeOf('number');
   });
 
-  it('copes with any error', () => {
+  it('accepts an error that cannot be read', () => {
     const { proxy, revoke } = Proxy.revocable(new Error('no'), {});
     revoke();
     expect(failureOf(createRow(), proxy)?.delayMs).toBeTypeOf('number');
@@ -146,13 +146,13 @@ describe('ClaimedRow.fail()', () => {
 });
 
 describe('ClaimedRow.giveUp()', () => {
-  it('gives up without another attempt', () => {
+  it('records a failure without another attempt', () => {
     const row = createRow({ attempts: 4 });
     row.giveUp(a, 'unreadable');
     expect(row.failures).toEqual([{ listener: 'a', error: 'unreadable', attempt: 4, delayMs: undefined }]);
   });
 
-  it('counts one attempt of a row that was never tried', () => {
+  it('records one attempt for a row that was never tried', () => {
     const row = createRow();
     row.giveUp(a, 'unreadable');
     expect(row.failures[0]?.attempt).toBe(1);
@@ -160,7 +160,7 @@ describe('ClaimedRow.giveUp()', () => {
 });
 
 describe('the outcome of a ClaimedRow', () => {
-  /** What becomes of the row, in one line. */
+  /** Returns the properties that tell the outcome of the row. */
   const outcomeOf = ({ isComplete, wasAttempted, hasFailed, done, remaining }: ClaimedRow) => ({
     isComplete,
     wasAttempted,
@@ -179,7 +179,7 @@ describe('the outcome of a ClaimedRow', () => {
     });
   });
 
-  it('is complete when each listener has succeeded or had nothing to do', () => {
+  it('is complete when each listener has succeeded or was skipped', () => {
     const row = createRow();
     row.succeed(a);
     expect(outcomeOf(row)).toMatchObject({ isComplete: false, wasAttempted: true, done: ['a'] });
@@ -190,7 +190,7 @@ describe('the outcome of a ClaimedRow', () => {
     expect(row.wasHandledBy('c')).toBe(false);
   });
 
-  it('is complete when a listener has given up, and not when one is retried', () => {
+  it('is complete when a listener has given up, but not when one is retried', () => {
     const [dead, retried] = [createRow(), createRow()];
     for (const row of [dead, retried]) row.succeed(b);
     dead.fail(a, new NonRetryableError('gone'));
@@ -200,7 +200,7 @@ describe('the outcome of a ClaimedRow', () => {
     expect(retried.wasHandledBy('a')).toBe(false);
   });
 
-  it('is complete at once when all listeners have handled the row before', () => {
+  it('is complete at once when all listeners have already handled the row', () => {
     const row = createRow({ handledBy: ['a', 'b'] });
     expect(outcomeOf(row)).toMatchObject({ isComplete: true, wasAttempted: true, done: [] });
   });
@@ -219,7 +219,7 @@ describe('the outcome of a ClaimedRow', () => {
     expect(outcomeOf(row)).toMatchObject({ isComplete: false, wasAttempted: true, remaining: ['elsewhere'] });
   });
 
-  it('is complete when all named listeners are done, whatever others there are', () => {
+  it('is complete when all named listeners are done, even if others are not', () => {
     const row = createRow({ listeners: ['a', 'c'] }, [a, b, c]);
     row.succeed(a);
     row.giveUp(c, 'unreadable');

@@ -8,18 +8,18 @@ const SCHEMA = 'my "app"';
 const FUNCTION = '"my ""app"""."pgpubsub_complete"';
 
 describe('completeClaim()', () => {
-  it('only commits, where nothing was handled and nothing has to be verified', () => {
+  it('returns only a commit when no row was handled and no setting has to be verified', () => {
     expect(completeClaim(SCHEMA, [])).toBe('commit');
   });
 
-  it('completes what was handled and commits, in one text', () => {
+  it('returns one text that completes the handled rows and commits', () => {
     expect(completeClaim(SCHEMA, ['5', '9223372036854775807'])).toBe(
       `select ${FUNCTION}('{5,9223372036854775807}'::pg_catalog.int8[], null::text[], null::text[]); commit`,
     );
   });
 
   it.each([[['5', '6']], [[]]])(
-    'names the settings to verify, and quotes their values; rows: %j',
+    'includes the settings to verify with quoted values, for the rows %j',
     (handled) => {
       const { literals, rest } = splitLiterals(completeClaim(SCHEMA, handled, VALUES));
       expect(literals).toEqual([`{${handled.join(',')}}`, ...GUARDED_SETTINGS, ...VALUES]);

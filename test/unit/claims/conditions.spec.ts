@@ -9,7 +9,7 @@ const TEN = { size: 10 };
 const [a, b] = [createListener('a'), createListener('b')];
 
 const createContext = (rest: Partial<ClaimContext> = {}): ClaimContext => ({
-  dataSource: {} as DataSource, // not used by the texts
+  dataSource: {} as DataSource, // not used here
   schema: 'public',
   channel: 'orders',
   ordered: false,
@@ -36,7 +36,7 @@ function begin(rest?: Partial<ClaimContext>, range: ClaimRange = TEN): string {
 }
 const statementsOf = (text: string) => text.split('; ').map((statement) => statement.trim());
 const selectOf = (text: string) => statementsOf(text).find((one) => /^(select|with) /.test(one)) ?? '';
-/** The conditions of the statement that locks rows, without the first two: the channel, and that the row is due. */
+/** The conditions of the statement that locks rows, without those on channel and due time. */
 const whereOf = (text: string) =>
   /where n\.channel = '[^']*' and n\.available_at <= statement_timestamp\(\) and ([^]*?)\s+(order by|for update)/.exec(
     text,
@@ -56,7 +56,7 @@ const RANGES: readonly (readonly [string, boolean, ClaimRange])[] = [
 ];
 
 describe('beginClaim()', () => {
-  it.each(RANGES)('quotes all texts of the application: %s', (_what, ordered, range) => {
+  it.each(RANGES)('quotes all texts of the application when it claims %s', (_what, ordered, range) => {
     const text = begin(
       {
         ordered,
@@ -87,11 +87,11 @@ describe('beginClaim()', () => {
     expect(literals).toContain(HOSTILE);
   });
 
-  it('locks the oldest rows up to the size, and skips those of other processes', () => {
+  it('locks the oldest rows up to the size, and skips rows that other processes hold', () => {
     expect(selectOf(begin())).toMatch(/order by n\.available_at, n\.id limit 10 for update skip locked$/);
   });
 
-  it('reads committed rows, and restricts the planner for this one statement', () => {
+  it('uses read committed, and restricts the planner for one statement', () => {
     const statements = statementsOf(
       begin({ platform: { isKnown: true, hasUserTimeout: false, hasKeepAlives: false } }),
     );
@@ -102,7 +102,7 @@ describe('beginClaim()', () => {
     expect(statements.slice(5)).toEqual(settings.map((name) => `set local ${name} = default`));
   });
 
-  it('reads the columns in the order in which they are parsed, with one for each filter', () => {
+  it('selects the columns in the order in which they are parsed, and one more for each filter', () => {
     const filtered = createListener('f', { filter: { tenant: 'f' } });
     const text = selectOf(begin({ listeners: [a, filtered, b] }));
     const columns = [
@@ -134,7 +134,7 @@ describe('beginClaim()', () => {
 const addressedTo = (name: string) =>
   `(n.listeners is null or n.listeners operator(pg_catalog.&&) array['${name}']::text[])`;
 
-describe('beginClaim() conditions', () => {
+describe('the conditions of beginClaim()', () => {
   beforeEach(() => {
     vi.useFakeTimers();
   });
@@ -142,31 +142,31 @@ describe('beginClaim() conditions', () => {
     vi.useRealTimers();
   });
 
-  it('claims rows for all listeners, and for those of this process', () => {
+  it('include rows for all listeners and for listeners of this process', () => {
     expect(whereOf(begin())).toBe(ADDRESSED);
   });
 
-  it('requires the filter of the module', () => {
+  it('include the filter of the module', () => {
     expect(whereOf(begin({ filter: { tenant: 'a' } }))).toBe(
       `${ADDRESSED} and ${contains('{"tenant":"a"}')}`,
     );
   });
 
-  it('requires the filter of one listener, where each has one', () => {
+  it('include the filter of at least one listener when each has a filter', () => {
     const listeners = ['a', 'b'].map((name) => createListener(name, { filter: { tenant: name } }));
     expect(whereOf(begin({ listeners }))).toBe(
       `((${addressedTo('a')} and ${contains('{"tenant":"a"}')}) or (${addressedTo('b')} and ${contains('{"tenant":"b"}')}))`,
     );
   });
 
-  it('requires the filter of a listener for its own rows only', () => {
+  it('include the filter of a listener only for its own rows', () => {
     const filtered = createListener('a', { filter: { tenant: 'a' } });
     expect(whereOf(begin({ listeners: [filtered, b] }))).toBe(
       `(${addressedTo('b')} or (${addressedTo('a')} and ${contains('{"tenant":"a"}')}))`,
     );
   });
 
-  it('leaves out rows that are held back, until their time has come', () => {
+  it('exclude rows that are held back, until their time has come', () => {
     const now = performance.now();
     const heldBack = new Map([
       ['5', { attempts: 1, until: now + 100 }],
@@ -181,7 +181,7 @@ describe('beginClaim() conditions', () => {
   });
 
   it.each(['1785000000.123456', 'Infinity', '-Infinity'])(
-    'continues behind a row of the time %s',
+    'continue behind a row of the time %s',
     (availableAt) => {
       const cursor = { availableAt, id: '7' };
       expect(whereOf(begin({}, { size: 10, from: cursor }))).toBe(
@@ -191,35 +191,35 @@ describe('beginClaim() conditions', () => {
     },
   );
 
-  it('claims one row by its id, if it is still claimable', () => {
+  it('include the id of a single row, in addition to the others', () => {
     expect(whereOf(begin({}, { id: '7' }))).toBe(`${ADDRESSED} and n.id = 7`);
     expect(selectOf(begin({}, { id: '7' }))).toMatch(/for update skip locked$/);
   });
 });
 
-describe('beginClaim() settings', () => {
+describe('the settings of beginClaim()', () => {
   const contextOf = (context: ClaimContext['context']) =>
     statementsOf(begin({ context })).filter((one) => one.includes('pgpubsub.context'));
 
-  it('sets the context of the module for triggers', () => {
+  it('include the context of the module for triggers', () => {
     expect(contextOf(() => ({ user: 5 }))).toEqual([`set local pgpubsub.context = '{"user":5}'`]);
   });
 
-  it('sets no context, where there is none', () => {
+  it('include no context when there is none', () => {
     expect(contextOf(undefined)).toEqual([]);
     expect(contextOf(() => ({}))).toEqual([]);
   });
 
-  /** The values of the tcp settings; times in the units of PostgreSQL. */
+  /** The values of the TCP settings, in the units of PostgreSQL. */
   const tcpOf = (deadPeerTimeoutMs: number, platform = {}) => {
     const known = { isKnown: true, hasUserTimeout: true, hasKeepAlives: true, ...platform };
     const found = begin({ deadPeerTimeoutMs, platform: known }).matchAll(/set local tcp_(\w+) = ([^;]*)/g);
     return Object.fromEntries([...found].map(([, name, value]) => [String(name), Number(value)]));
   };
-  const patienceOf = (tcp: Record<string, number>) =>
+  const detectionTimeOf = (tcp: Record<string, number>) =>
     Number(tcp['keepalives_idle']) + Number(tcp['keepalives_interval']) * Number(tcp['keepalives_count']);
 
-  it('gives up a dead peer by default after 30 s at the latest', () => {
+  it('detect a dead peer within 30 s by default', () => {
     expect(tcpOf(30_000)).toEqual({
       user_timeout: 30_000,
       keepalives_idle: 10,
@@ -229,17 +229,17 @@ describe('beginClaim() settings', () => {
   });
 
   it.each([4_000, 5_999, 10_000, 30_000, 60_500, 32_767_000])(
-    'gives up a silent connection within %d ms',
+    'detect a dead peer within %d ms',
     (timeoutMs) => {
       const tcp = tcpOf(timeoutMs);
       expect(tcp['user_timeout']).toBe(timeoutMs);
-      expect(patienceOf(tcp)).toBeLessThanOrEqual(timeoutMs / 1_000);
-      expect(patienceOf(tcp)).toBeGreaterThan(timeoutMs / 2_000);
+      expect(detectionTimeOf(tcp)).toBeLessThanOrEqual(timeoutMs / 1_000);
+      expect(detectionTimeOf(tcp)).toBeGreaterThan(timeoutMs / 2_000);
       for (const value of Object.values(tcp)) expect(value).toSatisfy(Number.isInteger);
     },
   );
 
-  it('never sets 0, which would be the patience of the operating system: two hours', () => {
+  it('are never 0, which would mean the default of the operating system: two hours', () => {
     expect(tcpOf(1_000)).toEqual({
       user_timeout: 1_000,
       keepalives_idle: 1,
@@ -248,13 +248,13 @@ describe('beginClaim() settings', () => {
     });
   });
 
-  it('stays within what Linux accepts for keep-alives: 32,767 s', () => {
+  it('stay within the limit of Linux for keep-alives: 32,767 s', () => {
     const tcp = tcpOf(2_147_483_647);
     expect(tcp['keepalives_idle']).toBeLessThanOrEqual(32_767);
     expect(tcp['keepalives_interval']).toBeLessThanOrEqual(32_767);
   });
 
-  it('sets only what the platform of the server knows', () => {
+  it('include only those that the platform of the server supports', () => {
     expect(Object.keys(tcpOf(30_000, { hasUserTimeout: false }))).toHaveLength(3);
     expect(Object.keys(tcpOf(30_000, { hasKeepAlives: false }))).toEqual(['user_timeout']);
     expect(tcpOf(30_000, { hasUserTimeout: false, hasKeepAlives: false })).toEqual({});

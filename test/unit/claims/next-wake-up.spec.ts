@@ -9,7 +9,7 @@ describe('NextWakeUp', () => {
     vi.useRealTimers();
   });
 
-  /** A wake-up that notes when it woke. */
+  /** Returns a wake-up and the times at which it fired. */
   function setUp() {
     const started = performance.now();
     const wokenAt: number[] = [];
@@ -17,7 +17,7 @@ describe('NextWakeUp', () => {
     return { nextWakeUp, wokenAt };
   }
 
-  it('wakes once, at its time', () => {
+  it('fires once, at its time', () => {
     const { nextWakeUp, wokenAt } = setUp();
     nextWakeUp.in(1_000);
     vi.advanceTimersByTime(999);
@@ -27,7 +27,7 @@ describe('NextWakeUp', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('wakes at the soonest of the times it was asked for, and at no other', () => {
+  it('fires only at the earliest of the requested times', () => {
     const { nextWakeUp, wokenAt } = setUp();
     nextWakeUp.in(1_000);
     nextWakeUp.in(300);
@@ -37,7 +37,7 @@ describe('NextWakeUp', () => {
     expect(wokenAt).toEqual([300]);
   });
 
-  it('compares times, not delays', () => {
+  it('compares points in time, not delays', () => {
     const { nextWakeUp, wokenAt } = setUp();
     nextWakeUp.in(1_000);
     vi.advanceTimersByTime(800);
@@ -46,13 +46,13 @@ describe('NextWakeUp', () => {
     expect(wokenAt).toEqual([1_000]);
   });
 
-  it('ignores a time that is never reached', () => {
+  it('ignores an infinite delay', () => {
     const { nextWakeUp } = setUp();
     nextWakeUp.in(Infinity);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('can be set again after it woke, also to a later time', () => {
+  it('can be set again after it fired, also to a later time', () => {
     const { nextWakeUp, wokenAt } = setUp();
     nextWakeUp.in(100);
     vi.advanceTimersByTime(100);
@@ -61,7 +61,7 @@ describe('NextWakeUp', () => {
     expect(wokenAt).toEqual([100, 5_100]);
   });
 
-  it('can be set again while it wakes', () => {
+  it('can be set again while it fires', () => {
     const times: number[] = [];
     const started = performance.now();
     const nextWakeUp: NextWakeUp = new NextWakeUp(() => {
@@ -83,7 +83,7 @@ describe('NextWakeUp', () => {
     expect(wokenAt).toEqual([2_000]);
   });
 
-  it('can be cleared before it was ever set', () => {
+  it('can be cleared before it was set', () => {
     const { nextWakeUp } = setUp();
     expect(() => nextWakeUp.clear()).not.toThrow();
   });

@@ -3,7 +3,7 @@ import { parseRow } from '../../../lib/claims/parse-row.js';
 import { PgPubSubError } from '../../../lib/common/errors.js';
 import { createFields } from './fixtures.js';
 
-/** The columns of a row, in the order in which they are read, with what stands in an ordinary row. */
+/** The columns of a row in the order in which they are read, with the values of an ordinary row. */
 const ORDINARY = {
   id: '7',
   xmax: '0',
@@ -31,7 +31,7 @@ describe('parseRow()', () => {
     expect(parse()).toEqual(createFields({ availableAt: '1785000001.123456' }));
   });
 
-  it('reads a row that was tried, with everything in it', () => {
+  it('reads a row in which every column has a value', () => {
     const columns: Columns = {
       id: '9223372036854775807',
       xmax: '4294967295',
@@ -73,7 +73,7 @@ describe('parseRow()', () => {
     expect(parse({ payload: null })).toMatchObject({ payload: null, isLarge: false });
   });
 
-  it('reads a row whose payload or context was too large to come with it', () => {
+  it('reads a row whose payload or context was too large to be included', () => {
     const large = { payload: null, context: {}, isLarge: true };
     expect(parse({ payload: '' })).toMatchObject(large);
     expect(parse({ context: '', retries: '{}' })).toMatchObject(large);
@@ -84,16 +84,16 @@ describe('parseRow()', () => {
     ['handled_by', { handledBy: '["a"]' }, { handledBy: ['a'] }],
     ['listeners', { listeners: '[]' }, { listeners: [] }],
     ['retries', { retries: '{}' }, { retries: new Map() }],
-  ])('reads a row of which only %s is special', (_column, columns, expected) => {
+  ])('reads a row in which only %s has a special value', (_column, columns, expected) => {
     expect(parse(columns)).toMatchObject({ ...expected, unreadable: undefined });
   });
 
-  it('reads which filters match; none for what is unknown', () => {
+  it('reads which filters match, and treats null as no match', () => {
     expect(parse({}, ['t', 'f', null, 'true']).matches).toEqual([true, false, false, false]);
     expect(parse({ context: '{}' }, ['f', 't']).matches).toEqual([false, true]);
   });
 
-  it('keeps apart what two rows have in common', () => {
+  it('shares no mutable values between rows', () => {
     const [one, other] = [parse(), parse({ context: '{}' })];
     expect(() => Object.assign(one.context, { tenant: 'a' })).toThrow(TypeError);
     expect(() => (one.handledBy as string[]).push('a')).toThrow(TypeError);
@@ -101,7 +101,7 @@ describe('parseRow()', () => {
   });
 });
 
-describe('parseRow() of a column that was written by hand', () => {
+describe('parseRow() on a column that was written by hand', () => {
   it.each([
     ['context', 'null', 'null'],
     ['context', '["tenant"]', 'an array'],
@@ -136,7 +136,7 @@ describe('parseRow() of a column that was written by hand', () => {
     ['retries', '{"a":{"attempts":1,"at":null}}', 'an object'],
     ['retries', '{"a":{"attempts":1,"at":1e400}}', 'an object'],
     ['retries', '{"a":{"attempts":1,"at":0},"__proto__":1}', '1'],
-  ] as const)('is unreadable for %s: %s', (column, json, got) => {
+  ] as const)('returns an unreadable row for %s: %s', (column, json, got) => {
     const { unreadable, ...fields } = parse({ [column]: json });
     const name = column === 'handledBy' ? 'handled_by' : column;
     expect(unreadable).toBeInstanceOf(PgPubSubError);
@@ -150,7 +150,7 @@ describe('parseRow() of a column that was written by hand', () => {
     expect(fields).toEqual(ordinary);
   });
 
-  it('keeps what else the row says, so that it can become a dead letter', () => {
+  it('keeps the other columns, so that the row can become a dead letter', () => {
     const row = parse({ context: '[]', handledBy: '["a"]', attempts: '4', crashes: '2', key: 'k' }, ['t']);
     expect(row).toMatchObject({ id: '7', attempts: 4, crashCount: 2, key: 'k', matches: [true] });
   });
@@ -158,18 +158,18 @@ describe('parseRow() of a column that was written by hand', () => {
   it.each([
     ['a negative number', '-2147483648', 0],
     ['the largest integer', '2147483647', 2_147_483_646],
-    ['more than an integer can be', '99999999999', 2_147_483_646],
-    ['infinitely many', 'Infinity', 2_147_483_646],
-    ['no number', 'many', 0],
-    ['nothing', null, 0],
-  ])('limits attempts and crashes to what the column can still count: %s', (_what, written, expected) => {
+    ['more than an integer', '99999999999', 2_147_483_646],
+    ['infinity', 'Infinity', 2_147_483_646],
+    ['a text', 'many', 0],
+    ['null', null, 0],
+  ])('limits attempts and crashes to the range of their columns: %s', (_what, written, expected) => {
     expect(parse({ attempts: written, crashes: '1' })).toMatchObject({ attempts: expected, crashCount: 1 });
     expect(parse({ crashes: written, attempts: '1' })).toMatchObject({ attempts: 1, crashCount: expected });
     const special = parse({ crashes: written, attempts: written, context: '{}' });
     expect(special).toMatchObject({ attempts: expected, crashCount: expected, unreadable: undefined });
   });
 
-  it('accepts the most attempts that can still be counted', () => {
+  it('accepts the largest number of attempts that can still be incremented', () => {
     const retries = '{"a":{"attempts":2147483646,"at":0}}';
     expect(parse({ retries }).retries).toEqual(new Map([['a', { attempts: 2_147_483_646, at: 0 }]]));
   });
@@ -179,7 +179,7 @@ describe('parseRow() of a column that was written by hand', () => {
     expect(parse(times)).toMatchObject({ ...times, unreadable: undefined });
   });
 
-  it('takes keys of inherited properties for keys like others', () => {
+  it('accepts keys with the names of inherited properties', () => {
     const retry = '{"attempts":1,"at":0}';
     const row = parse({
       context: '{"__proto__":{"admin":true}}',
@@ -193,14 +193,14 @@ describe('parseRow() of a column that was written by hand', () => {
     expect(parse({ retries: '{}' }).retries.get('constructor')).toBeUndefined();
   });
 
-  it('does not throw for a context that is deeply nested', () => {
+  it('does not throw for a deeply nested context', () => {
     const depth = 100_000;
     const { context, unreadable } = parse({ context: `{"a":${'['.repeat(depth)}${']'.repeat(depth)}}` });
     if (unreadable === undefined) expect(Object.keys(context)).toEqual(['a']);
     else expect(unreadable.code).toBe('INVALID_PAYLOAD');
   });
 
-  it('does not throw for a text that is no JSON', () => {
+  it('does not throw for a text that is not JSON', () => {
     for (const column of ['context', 'handledBy', 'listeners', 'retries'])
       expect(parse({ [column]: '{' }).unreadable?.code).toBe('INVALID_PAYLOAD');
   });

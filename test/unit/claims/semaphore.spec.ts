@@ -14,7 +14,7 @@ interface Request {
 /** Settles all promises that can settle. */
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** A semaphore whose owners are all channels that ever asked for a slot, with the order of its grants. */
+/** A semaphore for channels, and the order of its grants. */
 function setUp(total: number, names = 'abc') {
   const channels = names.split('').map((name): Channel => ({ name }));
   const semaphore = new Semaphore(total, () => channels.length);
@@ -56,7 +56,7 @@ describe('Semaphore', () => {
     ['one channel may hold all slots', 4, 'a', 4],
     ['one of several channels leaves the last slot to the others', 4, 'ab', 3],
     ['one of several channels may hold the only slot', 1, 'abc', 1],
-  ])('limits the share: %s', async (_case, total, names, share) => {
+  ])('limits the share of a channel: %s', async (_case, total, names, share) => {
     const { semaphore, askTimes, a } = setUp(total, names);
     const requests = askTimes(a, total + 2);
     await settle();
@@ -64,7 +64,7 @@ describe('Semaphore', () => {
     expect(requests.filter(isHeld)).toHaveLength(share);
   });
 
-  it('follows the number of channels', () => {
+  it('adapts the share to the number of channels', () => {
     let owners = 1;
     const semaphore = new Semaphore(4, () => owners);
     expect(semaphore.share).toBe(4);
@@ -97,7 +97,7 @@ describe('Semaphore', () => {
     expect(isHeld(blocked)).toBe(true);
   });
 
-  it('grants one slot for each that is given back', async () => {
+  it('grants one slot for each released slot', async () => {
     const { ask, askTimes, a, b, c } = setUp(1);
     const holder = ask(a);
     await settle();
@@ -107,8 +107,8 @@ describe('Semaphore', () => {
   });
 });
 
-describe('Semaphore turns', () => {
-  it('gives the next turn to the channel whose last one is the longest ago', async () => {
+describe('the turns of a Semaphore', () => {
+  it('go to the channel whose last turn is the longest ago', async () => {
     const { ask, grants, a, b, c } = setUp(1);
     for (const channel of [c, a, b]) {
       const request = ask(channel);
@@ -122,7 +122,7 @@ describe('Semaphore turns', () => {
     expect(grants.slice(4).join('')).toBe('cabc');
   });
 
-  it('gives a turn to a channel that never had one before all others', async () => {
+  it('go to a channel that never had one before all others', async () => {
     const { ask, askTimes, a, b, c } = setUp(2);
     const held = [ask(a), ask(b)];
     await settle();
@@ -133,7 +133,7 @@ describe('Semaphore turns', () => {
     expect(waiting.filter(isHeld)).toEqual([]);
   });
 
-  it('serves the requests of one channel in the order of their arrival', async () => {
+  it('follow the order of arrival within one channel', async () => {
     const { ask, askTimes, a } = setUp(1, 'a');
     const holder = ask(a);
     const waiters = askTimes(a, 3);
@@ -143,7 +143,7 @@ describe('Semaphore turns', () => {
   });
 
   it.each([1, 2, 3])(
-    'serves a third channel after at most one claim of each busy channel, with %d slots',
+    'come to a third channel after at most one claim of each busy channel, with %d slots',
     async (total) => {
       const { ask, askTimes, grants, a, b, c } = setUp(total);
       const requests = [...askTimes(a, 20), ...askTimes(b, 20)];
@@ -173,14 +173,15 @@ describe('Semaphore turns', () => {
 });
 
 describe('Semaphore.isWantedByOthers()', () => {
-  it('tells whether another channel waits', async () => {
+  it('returns whether another channel waits', async () => {
     const { semaphore, ask, a, b, c } = setUp(1);
     expect(semaphore.isWantedByOthers(a)).toBe(false);
     const holder = ask(a);
     ask(a);
     await settle();
     expect(semaphore.isWantedByOthers(a)).toBe(false);
-    expect(semaphore.isWantedByOthers(b)).toBe(false); // "a" holds its share: a slot would be of no use to it
+    // "a" holds its share and cannot use another slot
+    expect(semaphore.isWantedByOthers(b)).toBe(false);
     const other = ask(b);
     await settle();
     expect(semaphore.isWantedByOthers(a)).toBe(true);
@@ -191,7 +192,7 @@ describe('Semaphore.isWantedByOthers()', () => {
 });
 
 describe('Semaphore under random load', () => {
-  /** Numbers that are the same in each run. */
+  /** Generates pseudo-random numbers that are the same in each run. */
   function* randomNumbers(seed: number): Generator<number, never> {
     for (let state = seed; ;) {
       state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32;
@@ -201,7 +202,7 @@ describe('Semaphore under random load', () => {
 
   const cases = [1, 2, 3, 5].flatMap((total) => ['a', 'ab', 'abcd'].map((names) => [total, names] as const));
 
-  it.each(cases)('loses and doubles none of %d slots of the channels %s', async (total, names) => {
+  it.each(cases)('neither loses nor duplicates any of %d slots of the channels %s', async (total, names) => {
     const { semaphore, ask, grants, channels } = setUp(total, names);
     const numbers = randomNumbers(total * 31 + names.length);
     const random = (below: number) => Math.floor(numbers.next().value * below);

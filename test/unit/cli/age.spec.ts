@@ -10,6 +10,6 @@ it.each([
   [3_600_000, '1 h'],
   [86_399_999, '23 h'],
   [200_000_000, '2 d'],
-])('%i ms are %s', (ms, text) => {
+])('renderAge() renders %i ms as %s', (ms, text) => {
   expect(renderAge(ms)).toBe(text);
 });

@@ -10,7 +10,7 @@ beforeEach(() =>
 );
 afterEach(() => vi.useRealTimers());
 
-/** A report for so many processes, what it writes into the log, and what it draws on a terminal if there is one. */
+/** A report for this number of processes, its log lines, and its output on a terminal. */
 function createReport(processes: number, hasTerminal = false) {
   const lines: string[] = [];
   const drawn: string[] = [];
@@ -24,7 +24,7 @@ function createReport(processes: number, hasTerminal = false) {
   return { report, lines, drawn };
 }
 
-it('says every few seconds how far it is, and in the end what has become of it', () => {
+it('BacklogReport logs the progress every three seconds and the result at the end', () => {
   const { report, lines } = createReport(1);
   report.found(1_000);
   vi.advanceTimersByTime(2_000);
@@ -41,7 +41,7 @@ it('says every few seconds how far it is, and in the end what has become of it',
   expect(report.hasFailures).toBe(true);
 });
 
-it('is that of all processes, of which the first to look has counted', () => {
+it('BacklogReport sums up all processes and uses the count of the first one', () => {
   const { report, lines } = createReport(2);
   report.found(100);
   report.advanced(40, 0);
@@ -58,7 +58,7 @@ it('is that of all processes, of which the first to look has counted', () => {
   expect(report.hasFailures).toBe(false);
 });
 
-it('says what was done of a backlog that is left as it is', () => {
+it('BacklogReport logs the handled notifications of a backlog that is left unfinished', () => {
   const { report, lines } = createReport(1);
   report.found(100);
   report.advanced(1, 0);
@@ -68,7 +68,7 @@ it('says what was done of a backlog that is left as it is', () => {
   expect(lines).toEqual(['Handled 1 stored notification']);
 });
 
-it('is a bar on a terminal, which makes room for the log', () => {
+it('BacklogReport draws a bar on a terminal and clears it for log lines', () => {
   const { report, lines, drawn } = createReport(1, true);
   report.found(100);
   report.advanced(50, 0);

@@ -22,7 +22,7 @@ function write(name: string, text: string): string {
   return file;
 }
 
-it('reads the files of the environment like "node --env-file", and imports afterwards', async () => {
+it('preload() reads environment files like "node --env-file" before it imports', async () => {
   process.env['PRELOAD_SET'] = 'kept';
   const one = write('one.env', 'PRELOAD_SET=replaced\nPRELOAD_ONE="of one"\nPRELOAD_BOTH=one\n');
   const two = write('two.env', 'PRELOAD_BOTH=two\n');
@@ -34,7 +34,7 @@ it('reads the files of the environment like "node --env-file", and imports after
   expect(NAMES.map((name) => process.env[name])).toEqual(['kept', 'of one', 'two', 'first, two, second']);
 });
 
-it('refuses a file that is not there as wrong usage, with its path', async () => {
+it('preload() rejects a missing file as wrong usage and names its path', async () => {
   const missing = path.join(folder, 'missing.env');
 
   await expect(preload(['check', '--env-file', missing])).rejects.toMatchObject({
@@ -43,13 +43,13 @@ it('refuses a file that is not there as wrong usage, with its path', async () =>
   });
 });
 
-it('imports nothing into a process that supervises others', async () => {
+it('preload() imports nothing into a supervising process', async () => {
   const failing = write('failing.mjs', 'throw new Error("imported");');
 
   await expect(preload(['listen', 'app.js', '--import', failing])).rejects.toThrow('got: imported (');
   await preload(['listen', 'app.js', '--import', failing, '--processes', '2']);
 });
 
-it('leaves what stands behind "--" alone', async () => {
+it('preload() ignores options behind "--"', async () => {
   await preload(['listen', '--', 'app.js', '--env-file', 'no-such-file']);
 });

@@ -12,14 +12,14 @@ afterEach(() => vi.useRealTimers());
 
 const what = 'stored notifications';
 
-describe('where there is no terminal', () => {
+describe('Progress without a terminal', () => {
   const begin = (total: number) => {
     const lines: string[] = [];
     const writeLine = (line: string) => void lines.push(line);
     return { lines, progress: new Progress({ what, total, writeLine, terminal: undefined }) };
   };
 
-  it('says every three seconds how far it is, how fast, and how long it will take', () => {
+  it('writes the count, the rate and the remaining time every three seconds', () => {
     const { lines, progress } = begin(12_000);
     vi.advanceTimersByTime(2_000);
     progress.advance(4_500);
@@ -35,7 +35,7 @@ describe('where there is no terminal', () => {
     ]);
   });
 
-  it('says nothing about what is over before, and about nothing at all', () => {
+  it('writes nothing about work that ends within three seconds, or about no work', () => {
     const { lines, progress } = begin(10);
     const { lines: none } = begin(0);
     progress.advance(10);
@@ -46,7 +46,7 @@ describe('where there is no terminal', () => {
     expect([...lines, ...none]).toEqual([]);
   });
 
-  it('counts what has come meanwhile, and says minutes for what takes long', () => {
+  it('raises the total for work that was added, and shows long times in minutes', () => {
     const { lines, progress } = begin(1_000);
     progress.advance(15);
     vi.advanceTimersByTime(3_000);
@@ -61,8 +61,8 @@ describe('where there is no terminal', () => {
   });
 });
 
-describe('on a terminal', () => {
-  it('draws a bar, below what others write, and takes it away in the end', () => {
+describe('Progress on a terminal', () => {
+  it('draws a bar below other output and clears it at the end', () => {
     let drawn = '';
     const stream = new PassThrough().on('data', (chunk) => (drawn += String(chunk)));
     const terminal = Object.assign(stream, { isTTY: true, columns: 200 }) as unknown as WriteStream;
@@ -83,7 +83,7 @@ describe('on a terminal', () => {
     drawn = '';
     progress.end();
     vi.advanceTimersByTime(60_000);
-    expect(drawn).toContain('\u001B[0J'); // what is below the cursor is cleared
+    expect(drawn).toContain('\u001B[0J'); // clears everything below the cursor
     expect(lines).toEqual([]);
   });
 });

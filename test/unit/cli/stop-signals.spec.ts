@@ -31,7 +31,7 @@ const PAIRS = [
   ['SIGINT', 'SIGTERM'],
 ] as const;
 
-it.each(PAIRS)('takes %s, and %s within 200 ms, for one', (first, again) => {
+it.each(PAIRS)('handleStopSignals() treats %s and %s within 200 ms as one signal', (first, again) => {
   send(first);
   for (let ms = 0; ms < 200; ms += 50) {
     send(again);
@@ -41,16 +41,19 @@ it.each(PAIRS)('takes %s, and %s within 200 ms, for one', (first, again) => {
   expect(seen).toEqual([first]);
 });
 
-it.each(PAIRS)('ends at once when %s is followed by %s after more than 200 ms', (first, again) => {
-  send(first);
-  vi.advanceTimersByTime(150);
-  send(first); // a repetition does not make the first any later
-  vi.advanceTimersByTime(51);
-  send(again);
-  expect(seen).toEqual([first, 'at once']);
-});
+it.each(PAIRS)(
+  'handleStopSignals() ends at once when %s is followed by %s after more than 200 ms',
+  (first, again) => {
+    send(first);
+    vi.advanceTimersByTime(150);
+    send(first); // a repetition does not restart the period
+    vi.advanceTimersByTime(51);
+    send(again);
+    expect(seen).toEqual([first, 'at once']);
+  },
+);
 
-it('finishes once when nobody reads the log any more, whatever is still written', () => {
+it('handleStopSignals() finishes once when the pipe of the log is closed, even if more is written', () => {
   closePipe();
   closePipe();
   expect(seen).toEqual(['unread']);

@@ -11,7 +11,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A process that is ready, and ends like this when it is told to finish. */
+/** A process that exits with this code or signal when it receives the command to finish. */
 class FakeChild extends EventEmitter {
   readonly pid = 7;
   readonly connected = true;
@@ -19,7 +19,7 @@ class FakeChild extends EventEmitter {
   constructor(
     private readonly code: number | null,
     private readonly signal: NodeJS.Signals | null,
-    private readonly lastWords: ProcessReport | undefined,
+    private readonly lastReport: ProcessReport | undefined,
   ) {
     super();
   }
@@ -29,20 +29,20 @@ class FakeChild extends EventEmitter {
   }
 
   end(): void {
-    if (this.lastWords) this.emit('message', this.lastWords);
+    if (this.lastReport) this.emit('message', this.lastReport);
     this.emit('exit', this.code, this.signal);
     this.emit('disconnect');
   }
 }
 
-async function finish(code: number | null, signal: NodeJS.Signals | null, lastWords?: ProcessReport) {
+async function finish(code: number | null, signal: NodeJS.Signals | null, lastReport?: ProcessReport) {
   const lines: string[] = [];
-  const child = new FakeChild(code, signal, lastWords);
+  const child = new FakeChild(code, signal, lastReport);
   const supervisor = new Supervisor({
     processes: 1,
     backlog: undefined,
     restartOnFailure: true,
-    spawn: () => new SupervisedProcess(child as unknown as ChildProcess, WATCHER), // as far as it is used
+    spawn: () => new SupervisedProcess(child as unknown as ChildProcess, WATCHER),
     log: (level, line) => level === 'warn' && lines.push(line),
   });
   const end = supervisor.run();
@@ -54,12 +54,12 @@ async function finish(code: number | null, signal: NodeJS.Signals | null, lastWo
 
 it.each([
   ['ends with 0', 0, null],
-  ['had heard the signal of the group before it could handle any', null, 'SIGINT'],
-] as const)('has not failed when a process that is to finish %s', async (_, code, signal) => {
+  ['ends by the signal of the group before it can handle signals', null, 'SIGINT'],
+] as const)('Supervisor has not failed when a finishing process %s', async (_, code, signal) => {
   expect(await finish(code, signal)).toEqual({ hasFailed: false, lines: [] });
 });
 
-it('has failed, and says why, when a process that is to finish does not', async () => {
+it('Supervisor has failed and logs the reason when a process does not finish', async () => {
   const message = 'expected the application to close within 15000 ms';
   expect(await finish(1, null, { type: 'failed', message, exitCode: 1 })).toEqual({
     hasFailed: true,
@@ -71,9 +71,9 @@ it('has failed, and says why, when a process that is to finish does not', async 
   });
 });
 
-it('replaces one that dies after pauses that double, and begin anew once it has run for a while', async () => {
+it('Supervisor replaces a crashed process after pauses that double and start again after a longer run', async () => {
   vi.useFakeTimers({ toFake: ['performance'] });
-  vi.spyOn(Math, 'random').mockReturnValue(0.002); // of 500 ms, and what they become
+  vi.spyOn(Math, 'random').mockReturnValue(0.002); // makes a pause of 500 ms one of 1 ms
   const pauses: number[] = [];
   let started = 0;
   const supervisor: Supervisor = new Supervisor({
@@ -83,7 +83,7 @@ it('replaces one that dies after pauses that double, and begin anew once it has 
     spawn: () => {
       const child = new FakeChild(null, 'SIGKILL', undefined);
       if (++started === 6) queueMicrotask(() => supervisor.finish());
-      else queueMicrotask(() => die(child));
+      else queueMicrotask(() => crash(child));
       return new SupervisedProcess(child as unknown as ChildProcess, WATCHER);
     },
     log: (_level, line) => {
@@ -91,7 +91,7 @@ it('replaces one that dies after pauses that double, and begin anew once it has 
       if (pause !== undefined) pauses.push(Number(pause));
     },
   });
-  const die = (child: FakeChild) => {
+  const crash = (child: FakeChild) => {
     child.emit('message', { type: 'ready' });
     if (started === 4) vi.advanceTimersByTime(11_000);
     setImmediate(() => child.end());

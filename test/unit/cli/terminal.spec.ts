@@ -16,12 +16,12 @@ afterEach(() => vi.restoreAllMocks());
 const HOSTILE = '\u001B[2Jgone\r\u0007\u009B1m\u202E';
 const ESCAPED = String.raw`\x1b[2Jgone\r\x07\x9b1m\u202e`;
 
-it('writes control characters and marks of direction to stdout as escapes', () => {
+it('printLine() escapes control characters and direction marks on stdout', () => {
   printLine(`${HOSTILE}\nsecond line`);
   expect(written.stdout).toBe(`${ESCAPED}\nsecond line\n`);
 });
 
-it('writes each cell of a table on one line, with escapes', () => {
+it('printTable() escapes control characters and line breaks in cells', () => {
   printTable(['name'], [[`${HOSTILE}\nforged`]]);
   expect(written.stdout).toContain(String.raw`│ ${ESCAPED}\nforged │`);
 });
@@ -30,12 +30,12 @@ it.each([
   ['a sentence', () => printMessage(HOSTILE), `pgpubsub: ${ESCAPED}\n`],
   ['a line of progress', () => reportLine(HOSTILE), `${ESCAPED}\n`],
   ['an error', () => printFailure(new CommandFailure(HOSTILE, EXIT.failed)), `pgpubsub: ${ESCAPED}\n`],
-])('writes control characters in %s to stderr as escapes', (_what, write, expected) => {
+])('the command line escapes control characters in %s on stderr', (_what, write, expected) => {
   write();
   expect(written).toEqual({ stdout: '', stderr: expected });
 });
 
-it('indents the lines of a message, so that none looks like a sentence of the command', () => {
+it('tell() indents the further lines of a message, so that none looks like another message', () => {
   printMessage('expected "x\npgpubsub: all is well"');
   expect(written.stderr).toBe('pgpubsub: expected "x\n  pgpubsub: all is well"\n');
 });

@@ -12,9 +12,12 @@ it.each([
   ['--import @swc-node/register/esm-register', 'loadTS'],
   ['-r ./hook.cjs', 'newLoader'],
   ['-r ./hook.cjs', ''],
-])('a loader of TypeScript is found in %o, where %o is the function for .ts', (options, name) => {
-  expect(hasLoader(options, name)).toBe(true);
-});
+])(
+  'hasLoader() finds a TypeScript loader in the options %o with %o as the function for .ts',
+  (options, name) => {
+    expect(hasLoader(options, name)).toBe(true);
+  },
+);
 
 it.each([
   ['', undefined],
@@ -25,6 +28,9 @@ it.each([
   ['--import /home/me/tsx-project/tracing.mjs', undefined],
   ['--loader newrelic/esm-loader.mjs', undefined],
   ['--conditions tsx', undefined],
-])('no loader of TypeScript is found in %o, where %o is the function for .ts', (options, name) => {
-  expect(hasLoader(options, name)).toBe(false);
-});
+])(
+  'hasLoader() finds no TypeScript loader in the options %o with %o as the function for .ts',
+  (options, name) => {
+    expect(hasLoader(options, name)).toBe(false);
+  },
+);

@@ -5,7 +5,7 @@ const options = { minDelayMs: 100, maxDelayMs: 30_000 };
 const longest = () => 1;
 
 describe('backoffDelayMs()', () => {
-  it('waits up to the shortest pause before the first attempt', () => {
+  it('returns at most the shortest pause for the first attempt', () => {
     expect(backoffDelayMs(1, options, longest)).toBe(100);
   });
 
@@ -22,14 +22,14 @@ describe('backoffDelayMs()', () => {
   });
 
   it.each([54, 1_000, 1_100, Number.MAX_SAFE_INTEGER])(
-    'stays at the longest pause in attempt %d',
+    'stays within the longest pause for attempt %d',
     (attempt) => {
       expect(backoffDelayMs(attempt, options, longest)).toBe(30_000);
       expect(backoffDelayMs(attempt, options, () => 0)).toBe(0);
     },
   );
 
-  it.each([1, 2, 53, 54, 1_100, Number.MAX_VALUE])('never overflows, in attempt %d', (attempt) => {
+  it.each([1, 2, 53, 54, 1_100, Number.MAX_VALUE])('does not overflow for attempt %d', (attempt) => {
     const longestTimer = 2_147_483_647;
     const delay = backoffDelayMs(attempt, { minDelayMs: longestTimer, maxDelayMs: longestTimer }, longest);
     expect(delay).toBe(longestTimer);
@@ -45,7 +45,7 @@ describe('backoffDelayMs()', () => {
     expect(quarters).toEqual([250, 250, 250, 250]);
   });
 
-  it('is random by default, within its bounds', () => {
+  it('returns random delays within the bounds by default', () => {
     const delays = Array.from({ length: 200 }, () => backoffDelayMs(20, options));
 
     expect(Math.min(...delays)).toBeGreaterThanOrEqual(0);

@@ -5,7 +5,7 @@ import { ChannelRegistry } from '../../../lib/channels/channel.registry.js';
 import * as errors from '../../../lib/common/errors.js';
 import { isEntityManager } from '../../../lib/postgres/executor.js';
 
-/** The same module once more, as of another copy of the package: to Vite, a query makes it another one. */
+/** Imports a module a second time, as of another copy of the package: the query makes it differ. */
 async function copyOf<T>(path: string): Promise<T> {
   const specifier = `../../../lib/${path}?copy`;
   return (await import(/* @vite-ignore */ specifier)) as T;
@@ -20,7 +20,7 @@ const hostile = new Proxy(
   },
 );
 
-describe('errors', () => {
+describe('errors of this library', () => {
   let other: typeof errors;
   beforeAll(async () => {
     other = await copyOf<typeof errors>('common/errors.ts');
@@ -35,14 +35,14 @@ describe('errors', () => {
     expect(errors.isNonRetryable(new Refused('no'))).toBe(true);
   });
 
-  it('are nothing else', () => {
+  it('are not confused with other values', () => {
     for (const value of [undefined, null, 'text', new Error('boom'), { name: 'PgPubSubError' }, hostile]) {
       expect(errors.isPgPubSubError(value)).toBe(false);
       expect(errors.isNonRetryable(value)).toBe(false);
     }
   });
 
-  it('show no mark', () => {
+  it('have no visible brand', () => {
     const error = new errors.PgPubSubError('TIMED_OUT', 'late');
     expect(Reflect.ownKeys(error).toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual([
       'code',
@@ -53,7 +53,7 @@ describe('errors', () => {
   });
 });
 
-describe('definitions of channels', () => {
+describe('channel definitions', () => {
   let other: typeof channels;
   beforeAll(async () => {
     other = await copyOf<typeof channels>('channels/channel.definition.ts');
@@ -66,21 +66,21 @@ describe('definitions of channels', () => {
     expect(new ChannelRegistry().resolve(definition)).toBe(definition);
   });
 
-  it('are the same channel when they say the same, and conflict when they do not', () => {
+  it('are the same channel when they are equal, and conflict when they differ', () => {
     const registry = new ChannelRegistry();
     const own = registry.resolve(channels.defineChannel('orders', { delivery: 'exactly-once' }));
     expect(registry.resolve(other.defineChannel('orders', { delivery: 'exactly-once' }))).toBe(own);
     expect(() => registry.resolve(other.defineChannel('orders'))).toThrow('two with different options');
   });
 
-  it('are nothing else', () => {
+  it('are not confused with other values', () => {
     for (const value of [undefined, null, 'orders', { name: 'orders' }, hostile])
       expect(isChannelDefinition(value)).toBe(false);
   });
 });
 
 it.each([undefined, null, 'manager', {}, { '@instanceof': 'EntityManager' }])(
-  '%s is no EntityManager',
+  'isEntityManager() returns false for %s',
   (value) => {
     expect(isEntityManager(value)).toBe(false);
   },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { describeNoUrl, hasSeveralHosts } from '../../../lib/common/connection-url.js';
 
-describe('describeNoUrl', () => {
+describe('describeNoUrl()', () => {
   it.each([
     'postgres://me:secret@db:5432/news',
     'postgresql://me@example.com:p%2Fw@db/news?user=a@b',
@@ -9,7 +9,7 @@ describe('describeNoUrl', () => {
     'postgres://%2Fvar%2Frun/news',
     'socket:/var/run?db=news',
     '/var/run news',
-  ])('takes %s', (url) => {
+  ])('accepts %s', (url) => {
     expect(describeNoUrl(url)).toBeUndefined();
   });
 
@@ -18,17 +18,17 @@ describe('describeNoUrl', () => {
     'postgres://me:secret@a:5432,b:5433/news',
     'postgres:///news?host=a,b',
     'postgres://a/news?sslmode=require&host=a%2Cb',
-  ])('finds several hosts in %s', (url) => {
+  ])('reports several hosts in %s', (url) => {
     expect(describeNoUrl(url)).toMatch(/^one with several hosts/);
     expect(hasSeveralHosts(url)).toBe(true);
   });
 
-  it('finds no second host in a password', () => {
+  it('reports no second host for a comma in a password', () => {
     expect(describeNoUrl('postgres://me:se,cret@db/news')).toBeUndefined();
   });
 
   it.each(['postgres://me:12/34@db/news', 'postgres://me:12#34@db/news', 'postgres://me:12?34@db/news'])(
-    'finds a password that ends too early in %s, and shows nothing of it',
+    'reports a password that is not encoded in %s, without showing it',
     (url) => {
       expect(describeNoUrl(url)).toMatch(/^one whose password has a character that ends it/);
       expect(describeNoUrl(url)).not.toMatch(/12|34/);

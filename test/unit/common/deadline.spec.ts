@@ -6,7 +6,7 @@ beforeEach(() => {
   vi.useFakeTimers();
 });
 afterEach(() => {
-  vi.restoreAllMocks(); // before the timers: what spies on a fake one puts that back
+  vi.restoreAllMocks(); // before the timers, because restoring a spy puts the fake timer back
   vi.useRealTimers();
 });
 
@@ -21,7 +21,7 @@ function createDeferred<T>() {
   return { promise, ...settle };
 }
 
-/** What has become of a promise so far. Handles its error. */
+/** Records the outcome of a promise and handles its error. */
 function watchOutcome(promise: Promise<unknown>) {
   const outcome: { value?: unknown; error?: unknown } = {};
   promise.then(
@@ -32,7 +32,7 @@ function watchOutcome(promise: Promise<unknown>) {
 }
 
 describe('withDeadline()', () => {
-  it('resolves as the work does, and stops its timer', async () => {
+  it('resolves with the result of the work and stops its timer', async () => {
     const { promise, resolve } = createDeferred<string>();
     const outcome = watchOutcome(withDeadline(promise, options));
     await pass(999);
@@ -42,7 +42,7 @@ describe('withDeadline()', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('rejects as the work does, and stops its timer', async () => {
+  it('rejects with the error of the work and stops its timer', async () => {
     const error = new Error('no');
     const outcome = watchOutcome(withDeadline(Promise.reject(error), options));
     await pass(0);
@@ -66,7 +66,7 @@ describe('withDeadline()', () => {
     expect(isTimedOut(outcome.error)).toBe(true);
   });
 
-  it('ends late work once, before it rejects', async () => {
+  it('calls onLate once, before it rejects', async () => {
     const steps: string[] = [];
     const outcome = watchOutcome(
       withDeadline(never(), { ...options, onLate: () => steps.push(`late ${Object.keys(outcome).length}`) }),
@@ -76,14 +76,14 @@ describe('withDeadline()', () => {
     expect(isTimedOut(outcome.error)).toBe(true);
   });
 
-  it('does not end work that is in time', async () => {
+  it('does not call onLate for work that is in time', async () => {
     const onLate = vi.fn();
     watchOutcome(withDeadline(Promise.resolve(), { ...options, onLate }));
     await pass(5_000);
     expect(onLate).not.toHaveBeenCalled();
   });
 
-  it('ignores what late work does afterwards', async () => {
+  it('ignores the outcome of late work', async () => {
     const [resolved, rejected] = [createDeferred<string>(), createDeferred<string>()];
     const outcomes = [resolved, rejected].map(({ promise }) => watchOutcome(withDeadline(promise, options)));
     await pass(1_000);
@@ -113,12 +113,12 @@ describe('settlesWithin()', () => {
     expect(outcome).toEqual({ value: false });
   });
 
-  it('does not take an error of the work with the same code for a deadline', async () => {
+  it('does not confuse a TIMED_OUT error of the work with its own deadline', async () => {
     const error = new PgPubSubError('TIMED_OUT', 'expected LISTEN within 5000 ms');
     await expect(settlesWithin(Promise.reject(error), 1_000)).resolves.toBe(true);
   });
 
-  it('does not take a deadline of the work itself for its own', async () => {
+  it('does not confuse a deadline of the work with its own', async () => {
     const outcome = watchOutcome(settlesWithin(withDeadline(never(), { ms: 10, what: 'x' }), 1_000));
     await pass(10);
     expect(outcome).toEqual({ value: true });
@@ -133,20 +133,20 @@ describe('isTimedOut()', () => {
     'TIMED_OUT',
     null,
     undefined,
-  ])('is false for %o', (error) => {
+  ])('returns false for %o', (error) => {
     expect(isTimedOut(error)).toBe(false);
   });
 });
 
 describe('Watchdog', () => {
-  /** A call whose error says how often it was ended. */
+  /** A call that counts how often it timed out. */
   function createCall(name = 'call') {
     const timeOut = vi.fn(() => new Error(`${name} is late`));
     const { promise, resolve, reject } = createDeferred<string>();
     return { promise, resolve, reject, timeOut };
   }
 
-  it('settles as the call does', async () => {
+  it('settles with the outcome of the call', async () => {
     const watchdog = new Watchdog();
     const [good, bad] = [createCall(), createCall()];
     const first = watchOutcome(watchdog.watch(good.promise, 1_000, good));
@@ -160,7 +160,7 @@ describe('Watchdog', () => {
     expect(bad.timeOut).not.toHaveBeenCalled();
   });
 
-  it('rejects a late call with its own error', async () => {
+  it('rejects a late call with the error of its timeOut()', async () => {
     const call = createCall();
     const outcome = watchOutcome(new Watchdog().watch(call.promise, 1_000, call));
     await pass(999);
@@ -215,7 +215,7 @@ describe('Watchdog', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('limits a call after one that was late', async () => {
+  it('limits a call after a late one', async () => {
     const watchdog = new Watchdog();
     const [late, next] = [createCall(), createCall('the next')];
     watchOutcome(watchdog.watch(late.promise, 1_000, late));
@@ -226,7 +226,7 @@ describe('Watchdog', () => {
     expect(late.timeOut).toHaveBeenCalledTimes(1);
   });
 
-  it('ignores what a late call does afterwards', async () => {
+  it('ignores the outcome of a late call', async () => {
     const watchdog = new Watchdog();
     const call = createCall();
     const outcome = watchOutcome(watchdog.watch(call.promise, 1_000, call));
@@ -237,7 +237,7 @@ describe('Watchdog', () => {
     expect(call.timeOut).toHaveBeenCalledTimes(1);
   });
 
-  it('still limits the next call when a late one settles meanwhile', async () => {
+  it('still limits the next call when a late one settles', async () => {
     const watchdog = new Watchdog();
     const [late, next] = [createCall(), createCall('the next')];
     watchOutcome(watchdog.watch(late.promise, 1_000, late));
@@ -251,7 +251,7 @@ describe('Watchdog', () => {
   it.each([
     ['shorter', 1_000, 200],
     ['longer', 200, 1_000],
-  ])('limits a call that has a %s limit than the one before', async (_which, firstMs, secondMs) => {
+  ])('limits a call with a %s limit than the call before', async (_which, firstMs, secondMs) => {
     const watchdog = new Watchdog();
     const [first, second] = [createCall(), createCall('the second')];
     watchOutcome(watchdog.watch(first.promise, firstMs, first));
@@ -265,7 +265,7 @@ describe('Watchdog', () => {
     expect(outcome).toEqual({ error: new Error('the second is late') });
   });
 
-  it('leaves neither a timer nor a deadline when it is stopped', async () => {
+  it('has neither a timer nor a deadline after stop()', async () => {
     const watchdog = new Watchdog();
     const call = createCall();
     const outcome = watchOutcome(watchdog.watch(call.promise, 1_000, call));
@@ -277,7 +277,7 @@ describe('Watchdog', () => {
     expect(() => watchdog.stop()).not.toThrow();
   });
 
-  it('starts a new timer after it was stopped', async () => {
+  it('starts a new timer after stop()', async () => {
     const watchdog = new Watchdog();
     const setTimer = vi.spyOn(globalThis, 'setTimeout');
     const [first, second] = [createCall(), createCall('the second')];

@@ -14,7 +14,7 @@ class Order {}
 function sendOrder() {}
 
 describe('PgPubSubError', () => {
-  it('is an Error that carries its code, its message and its cause', () => {
+  it('is an Error with a code, a message and a cause', () => {
     const cause = new Error('refused');
     const error = new PgPubSubError('CONNECT_FAILED', 'expected a server', { cause });
 
@@ -28,11 +28,11 @@ describe('PgPubSubError', () => {
     expect(String(error)).toBe('PgPubSubError: expected a server');
   });
 
-  it('has no cause where there is none', () => {
+  it('has no property "cause" without a cause', () => {
     expect('cause' in new PgPubSubError('INVALID_ARGUMENT', 'expected one')).toBe(false);
   });
 
-  it('knows these codes and no others', () => {
+  it('has exactly these codes', () => {
     expect(ERROR_CODES.toSorted()).toEqual([
       'BUFFER_OVERFLOW',
       'CHANNEL_CONFLICT',
@@ -59,7 +59,7 @@ describe('PgPubSubError', () => {
 });
 
 describe('NonRetryableError', () => {
-  it('is an Error with a name and a cause of its own', () => {
+  it('is an Error with its own name and a cause', () => {
     const error = new NonRetryableError('no such order', { cause: 'deleted' });
 
     expect(error).toBeInstanceOf(Error);
@@ -88,7 +88,7 @@ describe('describeValue()', () => {
     [Order, 'the class Order'],
     [sendOrder, 'the function sendOrder'],
     [() => undefined, 'a function'],
-  ])('says of %o: %s', (value: unknown, expected) => {
+  ])('describes %o as %s', (value: unknown, expected) => {
     expect(describeValue(value)).toBe(expected);
   });
 
@@ -96,19 +96,19 @@ describe('describeValue()', () => {
     ['string', 'x'.repeat(10_000)],
     ['bigint', 10n ** 1_000n],
     ['symbol', Symbol(`one\n${'x'.repeat(10_000)}`)],
-  ])('says a long %s in less than a line', (_kind, value) => {
+  ])('describes a long %s in less than 100 characters of one line', (_kind, value) => {
     expect(describeValue(value).length).toBeLessThan(100);
     expect(describeValue(value)).not.toContain('\n');
   });
 
-  it('leaves a string of 80 characters whole', () => {
+  it('shortens a string of more than 80 characters', () => {
     expect(describeValue('x'.repeat(80))).toBe(`"${'x'.repeat(80)}"`);
     expect(describeValue('x'.repeat(81))).toBe(`"${'x'.repeat(77)}"…`);
   });
 });
 
 describe('messageOf()', () => {
-  it('is the message of an error', () => {
+  it('returns the message of an error', () => {
     expect(messageOf(new TypeError('no such method'))).toBe('no such method');
   });
 
@@ -116,11 +116,11 @@ describe('messageOf()', () => {
     ['boom', '"boom"'],
     [undefined, 'undefined'],
     [{ code: 1 }, 'an object'],
-  ])('describes what is no error: %o', (thrown, expected) => {
+  ])('describes a value that is not an error: %o', (thrown, expected) => {
     expect(messageOf(thrown)).toBe(expected);
   });
 
-  it('joins the reasons of an AggregateError that says nothing itself', () => {
+  it('joins the messages of an AggregateError that has no message itself', () => {
     const reasons = [new Error('refused on ::1'), new Error('refused on 127.0.0.1')];
 
     expect(messageOf(new AggregateError(reasons))).toBe('refused on ::1; refused on 127.0.0.1');
@@ -129,7 +129,7 @@ describe('messageOf()', () => {
 });
 
 describe('stackOf()', () => {
-  it('is the stack of an error, and undefined of what has none', () => {
+  it('returns the stack of an error, and undefined for other values', () => {
     const error = new Error('no');
     expect(stackOf(error)).toBe(error.stack);
     expect(stackOf(Object.assign(new Error('no'), { stack: undefined }))).toBeUndefined();
@@ -139,14 +139,14 @@ describe('stackOf()', () => {
 });
 
 describe('isNonRetryable()', () => {
-  it('is true for a NonRetryableError, also of a class of the application', () => {
+  it('returns true for a NonRetryableError and its subclasses', () => {
     class OrderGone extends NonRetryableError {}
     expect(isNonRetryable(new NonRetryableError('gone'))).toBe(true);
     expect(isNonRetryable(new OrderGone('gone'))).toBe(true);
   });
 
   it.each([new Error('gone'), { name: 'NonRetryableError' }, NonRetryableError, null])(
-    'is false for %o',
+    'returns false for %o',
     (error) => {
       expect(isNonRetryable(error)).toBe(false);
     },
@@ -154,7 +154,7 @@ describe('isNonRetryable()', () => {
 });
 
 describe('warnOf()', () => {
-  it('emits an error as a warning of the process, and the description of what is none', () => {
+  it('emits a process warning with the error, or with the description of another value', () => {
     const emitWarning = vi.spyOn(process, 'emitWarning').mockReturnValue();
     const error = new Error('no');
     warnOf(error);
@@ -183,14 +183,14 @@ function revoked(value: object): unknown {
   return proxy;
 }
 
-/** A proxy of which each trap throws. */
+/** A proxy whose traps all throw. */
 const trapped = (value: object): unknown =>
   new Proxy(
     value,
     Object.fromEntries(Object.getOwnPropertyNames(Reflect).map((trap) => [trap, throwing])) as object,
   );
 
-/** An object of a class whose name is this. */
+/** An object of a class whose property "name" has this descriptor. */
 const namedBy = (descriptor: PropertyDescriptor): unknown =>
   new (Object.defineProperty(class {}, 'name', descriptor))();
 
@@ -215,24 +215,20 @@ describe('a hostile value', () => {
     ['an object whose traps throw', trapped({}), UNREADABLE],
     ['an array whose traps throw', trapped([]), UNREADABLE],
     ['a function whose traps throw', trapped(() => undefined), UNREADABLE],
-    [
-      'an object without a prototype that can be read',
-      new Proxy({}, { getPrototypeOf: throwing }),
-      UNREADABLE,
-    ],
+    ['an object whose prototype cannot be read', new Proxy({}, { getPrototypeOf: throwing }), UNREADABLE],
     ['a revoked Error', revoked(new Error('no')), UNREADABLE],
     ['a revoked object', revoked({}), UNREADABLE],
     ['a revoked array', revoked([]), UNREADABLE],
     ['a revoked function', revoked(() => undefined), UNREADABLE],
     ['an object of a class whose name throws', namedBy({ get: throwing }), UNREADABLE],
-    ['an object of a class whose name is no text', namedBy({ value: Symbol('x') }), 'an object'],
+    ['an object of a class whose name is not a text', namedBy({ value: Symbol('x') }), 'an object'],
     ['a function whose name throws', withGetter(() => undefined, 'name'), UNREADABLE],
     [
       'a function whose name is a symbol',
       Object.defineProperty(() => 0, 'name', { value: Symbol('x') }),
       'a function',
     ],
-    ['an object with no prototype', Object.create(null), 'an object'],
+    ['an object without a prototype', Object.create(null), 'an object'],
     [
       'an object whose toString throws',
       { toString: throwing, valueOf: throwing, toJSON: throwing },
@@ -243,15 +239,15 @@ describe('a hostile value', () => {
     ['an Error whose message is an object', saying({ toString: throwing }), 'an object'],
     ['an Error whose message is a symbol', saying(Symbol('x')), 'Symbol(x)'],
     ['an Error whose message is revoked', saying(revoked({})), UNREADABLE],
-    ['an Error that has no message', saying(undefined), 'undefined'],
+    ['an Error without a message', saying(undefined), 'undefined'],
     [
       'an AggregateError of hostile values',
       aggregate([trapped({}), saying(5n), 'x']),
       `${UNREADABLE}; 5; "x"`,
     ],
-    ['an AggregateError of nothing', aggregate([]), ''],
+    ['an AggregateError of no errors', aggregate([]), ''],
     ['an AggregateError without errors', aggregate(undefined), UNREADABLE],
-    ['an AggregateError of what is no list', aggregate('two'), UNREADABLE],
+    ['an AggregateError whose errors are not a list', aggregate('two'), UNREADABLE],
     ['an AggregateError of itself', selfContaining(), ''],
   ])('is described without an error: %s', (_what, value, message) => {
     const [text, stack] = [messageOf(value), stackOf(value)];
@@ -262,23 +258,29 @@ describe('a hostile value', () => {
     expect(isNonRetryable(value)).toBe(false);
   });
 
-  it('has no stack when that is no text, or cannot be read', () => {
+  it('has no stack when its stack is not a text or cannot be read', () => {
     expect(stackOf(Object.assign(new Error('no'), { stack: 5 }))).toBeUndefined();
     expect(stackOf(withGetter(new Error('no'), 'stack'))).toBeUndefined();
     expect(stackOf(trapped(new Error('no')))).toBeUndefined();
   });
 
   it.each([
-    ['the name of a class', namedBy({ value: 'Order\n'.repeat(100) })],
-    ['the name of a function', Object.defineProperty(() => 0, 'name', { value: 'send\n'.repeat(100) })],
-    ['a text of control characters', '\u0001'.repeat(80)],
-  ])('is described in less than a line, whatever is %s', (_what, value) => {
+    ['a class with a long name', namedBy({ value: 'Order\n'.repeat(100) })],
+    ['a long name', Object.defineProperty(() => 0, 'name', { value: 'send\n'.repeat(100) })],
+    ['control characters', '\u0001'.repeat(80)],
+  ])('is described in at most 120 characters of one line when it has %s', (_what, value) => {
     expect(describeValue(value)).toMatch(/^.{1,120}$/);
   });
 
-  it.each(['message', 'stack'])('has a text as its %s, also when it changes between two reads', (key) => {
-    let reads = 0;
-    const error = Object.defineProperty(new Error('no'), key, { get: () => (reads++ === 0 ? 'text' : {}) });
-    expect([messageOf(error), stackOf(error) ?? ''].map((text) => typeof text)).toEqual(['string', 'string']);
-  });
+  it.each(['message', 'stack'])(
+    'has a text as its %s, even when the property changes between two reads',
+    (key) => {
+      let reads = 0;
+      const error = Object.defineProperty(new Error('no'), key, { get: () => (reads++ === 0 ? 'text' : {}) });
+      expect([messageOf(error), stackOf(error) ?? ''].map((text) => typeof text)).toEqual([
+        'string',
+        'string',
+      ]);
+    },
+  );
 });

@@ -6,11 +6,11 @@ import {
   splitJsonObject,
 } from '../../../lib/common/json-text.js';
 
-describe('parseLossless', () => {
+describe('parseLossless()', () => {
   it.each([
     '0', '-0', '1.10', '-12.5e3', '0.1', '9007199254740991', '9007199254740992.0', '1e21', '123456789012345680000', '5e-324',
     '0.000000000000000000001', '00', '1.', '--1', '[1', String.raw`"\"9007199254740993"`, '{"9007199254740993":1}',
-  ])('reads %s as JSON.parse does', (text) => {
+  ])('has the same result as JSON.parse() for %s', (text) => {
     const outcome = (parse: (text: string) => unknown) => {
       try {
         return parse(text);
@@ -28,7 +28,7 @@ describe('parseLossless', () => {
     '1234567890123456789.10',
     '1e400',
     '1e-400',
-  ])('keeps %s as it is written', (number) => {
+  ])('keeps the number %s as text', (number) => {
     expect(parseLossless(`{"a":${number},"b":["9007199254740993 \\" 1e400",${number}]}`)).toEqual({
       a: number,
       b: ['9007199254740993 " 1e400', number],
@@ -37,7 +37,7 @@ describe('parseLossless', () => {
 });
 
 describe('a text of a million characters', () => {
-  it('is taken apart in linear time: backslashes, quotes and members', () => {
+  it('is split in linear time, with backslashes, quotes and members', () => {
     const backslashes = `"${'\\\\'.repeat(500_000)}"`;
     const quotes = `"${String.raw`\"`.repeat(500_000)}"`;
     const members = `{${Array.from({ length: 100_000 }, (_, index) => `"${index}":${index}`).join(',')}}`;
@@ -49,20 +49,20 @@ describe('a text of a million characters', () => {
   const zeros = '0'.repeat(1_000_000);
   it.each([
     ['digits', `1${zeros}1`],
-    ['digits behind the point', `0.1${zeros}1`],
-    ['zeros in front of digits', `0.${zeros}1`],
-    ['an exponent behind zeros', `1${zeros}1e-5`],
+    ['digits after the decimal point', `0.1${zeros}1`],
+    ['zeros before digits', `0.${zeros}1`],
+    ['an exponent after zeros', `1${zeros}1e-5`],
   ])('is read without backtracking: %s', (_name, number) => {
     expect(parseLossless(`[${number}]`)).toEqual([number]);
   });
 
-  it('is rejected without backtracking: a string that does not end', () => {
+  it('is rejected without backtracking: an unterminated string', () => {
     expect(() => parseLossless(`"${zeros}`)).toThrow(SyntaxError);
   });
 });
 
-describe('splitJsonObject', () => {
-  it('gives each member as it was written', () => {
+describe('splitJsonObject()', () => {
+  it('returns each member as it was written', () => {
     const text = '{"id":9007199254740993,"price":1.10,"name":"Ada","none":null,"yes":true,"far":-1.5e+400}';
     expect([...splitJsonObject(text)]).toEqual([
       ['id', '9007199254740993'],
@@ -74,7 +74,7 @@ describe('splitJsonObject', () => {
     ]);
   });
 
-  it('looks into neither objects nor arrays nor strings', () => {
+  it('does not split nested objects, arrays and strings', () => {
     const members = {
       object: String.raw`{"a": [1, {"b": "}]\\"}], "c": {}}`,
       array: String.raw`[[], "[\"", {"]": "{"}]`,
@@ -93,7 +93,7 @@ describe('splitJsonObject', () => {
     ]);
   });
 
-  it('reads keys, whatever they hold', () => {
+  it('reads keys with any characters', () => {
     const keys = ['', '__proto__', 'a"b', 'back\\slash\\', '2', '1', '\u00e4\u{1F600}\n', '{":}'];
     const text = JSON.stringify(Object.fromEntries(keys.map((key) => [key, key])));
     const expected = Object.keys(JSON.parse(text) as object).toSorted();
@@ -102,21 +102,21 @@ describe('splitJsonObject', () => {
     expect([...splitJsonObject('{"__proto__":1,"2":2,"1":3}').keys()]).toEqual(['__proto__', '2', '1']);
   });
 
-  it('takes the last of those with the same key, as JSON.parse does', () => {
+  it('returns the last of several members with the same key, like JSON.parse()', () => {
     expect([...splitJsonObject('{"a":1,"a":2}')]).toEqual([['a', '2']]);
   });
 
-  it('gives nothing for nothing', () => {
+  it('returns an empty result for an empty input', () => {
     expect(splitJsonObject('{}').size).toBe(0);
     expect(splitJsonObject(' { } ').size).toBe(0);
   });
 
-  it('follows any depth', () => {
+  it('accepts any depth', () => {
     const deep = '['.repeat(100_000) + ']'.repeat(100_000);
     expect(splitJsonObject(`{"deep":${deep}}`).get('deep')).toBe(deep);
   });
 
-  it('agrees with JSON.parse', () => {
+  it('has the same result as JSON.parse()', () => {
     const value = { a: [1, { b: 'x"y\\' }], '': null, c: { d: [[], {}] }, e: '\u2028', f: -0.5, g: '\\"' };
     for (const space of [undefined, 2, '\t']) {
       const members = splitJsonObject(JSON.stringify(value, null, space));
@@ -127,8 +127,8 @@ describe('splitJsonObject', () => {
   });
 });
 
-describe('white space', () => {
-  it.each([' ', '\t', '\n', '\r', ' \r\n\t '])('is JSON: %j', (space) => {
+describe('a white space character', () => {
+  it.each([' ', '\t', '\n', '\r', ' \r\n\t '])('is ignored when JSON allows it: %j', (space) => {
     const text = ['', '{', '"a"', ':', '1', ',', '"b"', ':', '[', '2', ',', '3', ']', '}', ''].join(space);
     expect([...splitJsonObject(text)].map(([key, source]) => [key, JSON.parse(source)])).toEqual(
       Object.entries(JSON.parse(text) as object),
@@ -136,30 +136,30 @@ describe('white space', () => {
     expect(splitJsonArray(`${space}[${space}1${space},${space}2${space}]${space}`)).toEqual(['1', '2']);
   });
 
-  it.each(['\v', '\f', '\0', '\u00a0', '\u2028', '\ufeff', '\u3000'])('is not: %j', (space) => {
+  it.each(['\v', '\f', '\0', '\u00a0', '\u2028', '\ufeff', '\u3000'])('is rejected when JSON does not allow it: %j', (space) => {
     for (const text of [`${space}{"a":1}`, `{${space}"a":1}`, `{"a"${space}:1}`, `{"a":${space}1}`, `{"a":1${space}}`, `{"a":1}${space}`])
       expect(() => splitJsonObject(text)).toThrow(SyntaxError);
     expect(() => splitJsonArray(`[1${space},2]`)).toThrow(SyntaxError);
   }); // prettier-ignore
 });
 
-describe('splitJsonArray', () => {
-  it('gives each element as it was written', () => {
+describe('splitJsonArray()', () => {
+  it('returns each element as it was written', () => {
     const text = String.raw` [ 1.10, "a,]\"", [1, [2]],{"b":[]} , null] `;
     expect(splitJsonArray(text)).toEqual(['1.10', String.raw`"a,]\""`, '[1, [2]]', '{"b":[]}', 'null']);
   });
 
-  it('gives nothing for nothing', () => {
+  it('returns an empty result for an empty input', () => {
     expect(splitJsonArray('[]')).toEqual([]);
     expect(splitJsonArray(' [ ] ')).toEqual([]);
   });
 });
 
-it('reads a string', () => {
+it('readJsonString() decodes a JSON string', () => {
   expect(readJsonString(String.raw`"a\"\\\n\u00e4"`)).toBe('a"\\\nä');
 });
 
-describe('what is not JSON', () => {
+describe('a text that is not JSON', () => {
   it.each([
     '',
     ' ',
@@ -204,18 +204,18 @@ describe('what is not JSON', () => {
     '{"a":1]',
     '{"a":\u00a01}',
     String.raw`{"\x":1}`,
-  ])('%j is no object', (text) => {
+  ])('is rejected by splitJsonObject(): %j', (text) => {
     expect(() => splitJsonObject(text)).toThrow(SyntaxError);
   });
 
   it.each(['', '[', '{}', '[1', '[1,', '[1,]', '[,1]', '[1}', '[1 2]', '[1]]', '["a]', '[a]', '[[1]', '[{]'])(
-    '%j is no array',
+    'is rejected by splitJsonArray(): %j',
     (text) => {
       expect(() => splitJsonArray(text)).toThrow(SyntaxError);
     },
   );
 
-  it('is told with its place', () => {
+  it('is rejected with the position of the error', () => {
     expect(() => splitJsonObject('{"a":"x";"b":2}')).toThrow(
       new SyntaxError(String.raw`expected "," at position 8 of the JSON text, got ";\"b\":2}"`),
     );

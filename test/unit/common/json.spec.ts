@@ -23,9 +23,9 @@ describe('findJsonObstacle()', () => {
     ['the same object twice, which is no cycle', { first: shared, second: shared, list: [shared, shared] }],
     ['a Date', new Date(0)],
     ['a Buffer', Buffer.from('bytes')],
-    ['an URL', new URL('http://example.org')],
-    ['whatever has toJSON()', { toJSON: () => 1, loop: new Map() }],
-  ])('finds nothing in %s', (_what, value: unknown) => {
+    ['a URL', new URL('http://example.org')],
+    ['an object with toJSON()', { toJSON: () => 1, loop: new Map() }],
+  ])('returns undefined for %s', (_what, value: unknown) => {
     expect(findJsonObstacle(value)).toBeUndefined();
   });
 
@@ -42,12 +42,12 @@ describe('findJsonObstacle()', () => {
     ['TypeError', new TypeError('x')],
     ['ArrayBuffer', new ArrayBuffer(1)],
     ['Uint8Array', new Uint8Array(1)],
-  ])('finds a %s', (type, value: unknown) => {
+  ])('names the type %s and its path', (type, value: unknown) => {
     expect(findJsonObstacle(value)).toMatch(new RegExp(`^an? ${type} at \\$$`));
     expect(findJsonObstacle({ inner: [value] })).toMatch(new RegExp(`^an? ${type} at \\$\\.inner\\[0\\]$`));
   });
 
-  it.each([Number.NaN, Infinity, -Infinity])('finds %d', (value) => {
+  it.each([Number.NaN, Infinity, -Infinity])('names %d', (value) => {
     expect(findJsonObstacle(value)).toBe(`${value} at $`);
   });
 
@@ -56,11 +56,11 @@ describe('findJsonObstacle()', () => {
     [[['a'], ['b', Number.NaN]], 'NaN at $[1][1]'],
     [{ handler: () => undefined }, 'a function at $.handler'],
     [{ tags: new Set(['a']) }, 'a Set at $.tags'],
-  ])('says where: %o', (value, expected) => {
+  ])('names the path in %o', (value, expected) => {
     expect(findJsonObstacle(value)).toBe(expected);
   });
 
-  it('finds cycles, however long', () => {
+  it('names cycles of any length', () => {
     const self: Record<string, unknown> = { id: 1 };
     self['self'] = self;
     const list: unknown[] = [];
@@ -70,17 +70,17 @@ describe('findJsonObstacle()', () => {
     expect(findJsonObstacle(list)).toBe('a cycle at $[0].deep.list');
   });
 
-  it('names the first of several', () => {
+  it('names the first of several obstacles', () => {
     expect(findJsonObstacle({ fine: 1, first: Number.NaN, second: 10n })).toBe('NaN at $.first');
   });
 
-  it('finds what makes a Date null', () => {
+  it('names an invalid Date, which JSON would turn into null', () => {
     expect(findJsonObstacle({ at: new Date(Number.NaN) })).toMatch(/ at \$\.at$/);
   });
 });
 
 describe('isJsonObject()', () => {
-  it('holds for objects, and for nothing else', () => {
+  it('returns true for objects only', () => {
     expect([{}, Object.create(null), { a: 1 }].every(isJsonObject)).toBe(true);
     expect([null, undefined, [], 'a', 1, true, () => undefined].some(isJsonObject)).toBe(false);
   });
@@ -94,7 +94,7 @@ describe('contains()', () => {
     [{ tags: ['a', 'b'] }, { tags: ['a', 'b'] }],
     [{ none: null }, { none: null }],
     [5, 5],
-  ])('%o contains %o', (value, wanted) => {
+  ])('returns true for %o and %o', (value, wanted) => {
     expect(contains(value, wanted)).toBe(true);
   });
 
@@ -109,7 +109,7 @@ describe('contains()', () => {
     [{ none: undefined }, { none: null }],
     [[], {}],
     [null, {}],
-  ])('%o does not contain %o', (value, wanted) => {
+  ])('returns false for %o and %o', (value, wanted) => {
     expect(contains(value, wanted)).toBe(false);
   });
 });

@@ -11,9 +11,9 @@ describe('escapeControls()', () => {
   it.each([
     ['line breaks', 'a\r\nb\u2028c\u2029d\u0085e', String.raw`a\r\nb\u2028c\u2029d\x85e`],
     ['tabs, NUL and DEL', 'a\tb\0c\u007f', String.raw`a\tb\x00c\x7f`],
-    ['codes of terminals', `${ESC}[31mred${ESC}[0m\u009b2K`, String.raw`\x1b[31mred\x1b[0m\x9b2K`],
+    ['escape codes of terminals', `${ESC}[31mred${ESC}[0m\u009b2K`, String.raw`\x1b[31mred\x1b[0m\x9b2K`],
     [
-      'overrides of the direction',
+      'marks of the text direction',
       '\u202e\u2066\u2069\u200f\u061c',
       String.raw`\u202e\u2066\u2069\u200f\u061c`,
     ],
@@ -21,7 +21,7 @@ describe('escapeControls()', () => {
     expect(escapeControls(text)).toBe(escaped);
   });
 
-  it.each(['order 7', 'Größe 日本語 👍🏽', String.raw`C:\new`, 'שלום'])('leaves "%s" as it is', (text) => {
+  it.each(['order 7', 'Größe 日本語 👍🏽', String.raw`C:\new`, 'שלום'])('keeps "%s"', (text) => {
     expect(escapeControls(text)).toBe(text);
   });
 });
@@ -33,21 +33,21 @@ describe('escapeStack()', () => {
     expect(escapeStack(stack)).toBe(stack);
   });
 
-  it('makes one line of the message', () => {
+  it('turns the message into one line', () => {
     const { stack = '' } = new RangeError(FORGED);
     const [first, second] = escapeStack(stack).split('\n');
     expect(first).toBe(`RangeError: ${ESCAPED}`);
     expect(second).toMatch(/^ {4}at /);
   });
 
-  it('indents what follows a message that looks like a frame', () => {
+  it('indents lines after a message that looks like a frame', () => {
     const stack = `Error: x\n    at y\n[Nest] forged${ESC}[2J\n    at z (file.js:1:1)`;
     expect(escapeStack(stack)).toBe(
       String.raw`Error: x${'\n'}    at y${'\n'}    [Nest] forged\x1b[2J${'\n'}    at z (file.js:1:1)`,
     );
   });
 
-  it('makes one line of a stack without frames', () => {
+  it('turns a stack without frames into one line', () => {
     expect(escapeStack('a\nb')).toBe(String.raw`a\nb`);
   });
 });
@@ -63,7 +63,7 @@ describe('the log', () => {
     return written;
   }
 
-  it('has no control characters of an error, neither in its line nor in its stack', () => {
+  it('contains no control characters of an error, neither in the line nor in the stack', () => {
     const error = new Error(FORGED);
     const [line, stack = ''] = write({
       type: 'failed',
@@ -76,14 +76,14 @@ describe('the log', () => {
     expect(stack).not.toMatch(/^\[Nest\]/m);
   });
 
-  it('has no control characters of a name', () => {
+  it('contains no control characters of a name', () => {
     expect(write({ type: 'claim-recovered', channel: 'a\nb' })).toEqual([
       String.raw`Claims on channel "a\nb" succeed again`,
     ]);
   });
 });
 
-it('a warning of the process has no control characters of an error', async () => {
+it('a process warning contains no control characters of an error', async () => {
   const warned = new Promise<Error>((resolve) => process.once('warning', resolve));
   warnOf(new Error(FORGED));
   const warning = await warned;

@@ -4,12 +4,12 @@ import type { PgPubSubExtras, PgPubSubOptions } from '../../../lib/common/option
 import { resolveOptions } from '../../../lib/common/options.resolver.js';
 import { thrownBy } from '../support/recording.js';
 
-/** Options as somebody without TypeScript may write them. */
+/** Accepts options of any type, as code without TypeScript may give them. */
 const resolve = (options: unknown, extras: unknown = {}) =>
   resolveOptions(options as PgPubSubOptions, extras as PgPubSubExtras);
 
 describe('resolveOptions()', () => {
-  it('fills in every default', () => {
+  it('fills in all defaults', () => {
     expect(resolveOptions({}, {})).toEqual({
       name: 'default',
       connection: undefined,
@@ -28,7 +28,7 @@ describe('resolveOptions()', () => {
       deadLetters: { keepMs: false },
       deadPeerTimeoutMs: 30_000,
       shutdownTimeoutMs: 10_000,
-      globalEnhancers: undefined, // not given: the log names what does not run
+      globalEnhancers: undefined, // undefined, so that the log names enhancers that do not run
       context: undefined,
       traceContext: true,
       executor: undefined,
@@ -36,7 +36,7 @@ describe('resolveOptions()', () => {
     });
   });
 
-  it('keeps what was given', () => {
+  it('keeps the given options', () => {
     const given = {
       connection: { host: 'db' },
       listen: ['orders'],
@@ -76,7 +76,7 @@ describe('resolveOptions()', () => {
     expect(resolve({ [option]: partial })).toMatchObject({ [option]: expected });
   });
 
-  it('takes an option that is undefined for one that is left out', () => {
+  it('treats an option that is undefined like an omitted one', () => {
     const names = Object.keys(resolveOptions({}, {})).filter((option) => option !== 'name');
     const nothing = Object.fromEntries(names.map((option) => [option, undefined]));
     const extras = { name: undefined, dataSource: undefined, isGlobal: undefined };
@@ -96,11 +96,11 @@ describe('resolveOptions()', () => {
     'pg://db/news',
     'socket:/var/run/postgresql?db=news',
     '/var/run/postgresql news',
-  ])('takes "%s" for a connection, as pg does', (connection) => {
+  ])('accepts "%s" as a connection, as pg does', (connection) => {
     expect(resolve({ connection }).connection).toBe(connection);
   });
 
-  it('returns a frozen object, of frozen groups', () => {
+  it('returns a frozen object with frozen groups', () => {
     const resolved = resolveOptions({}, {});
     const groups = Object.values(resolved).filter((value) => typeof value === 'object');
 
@@ -109,7 +109,7 @@ describe('resolveOptions()', () => {
   });
 });
 
-describe('resolveOptions() refuses', () => {
+describe('resolveOptions() on invalid options', () => {
   const object = 'an object';
   const string = 'a string that is not empty';
   const boolean = 'boolean';
@@ -163,7 +163,7 @@ describe('resolveOptions() refuses', () => {
     ['filter', 'tenant', object, '"tenant"'],
     ['filter.context', ['tenant'], 'an object', 'an array'],
     ['filter.context', undefined, 'an object', 'undefined'],
-  ])('"%s" of %o', (option, value, expected, got) => {
+  ])('rejects "%s" with the value %o', (option, value, expected, got) => {
     const [group = '', member] = option.split('.');
     const options = { [group]: member === undefined ? value : { [member]: value } };
 
@@ -180,7 +180,7 @@ describe('resolveOptions() refuses', () => {
     ['user:secret@db:5432/news', 'something else (not shown, as it may hold a password)'],
     ['host=db password=secret', 'something else (not shown, as it may hold a password)'],
     ['mysql://user:secret@db/news', 'one with mysql://'],
-  ])('"%s" as a connection, without showing what may be a password', (url, got) => {
+  ])('rejects "%s" as a connection without showing a possible password', (url, got) => {
     const refusal = (option: string) => ({
       code: 'INVALID_OPTIONS',
       message:
@@ -200,7 +200,7 @@ describe('resolveOptions() refuses', () => {
     ['name', '', string, '""'],
     ['dataSource', 5, string, '5'],
     ['isGlobal', 'yes', boolean, '"yes"'],
-  ])('the extra "%s" of %o', (option, value, expected, got) => {
+  ])('rejects the extra "%s" with the value %o', (option, value, expected, got) => {
     const error = thrownBy(() => resolve({}, { [option]: value }));
 
     expect(error).toMatchObject({
@@ -209,14 +209,14 @@ describe('resolveOptions() refuses', () => {
     });
   });
 
-  it('a group without the member it cannot do without', () => {
+  it('rejects a group without its required member', () => {
     const error = thrownBy(() => resolve({ filter: {} })) as Error;
 
     expect(error.message).toContain('"filter.context"');
     expect(error.message).not.toContain('to be "context"');
   });
 
-  it('an unknown option, and lists those there are', () => {
+  it('rejects an unknown option and lists the known ones', () => {
     const error = thrownBy(() => resolve({ reconect: {} })) as Error;
 
     expect(error).toMatchObject({ code: 'INVALID_OPTIONS' });
@@ -226,7 +226,7 @@ describe('resolveOptions() refuses', () => {
   });
 
   it.each(['reconnect', 'heartbeat', 'poll', 'batch', 'retry', 'deadLetters', 'buffer'])(
-    'an unknown member of "%s"',
+    'rejects an unknown member of "%s"',
     (group) => {
       expect(thrownBy(() => resolve({ [group]: { interval: 1 } }))).toMatchObject({
         code: 'INVALID_OPTIONS',
@@ -235,7 +235,7 @@ describe('resolveOptions() refuses', () => {
     },
   );
 
-  it.each(['reconnect', 'retry'])('a "%s" whose shortest pause is the longer one', (group) => {
+  it.each(['reconnect', 'retry'])('rejects a "%s" whose minDelayMs exceeds its maxDelayMs', (group) => {
     expect(thrownBy(() => resolve({ [group]: { minDelayMs: 10, maxDelayMs: 9 } }))).toMatchObject({
       code: 'INVALID_OPTIONS',
       message: expect.stringMatching(
@@ -244,27 +244,27 @@ describe('resolveOptions() refuses', () => {
     });
   });
 
-  it('a shortest pause above the longest one by default', () => {
+  it('rejects a minDelayMs that exceeds the default of maxDelayMs', () => {
     expect(thrownBy(() => resolve({ reconnect: { minDelayMs: 30_001 } }))).toMatchObject({
       message: expect.stringContaining('got {"minDelayMs":30001,"maxDelayMs":30000}') as string,
     });
   });
 
-  it.each(['name', 'dataSource', 'isGlobal'])('"%s" among what a factory returned', (extra) => {
+  it.each(['name', 'dataSource', 'isGlobal'])('rejects "%s" in the result of a factory', (extra) => {
     expect(thrownBy(() => resolve({ [extra]: 'reporting' }))).toMatchObject({
       code: 'INVALID_OPTIONS',
       message: expect.stringContaining(`expected "${extra}" beside useFactory`) as string,
     });
   });
 
-  it.each([null, undefined, 'options', 5, () => ({})])('%o instead of options', (options) => {
+  it.each([null, undefined, 'options', 5, () => ({})])('rejects %o instead of options', (options) => {
     expect(thrownBy(() => resolve(options))).toMatchObject({
       code: 'INVALID_OPTIONS',
       message: expect.stringContaining('PgPubSubModule.forRoot()') as string,
     });
   });
 
-  it('a list instead of options', () => {
+  it('rejects a list instead of options', () => {
     expect(thrownBy(() => resolve([]))).toMatchObject({ code: 'INVALID_OPTIONS' });
   });
 });
@@ -272,7 +272,7 @@ describe('resolveOptions() refuses', () => {
 describe('resolveOptions() in an application that uses valibot itself', () => {
   afterEach(() => v.deleteGlobalMessage());
 
-  it('still says what was expected when that application translates messages', () => {
+  it('keeps its error messages when that application translates those of valibot', () => {
     v.setGlobalMessage('Ungültig');
 
     expect(thrownBy(() => resolve({ synchronize: 1 }))).toMatchObject({

@@ -13,7 +13,7 @@ describe('quoteIdentifier()', () => {
     ['two words', '"two words"'],
     ['say "hi"', '"say ""hi"""'],
     ['"; drop table x; --', '"""; drop table x; --"'],
-  ])('writes %s as %s', (name, expected) => {
+  ])('renders %s as %s', (name, expected) => {
     expect(quoteIdentifier(name)).toBe(expected);
   });
 });
@@ -31,13 +31,13 @@ describe('quoteLiteral()', () => {
     [`it's`, `'it''s'`],
     [String.raw`a\b`, String.raw` E'a\\b'`],
     [String.raw`\'; drop table x; --`, String.raw` E'\\''; drop table x; --'`],
-  ])('writes %s as %s', (text, expected) => {
+  ])('renders %s as %s', (text, expected) => {
     expect(quoteLiteral(text)).toBe(expected);
   });
 });
 
 describe('quoteTextArray()', () => {
-  it('writes an array of texts, also an empty one', () => {
+  it('renders an array of texts, also an empty one', () => {
     expect(quoteTextArray(['a', `b's`])).toBe(`array['a', 'b''s']::text[]`);
     expect(quoteTextArray([])).toBe('array[]::text[]');
   });

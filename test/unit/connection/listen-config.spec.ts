@@ -14,7 +14,7 @@ const url = 'postgres://app:secret@db:5433/shop';
 const reached = { host: 'db', port: 5433, user: 'app', password: 'secret', database: 'shop' };
 
 describe('resolveListenConfig()', () => {
-  it('goes where the fields of the DataSource say', () => {
+  it('returns the address in the fields of the DataSource', () => {
     expect(resolve(discrete)).toEqual({
       ...reached,
       application_name: 'nest:listen',
@@ -24,7 +24,7 @@ describe('resolveListenConfig()', () => {
     });
   });
 
-  it('goes where the URL of the DataSource says, over its fields', () => {
+  it('prefers the URL of the DataSource to its fields', () => {
     expect(resolve({ url })).toMatchObject(reached);
     expect(resolve({ ...discrete, host: 'other', url })).toMatchObject(reached);
   });
@@ -36,43 +36,43 @@ describe('resolveListenConfig()', () => {
     });
   });
 
-  it('hands over a function that finds the password', () => {
+  it('passes on a function that returns the password', () => {
     const password = () => Promise.resolve('token');
 
     expect(resolve({ ...discrete, password }).password).toBe(password);
   });
 
-  it.each([true, { rejectUnauthorized: false }])('hands over ssl: %o', (ssl) => {
+  it.each([true, { rejectUnauthorized: false }])('passes on the option ssl: %o', (ssl) => {
     expect(resolve({ ...discrete, ssl }).ssl).toEqual(ssl);
   });
 
-  it('goes to the primary with replication', () => {
+  it('returns the address of the primary with replication', () => {
     const replication = { master: { ...discrete, ssl: true }, slaves: [{ host: 'replica' }] };
 
     expect(resolve({ host: 'ignored', replication })).toMatchObject({ ...reached, ssl: true });
     expect(resolve({ replication: { master: { url }, slaves: [] } })).toMatchObject(reached);
   });
 
-  it('has no property that is undefined, which pg would take for a value', () => {
+  it('returns no undefined property, which pg would treat as a value', () => {
     const config = resolve({ host: 'db', extra: { options: undefined } });
 
     expect(Object.entries(config).filter(([, value]) => value === undefined)).toEqual([]);
   });
 
-  it('waits for the connection as long as the DataSource', () => {
+  it('uses the connection timeout of the DataSource', () => {
     expect(resolve({ connectTimeoutMS: 500 }).connectionTimeoutMillis).toBe(500);
     expect(resolve({ extra: { connectionTimeoutMillis: 600 } }).connectionTimeoutMillis).toBe(600);
   });
 });
 
 describe('the setting "extra" of the DataSource', () => {
-  it('goes to the LISTEN connection, over the rest', () => {
+  it('applies to the LISTEN connection and overrides other settings', () => {
     const extra = { options: '-c search_path=app', host: 'direct' };
 
     expect(resolve({ ...discrete, extra })).toMatchObject({ ...reached, ...extra });
   });
 
-  it('leaves behind what concerns a pool, or limits single queries', () => {
+  it('does not apply where it concerns a pool or limits single queries', () => {
     const poolOnly = {
       max: 20,
       min: 1,
@@ -94,7 +94,7 @@ describe('the setting "extra" of the DataSource', () => {
     );
   });
 
-  it('is not changed', () => {
+  it('is not modified', () => {
     const extra = { max: 20 };
     resolve({ extra });
 
@@ -103,7 +103,7 @@ describe('the setting "extra" of the DataSource', () => {
 });
 
 describe('the option "connection"', () => {
-  it('replaces everything when it is an URL', () => {
+  it('replaces all settings when it is a URL', () => {
     const config = resolve(
       { ...discrete, ssl: true, extra: { options: '-c x=y' } },
       'postgres://listener@direct/shop2',
@@ -115,7 +115,7 @@ describe('the option "connection"', () => {
     expect(config).not.toHaveProperty('options');
   });
 
-  it('keeps the name of the application and the timeout when it is an URL', () => {
+  it('keeps the application name and the timeout when it is a URL', () => {
     expect(
       resolve({ applicationName: 'shop', connectTimeoutMS: 500 }, 'postgres://direct/shop'),
     ).toMatchObject({
@@ -125,7 +125,7 @@ describe('the option "connection"', () => {
     });
   });
 
-  it('replaces what it names when it is an object', () => {
+  it('replaces the named settings when it is an object', () => {
     expect(resolve(discrete, { host: 'direct', port: 6432 })).toMatchObject({
       ...reached,
       host: 'direct',
@@ -133,7 +133,7 @@ describe('the option "connection"', () => {
     });
   });
 
-  it('replaces what its connectionString names, below its own fields', () => {
+  it('replaces the settings in its connectionString, which its own fields override', () => {
     const connection = { connectionString: 'postgres://listener:pw@direct/shop2', database: 'shop3' };
     const config = resolve({ ...discrete, ssl: true }, connection);
 
@@ -147,27 +147,27 @@ describe('the option "connection"', () => {
     expect(config).not.toHaveProperty('connectionString');
   });
 
-  it('replaces nothing by what is undefined', () => {
+  it('replaces nothing with undefined fields', () => {
     expect(resolve(discrete, { host: undefined, password: undefined })).toMatchObject(reached);
   });
 
   it.each([
-    ['an URL', 'postgres://direct/shop?application_name=ears'],
+    ['a URL', 'postgres://direct/shop?application_name=ears'],
     ['an object', { application_name: 'ears' }],
-  ])('may name the session itself: %s', (_what, connection) => {
+  ])('can set the application name: %s', (_what, connection) => {
     expect(resolve({ applicationName: 'shop' }, connection).application_name).toBe('ears');
   });
 });
 
 describe('the application_name', () => {
-  const maxBytes = 63; // PostgreSQL cuts the rest, with a notice
+  const maxBytes = 63; // PostgreSQL truncates longer names with a notice
 
   it.each([
     ['applicationName', { applicationName: 'shop' }],
     ['the URL', { url: `${url}?application_name=shop` }],
     ['extra', { extra: { application_name: 'shop' } }],
     ['the primary', { replication: { master: { applicationName: 'shop' }, slaves: [] } }],
-  ])('is that of the DataSource and ":listen": from %s', (_where, options) => {
+  ])('is that of the DataSource followed by ":listen", from %s', (_where, options) => {
     expect(resolve(options).application_name).toBe('shop:listen');
   });
 
@@ -176,14 +176,14 @@ describe('the application_name', () => {
     ['the URL', { url: `${url}?application_name=${'x'.repeat(80)}` }],
     ['extra', { extra: { application_name: 'x'.repeat(80) } }],
     ['characters of two bytes', { applicationName: 'é'.repeat(40) }],
-  ])('has at most 63 bytes: %s', (_where, options) => {
+  ])('has at most 63 bytes, from %s', (_where, options) => {
     const name = resolve(options).application_name ?? '';
 
     expect(name).toMatch(/^[xé]{20}/);
     expect(Buffer.byteLength(name)).toBeLessThanOrEqual(maxBytes);
   });
 
-  it('still tells the LISTEN connection from the others when it is cut', () => {
+  it('keeps ":listen" when it is shortened', () => {
     expect(resolve({ applicationName: 'x'.repeat(63) }).application_name).toMatch(/^x+:listen$/);
   });
 });
@@ -197,9 +197,9 @@ describe('assertUsable()', () => {
   });
 
   it.each([
-    ['another database', dataSource('mysql', true), 'of type "postgres", got "mysql"'],
-    ['one that is not initialized', dataSource('postgres', false), 'an initialized DataSource'],
-  ])('refuses %s', (_what, given, expected) => {
+    ['a DataSource of another database', dataSource('mysql', true), 'of type "postgres", got "mysql"'],
+    ['a DataSource that is not initialized', dataSource('postgres', false), 'an initialized DataSource'],
+  ])('rejects %s', (_what, given, expected) => {
     expect(thrownBy(() => assertUsable(given))).toMatchObject({
       code: 'DATA_SOURCE_UNUSABLE',
       message: expect.stringContaining(expected) as string,

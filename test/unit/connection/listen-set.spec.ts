@@ -24,7 +24,7 @@ function slowSession() {
   return { session, changeListens, answer };
 }
 
-/** Whether `promise` has settled, as things are now. */
+/** Records whether `promise` has settled. */
 function watch(promise: Promise<unknown>) {
   const watched = { isOver: false };
   void promise.then(() => (watched.isOver = true));
@@ -50,7 +50,7 @@ describe('ListenSet', () => {
     return { set, ...slow };
   }
 
-  it('lets a channel wait for its round trip, and no longer', async () => {
+  it('makes a new channel wait until its round trip ends', async () => {
     const { set, answer, changeListens } = await attached();
     set.add('a');
     set.add('b');
@@ -63,7 +63,7 @@ describe('ListenSet', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('lets a channel wait for the round trip after the one that is under way', async () => {
+  it('makes a new channel wait for the round trip after the running one', async () => {
     const { set, answer } = await attached();
     set.add('a');
     await pass(0);
@@ -75,7 +75,7 @@ describe('ListenSet', () => {
     expect(waiting.isOver).toBe(true);
   });
 
-  it('lets a channel wait 100 ms at most, without looking again and again', async () => {
+  it('makes a new channel wait at most 100 ms, without polling', async () => {
     const { set } = await attached();
     set.add('a');
     const waiting = watch(set.whenActive('a'));
@@ -86,7 +86,7 @@ describe('ListenSet', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('lets a channel wait for the first session', async () => {
+  it('makes a new channel wait for the first session', async () => {
     const { session, answer } = slowSession();
     const set = new ListenSet('permanent', recordEvents().report);
     set.add('a');
@@ -99,7 +99,7 @@ describe('ListenSet', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('does not let a channel wait for a first session that is late', async () => {
+  it('does not make a new channel wait for a first session that is late', async () => {
     const set = new ListenSet('permanent', recordEvents().report);
     set.add('a');
     set.expectFirst(new Promise(() => undefined));
@@ -111,7 +111,7 @@ describe('ListenSet', () => {
     expect(set.isPending('a')).toBe(false);
   });
 
-  it('lets a channel that nobody asked for, or that is in force, wait for nothing', async () => {
+  it('does not make an unknown or an active channel wait', async () => {
     const { set, answer } = await attached();
     set.add('a');
     await answer();
@@ -123,10 +123,10 @@ describe('ListenSet', () => {
 
 describe('ListenSet with many channels', () => {
   const names = (count: number, prefix = 'user') => Array.from({ length: count }, (_, n) => `${prefix}:${n}`);
-  /** The server's way to reject a statement. */
+  /** The error with which the server rejects a statement. */
   const rejection = Object.assign(new Error('invalid name'), { code: '22023', severity: 'ERROR' });
 
-  /** A session that answers in the next turn, and rejects statements with one of these names. */
+  /** A session that answers in the next turn and rejects statements with any of these names. */
   function session(rejected: readonly string[] = []) {
     const statements: string[][] = [];
     const changeListens = async (added: Iterable<string>, removed: Iterable<string> = []) => {
@@ -148,7 +148,7 @@ describe('ListenSet with many channels', () => {
     return { set, events };
   }
 
-  it('lets the channels that come first be in force when it has attached, and the others follow in portions', async () => {
+  it('activates the channels marked as first when it attaches, and the others in batches afterwards', async () => {
     const others = names(2 * MAX_NAMES);
     const { set } = setOf(others);
     set.add('of a listener', { first: true });
@@ -166,7 +166,7 @@ describe('ListenSet with many channels', () => {
     expect(set.missingChannels).toEqual([]);
   });
 
-  it('attaches with several portions when many channels come first', async () => {
+  it('attaches in several batches when many channels are marked as first', async () => {
     const { set } = setOf([]);
     for (const name of names(MAX_NAMES + 1)) set.add(name, { first: true });
     const { session: attached, statements } = session();
@@ -175,7 +175,7 @@ describe('ListenSet with many channels', () => {
     expect(set.missingChannels).toEqual([]);
   });
 
-  it('changes thousands of channels in portions, too', async () => {
+  it('changes thousands of channels in batches', async () => {
     const { set } = setOf([]);
     const { session: attached, statements } = session();
     await set.attach(attached);
@@ -190,7 +190,7 @@ describe('ListenSet with many channels', () => {
     expect(statements.find((changed) => changed.includes('the last'))?.[0]).toBe('the last');
   });
 
-  it('finds the channel that the server rejects by halves', async () => {
+  it('finds the channel that the server rejects by bisection', async () => {
     const { set, events } = setOf(names(MAX_NAMES - 1));
     const { session: attached, statements } = session(['user:300']);
     await set.attach(attached);
@@ -206,7 +206,7 @@ describe('ListenSet with many channels', () => {
     expect(events).toEqual([]);
   });
 
-  it('knows that channels are not in force when their session has ended', async () => {
+  it('reports that channels are not active when their session has ended', async () => {
     const { set } = setOf(names(2 * MAX_NAMES));
     const { session: attached } = session();
     await set.attach(attached);
@@ -215,7 +215,7 @@ describe('ListenSet with many channels', () => {
     expect(await inForce).toBe(false);
   });
 
-  it('warns of many channels once, and again after there were fewer', () => {
+  it('warns about many channels once, and again after there were fewer', () => {
     const { set, events } = setOf(names(MANY_CHANNELS - 1));
     expect(events).toEqual([]);
     for (const name of ['a', 'b', 'c']) set.add(name);

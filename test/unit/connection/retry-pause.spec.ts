@@ -11,7 +11,7 @@ describe('RetryPause', () => {
     vi.useRealTimers();
   });
 
-  /** Starts a pause; returns how long it has lasted when it is over. */
+  /** Starts a pause and records its duration when it ends. */
   const pauseOf = (pause: RetryPause, ms = PAUSE_MS) => {
     const started = performance.now();
     const ended: { afterMs?: number } = {};
@@ -21,7 +21,7 @@ describe('RetryPause', () => {
   const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
   const start = () => new RetryPause(new AbortController().signal);
 
-  it('lasts as long as asked for', async () => {
+  it('lasts for the requested time', async () => {
     const ended = pauseOf(start());
     await pass(PAUSE_MS - 1);
     expect(ended).toEqual({});
@@ -40,7 +40,7 @@ describe('RetryPause', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('is not shortened by a call before it', async () => {
+  it('is not shortened by an earlier call', async () => {
     const pause = start();
     pause.shorten();
     const ended = pauseOf(pause);
@@ -50,7 +50,7 @@ describe('RetryPause', () => {
     expect(ended.afterMs).toBe(PAUSE_MS);
   });
 
-  it('is shortened once a second, however often it is asked to', async () => {
+  it('is shortened at most once a second', async () => {
     const pause = start();
     const lengths: (number | undefined)[] = [];
     for (let round = 0; round < 4; round++) {
@@ -62,10 +62,11 @@ describe('RetryPause', () => {
       lengths.push(ended.afterMs);
     }
     expect(lengths[0]).toBe(0);
-    for (const length of lengths.slice(1)) expect(length).toBeCloseTo(990, -2); // 10 ms pass between two pauses
+    // 10 ms pass between two pauses
+    for (const length of lengths.slice(1)) expect(length).toBeCloseTo(990, -2);
   });
 
-  it('is never made longer', async () => {
+  it('is never extended', async () => {
     const pause = start();
     pauseOf(pause);
     pause.shorten();
@@ -76,7 +77,7 @@ describe('RetryPause', () => {
     expect(ended.afterMs).toBe(200);
   });
 
-  it('ends with the application, and does not start after it', async () => {
+  it('ends when the application stops, and does not start afterwards', async () => {
     const stopped = new AbortController();
     const pause = new RetryPause(stopped.signal);
     const ended = pauseOf(pause);

@@ -12,11 +12,11 @@ interface Place {
 
 const HERE: Place = { pid: '7', database: 'shop', server: '2024-01-01', standby: 'false' };
 
-/** A session that LISTENs at `place`, and was told the process id 7 when it connected. */
+/** A session that listens at `place` and received the process id 7 when it connected. */
 const sessionAt = (place: Place, ended: Promise<unknown> = new Promise(() => undefined)): ListenClient =>
   ({ processId: 7, ended, identify: () => Promise.resolve(place) }) as unknown as ListenClient;
 
-/** A pool at `place`, whose notifications go where `send` puts them. */
+/** A pool at `place` that hands its notifications to `send`. */
 const poolAt = (place: Place, send: (parameters: unknown[]) => void = () => undefined): SqlExecutor => ({
   query: (_sql, parameters) => {
     if (parameters === undefined) return Promise.resolve([place]);
@@ -32,13 +32,13 @@ const faultOf = (session: ListenClient, pool: SqlExecutor): Promise<string | und
   new SelfTest(() => pool, TIMEOUT_MS).findFault(session);
 
 describe('SelfTest', () => {
-  it('finds no fault when its notification comes back', async () => {
+  it('finds no fault when its notification arrives', async () => {
     const pool = poolAt(HERE, ([, token]) => queueMicrotask(() => test.receive(String(token))));
     const test = new SelfTest(() => pool, TIMEOUT_MS);
     await expect(test.findFault(sessionAt(HERE))).resolves.toBeUndefined();
   });
 
-  it("is not impressed by somebody else's notification", async () => {
+  it('ignores the notification of another self-test', async () => {
     const pool = poolAt(HERE, () => test.receive('another token'));
     const test = new SelfTest(() => pool, TIMEOUT_MS);
     await expect(test.findFault(sessionAt(HERE))).resolves.toContain('did not arrive in time');
@@ -48,16 +48,16 @@ describe('SelfTest', () => {
     ['a transaction pooler', { pid: '8' }, {}, 'goes through a transaction pooler (PgBouncer?)'],
     ['another database', { database: 'test' }, {}, 'is in the database "test", the DataSource in "shop"'],
     ['a standby', { standby: 'true' }, {}, 'at a standby (replica)'],
-    ['a standby that sends', {}, { standby: 'true' }, 'at a standby (replica)'],
+    ['a standby as the sender', {}, { standby: 'true' }, 'at a standby (replica)'],
     ['another server', { server: '2023-01-01' }, {}, 'are at different servers'],
-    ['nothing to be seen', {}, {}, 'Is the server overloaded'],
+    ['no visible cause', {}, {}, 'Is the server overloaded'],
   ])('names the likely cause: %s', async (_, listener, pool, sentence) => {
     await expect(
       faultOf(sessionAt({ ...HERE, ...listener }), poolAt({ ...HERE, ...pool })),
     ).resolves.toContain(sentence);
   });
 
-  it('says why its notification could not be sent, however that failed', async () => {
+  it('reports why its notification could not be sent', async () => {
     const rejecting = { query: () => Promise.reject(new Error('read-only')) };
     await expect(faultOf(sessionAt(HERE), rejecting)).resolves.toBe(
       'the test notification could not be sent: read-only',
@@ -72,7 +72,7 @@ describe('SelfTest', () => {
     );
   });
 
-  it('has nothing to say about a session that ended meanwhile, nor waits for a pool that is exhausted', async () => {
+  it('finds no fault of a session that has ended, and does not wait for an exhausted pool', async () => {
     await expect(faultOf(sessionAt(HERE, Promise.resolve('over')), poolAt(HERE))).resolves.toBeUndefined();
     const exhausted = { query: () => new Promise(() => undefined) };
     await expect(faultOf(sessionAt(HERE), exhausted)).resolves.toContain('is its pool exhausted?');

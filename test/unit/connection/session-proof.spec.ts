@@ -8,7 +8,7 @@ describe('assertSameSession()', () => {
   it.each([
     ['the same backend with the same channels', { pid: '10', channels: 3 }, last],
     ['the same backend with another channel', { pid: '10', channels: 4 }, last],
-    ['the first answer, whatever process id was announced', { pid: '12', channels: 3 }, undefined],
+    ['the first answer, with any process id', { pid: '12', channels: 3 }, undefined],
   ])('accepts %s', (_what, found, before) => {
     expect(() => assertSameSession(found, 3, before)).not.toThrow();
   });
@@ -21,7 +21,7 @@ describe('assertSameSession()', () => {
       'was replaced: backend 12 instead of 10, 0 channels instead of 3',
     ],
     [
-      'another backend with that number of channels',
+      'another backend with the same number of channels',
       { pid: '12', channels: 3 },
       last,
       'was replaced: backend 12 instead of 10, 3 channels instead of 3',
@@ -39,7 +39,7 @@ describe('assertSameSession()', () => {
       'has lost channels: it listens to 0 channels instead of 3',
     ],
     [
-      'an answer that is no number',
+      'an answer that is not a number',
       { pid: '10', channels: NaN },
       last,
       'has lost channels: it listens to NaN channels instead of 3',

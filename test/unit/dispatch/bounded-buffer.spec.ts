@@ -15,7 +15,7 @@ function drain<T>(buffer: BoundedBuffer<T>): T[] {
 }
 
 describe('BoundedBuffer', () => {
-  it('gives out first what came first', () => {
+  it('returns items in the order in which they came', () => {
     const { buffer, taken } = fill({ maxSize: 3, overflow: 'error' }, 3);
 
     expect(taken).toEqual([true, true, true]);
@@ -24,7 +24,7 @@ describe('BoundedBuffer', () => {
     expect(buffer.size).toBe(0);
   });
 
-  it('gives out nothing when nothing waits, and goes on', () => {
+  it('returns undefined when it is empty, and keeps working', () => {
     const buffer = new BoundedBuffer<number>({ maxSize: 1, overflow: 'error' });
 
     expect([buffer.shift(), buffer.shift(), buffer.size]).toEqual([undefined, undefined, 0]);
@@ -32,21 +32,21 @@ describe('BoundedBuffer', () => {
     expect(buffer.shift()).toBe(1);
   });
 
-  it('drops the oldest with "drop-oldest", and says so', () => {
+  it('drops the oldest item with "drop-oldest" and returns false', () => {
     const { buffer, taken } = fill({ maxSize: 2, overflow: 'drop-oldest' }, 4);
 
     expect(taken).toEqual([true, true, false, false]);
     expect(drain(buffer)).toEqual([3, 4]);
   });
 
-  it.each(['drop-newest', 'error'] as const)('drops what arrives with "%s", and says so', (overflow) => {
+  it.each(['drop-newest', 'error'] as const)('drops the new item with "%s" and returns false', (overflow) => {
     const { buffer, taken } = fill({ maxSize: 2, overflow }, 4);
 
     expect(taken).toEqual([true, true, false, false]);
     expect(drain(buffer)).toEqual([1, 2]);
   });
 
-  it('has room again for each one taken', () => {
+  it('has room again for each item taken', () => {
     const { buffer } = fill({ maxSize: 2, overflow: 'drop-newest' }, 2);
     buffer.shift();
 
@@ -54,7 +54,7 @@ describe('BoundedBuffer', () => {
     expect(drain(buffer)).toEqual([2, 3]);
   });
 
-  it('forgets everything when it is cleared', () => {
+  it('is empty after clear()', () => {
     const { buffer } = fill({ maxSize: 2, overflow: 'drop-newest' }, 2);
     buffer.shift();
     buffer.clear();
@@ -70,7 +70,7 @@ const LIMITS = OVERFLOW_POLICIES.flatMap((overflow) =>
 );
 
 describe('BoundedBuffer over long runs', () => {
-  it.each(LIMITS)('does what a plain array would do: $overflow, at most $maxSize', (limits) => {
+  it.each(LIMITS)('behaves like a plain array: $overflow, at most $maxSize', (limits) => {
     for (let seed = 1; seed <= 10; seed++) {
       const buffer = new BoundedBuffer<number>(limits);
       const model = new PlainBuffer(limits);
@@ -87,14 +87,14 @@ describe('BoundedBuffer over long runs', () => {
 
 type Subject = Pick<BoundedBuffer<number>, 'push' | 'shift' | 'clear'>;
 
-/** Phases in which more is pushed than taken follow phases in which more is taken. */
+/** Alternates phases with more pushes and phases with more shifts. */
 function operate(subject: Subject, random: number, step: number): unknown {
   if (random < 0.002) return subject.clear();
   const share = step % 400 < 200 ? 0.7 : 0.3;
   return random < share ? subject.push(step) : subject.shift();
 }
 
-/** What a BoundedBuffer does, without its economy. */
+/** The behaviour of a BoundedBuffer, implemented in the simplest way. */
 class PlainBuffer {
   items: number[] = [];
 
@@ -120,7 +120,7 @@ class PlainBuffer {
   }
 }
 
-/** The same numbers between 0 and 1 for the same seed (mulberry32), so that a failure can be repeated. */
+/** Pseudo-random numbers between 0 and 1 from a seed (mulberry32): a failure can be repeated. */
 function randomNumbers(seed: number): { at(step: number): number } {
   return {
     at(step) {

@@ -7,7 +7,7 @@ const managerNamed = (name: string) => ({ name }) as unknown as EntityManager;
 describe('the notification of a broadcast', () => {
   const { signal } = new AbortController();
 
-  it('carries what was sent, and says that it was stored nowhere', () => {
+  it('contains the payload and the context, and no values of a stored notification', () => {
     const create = createNotificationFactory({ manager: () => managerNamed('pool'), signal });
     const notification = create('orders', { id: 1 }, { tenant: 'a' }, 42);
 
@@ -23,7 +23,7 @@ describe('the notification of a broadcast', () => {
     expect(notification.signal).toBe(signal);
   });
 
-  it('has the manager of the time at which it is asked for', () => {
+  it('has the manager that is current at the time of access', () => {
     let current = managerNamed('pool');
     const notification = createNotificationFactory({ manager: () => current, signal })('orders', 1, {}, 42);
     current = managerNamed('transaction');
@@ -31,7 +31,7 @@ describe('the notification of a broadcast', () => {
     expect(notification.manager).toBe(current);
   });
 
-  it('is serialised as what was sent, without the manager', () => {
+  it('is serialised without the manager', () => {
     const create = createNotificationFactory({ manager: () => expect.fail('asked for a manager'), signal });
 
     expect(JSON.parse(JSON.stringify(create('orders', 1, {}, 42)))).toEqual({

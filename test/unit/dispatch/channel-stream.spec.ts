@@ -30,7 +30,7 @@ function createStream(definition: ChannelDefinition, { maxSize = 10, decoder }: 
   return { accept, events, payloads };
 }
 
-/** A schema whose verdicts are given by hand, for payloads that are objects; others it accepts at once. */
+/** A schema whose results for objects are given by hand. Other payloads are accepted at once. */
 function createSchema() {
   const asked: Deferred<SchemaResult<unknown>>[] = [];
   const validate = (value: unknown) => {
@@ -50,14 +50,14 @@ const rejected = (message: RegExp) => ({
 });
 
 describe('ChannelStream', () => {
-  it('passes on what the schema makes of the payload', () => {
+  it('passes on the output of the schema', () => {
     const { accept, payloads } = createStream(defineChannel('orders', { schema: z.coerce.number() }));
     accept('"1"', '2');
 
     expect(payloads).toEqual([1, 2]);
   });
 
-  it('reports what the schema refuses, and passes on the next', () => {
+  it('reports a payload that the schema rejects, and passes on the next one', () => {
     const { accept, payloads, events } = createStream(defineChannel('orders', { schema: z.number() }));
     accept('1', '"two"', '3');
 
@@ -65,7 +65,7 @@ describe('ChannelStream', () => {
     expect(events).toEqual([rejected(/schema of channel "orders"/)]);
   });
 
-  it('reports what the codec cannot decode, and passes on the next', () => {
+  it('reports a payload that the codec cannot decode, and passes on the next one', () => {
     const codec = { encode: String, decode: BigInt };
     const { accept, payloads, events } = createStream(defineChannel<bigint>('orders', { codec }));
     accept('"1"', '"two"', '"3"');
@@ -74,7 +74,7 @@ describe('ChannelStream', () => {
     expect(events).toEqual([rejected(/codec can decode/)]);
   });
 
-  it('reports a schema that throws, and passes on the next', () => {
+  it('reports a schema that throws, and passes on the next payload', () => {
     const validate = (value: unknown) => {
       if (value === 2) throw new Error('no such order');
       return { value };
@@ -89,7 +89,7 @@ describe('ChannelStream', () => {
 });
 
 describe('ChannelStream with an asynchronous schema', () => {
-  it('keeps the order, asking for one verdict after the other', async () => {
+  it('keeps the order and validates one payload at a time', async () => {
     const { definition, asked } = createSchema();
     const { accept, payloads } = createStream(definition);
     accept('{}', '"second"', '{}', '"fourth"');
@@ -107,7 +107,7 @@ describe('ChannelStream with an asynchronous schema', () => {
     expect(payloads).toEqual(['first', 'second', 'third', 'fourth', 'fifth']);
   });
 
-  it('passes on at once again when nothing waits any more', async () => {
+  it('passes on synchronously again when nothing waits', async () => {
     const { definition, asked } = createSchema();
     const { accept, payloads } = createStream(definition);
     accept('{}');
@@ -120,11 +120,11 @@ describe('ChannelStream with an asynchronous schema', () => {
 
   it.each([
     [
-      'refuses',
+      'a payload that it rejects',
       (verdict?: Deferred<SchemaResult<unknown>>) => verdict?.resolve({ issues: [{ message: 'no' }] }),
     ],
-    ['fails', (verdict?: Deferred<SchemaResult<unknown>>) => verdict?.reject(new Error('no'))],
-  ])('reports what it %s, and passes on the next', async (_how, decide) => {
+    ['an error', (verdict?: Deferred<SchemaResult<unknown>>) => verdict?.reject(new Error('no'))],
+  ])('reports %s, and passes on the next payload', async (_how, decide) => {
     const { definition, asked } = createSchema();
     const { accept, payloads, events } = createStream(definition);
     accept('{}', '"second"', '{}');
@@ -137,7 +137,7 @@ describe('ChannelStream with an asynchronous schema', () => {
     expect(events).toEqual([rejected(/no/)]);
   });
 
-  it('drops the oldest of too many that wait for it, and counts', async () => {
+  it('drops the oldest of too many waiting payloads, and counts them', async () => {
     const { definition, asked } = createSchema();
     const { accept, payloads, events } = createStream(definition, { maxSize: 2 });
     accept('{}', '1', '2', '3', '4');
@@ -158,7 +158,7 @@ describe('ChannelStream with a full buffer', () => {
     type: 'dropped', channel: 'orders', receiver: 'the schema of the channel', total,
   }); // prettier-ignore
 
-  it('holds no more than its size, what is decoded ahead included', async () => {
+  it('holds no more than its size, including payloads that are decoded ahead', async () => {
     const { definition, asked } = createSchema();
     const { accept, payloads, events } = createStream(definition, { maxSize: 2 });
     accept('{}', '{}', '1');
@@ -172,7 +172,7 @@ describe('ChannelStream with a full buffer', () => {
     expect(payloads).toEqual(['first', 'second', 1, 4]);
   });
 
-  it('drops the newest when all others are being decoded', async () => {
+  it('accepts a payload while the only other one is being validated', async () => {
     const { definition, asked } = createSchema();
     const { accept, payloads, events } = createStream(definition, { maxSize: 1 });
     accept('{}', '{}');
@@ -202,7 +202,7 @@ describe('ChannelStream of an entity', () => {
     expect(payloads).toEqual(['first', 'second']);
   });
 
-  it('says what is slow when it drops: the loading of rows, or the schema', async () => {
+  it('names the slow part when it drops: the loading of rows or the schema', async () => {
     const loading = defer<DecodedText>();
     const { definition, asked } = createSchema();
     const { accept, events } = createStream(definition, { decoder: () => loading.promise, maxSize: 1 });
@@ -222,7 +222,7 @@ describe('ChannelStream of an entity', () => {
   it.each([
     ['throws', () => { throw new Error('no such column'); }],
     ['rejects', () => Promise.reject(new Error('no such column'))],
-  ])('reports a decoder that %s, and passes on the next', async (_how, fail) => {
+  ])('reports a decoder that %s, and passes on the next text', async (_how, fail) => {
     const decoder: TextDecoder = (text) => (text === 'bad' ? fail() : { payload: text, context: {} });
     const { accept, payloads, events } = createStream(defineChannel('orders'), { decoder });
     accept('bad', 'good');

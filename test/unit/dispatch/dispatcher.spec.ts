@@ -36,7 +36,7 @@ function createDispatcher() {
 }
 
 describe('Dispatcher.observe()', () => {
-  it('listens with the first receiver of a channel and unlistens with the last', () => {
+  it('listens for the first receiver of a channel and unlistens after the last', () => {
     const { calls, collect } = createDispatcher();
     const [first, second] = [collect(orders), collect(orders)];
     expect(calls).toEqual(['listen orders']);
@@ -48,14 +48,14 @@ describe('Dispatcher.observe()', () => {
     expect(calls).toEqual(['listen orders', 'unlisten orders']);
   });
 
-  it('does nothing before somebody subscribes', () => {
+  it('does nothing before a subscription', () => {
     const { dispatcher, calls } = createDispatcher();
     dispatcher.observe(orders);
 
     expect(calls).toEqual([]);
   });
 
-  it('listens again for a receiver after the last', async () => {
+  it('listens again for a receiver that comes after the last one left', async () => {
     const { calls, collect, receive } = createDispatcher();
     collect(orders).subscription.unsubscribe();
     const { payloads } = collect(orders);
@@ -66,7 +66,7 @@ describe('Dispatcher.observe()', () => {
     expect(payloads).toEqual([1]);
   });
 
-  it('counts a receiver that leaves twice once', () => {
+  it('counts a receiver that unsubscribes twice only once', () => {
     const { calls, collect } = createDispatcher();
     const { subscription } = collect(orders);
     collect(orders);
@@ -91,7 +91,7 @@ describe('Dispatcher.observe()', () => {
 });
 
 describe('Dispatcher.receive()', () => {
-  it('gives every receiver of the channel the same notification, in order', async () => {
+  it('passes the same notification to every receiver of the channel, in order', async () => {
     const { dispatcher, receive } = createDispatcher();
     const first: unknown[] = [];
     const second: unknown[] = [];
@@ -108,7 +108,7 @@ describe('Dispatcher.receive()', () => {
     expect(second.map((notification, index) => notification === first[index])).toEqual([true, true, true]);
   });
 
-  it('reports how many have arrived of each channel in one chunk of the socket', async () => {
+  it('reports the number of notifications per channel in one chunk of the socket', async () => {
     const { collect, receive, events } = createDispatcher();
     collect(orders);
     collect(orders);
@@ -138,7 +138,7 @@ describe('Dispatcher.receive()', () => {
     expect(payloads).toEqual([1]);
   });
 
-  it('takes what arrives while others are being given out', async () => {
+  it('accepts a notification that arrives while others are passed on', async () => {
     const { dispatcher, collect, receive } = createDispatcher();
     dispatcher
       .observe(orders)
@@ -151,7 +151,7 @@ describe('Dispatcher.receive()', () => {
     expect(payloads).toEqual([1, 2, 3]);
   });
 
-  it('drops what nobody receives', async () => {
+  it('drops a notification without a receiver', async () => {
     const { receive, events } = createDispatcher();
     receive('orders', '1');
     await settled();
@@ -159,7 +159,7 @@ describe('Dispatcher.receive()', () => {
     expect(events).toEqual([]);
   });
 
-  it('gives nothing to a receiver that left while it was on its way', async () => {
+  it('passes no pending notification to a receiver that has left', async () => {
     const { collect, receive } = createDispatcher();
     const { payloads, subscription } = collect(orders);
     receive('orders', '1');
@@ -169,7 +169,7 @@ describe('Dispatcher.receive()', () => {
     expect(payloads).toEqual([]);
   });
 
-  it('does not even decode for receivers that have left', async () => {
+  it('does not decode when all receivers have left', async () => {
     const { collect, receive, events } = createDispatcher();
     collect(defineChannel('orders', { schema: z.number() })).subscription.unsubscribe();
     receive('orders', '"not a number"');
@@ -178,7 +178,7 @@ describe('Dispatcher.receive()', () => {
     expect(events).toEqual([]);
   });
 
-  it('goes on within a burst for a receiver that leaves and comes back', async () => {
+  it('passes the rest of a burst to a receiver that leaves and comes back', async () => {
     const { dispatcher, collect, receive } = createDispatcher();
     const later: unknown[] = [];
     dispatcher
@@ -191,7 +191,7 @@ describe('Dispatcher.receive()', () => {
     expect(later).toEqual([[2, 3]]);
   });
 
-  it('uses the definition that became known after somebody listened to the name', async () => {
+  it('uses a definition that became known after the subscription to the name', async () => {
     const { registry, collect, receive } = createDispatcher();
     const { payloads } = collect(registry.resolve('orders'));
     registry.resolve(defineChannel<number>('orders', { codec: { encode: String, decode: Number } }));
@@ -203,7 +203,7 @@ describe('Dispatcher.receive()', () => {
 });
 
 describe('Dispatcher.attach()', () => {
-  it('listens with the first receiver, unlistens with the last, and counts one that leaves twice once', () => {
+  it('listens for the first receiver, unlistens after the last, and counts one that leaves twice only once', () => {
     const { dispatcher, calls } = createDispatcher();
     const receiver = () => ({ next: () => undefined, complete: () => undefined });
     const leave = dispatcher.attach(orders, receiver());
@@ -216,7 +216,7 @@ describe('Dispatcher.attach()', () => {
     expect(calls).toEqual(['listen orders', 'unlisten orders']);
   });
 
-  it('remembers names that were made up at run time only while they have receivers', () => {
+  it('remembers names that have no definition only while they have receivers', () => {
     const { dispatcher, registry } = createDispatcher();
     const name = registry.resolve('made up');
     const leave = dispatcher.attach(name, { next: () => undefined, complete: () => undefined });
@@ -228,8 +228,8 @@ describe('Dispatcher.attach()', () => {
   });
 });
 
-describe('Dispatcher and the texts of triggers', () => {
-  it('decodes those of an entity as its decoder says, and no others', async () => {
+describe('Dispatcher with an entity', () => {
+  it('decodes only the channel of the entity with its decoder', async () => {
     const { registry, collect, receive } = createDispatcher();
     registry.acquire(orders).useEntities((text) => ({ payload: `row ${text}`, context: {} }));
     const [toOrders, toPayments] = [collect(orders), collect(payments)];
@@ -251,7 +251,7 @@ describe('Dispatcher.close()', () => {
     for (const { completed } of receivers) expect(completed).toHaveBeenCalledOnce();
   });
 
-  it('forgets what has not been given out', async () => {
+  it('discards pending notifications', async () => {
     const { dispatcher, collect, receive } = createDispatcher();
     const { payloads } = collect(orders);
     receive('orders', '1');
@@ -262,7 +262,7 @@ describe('Dispatcher.close()', () => {
     expect(payloads).toEqual([]);
   });
 
-  it('passes nothing to receivers any more, what is decoded meanwhile included', async () => {
+  it('passes nothing more to receivers, not even a notification that is being decoded', async () => {
     const { dispatcher, receive } = createDispatcher();
     const received: unknown[] = [];
     const slow = z.string().refine(() => Promise.resolve(true));
@@ -278,7 +278,7 @@ describe('Dispatcher.close()', () => {
     expect(received).toEqual([]);
   });
 
-  it('completes who comes later at once, without listening', () => {
+  it('completes later receivers at once, without listening', () => {
     const { dispatcher, collect, calls } = createDispatcher();
     dispatcher.close();
 

@@ -3,7 +3,7 @@ import type { Notification } from '../../../lib/channels/notification.js';
 import { ListenerQueue, type ListenerQueueOptions } from '../../../lib/dispatch/listener-queue.js';
 import { broadcast, defer, recordEvents, settled, type Deferred } from '../support/recording.js';
 
-/** A queue whose handler is finished by hand: `started` are the payloads it was called with. */
+/** A queue whose handlers are finished by hand. `started` contains the payloads of the calls. */
 function createQueue(options: Partial<ListenerQueueOptions> = {}) {
   const { events, report } = recordEvents();
   const started: unknown[] = [];
@@ -55,7 +55,7 @@ describe('ListenerQueue', () => {
     expect(queue.isRunning).toBe(false);
   });
 
-  it('runs at most as many at once as it may', async () => {
+  it('runs at most "concurrency" handlers at once', async () => {
     const { push, started, finish } = createQueue({ concurrency: 3 });
     push(1, 2, 3, 4, 5);
     expect(started).toEqual([1, 2, 3]);
@@ -69,7 +69,7 @@ describe('ListenerQueue', () => {
     expect(started).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
-  it('handles everything, each once, over a long run', async () => {
+  it('handles each of many notifications once', async () => {
     const handled: unknown[] = [];
     const invoke = async ({ payload }: Notification) => {
       await Promise.resolve();
@@ -86,7 +86,7 @@ describe('ListenerQueue', () => {
   it.each([
     ['throws', () => { throw new Error('boom'); }],
     ['rejects', () => Promise.reject(new Error('boom'))],
-  ])('reports a handler that %s, and runs the next', async (_how, fail) => {
+  ])('reports a handler that %s, and runs the next one', async (_how, fail) => {
     const handled: unknown[] = [];
     const invoke = ({ payload }: Notification) =>
       payload === 'bad' ? fail() : Promise.resolve(handled.push(payload));
@@ -102,7 +102,7 @@ describe('ListenerQueue', () => {
     ]);
   }); // prettier-ignore
 
-  it('reports how many were handled when nothing more waits', async () => {
+  it('reports the number of handled notifications when nothing more waits', async () => {
     const { push, events, finish } = createQueue({ concurrency: 2 });
     push(1, 2, 3);
     await finish(0);
@@ -113,7 +113,7 @@ describe('ListenerQueue', () => {
     expect(events).toEqual([handledOf(2), handledOf(1)]);
   });
 
-  it('leaves room for the others beside a handler that never settles', async () => {
+  it('keeps handling others beside a handler that never settles', async () => {
     const { push, started, finish } = createQueue({ concurrency: 2 });
     push('stuck', 1, 2, 3);
     await finish(1);
@@ -128,11 +128,11 @@ describe('ListenerQueue with handlers that never wait', () => {
 
   it.each([
     [
-      'gives timers and sockets a turn after 50 ms of its own, and keeps the order',
+      'yields to timers and sockets after 50 ms of CPU time, and keeps the order',
       1,
       [1, 2, 3, 'a turn', 4, 5],
     ],
-    ['goes on when the time went by without it', 0, [1, 2, 3, 4, 5, 'a turn']],
+    ['does not yield when it did not use the CPU time', 0, [1, 2, 3, 4, 5, 'a turn']],
   ])('%s', async (_, share, expected) => {
     let now = 0;
     vi.spyOn(performance, 'now').mockImplementation(() => now);
@@ -156,7 +156,7 @@ describe('ListenerQueue with handlers that never wait', () => {
 });
 
 describe('ListenerQueue with a method that returns no promise', () => {
-  it('handles what has arrived in one turn, in order, and reports it once', async () => {
+  it('handles all waiting notifications in one turn, in order, and reports them once', async () => {
     const handled: unknown[] = [];
     const { push, queue, events } = createQueue({ invoke: ({ payload }) => handled.push(payload) });
     push(1, 2, 3);
@@ -169,7 +169,7 @@ describe('ListenerQueue with a method that returns no promise', () => {
     expect(events).toEqual([handledOf(3)]);
   });
 
-  it('leaves what is addressed to others', async () => {
+  it('skips notifications that its listener does not accept', async () => {
     const handled: unknown[] = [];
     const { push } = createQueue({
       accepts: ({ payload }) => payload !== 2,
@@ -181,9 +181,9 @@ describe('ListenerQueue with a method that returns no promise', () => {
     expect(handled).toEqual([1, 3]);
   });
 
-  it('waits for results that are like promises', async () => {
+  it('waits for thenables', async () => {
     const { promise, resolve } = defer();
-    // oxlint-disable-next-line unicorn/no-thenable -- as promises of other libraries are
+    // oxlint-disable-next-line unicorn/no-thenable -- like a promise of another library
     const thenable = { then: promise.then.bind(promise) };
     const { push, queue } = createQueue({ invoke: () => thenable });
     push(1);
@@ -196,7 +196,7 @@ describe('ListenerQueue with a method that returns no promise', () => {
   });
 });
 
-describe('ListenerQueue whose buffer is full', () => {
+describe('ListenerQueue with a full buffer', () => {
   const fillUp = (overflow: 'drop-oldest' | 'drop-newest' | 'error') => {
     const created = createQueue({ buffer: { maxSize: 2, overflow } });
     created.push('running', 1, 2, 3, 4);
@@ -219,7 +219,7 @@ describe('ListenerQueue whose buffer is full', () => {
     ['drop-oldest', ['running', 3, 4], [dropped(1), dropped(2)]],
     ['drop-newest', ['running', 1, 2], [dropped(1), dropped(2)]],
     ['error', ['running', 1, 2], [overflown, dropped(1), overflown, dropped(2)]],
-  ] as const)('drops as "%s" says, and counts', async (overflow, handled, reported) => {
+  ] as const)('applies "%s" and counts the dropped notifications', async (overflow, handled, reported) => {
     const { events, started, finish } = fillUp(overflow);
     expect(events).toEqual(reported);
 
@@ -227,7 +227,7 @@ describe('ListenerQueue whose buffer is full', () => {
     expect(started).toEqual(handled);
   });
 
-  it('takes more as soon as there is room again', async () => {
+  it('accepts notifications again as soon as there is room', async () => {
     const { push, events, finish, started } = fillUp('drop-newest');
     await finish(0);
     push(5);
@@ -246,7 +246,7 @@ describe('ListenerQueue.close()', () => {
     expect(events).toEqual([]);
   });
 
-  it('forgets what waits, and says how much', async () => {
+  it('discards waiting notifications and reports their number', async () => {
     const { queue, push, events, started, finish } = createQueue();
     push('running', 1, 2);
     const closing = queue.close(never);
@@ -260,7 +260,7 @@ describe('ListenerQueue.close()', () => {
     ]);
   });
 
-  it('waits for every handler that runs', async () => {
+  it('waits for every running handler', async () => {
     const { queue, push, finish } = createQueue({ concurrency: 2 });
     push(1, 2);
     const closed = vi.fn<() => void>();
@@ -273,7 +273,7 @@ describe('ListenerQueue.close()', () => {
     expect(queue.isRunning).toBe(false);
   });
 
-  it('waits no longer when the signal is aborted', async () => {
+  it('stops waiting when the signal is aborted', async () => {
     const { queue, push } = createQueue();
     const shutdown = new AbortController();
     push('stuck');
@@ -284,14 +284,14 @@ describe('ListenerQueue.close()', () => {
     expect(queue.isRunning).toBe(true);
   });
 
-  it('does not wait at all when the signal was aborted before', async () => {
+  it('does not wait when the signal is already aborted', async () => {
     const { queue, push } = createQueue();
     push('stuck');
 
     await expect(queue.close(AbortSignal.abort())).resolves.toBeUndefined();
   });
 
-  it('resolves for everybody who calls it', async () => {
+  it('resolves each of several calls', async () => {
     const { queue, push, finish } = createQueue();
     push('running');
     const closed = vi.fn<() => void>();

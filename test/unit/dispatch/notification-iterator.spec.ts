@@ -15,7 +15,7 @@ function createIterator(overflow: OverflowPolicy = 'drop-oldest', maxSize = 2) {
   return { iterator, source, events, send };
 }
 
-/** The payload, or `done`. */
+/** Resolves with the payload, or with `done`. */
 async function next(iterator: NotificationIterator<unknown>): Promise<unknown> {
   const { done, value } = await iterator.next();
   return done === true ? 'done' : value?.payload;
@@ -28,14 +28,14 @@ async function takeAll(iterator: NotificationIterator<unknown>): Promise<unknown
 }
 
 describe('NotificationIterator', () => {
-  it('receives from the start, and keeps what is not consumed yet', async () => {
+  it('receives from its creation on and buffers notifications', async () => {
     const { iterator, send } = createIterator();
     send(1, 2);
 
     expect([await next(iterator), await next(iterator)]).toEqual([1, 2]);
   });
 
-  it('gives what arrives later to those who wait, each one to one of them, in order', async () => {
+  it('gives each notification to one waiting call, in order', async () => {
     const { iterator, send } = createIterator();
     const waiting = Promise.all([next(iterator), next(iterator), next(iterator)]);
     send(1, 2, 3, 4);
@@ -67,7 +67,7 @@ describe('NotificationIterator', () => {
     expect(source.observed).toBe(false);
   });
 
-  it('ends with return(), for those who wait, too', async () => {
+  it('ends with return(), also for waiting calls', async () => {
     const { iterator, source } = createIterator();
     const waiting = [next(iterator), next(iterator)];
 
@@ -89,7 +89,7 @@ describe('NotificationIterator', () => {
     expect(events).toEqual([]);
   });
 
-  it('gives out what waits when the source has completed, and then ends', async () => {
+  it('returns the buffered notifications after the source has completed, and then ends', async () => {
     const { iterator, source, send } = createIterator();
     send(1, 2);
     source.complete();
@@ -98,7 +98,7 @@ describe('NotificationIterator', () => {
     expect(await next(iterator)).toBe('done');
   });
 
-  it('ends for those who wait when the source completes', async () => {
+  it('ends waiting calls when the source completes', async () => {
     const { iterator, source } = createIterator();
     const waiting = next(iterator);
     source.complete();
@@ -106,7 +106,7 @@ describe('NotificationIterator', () => {
     expect(await waiting).toBe('done');
   });
 
-  it('ends at once when the source has completed before', async () => {
+  it('ends at once when the source has already completed', async () => {
     const { report } = recordEvents();
     const iterator = new NotificationIterator(EMPTY, { maxSize: 1, overflow: 'error' }, report);
 
@@ -114,7 +114,7 @@ describe('NotificationIterator', () => {
   });
 });
 
-describe('NotificationIterator whose buffer is full', () => {
+describe('NotificationIterator with a full buffer', () => {
   const dropped = (total: number) => ({ type: 'dropped', channel: 'orders', receiver: 'listen()', total });
   const overflow = {
     code: 'BUFFER_OVERFLOW',
@@ -124,7 +124,7 @@ describe('NotificationIterator whose buffer is full', () => {
   it.each([
     ['drop-oldest', [3, 4]],
     ['drop-newest', [1, 2]],
-  ] as const)('drops as "%s" says, and counts', async (policy, kept) => {
+  ] as const)('applies "%s" and counts the dropped notifications', async (policy, kept) => {
     const { iterator, source, events, send } = createIterator(policy);
     send(1, 2, 3, 4);
     source.complete();
@@ -133,7 +133,7 @@ describe('NotificationIterator whose buffer is full', () => {
     expect(events).toEqual([dropped(1), dropped(2)]);
   });
 
-  it('with "error" gives out what waits, throws once, and is over', async () => {
+  it('with "error" returns the buffered notifications, throws once, and ends', async () => {
     const { iterator, source, events, send } = createIterator('error');
     send(1, 2, 3, 4);
 
@@ -144,7 +144,7 @@ describe('NotificationIterator whose buffer is full', () => {
     expect(events).toEqual([dropped(1)]);
   });
 
-  it('with "error" ends the loop with that error', async () => {
+  it('with "error" throws the error in the loop', async () => {
     const { iterator, send } = createIterator('error');
     send(1, 2, 3);
 

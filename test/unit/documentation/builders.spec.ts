@@ -14,7 +14,7 @@ const [nest11 = '', nest12 = '', pnpm = ''] = CONSUMERS.map(readText);
 const packages = [nest11, nest12, pnpm].map((text) => JSON.parse(text) as PackageJson);
 const [{ jest } = { dependencies: {} } as PackageJson] = packages;
 
-/** The consumers' own tests run with these, in `npm run test:consumers`. */
+// `npm run test:consumers` runs the tests of the consumers with these versions
 it('docs/guides/builders.md names the versions that the consumers install', () => {
   const rows = tableOf(sectionOf(page, '## Tested combinations'));
   expect(rows.length).toBeGreaterThan(10);
@@ -41,7 +41,7 @@ it('docs/guides/builders.md shows the commands of the consumers', () => {
   expect(page).toContain(packages[1]?.scripts?.['test:jest']);
 });
 
-it('docs/nest.md has the pattern of the consumers for Jest', () => {
+it('docs/nest.md shows the pattern for Jest of the consumers', () => {
   const [pattern = ''] = jest?.transformIgnorePatterns ?? [];
   expect(readText('docs/nest.md')).toContain(`'${pattern}'`);
 });
@@ -53,8 +53,8 @@ it.each([
     '/app/node_modules/.pnpm/nestjs-pgpubsub@0.1.0_pg@8.23.1/node_modules/nestjs-pgpubsub/dist/index.js',
     false,
   ],
-  ['leaves other packages of npm', '/app/node_modules/pg/lib/index.js', true],
-  ['leaves other packages of pnpm', '/app/node_modules/.pnpm/pg@8.23.1/node_modules/pg/lib/index.js', true],
+  ['ignores other packages of npm', '/app/node_modules/pg/lib/index.js', true],
+  ['ignores other packages of pnpm', '/app/node_modules/.pnpm/pg@8.23.1/node_modules/pg/lib/index.js', true],
 ])('the pattern for Jest %s', (_, file, isIgnored) => {
   const [pattern = ''] = jest?.transformIgnorePatterns ?? [];
   expect(new RegExp(pattern).test(file)).toBe(isIgnored);

@@ -5,7 +5,7 @@ import { createProgram } from '../../../lib/cli/program.js';
 
 const DOCUMENT = readFileSync(new URL('../../../docs/cli.md', import.meta.url), 'utf8');
 
-/** The commands that have options, and those of their commands, as they are called. */
+/** Generates the commands with options, including subcommands, with their usage. */
 function* commandsOf(parent: Command, path = ''): Generator<readonly [string, Command]> {
   for (const command of parent.commands) {
     const usage = command.registeredArguments.map((argument) =>
@@ -37,11 +37,11 @@ describe.each(COMMANDS)('docs/cli.md on %s', (name, command) => {
   const listed = listedIn(sections.get(name) ?? '');
   const own = flagsOf(command).filter((flags) => !shared.some(([known]) => known === flags));
 
-  it('lists the options that its help lists, and no other', () => {
+  it('lists exactly the options of the help', () => {
     expect(listed.map(([flags]) => flags)).toEqual(own);
   });
 
-  it('names the values that an option can have', () => {
+  it('names the allowed values of each option', () => {
     for (const { flags, argChoices = [] } of command.options) {
       const line = listed.find(([known]) => known === flags)?.[1] ?? '';
       for (const choice of argChoices) expect(line).toContain(`\`${choice}\``);

@@ -6,9 +6,9 @@ import { locate, readText } from '../../support/documents.js';
 
 interface Thrown {
   readonly place: string;
-  /** `undefined` where it is handed in. */
+  /** `undefined` when it comes from an argument. */
   readonly code: string | undefined;
-  /** With … for what is filled in. */
+  /** The message, with … for inserted values. */
   readonly message: string;
 }
 
@@ -19,32 +19,32 @@ const sources = readdirSync(locate('lib'), { recursive: true, encoding: 'utf8' }
     return ts.createSourceFile(path, readText(path), ts.ScriptTarget.Latest, true);
   });
 const all = sources.flatMap((source) => errorsBelow(source, source));
-/** Those of `lib/common/parse.ts` and of whoever passes another's error on: their sentences have tests of their own. */
+/** Without those of `lib/common/parse.ts` and re-thrown ones, which other tests check. */
 const worded = all.filter(
   ({ message }) => message.startsWith('expected ') || message.includes(': expected '),
 );
 
 describe('the errors of lib/', () => {
-  it('are found', () => {
+  it('are found by this test', () => {
     expect(worded.length).toBeGreaterThan(35);
     expect(all.filter((error) => !worded.includes(error)).map(({ message }) => message)).toEqual([
-      '…', // parse.ts: the sentence of parseShape()
-      '…: …', // a channel's, with the name of its listener before it
+      '…', // parse.ts: the message of parseShape()
+      '…: …', // the error of a channel, behind the name of its listener
     ]);
   });
 
-  it('say what was expected, what was given, and the way out', () => {
+  it('state what was expected, what was given and the remedy', () => {
     const wanting = worded.filter(({ message }) => !/expected .*, got:? .*\. (…|[A-Z…].*\.)$/s.test(message));
     expect(wanting.map(({ place, message }) => `${place}: ${message}`)).toEqual([]);
   });
 
-  it('have each code that is listed, and no other', () => {
+  it('have exactly the codes in ERROR_CODES', () => {
     const codes = sources.flatMap((source) => codesBelow(source));
     expect([...new Set(codes)].toSorted()).toEqual(ERROR_CODES.toSorted());
   });
 });
 
-it('docs/errors.md lists every code with when and what to do, and no other', () => {
+it('docs/errors.md lists exactly the error codes, each with its cause and its remedy', () => {
   const entries = readText('docs/errors.md').matchAll(/^- `(\w+)`(?: \(.+?\))?: (.+)$/gm);
   const found = Array.from(entries, ([, code, text = '']) => ({ code, text }));
   expect(found.map(({ code }) => code)).toEqual(ERROR_CODES);
@@ -64,7 +64,7 @@ function errorsBelow(node: ts.Node, source: ts.SourceFile): Thrown[] {
   return [error, ...below];
 }
 
-/** The codes in the text of the code, whether they are thrown there or handed to `parseShape()`. */
+/** Returns the codes in the source, whether they are thrown or passed to `parseShape()`. */
 function codesBelow(node: ts.Node): string[] {
   const parent = node.parent;
   const isThrown = ts.isStringLiteral(node) && ts.isNewExpression(parent) && parent.arguments?.[0] === node;
@@ -74,7 +74,7 @@ function codesBelow(node: ts.Node): string[] {
   return [...own, ...childrenOf(node).flatMap(codesBelow)];
 }
 
-/** What an expression says, as far as it is written there. */
+/** Returns the literal text of an expression, with … for the rest. */
 function textOf(node: ts.Expression): string {
   if (ts.isStringLiteralLike(node)) return node.text;
   if (ts.isBinaryExpression(node)) return textOf(node.left) + textOf(node.right);

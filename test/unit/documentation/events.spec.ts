@@ -41,25 +41,25 @@ function isRecordedFor(text: string, event: PubSubEvent): boolean {
   return text.includes('without `delayMs`') === (event.delayMs === undefined);
 }
 
-/** The events as the application may meet them: what is tried again, and what is not. */
+/** The events that an application may receive, with and without a retry. */
 const events: PubSubEvent[] = [
   ...Object.values(SAMPLES).map(([event]) => event),
   { ...SAMPLES['stored-failed'][0], delayMs: undefined },
 ];
 
-describe('docs/events.md lists every event', () => {
+describe('the table of events in docs/events.md', () => {
   const documented = entriesOf('## Events');
 
-  it('and no other', () => {
+  it('lists exactly the events of the library', () => {
     expect([...documented.keys()].toSorted()).toEqual(Object.keys(SAMPLES).toSorted());
   });
 
-  it.each(events)('with the fields of "$type"', ({ type, ...fields }) => {
+  it.each(events)('lists the fields of "$type"', ({ type, ...fields }) => {
     expect(documented.has(type)).toBe(true);
     expect(codesIn(documented.get(type)?.about)).toEqual(Object.keys(fields));
   });
 
-  it.each(events)('with the log line of "$type"', (event) => {
+  it.each(events)('lists the log line of "$type"', (event) => {
     const lines: string[] = [];
     const at = (level: string) => (line: string) => lines.push(`${level}: ${line}`);
     const logger = new PubSubLogger({ log: at('log'), warn: at('warn'), error: at('error') });
@@ -72,7 +72,7 @@ describe('docs/events.md lists every event', () => {
     for (const line of lines) expect(patterns.filter((pattern) => pattern.test(line))).toHaveLength(1);
   });
 
-  it.each(events)('with the metrics of "$type"', async (event) => {
+  it.each(events)('lists the metrics of "$type"', async (event) => {
     const recorded = await measured((metrics) => metrics.record(event));
     const names = recorded.map(({ name }) => name).toSorted();
 
@@ -87,8 +87,8 @@ const patternOf = (wording: string): RegExp => {
   return new RegExp(`^${literal.join('.+')}$`);
 };
 
-describe('docs/events.md lists every metric', () => {
-  it('with its kind and unit, and no other', () => {
+describe('the table of metrics in docs/events.md', () => {
+  it('lists exactly the metrics of the library, with kind and unit', () => {
     const found = [...metrics].map(([name, { about }]) => {
       const [kind] = about.split(',');
       return [name, { kind, unit: codesIn(about)[0] }];
@@ -97,7 +97,7 @@ describe('docs/events.md lists every metric', () => {
     expect(Object.fromEntries(found)).toEqual(Object.fromEntries(defined));
   });
 
-  it('with its attributes', async () => {
+  it('lists the attributes of each metric', async () => {
     const by = { channel: 'orders', listener: 'shipping' };
     const recorded = await measured(async (metrics) => {
       for (const event of events) metrics.record(event);
@@ -114,7 +114,7 @@ describe('docs/events.md lists every metric', () => {
       expect([name, metrics.get(name)?.attributes]).toEqual([name, [...found].toSorted()]);
   });
 
-  it('says what each attribute is', async () => {
+  it('has an explanation of each attribute', async () => {
     const [named] = await measured((metrics) => metrics.record(SAMPLES.reconnected[0]), {
       instance: 'reporting',
     });
@@ -126,7 +126,7 @@ describe('docs/events.md lists every metric', () => {
   });
 });
 
-describe('docs/events.md lists every span', () => {
+describe('the table of spans in docs/events.md', () => {
   const documented = entriesOf('## Traces');
   const by = { channel: 'orders', listener: 'shipping' };
   const fail = () => Promise.reject(error);
@@ -134,7 +134,7 @@ describe('docs/events.md lists every span', () => {
   it.each([
     ['send {channel}', SpanKind.PRODUCER],
     ['process {channel}', SpanKind.CONSUMER],
-  ])('with the attributes of "%s"', async (name, kind) => {
+  ])('lists the attributes of "%s"', async (name, kind) => {
     const spans = await traced(async (tracing) => {
       await tracing.sending('orders', 2, fail).catch(() => undefined);
       for (const handled of [broadcast(1), storedNotification(), storedBatch({}, {})])
@@ -152,12 +152,12 @@ describe('docs/events.md lists every span', () => {
     expect(documented.get(name)?.attributes).toEqual([...attributes].toSorted());
   });
 
-  it('and no other', () => {
+  it('lists exactly the spans of the library', () => {
     expect([...documented.keys()]).toEqual(['send {channel}', 'process {channel}']);
   });
 });
 
-it('docs/events.md shows code that is run', () => {
+it('docs/events.md shows code that tests run', () => {
   const [, file = '', code = ''] = /<!-- (\S+) -->\n+```ts\n([\s\S]*?)```/.exec(document) ?? [];
   expect(code).toContain('events$');
   expect(readFileSync(at(file), 'utf8')).toContain(code);

@@ -8,8 +8,8 @@ const page = readText('docs/getting-started.md');
 const reader = new Reader('', '', '');
 const namesOf = (text: string) => stepsOf(text, reader, new Newsroom(reader)).map(([name]) => name);
 
-/** `npm run test:consumers` follows them. */
-it('docs/getting-started.md has the steps that its test knows, in its order', () => {
+// `npm run test:consumers` follows the steps
+it('docs/getting-started.md has the steps that its test knows, in the same order', () => {
   const files = page.match(/(?<=^`)src\/[^`]+/gm) ?? [];
   expect(files.length).toBeGreaterThan(3);
   expect(namesOf(page).filter((name) => name.startsWith('src/'))).toEqual(files);
@@ -23,16 +23,16 @@ it.each([
     '## Migrate\n\nSee `x`.\n',
     'See `x`',
   ],
-  ['other words for what is to be done', 'Stop both', 'Restart both', 'Restart both'],
+  ['a changed instruction', 'Stop both', 'Restart both', 'Restart both'],
   [
-    'a block without the name of its file',
+    'a code block without the name of its file',
     '`src/app.module.ts`, replaced:\n',
     'The module:\n',
     'name of its file',
   ],
-  ['a block in another language', '```sh\nnpm run', '```bash\nnpm run', '"bash"'],
-  ['no request any more', /^```sh\ncurl .*\n```\n/m, '', 'curl'],
-])('would not be followed with %s', (_, from, to, complaint) => {
+  ['a code block in another language', '```sh\nnpm run', '```bash\nnpm run', '"bash"'],
+  ['a page without its request', /^```sh\ncurl .*\n```\n/m, '', 'curl'],
+])('the test of docs/getting-started.md would reject %s', (_, from, to, complaint) => {
   const changed = page.replace(from, to);
   expect(changed).not.toBe(page);
   expect(() => namesOf(changed)).toThrow(complaint);

@@ -44,7 +44,7 @@ describe('test/guarantees.md', () => {
   });
 
   it.each([...new Set(statements.flatMap((statement) => statement.tests))])(
-    'names a test that is there: %s',
+    'names an existing test: %s',
     (name) => {
       const [file = ''] = name.split(' > ');
       expect(existsSync(locate(`test/${file}`)), file).toBe(true);
@@ -53,7 +53,7 @@ describe('test/guarantees.md', () => {
   );
 });
 
-/** The names of the tests in a file, with those of the groups they are in, as they are written. */
+/** Returns the names of the tests in a file, behind the names of their groups. */
 function testsIn(file: string): string[] {
   const source = ts.createSourceFile(file, readText(`test/${file}`), ts.ScriptTarget.Latest, true);
   return namesBelow(source, file);
@@ -69,7 +69,7 @@ function namesBelow(node: ts.Node, path: string): string[] {
   return names;
 }
 
-/** Of `it('…', …)`, `describe.each(…)('…', …)` and the like. */
+/** Returns the title of `it('…', …)`, `describe.each(…)('…', …)` and similar calls. */
 function titleOf(node: ts.Node): { kind: string; text: string } | undefined {
   if (!ts.isCallExpression(node) || !node.arguments[0] || !ts.isStringLiteralLike(node.arguments[0]))
     return undefined;

@@ -7,13 +7,13 @@ const proseOf = (document: string): string =>
     .replaceAll(/^```[\s\S]*?^```/gm, '')
     .replaceAll(/`[^`\n]*`/g, 'code');
 
-/** What `[…](…)` leads to, of links that stay in this repository: a path, an anchor, or both. */
+/** Returns the targets of links within this repository: a path, an anchor, or both. */
 const linksOf = (document: string): string[] =>
   Array.from(proseOf(document).matchAll(/\]\(([^)\s]+)\)/g), ([, target = '']) => target).filter(
     (target) => !/^(?:https?|mailto):/.test(target),
   );
 
-/** The anchors of a page's headings, as GitHub makes them. */
+/** Returns the anchors of the headings of a page, as GitHub creates them. */
 function anchorsOf(document: string): string[] {
   const text = readText(document).replaceAll(/^```[\s\S]*?^```/gm, '');
   const seen = new Map<string, number>();
@@ -37,12 +37,12 @@ function resolve(document: string, target: string): { path: string; anchor: stri
 describe.each(DOCUMENTS)('the links of %s', (document) => {
   const links = linksOf(document).map((target) => ({ target, ...resolve(document, target) }));
 
-  it('lead to files that are there', () => {
+  it('lead to existing files', () => {
     const broken = links.filter(({ path }) => !existsSync(locate(path)));
     expect(broken.map(({ target }) => target)).toEqual([]);
   });
 
-  it('lead to headings that are there', () => {
+  it('lead to existing headings', () => {
     const anchored = links.filter(({ path, anchor }) => anchor !== '' && path.endsWith('.md'));
     const broken = anchored.filter(({ path, anchor }) => !anchorsOf(path).includes(anchor));
     expect(broken.map(({ target }) => target)).toEqual([]);

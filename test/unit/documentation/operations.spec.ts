@@ -4,7 +4,7 @@ import { createProgram } from '../../../lib/cli/program.js';
 import { resolveOptions } from '../../../lib/common/options.resolver.js';
 import { blocksOf, readText } from '../../support/documents.js';
 
-/** The commands by their names, with the options that they take. */
+/** Generates the names of the commands with their options. */
 function* commandsOf(parent: Command, path = ''): Generator<readonly [string, readonly string[]]> {
   for (const command of parent.commands) {
     const name = `${path}${command.name()}`;
@@ -20,7 +20,7 @@ const COMMANDS: Readonly<Record<string, readonly string[]>> = Object.fromEntries
 
 const text = readText('docs/operations.md');
 
-/** As they are typed, without the program. */
+/** The commands on the page, without the name of the program. */
 const commands = [
   ...blocksOf(text, 'sh')
     .flatMap((block) => block.trim().split('\n'))
@@ -35,19 +35,20 @@ const commands = [
 ];
 
 describe('docs/operations.md', () => {
-  it('shows commands', () => {
+  it('shows more than twelve commands', () => {
     expect(commands.length).toBeGreaterThan(12);
   });
 
-  it.each([...new Set(commands)])('shows a command that there is, with its options: %s', (command) => {
-    const name = Object.keys(COMMANDS).findLast((known) => `${command} `.startsWith(`${known} `)); // the longest
+  it.each([...new Set(commands)])('shows an existing command with existing options: %s', (command) => {
+    // the longest name that matches
+    const name = Object.keys(COMMANDS).findLast((known) => `${command} `.startsWith(`${known} `));
     expect(name).toBeDefined();
     const options = command.match(/(?<= )--?[a-z][a-z-]*/g) ?? [];
     expect(COMMANDS[name ?? '']).toEqual(expect.arrayContaining(options));
     if (name !== 'listen') expect(options).toContain('-d');
   });
 
-  it('has platforms wait longer than handlers may take', () => {
+  it('gives platforms a timeout that is longer than that of the shutdown', () => {
     const seconds = Array.from(text.matchAll(/(?:PeriodSeconds: |StopSec=)(\d+)/g), ([, given]) =>
       Number(given),
     );

@@ -28,16 +28,16 @@ interface Subject {
   readonly shared?: { readonly heading: string; readonly names: readonly string[] };
   /** The interface that declares options without definitions. */
   readonly declared?: string;
-  /** Calls the code with an option that it does not know. */
+  /** Calls the code with an unknown option. */
   readonly misuse?: (unknown: never) => unknown;
-  /** The options that the code takes where none is given. */
+  /** The options that apply by default. */
   readonly defaults?: () => object;
 }
 
 const source = { entityMetadatas: [], driver: { schema: 'public' } } as unknown as DataSource;
 const listener = (options: object) =>
   resolveListener({ channel: 'orders', options }, 'Class.method', new ChannelRegistry());
-/** Its arguments are checked before anything of this is used. */
+/** A publisher without dependencies: it checks its arguments before it uses them. */
 const publisher = new Publisher({ report: () => undefined } as never);
 const codec = { encode: String, decode: String };
 
@@ -49,7 +49,7 @@ const SUBJECTS: readonly Subject[] = [
     defaults: () => ({
       ...resolveOptions({}, {}),
       isGlobal: PgPubSubModule.forRoot().global,
-      globalEnhancers: false, // the explorer's: it tells an option that is not given from false
+      globalEnhancers: false, // resolved by the explorer, which distinguishes undefined from false
     }),
   },
   {
@@ -133,7 +133,7 @@ it('docs/options.md has these lists, and no others', () => {
 });
 
 /** Run with `vitest -u` after a change of a definition: that writes the lists. */
-it('docs/options.md has the rows that the definitions of the options make', async () => {
+it('docs/options.md has the rows that the definitions of the options produce', async () => {
   const lists = SUBJECTS.map(({ heading, rows = [] }) => [heading, rows] as const);
   const expected = await withLists(
     page,
@@ -143,18 +143,18 @@ it('docs/options.md has the rows that the definitions of the options make', asyn
 });
 
 describe.each(SUBJECTS)(
-  'docs/options.md, $heading',
+  'the section "$heading" of docs/options.md',
   ({ heading, rows: made, shared, declared, misuse, defaults }) => {
     const elsewhere = shared ? readRows(shared.heading) : [];
     const rows = [...readRows(heading), ...elsewhere.filter(({ name }) => shared?.names.includes(name))];
     const options = rows.filter(({ name }) => !rows.some((row) => row.name.startsWith(`${name}.`)));
 
-    it('says of each what it may be, and what it means', () => {
+    it('has a value and a meaning for each option', () => {
       expect(rows.filter(({ setting, meaning }) => !setting || !meaning)).toEqual([]);
     });
 
     if (made)
-      it('has the default of each definition in its comment', () => {
+      it('shows defaults that the comments of the definitions repeat', () => {
         const differing = made.filter((row) => row.commented !== undefined && row.commented !== row.default);
         expect(differing).toEqual([]);
         expect(made.filter((row) => row.default.startsWith('`') && row.commented === undefined)).toEqual([]);
@@ -170,19 +170,19 @@ describe.each(SUBJECTS)(
     if (declared) {
       const members = membersOf(declared);
 
-      it('has each option that is declared, and no other', () => {
+      it('lists exactly the declared options', () => {
         expect(options.map(({ name }) => name).toSorted()).toEqual(
           members.map(({ name }) => name).toSorted(),
         );
       });
 
-      it('says the default as its comment does', () => {
+      it('shows the defaults in the comments of the declarations', () => {
         expect(defaultsOf(options)).toEqual(defaultsOf(members));
       });
     }
 
     if (misuse)
-      it('has each option that the code takes, and no other', async () => {
+      it('lists exactly the options that the code accepts', async () => {
         const message = await Promise.resolve({ nonsense: 1 } as never)
           .then(misuse)
           .catch(messageOf);
@@ -192,7 +192,7 @@ describe.each(SUBJECTS)(
       });
 
     if (defaults)
-      it('says the default that the code takes', () => {
+      it('shows the defaults that the code uses', () => {
         const documented = Object.entries(defaultsOf(options)).map(([name, text]) => [
           name,
           parseLiteral(text),

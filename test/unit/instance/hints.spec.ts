@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { ConnectionState } from '../../../lib/common/events.js';
 import { Hints } from '../../../lib/instance/hints.js';
 
-/** A connection and workers that record what is asked of them. */
+/** A connection and workers that record the calls. */
 function create({ isEmpty = false } = {}) {
   const calls: string[] = [];
   const states = new BehaviorSubject<ConnectionState>('connecting');
@@ -26,26 +26,26 @@ function create({ isEmpty = false } = {}) {
 }
 
 describe('hints', () => {
-  it('are listened for where stored notifications are handled', () => {
+  it('are received in a process that handles stored notifications', () => {
     const { hints, calls } = create();
     hints.listen();
     expect(calls).toEqual(['listen pgpubsub first']);
   });
 
-  it('are not listened for in a process without workers', () => {
+  it('are not received in a process without workers', () => {
     const { hints, calls } = create({ isEmpty: true });
     hints.listen();
     expect(calls).toEqual([]);
   });
 
-  it('wake the worker of the channel that they name; other notifications wake none', () => {
+  it('wake the worker of the named channel; other notifications wake none', () => {
     const { hints, calls } = create();
     hints.receive({ channel: 'pgpubsub', text: 'orders' });
     hints.receive({ channel: 'news', text: 'orders' });
     expect(calls).toEqual(['hint orders']);
   });
 
-  it('without a name tell that settings of channels have changed, off the stack of pg', async () => {
+  it('report changed settings of channels when they name none, outside the stack of pg', async () => {
     const { hints, calls } = create();
     hints.receive({ channel: 'pgpubsub', text: '' });
     expect(calls).toEqual([]);
@@ -53,7 +53,7 @@ describe('hints', () => {
     expect(calls).toEqual(['settings changed']);
   });
 
-  it('are heard while the connection is listening, and not while it is deaf or lost', () => {
+  it('arrive while the connection listens, and not while it is deaf or lost', () => {
     const { hints, states } = create();
     const heard = (['listening', 'deaf', 'reconnecting', 'closed'] as const).map((state) => {
       states.next(state);

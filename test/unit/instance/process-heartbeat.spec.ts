@@ -11,7 +11,7 @@ const base = {
   report: () => undefined,
 };
 
-it('reports an application name that cannot be read, and does its duties', async () => {
+it('ProcessHeartbeat reports an application name that cannot be read, and still runs its duties', async () => {
   const report = vi.fn();
   const application = () => {
     throw new Error('the DataSource was destroyed');
@@ -24,7 +24,7 @@ it('reports an application name that cannot be read, and does its duties', async
   expect(report.mock.calls).toEqual([[{ type: 'unrecorded', error }]]);
 });
 
-it('turns a duty that throws into a warning of the process', async () => {
+it('ProcessHeartbeat turns the error of a duty into a process warning', async () => {
   const warned = new Promise<Error>((resolve) => process.once('warning', resolve));
   const duties = [
     () => {

@@ -59,7 +59,7 @@ function watch(name: string): void {
   explorer.watchLazyModules(loader, { name, report: (event) => events.push(event) });
 }
 
-it('reports the listeners of modules that are loaded after the start, each once', async () => {
+it('watchLazyModules() reports the listeners of a module that is loaded after the start, once', async () => {
   watch('default');
   const moduleRef = await loader.load(() => LazyModule, { logger: false });
   await loader.load(() => LazyModule, { logger: false });
@@ -69,19 +69,19 @@ it('reports the listeners of modules that are loaded after the start, each once'
   ]);
 });
 
-it('reports those of the own instance only', async () => {
+it('watchLazyModules() reports only the listeners of its own instance', async () => {
   watch('reporting');
   await loader.load(() => LazyModule, { logger: false });
   expect(events).toEqual([{ type: 'lazily-loaded', listeners: ['Lazy.report'] }]);
 });
 
-it('reports nothing of modules without listeners', async () => {
+it('watchLazyModules() reports nothing for a module without listeners', async () => {
   watch('default');
   await loader.load(() => PlainModule, { logger: false });
   expect(events).toEqual([]);
 });
 
-it('leaves an error of a module that cannot be loaded as it is', async () => {
+it('watchLazyModules() passes on the error of a module that cannot be loaded', async () => {
   watch('default');
   const load = loader.load(() => Promise.reject(new Error('no such module')));
   await expect(load).rejects.toThrow('no such module');

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 class Orders {}
 
-/** Calls the decorator as compilers do that know nothing of its type. */
+/** Calls the decorator without regard to its type, as a compiler may do. */
 const decorate = (decorator: MethodDecorator, ...args: unknown[]) =>
   (decorator as (...args: unknown[]) => void)(...args);
 
@@ -20,15 +20,21 @@ describe.each([
     ['an accessor', Orders.prototype, 'receive', accessor, 'receive of the class Orders'],
     ['a static method', Orders, 'receive', method, 'receive of the class Orders'],
     ['a static property', Orders, 'receive', undefined, 'receive of the class Orders'],
-    ['a method that a symbol names', Orders.prototype, Symbol('x'), method, 'Symbol(x) of the class Orders'],
+    [
+      'a method whose name is a symbol',
+      Orders.prototype,
+      Symbol('x'),
+      method,
+      'Symbol(x) of the class Orders',
+    ],
     ['a class', Orders, undefined, undefined, 'the class Orders'],
-  ])('on %s is an INVALID_LISTENER that says what to do', (_what, target, name, descriptor, got) => {
+  ])('throws INVALID_LISTENER with a remedy on %s', (_what, target, name, descriptor, got) => {
     const place = { code: 'INVALID_LISTENER', message: expect.stringContaining(`got it on ${got}. `) };
     expect(() => decorate(create(), target, name, descriptor)).toThrow(expect.objectContaining(place));
     expect(() => decorate(create(), target, name, descriptor)).toThrow('such a method: `receive() {}`.');
   });
 
-  it('as a decorator of ECMAScript is an INVALID_LISTENER that names the option of TypeScript', () => {
+  it('throws INVALID_LISTENER as an ECMAScript decorator and names the option of TypeScript', () => {
     const context = { kind: 'method', name: 'receive' };
     expect(() => decorate(create(), method.value, context)).toThrow(
       expect.objectContaining({
@@ -38,7 +44,7 @@ describe.each([
     );
   });
 
-  it('leaves a method of instances as it is', () => {
+  it('accepts an instance method', () => {
     expect(() => decorate(create(), Orders.prototype, 'receive', method)).not.toThrow();
   });
 });

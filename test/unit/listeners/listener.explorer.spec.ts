@@ -47,7 +47,7 @@ interface Explored {
   readonly beforeInit?: (app: ReturnType<TestingModule['createNestApplication']>) => void;
 }
 
-/** What the explorer reports of an application with these providers. */
+/** Returns the events of the explorer in an application with these providers. */
 async function explore({ providers, globalEnhancers, beforeInit }: Explored): Promise<PubSubEvent[]> {
   @Module({ imports: [DiscoveryModule], providers: [Explorer, ...providers] })
   class Application {}
@@ -61,7 +61,7 @@ async function explore({ providers, globalEnhancers, beforeInit }: Explored): Pr
   const explorer = app.get(Explorer);
   const own = { name: 'default', report: (event: PubSubEvent) => events.push(event) };
   try {
-    explorer.watchLazyModules(app.get(LazyModuleLoader), own); // first, as the module does
+    explorer.watchLazyModules(app.get(LazyModuleLoader), own); // before explore(), as in the module
     const registry = new ChannelRegistry();
     await explorer.explore({ ...own, globalEnhancers, registry, assertInstance: () => undefined });
   } finally {
@@ -102,8 +102,8 @@ const PROVIDED: Provider[] = [
   { provide: APP_GUARD, useClass: TenantGuard },
 ];
 
-describe('global enhancers, when the option is not set', () => {
-  it('are reported by name, also those that are request-scoped', async () => {
+describe('global enhancers', () => {
+  it('are reported by name when the option is not set, including request-scoped ones', async () => {
     expect(await explore({ providers: [Orders, ...PROVIDED] })).toEqual([
       {
         type: 'enhancers-skipped',
@@ -115,7 +115,7 @@ describe('global enhancers, when the option is not set', () => {
     ]);
   });
 
-  it('are reported when app.useGlobalGuards() and the like have added them before init()', async () => {
+  it('are reported when they were added before init() with app.useGlobalGuards() or a similar method', async () => {
     const events = await explore({
       providers: [Orders],
       beforeInit: (app) => {
@@ -128,7 +128,7 @@ describe('global enhancers, when the option is not set', () => {
     expect(events).toEqual([{ type: 'enhancers-skipped', guards, ...none, filters: ['QueryFailedFilter'] }]);
   });
 
-  it('are not reported when there are none, or no listener that they could run for', async () => {
+  it('are not reported when there are none, or no listener to run for', async () => {
     @Injectable()
     class Cache {
       @OnGap()
@@ -143,7 +143,7 @@ describe('global enhancers, when the option is not set', () => {
   });
 });
 
-/** Options that no compiler lets pass, as code without types may give them. */
+/** Accepts options of any type, as code without TypeScript may give them. */
 const invalid = (value: unknown) => value as undefined;
 
 class NullListener {
@@ -163,18 +163,21 @@ it.each([
   [NullListener, '@Listener() on NullListener.receive()', 'null'],
   [TextListener, '@Listener() on TextListener.receive()', '"reporting"'],
   [NullGapHandler, '@OnGap() on NullGapHandler.clear()', 'null'],
-])('options that are no object are an INVALID_LISTENER: %o', async (provider, what, got) => {
-  await expect(explore({ providers: [provider] })).rejects.toMatchObject({
-    code: 'INVALID_LISTENER',
-    message: `expected ${what} to be an object, got ${got}. Correct it, or leave it out.`,
-  });
-});
+])(
+  'options that are not an object make the explorer throw INVALID_LISTENER: %o',
+  async (provider, what, got) => {
+    await expect(explore({ providers: [provider] })).rejects.toMatchObject({
+      code: 'INVALID_LISTENER',
+      message: `expected ${what} to be an object, got ${got}. Correct it, or leave it out.`,
+    });
+  },
+);
 
-describe('listeners whose class has a name as bundlers make it', () => {
+describe('listeners whose class name looks minified', () => {
   afterEach(() => vi.unstubAllEnvs());
   const Stored = defineChannel('stored', { delivery: 'exactly-once' });
 
-  /** A provider class of this name, with a listener of stored notifications. */
+  /** Returns a provider class of this name with a listener of stored notifications. */
   function named(className: string, options?: { name: string }): Type {
     class Listens {
       @Listener(Stored, options)
@@ -186,7 +189,7 @@ describe('listeners whose class has a name as bundlers make it', () => {
     return Listens;
   }
 
-  it('are reported in production, when stored notifications remember them by that name', async () => {
+  it('are reported in production when stored notifications refer to them by that name', async () => {
     vi.stubEnv('NODE_ENV', 'production');
     const providers = [named('t'), named('e$1'), named('Mail'), named('n', { name: 'invoices' })];
     expect(await explore({ providers })).toEqual([
@@ -194,7 +197,7 @@ describe('listeners whose class has a name as bundlers make it', () => {
     ]);
   });
 
-  it('are not reported while developing', async () => {
+  it('are not reported in development', async () => {
     vi.stubEnv('NODE_ENV', 'development');
     expect(await explore({ providers: [named('t')] })).toEqual([]);
   });

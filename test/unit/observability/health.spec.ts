@@ -30,11 +30,11 @@ const connected = (changes: Partial<StatusInput['connection']>) =>
   judged({ connection: { ...connection, ...changes } });
 
 describe('the health of an instance', () => {
-  it('is up without a complaint', () => {
+  it('is up without a reason', () => {
     expect(judged({})).toEqual({ health: 'up', reasons: [] });
   });
 
-  it('is degraded when the queue of notifications fills up', () => {
+  it('is degraded when the notification queue is more than half full', () => {
     expect(judged({ queueUsage: 0.5 }).health).toBe('up');
     expect(judged({ queueUsage: 0.63 })).toEqual({
       health: 'degraded',
@@ -42,7 +42,7 @@ describe('the health of an instance', () => {
     });
   });
 
-  it('is degraded when the server refuses to tell, and down when it says nothing', () => {
+  it('is degraded when the server rejects the query, and down when it does not answer', () => {
     expect(judged({ probeFailure: { reason: 'permission denied', isServerError: true } }).health).toBe(
       'degraded',
     );
@@ -50,31 +50,31 @@ describe('the health of an instance', () => {
   });
 
   it.each(['connecting', 'reconnecting'] as const)(
-    'is degraded for a while when it is %s, then down',
+    'is degraded for 30 s while the connection is %s, and down afterwards',
     (state) => {
       expect(connected({ state, forMs: 1_000 }).health).toBe('degraded');
       expect(connected({ state, forMs: 31_000 }).health).toBe('down');
     },
   );
 
-  it('is down when the connection is closed that something waits for', () => {
+  it('is down when a connection with channels is closed', () => {
     expect(connected({ state: 'closed' }).health).toBe('down');
     expect(connected({ state: 'closed', channels: [] }).health).toBe('up');
   });
 
-  it('is degraded by rows for a listener that no process has', () => {
+  it('is degraded by notifications for a listener that no process has', () => {
     expect(judged({ unhandled: [{ channel: 'orders', listener: 'Gone.ship', count: 1 }] })).toEqual({
       health: 'degraded',
       reasons: ['"orders": 1 stored notification for the listener Gone.ship, which no running process has'],
     });
   });
 
-  it('is degraded when claims are not well', () => {
+  it('is degraded when claims fail', () => {
     const claims = ['claims on "orders" are refused for 3 s: permission denied'];
     expect(judged({ claims })).toEqual({ health: 'degraded', reasons: claims });
   });
 
-  it('is degraded when the handler of a broadcast runs for more than a minute', () => {
+  it('is degraded when a handler of a broadcast runs for more than a minute', () => {
     const running = (forMs: number) => judged({ running: [{ channel: 'orders', listener: 'A.b', forMs }] });
     expect(running(60_000).health).toBe('up');
     expect(running(61_000)).toEqual({
@@ -83,7 +83,7 @@ describe('the health of an instance', () => {
     });
   });
 
-  it('has all reasons, and is as bad as the worst', () => {
+  it('has all reasons and the worst level of them', () => {
     const { health, reasons } = judged({
       connection: { ...connection, state: 'deaf', reason: 'a pooler' },
       probeFailure: { reason: 'refused', isServerError: false },
@@ -101,11 +101,11 @@ describe('the limits of status()', () => {
     { maxDeadLetters: Number.NaN },
     { maxBacklogAgeMs: '5 min' },
     { maxReconnectingMs: -1 },
-  ])('cannot be %o', (limits) => {
+  ])('reject %o', (limits) => {
     expect(() => resolveLimits(limits as object)).toThrow(/expected the option ".+" of status\(\) to be/);
   });
 
-  it('have the defaults that their comments say', () => {
+  it('have the defaults in their comments', () => {
     const source = readFileSync(new URL('../../../lib/observability/health.ts', import.meta.url), 'utf8');
     const documented = source.matchAll(/@defaultValue `([\d_.]+)`\n\s+\*\/\n\s+(\w+)\?/g);
     const defaults = Array.from(documented, ([, value = '', name]) => [

@@ -11,7 +11,7 @@ function createLogger() {
   return { logger, written };
 }
 
-/** What becomes of them at once. */
+/** Returns the lines that are written at once. */
 const write = (...events: PubSubEvent[]): string[] => {
   const { logger, written } = createLogger();
   for (const event of events) logger.write(event);
@@ -21,11 +21,11 @@ const write = (...events: PubSubEvent[]): string[] => {
 };
 
 describe('PubSubLogger', () => {
-  it.each(Object.entries(SAMPLES))('words "%s", or has nothing to say', (_type, [event, line]) => {
+  it.each(Object.entries(SAMPLES))('writes the line of "%s", if it has one', (_type, [event, line]) => {
     expect(write(event)).toEqual(line === undefined ? [] : [line]);
   });
 
-  it('words what has become a dead letter as an error', () => {
+  it('writes a dead letter as an error', () => {
     const dead = {
       channel: 'orders',
       listener: 'Orders.receive',
@@ -40,7 +40,7 @@ describe('PubSubLogger', () => {
     ]);
   });
 
-  it('hands over the stack of what failed', () => {
+  it('passes on the stack of an error', () => {
     const error_ = vi.fn<(message: string, stack?: string) => void>();
     const logger = new PubSubLogger({ log: vi.fn<() => void>(), warn: vi.fn<() => void>(), error: error_ });
     logger.write({ type: 'close-failed', error });
@@ -48,7 +48,7 @@ describe('PubSubLogger', () => {
     expect(error_).toHaveBeenCalledWith('Closing failed: boom', error.stack);
   });
 
-  it('words what failed without being an error, and has no stack then', () => {
+  it('writes a thrown value that is not an error without a stack', () => {
     expect(write({ type: 'close-failed', error: 'boom' })).toEqual(['error: Closing failed: "boom"']);
   });
 
@@ -59,14 +59,14 @@ describe('PubSubLogger', () => {
       Array.from({ length: 11 }, (_, index) => `c${index}`),
       '11 channels: c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, …',
     ],
-  ])('says what is listened to: %j', (channels, said) => {
+  ])('names at most ten channels: %j', (channels, said) => {
     expect(write({ type: 'listening', channels, processId: 42 })).toEqual([
       `log: Listening to ${said} (backend 42)`,
     ]);
   });
 });
 
-describe('PubSubLogger in a loop of errors', () => {
+describe('PubSubLogger with repeated lines', () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
 
@@ -74,7 +74,7 @@ describe('PubSubLogger in a loop of errors', () => {
     type: 'dropped', channel: 'orders', receiver, total,
   }); // prettier-ignore
 
-  it('writes the first line, and after ten seconds the newest and how many more there were', () => {
+  it('writes the first line at once, and after ten seconds the newest one with the number of others', () => {
     const { logger, written } = createLogger();
     for (let total = 1; total <= 1_000; total++) logger.write(dropped(total));
     expect(written).toHaveLength(1);
@@ -86,7 +86,7 @@ describe('PubSubLogger in a loop of errors', () => {
     ]);
   });
 
-  it('says how old a line is that is written late, though it is the only one', () => {
+  it('writes the age of a line that is written late', () => {
     const { logger, written } = createLogger();
     for (const total of [1, 2]) logger.write(dropped(total));
     vi.advanceTimersByTime(3_240);
@@ -97,7 +97,7 @@ describe('PubSubLogger in a loop of errors', () => {
     ]);
   });
 
-  it('writes what is held back when it is closed', () => {
+  it('writes held back lines when it is closed', () => {
     const { logger, written } = createLogger();
     for (const total of [1, 2, 3]) logger.write(dropped(total));
     logger.close();
@@ -107,7 +107,7 @@ describe('PubSubLogger in a loop of errors', () => {
     ]);
   });
 
-  it('throws nothing of a logger that throws, neither from a timer nor when it is closed', () => {
+  it('turns errors of the logger into process warnings', () => {
     const warn = vi.spyOn(process, 'emitWarning').mockReturnValue();
     const full = () => { throw new Error('disk full'); }; // prettier-ignore
     const logger = new PubSubLogger({ log: full, warn: full, error: full });
@@ -132,11 +132,11 @@ describe('PubSubLogger in a loop of errors', () => {
     [SAMPLES['stored-failed'][0], { ...SAMPLES['stored-failed'][0], delayMs: undefined }],
     [SAMPLES.interrupted[0], { ...SAMPLES.interrupted[0], channel: 'payments' }],
     [SAMPLES.disconnected[0], SAMPLES.reconnecting[0]],
-  ])('holds back $type only where channel and listener are the same', (first, second) => {
+  ])('holds back "$type" only for the same channel and listener', (first, second) => {
     expect(write(first, second, first, second)).toHaveLength(2);
   });
 
-  /** Events that are rare: at the start or end of an application, once per listener, or by a person. */
+  /** Rare events: at the start or end of an application, once per listener, or caused by hand. */
   const ONCE = new Set<PubSubEvent['type']>([
     'claiming',
     'pauses-changed',
@@ -153,7 +153,7 @@ describe('PubSubLogger in a loop of errors', () => {
   ]);
   const worded = Object.values(SAMPLES).filter(([, line]) => line !== undefined);
 
-  it.each(worded.map(([event]) => event))('holds back "$type", if it may come often', (event) => {
+  it.each(worded.map(([event]) => event))('holds back "$type" if the event may be frequent', (event) => {
     expect(write(event, event)).toHaveLength(ONCE.has(event.type) ? 2 : 1);
   });
 

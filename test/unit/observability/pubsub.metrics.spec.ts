@@ -12,7 +12,7 @@ const shipping = {
 };
 
 describe('PubSubMetrics', () => {
-  it('calls a channel that is not written in the code by no name', async () => {
+  it('does not name a channel that is not in the code', async () => {
     const recorded = await measured((metrics) => {
       for (const channel of ['user-1', 'user-2']) metrics.record({ type: 'received', channel, count: 1 });
     });
@@ -21,7 +21,7 @@ describe('PubSubMetrics', () => {
     expect(recorded[0]?.attributes['messaging.destination.name']).toBe('_OTHER');
   });
 
-  it('names the instance, where it has a name of its own', async () => {
+  it('names an instance that has a name', async () => {
     const record = (instance: string) =>
       measured((metrics) => metrics.record({ type: 'reconnected', attempt: 1 }), { instance });
 
@@ -35,7 +35,7 @@ describe('PubSubMetrics', () => {
     [Object.assign(new Error('no'), { name: 'Order 42 failed', code: '42' }), 'Error'],
     ['no', '_OTHER'],
     [undefined, '_OTHER'],
-  ])('names the type of %o, and nothing that an application may make up', async (error, type) => {
+  ])('names the type of %o without values that the application invents', async (error, type) => {
     const recorded = await measured((metrics) => metrics.record({ type: 'failed', ...by, error }));
 
     expect(recorded[0]?.attributes['error.type']).toBe(type);
@@ -49,7 +49,7 @@ describe('PubSubMetrics', () => {
       ['messaging.process.duration', 'pgpubsub.notification.age'],
     ],
     ['a batch', storedBatch({}, {}), ['messaging.process.duration', 'pgpubsub.notification.age']],
-  ])('times the handling of %s', async (_what, handled, names) => {
+  ])('records the duration of the handling of %s', async (_what, handled, names) => {
     let result: unknown;
     const recorded = await measured(async (metrics) => {
       result = await metrics.timed(by, () => Promise.resolve('done'))(handled);
@@ -60,7 +60,7 @@ describe('PubSubMetrics', () => {
     for (const { attributes } of recorded) expect(attributes).toMatchObject(shipping);
   });
 
-  it('tells the age only of what has been handled', async () => {
+  it('records the age of handled notifications only', async () => {
     const error = new RangeError('no such order');
     const recorded = await measured(async (metrics) => {
       await expect(metrics.timed(by, () => Promise.reject(error))(storedNotification())).rejects.toBe(error);

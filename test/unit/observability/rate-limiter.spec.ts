@@ -5,7 +5,7 @@ describe('RateLimiter', () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
 
-  /** What is written: the line, and its delay if it has one. */
+  /** A limiter and its output: the lines with their delays. */
   const createLimiter = () => {
     const limiter = new RateLimiter();
     const written: string[] = [];
@@ -16,14 +16,14 @@ describe('RateLimiter', () => {
     return { limiter, written, limit };
   };
 
-  it('writes the first line of a kind at once, and holds back its repetitions', () => {
+  it('writes the first line of a kind at once and holds back its repetitions', () => {
     const { written, limit } = createLimiter();
     for (const line of ['first', 'second', 'third']) limit('failed', line);
 
     expect(written).toEqual(['first']);
   });
 
-  it('writes the newest line when ten seconds are over, and how many more there were', () => {
+  it('writes the newest line after ten seconds with the number of others', () => {
     const { written, limit } = createLimiter();
     for (const line of ['first', 'second', 'third', 'fourth']) limit('failed', line);
     vi.advanceTimersByTime(9_999);
@@ -33,7 +33,7 @@ describe('RateLimiter', () => {
     expect(written).toEqual(['first', 'fourth, 10000 ms ago, and 2 more']);
   });
 
-  it('writes nothing more when there was no repetition', () => {
+  it('writes nothing more without a repetition', () => {
     const { written, limit } = createLimiter();
     limit('failed', 'first');
     vi.advanceTimersByTime(60_000);
@@ -42,7 +42,7 @@ describe('RateLimiter', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('never writes twice within ten seconds, however long it goes on', () => {
+  it('writes at most one line within ten seconds', () => {
     const { limiter } = createLimiter();
     const times: number[] = [];
     for (let second = 0; second < 60; second++) {
@@ -54,7 +54,7 @@ describe('RateLimiter', () => {
     expect(times.map((time) => time - began)).toEqual([0, 10_000, 20_000, 30_000, 40_000, 50_000, 60_000]);
   });
 
-  it('counts anew after what it has written, and says how old the newest is', () => {
+  it('counts again from zero after each line, and gives the age of the newest one', () => {
     const { written, limit } = createLimiter();
     for (const line of ['first', 'second']) limit('failed', line);
     vi.advanceTimersByTime(10_000);
@@ -67,7 +67,7 @@ describe('RateLimiter', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('writes at once what is held back when it is asked to, and still no more than that', () => {
+  it('writes held back lines once on flush(), and keeps limiting', () => {
     const { limiter, written, limit } = createLimiter();
     for (const line of ['first', 'second', 'third']) limit('failed', line);
     limit('dropped', 'other');
@@ -84,7 +84,7 @@ describe('RateLimiter', () => {
     expect(written.slice(4)).toEqual(['fourth, 10000 ms ago, and 0 more']);
   });
 
-  it('writes at once again when the ten seconds are over', () => {
+  it('writes at once again after ten seconds', () => {
     const { written, limit } = createLimiter();
     limit('failed', 'first');
     vi.advanceTimersByTime(10_000);
@@ -93,7 +93,7 @@ describe('RateLimiter', () => {
     expect(written).toEqual(['first', 'second']);
   });
 
-  it('counts each kind by itself', () => {
+  it('counts each kind separately', () => {
     const { written, limit } = createLimiter();
     limit('failed', 'one');
     limit('dropped', 'two');
@@ -103,7 +103,7 @@ describe('RateLimiter', () => {
     expect(written).toEqual(['one', 'two', 'three, 10000 ms ago, and 0 more']);
   });
 
-  it('tells a hundred kinds apart, and counts the rest together', () => {
+  it('distinguishes a hundred kinds and counts the others together', () => {
     const { written, limit } = createLimiter();
     for (let kind = 1; kind <= 1_000; kind++) limit(`rejected room-${kind}`, `room ${kind}`);
     expect(written).toHaveLength(101);
@@ -116,7 +116,7 @@ describe('RateLimiter', () => {
     ]);
   });
 
-  it('keeps the process alive for nobody', () => {
+  it('does not keep the process alive', () => {
     vi.useRealTimers();
     const unref = vi.spyOn(Object.getPrototypeOf(setTimeout(() => undefined, 0)) as NodeJS.Timeout, 'unref');
     const { limiter, limit } = createLimiter();
@@ -129,7 +129,7 @@ describe('RateLimiter', () => {
     unref.mockRestore();
   });
 
-  it('writes what is held back when it is closed, leaves no timer, and holds nothing back any more', () => {
+  it('writes held back lines on close(), and then has no timer and no limit', () => {
     const { limiter, written, limit } = createLimiter();
     for (const line of ['first', 'second', 'third']) limit('failed', line);
     limit('dropped', 'other');

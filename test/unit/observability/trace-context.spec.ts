@@ -8,11 +8,11 @@ const sampled = { traceId, spanId, traceFlags: TraceFlags.SAMPLED };
 const traceparent = `00-${traceId}-${spanId}-01`;
 
 describe('encodeTraceContext()', () => {
-  it('writes a span as W3C Trace Context does', () => {
+  it('returns a span in the format of W3C Trace Context', () => {
     expect(encodeTraceContext(sampled)).toEqual({ traceparent });
   });
 
-  it('hands on what vendors have added', () => {
+  it('includes the trace state of vendors', () => {
     const traceState = createTraceState('vendor=a,other=b');
     expect(encodeTraceContext({ ...sampled, traceState })).toEqual({
       traceparent,
@@ -20,7 +20,7 @@ describe('encodeTraceContext()', () => {
     });
   });
 
-  it('leaves out what vendors have added beyond what everybody hands on', () => {
+  it('omits a trace state that is too long', () => {
     const traceState = createTraceState(`a=${'x'.repeat(250)},b=${'x'.repeat(250)}`).set(
       'c',
       'x'.repeat(250),
@@ -32,13 +32,13 @@ describe('encodeTraceContext()', () => {
     ['no span', undefined],
     ['a span that is not sampled', { ...sampled, traceFlags: TraceFlags.NONE }],
     ['an invalid span', { ...sampled, spanId: '0000000000000000' }],
-  ])('writes nothing for %s', (_what, span) => {
+  ])('returns undefined for %s', (_what, span) => {
     expect(encodeTraceContext(span)).toBeUndefined();
   });
 });
 
 describe('decodeTraceContext()', () => {
-  it('reads what encodeTraceContext() writes', () => {
+  it('reads the output of encodeTraceContext()', () => {
     const traceState = createTraceState('vendor=a');
     const decoded = decodeTraceContext(encodeTraceContext({ ...sampled, traceState }) ?? {});
 
@@ -47,8 +47,8 @@ describe('decodeTraceContext()', () => {
   });
 
   it.each([
-    ['a span that its sender has not sampled', `00-${traceId}-${spanId}-00`],
-    ['a later version, which may say more', `01-${traceId}-${spanId}-01-more`],
+    ['a span that was not sampled', `00-${traceId}-${spanId}-00`],
+    ['a later version with more fields', `01-${traceId}-${spanId}-01-more`],
   ])('reads %s', (_what, text) => {
     expect(decodeTraceContext({ traceparent: text })).toMatchObject({ traceId, spanId });
   });
@@ -64,11 +64,11 @@ describe('decodeTraceContext()', () => {
     `00-${traceId.toUpperCase()}-${spanId}-01`,
     `00-${'0'.repeat(32)}-${spanId}-01`,
     `00-${traceId}-${'0'.repeat(16)}-01`,
-  ])('takes %j for none', (given) => {
+  ])('returns undefined for %j', (given) => {
     expect(decodeTraceContext({ traceparent: given })).toBeUndefined();
   });
 
-  it('reads the span where what vendors have added is no text', () => {
+  it('ignores a trace state that is not a text', () => {
     expect(decodeTraceContext({ traceparent, tracestate: { vendor: 'a' } })).toEqual({
       ...sampled,
       isRemote: true,

@@ -11,7 +11,7 @@ it.each([
   'with gone as (delete from author returning *) select * from gone',
   '-- why\n/* and * what */ --\ninsert into author default values',
   '(with a as (select 1) insert into author table a)',
-])('takes for a write: %j', (sql) => {
+])('isWrite() returns true for %j', (sql) => {
   expect(isWrite(sql)).toBe(true);
 });
 
@@ -27,6 +27,6 @@ it.each([
   '',
   ' '.repeat(100_000),
   '(-'.repeat(50_000),
-])('takes for none: %.40j', (sql) => {
+])('isWrite() returns false for %.40j', (sql) => {
   expect(isWrite(sql)).toBe(false);
 });

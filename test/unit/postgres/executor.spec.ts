@@ -6,7 +6,7 @@ import { thrownBy } from '../support/recording.js';
 const dataSource = new DataSource({ type: 'postgres' });
 const query = () => Promise.resolve([]);
 
-/** A manager as another copy of TypeORM makes it. */
+/** A manager of another copy of TypeORM. */
 const managerOfOtherCopy = (queryRunner?: object) => ({
   '@instanceof': Symbol.for('EntityManager'),
   query,
@@ -14,7 +14,7 @@ const managerOfOtherCopy = (queryRunner?: object) => ({
 });
 
 describe('resolveRoute()', () => {
-  it('takes the DataSource, its manager and those of another copy of TypeORM for the pool', () => {
+  it('returns the pool for a DataSource and its manager, also of another copy of TypeORM', () => {
     const { manager } = dataSource;
     const other = managerOfOtherCopy();
 
@@ -24,7 +24,7 @@ describe('resolveRoute()', () => {
       expect(resolveRoute(given)).toEqual({ kind: 'pool', executor: other, session: other, manager: other });
   });
 
-  it('takes a query runner and its manager for one session, also of another copy of TypeORM', () => {
+  it('returns one session for a query runner and its manager, also of another copy of TypeORM', () => {
     const queryRunner = dataSource.createQueryRunner();
     const { manager } = queryRunner;
     const otherRunner = {};
@@ -40,7 +40,7 @@ describe('resolveRoute()', () => {
     expect(resolveRoute(other)).toMatchObject({ kind: 'transaction', session: otherRunner });
   });
 
-  it('shares nothing of a proxy, which may mean another transaction with each call', () => {
+  it('returns a foreign route for a proxy, which may use another transaction with each call', () => {
     const { manager } = dataSource.createQueryRunner();
     const proxy = new Proxy(manager, {});
 
@@ -49,7 +49,7 @@ describe('resolveRoute()', () => {
     expect(resolveRoute(proxy).executor).toBe(proxy);
   });
 
-  it('shares nothing of an object of another library', () => {
+  it('returns a foreign route for an object of another library', () => {
     const executor = { query };
 
     expect(resolveRoute(executor)).toEqual({

@@ -7,7 +7,7 @@ import {
 } from '../../../lib/postgres/handler.sql.js';
 import { splitLiterals } from '../claims/fixtures.js';
 
-/** A value for each setting, of which each would end a literal that is not quoted. */
+/** A value for each setting that would end an unquoted literal. */
 const HOSTILE = GUARDED_SETTINGS.map((_setting, index) => String.raw`'; drop table x; -- \' ${index} "\\`);
 
 describe('GUARDED_SETTINGS', () => {
@@ -22,7 +22,7 @@ describe('GUARDED_SETTINGS', () => {
 });
 
 describe('readSettings()', () => {
-  it('reads the settings in their order, those that are not set as empty texts, and the process', () => {
+  it('reads the settings in order, with empty texts for unset ones, and the id of the backend', () => {
     const { literals, rest } = splitLiterals(readSettings());
     const column = 'coalesce(pg_catalog.current_setting(?, true), ?)';
     expect(literals).toEqual(GUARDED_SETTINGS.flatMap((setting) => [setting, '']));
@@ -31,7 +31,7 @@ describe('readSettings()', () => {
 });
 
 describe('restoreSettings()', () => {
-  it('quotes values, and keeps them with their settings, in order', () => {
+  it('quotes the values and keeps the order of the settings', () => {
     const { literals, rest } = splitLiterals(restoreSettings(HOSTILE));
     expect(literals.slice(0, -1)).toEqual(
       GUARDED_SETTINGS.flatMap((setting, index) => [setting, HOSTILE[index]]),
@@ -40,7 +40,7 @@ describe('restoreSettings()', () => {
     expect(rest.split(';')).toHaveLength(1);
   });
 
-  it('sets what differs, for the transaction, and calls nothing by an unqualified name', () => {
+  it('sets the settings that differ for the transaction, with qualified names only', () => {
     const { rest } = splitLiterals(restoreSettings(HOSTILE));
     const rows = GUARDED_SETTINGS.map(() => '(?, ?)').join(', ');
     expect(
@@ -54,7 +54,7 @@ describe('restoreSettings()', () => {
     );
   });
 
-  it('takes a value that is missing for an empty one', () => {
+  it('treats a missing value as an empty one', () => {
     expect(splitLiterals(restoreSettings([])).literals).toEqual([
       ...GUARDED_SETTINGS.flatMap((setting) => [setting, '']),
       '',

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { effectsOf, NO_EFFECTS, type StatementEffects } from '../../../lib/postgres/statement-effects.js';
 
-const refused = (text: string): string | undefined => effectsOf(text).refusal?.statement;
+const rejectedIn = (text: string): string | undefined => effectsOf(text).refusal?.statement;
 
 /** The names of the flags that are set. */
 const flagsOf = (text: string): readonly string[] =>
   Object.entries(effectsOf(text)).flatMap(([flag, value]) => (value === true ? [flag] : []));
 
-const REFUSED: readonly (readonly [text: string, statement: string])[] = [
+const REJECTED: readonly (readonly [text: string, statement: string])[] = [
   ['begin', 'BEGIN'],
   ['begin work isolation level serializable', 'BEGIN'],
   ['start transaction read only', 'START TRANSACTION'],
@@ -54,12 +54,12 @@ const upper = (text: string): string => text.toUpperCase();
 const mixed = (text: string): string =>
   text.replaceAll(/\w+/g, (word) => word.charAt(0).toUpperCase() + word.slice(1));
 
-describe('effectsOf(), what a handler may not send', () => {
-  it.each(REFUSED)('refuses %j as %s', (text, statement) => {
-    expect(refused(text)).toBe(statement);
+describe('effectsOf() on statements that a handler may not send', () => {
+  it.each(REJECTED)('rejects %j as %s', (text, statement) => {
+    expect(rejectedIn(text)).toBe(statement);
   });
 
-  it.each(REFUSED)('refuses %j in every case and at every place of a text', (text, statement) => {
+  it.each(REJECTED)('rejects %j in every case and at every position of a text', (text, statement) => {
     for (const written of [
       upper(text),
       mixed(text),
@@ -74,10 +74,10 @@ describe('effectsOf(), what a handler may not send', () => {
       `;; ;${text}; select 1`,
       `select 'a;b', "c;d", $$e;f$$ /* ; */; ${text}`,
     ])
-      expect(refused(written), written).toBe(statement);
+      expect(rejectedIn(written), written).toBe(statement);
   });
 
-  it.each(REFUSED)('accepts %j within constants, identifiers and comments', (text) => {
+  it.each(REJECTED)('accepts %j within constants, identifiers and comments', (text) => {
     const inside = text.replaceAll(`'`, '');
     for (const written of [
       `select '; ${inside};'`,
@@ -98,19 +98,19 @@ describe('effectsOf(), what a handler may not send', () => {
       expect(effectsOf(written).refusal, written).toBeUndefined();
   });
 
-  it('names the first refused statement of a text', () => {
-    expect(refused('listen orders; commit')).toBe('LISTEN');
-    expect(refused('select pg_advisory_lock(1); commit')).toBe('pg_advisory_lock()');
+  it('names the first rejected statement of a text', () => {
+    expect(rejectedIn('listen orders; commit')).toBe('LISTEN');
+    expect(rejectedIn('select pg_advisory_lock(1); commit')).toBe('pg_advisory_lock()');
   });
 
-  it.each([...REFUSED.map(([text]) => text), 'select pg_advisory_lock(1)'])(
-    'gives the remedy for %j in one or two sentences',
+  it.each([...REJECTED.map(([text]) => text), 'select pg_advisory_lock(1)'])(
+    'gives a remedy for %j in one or two sentences',
     (text) => {
       expect(effectsOf(text).refusal?.remedy).toMatch(/^[A-Z][^.]*(?:\.observe\(\))?\.(?: [A-Z][^.]*\.)?$/);
     },
   );
 
-  it('says how to end a handler instead of the transaction', () => {
+  it('names the ways to end a handler instead of its transaction', () => {
     expect(effectsOf('commit').refusal?.remedy).toBe(
       'Return to have its writes committed, throw to have them undone.',
     );
@@ -147,7 +147,7 @@ describe('effectsOf(), what a handler may not send', () => {
   });
 });
 
-describe('effectsOf(), savepoints', () => {
+describe('effectsOf() on savepoints', () => {
   it.each([
     'savepoint a',
     'release a',
@@ -173,26 +173,26 @@ describe('effectsOf(), savepoints', () => {
     'release "pgpubsub_x"',
     'release savepoint"pgpubsub_x"',
     String.raw`rollback to U&"pgpubsub\005fx"`,
-  ])('refuses the names of the library in %s', (text) => {
-    expect(refused(text)).toMatch(/ pgpubsub_x$/);
+  ])('rejects the savepoint name of the library in %s', (text) => {
+    expect(rejectedIn(text)).toMatch(/ pgpubsub_x$/);
   });
 
-  it('refuses identifiers with an escape character of their own, which are not decoded', () => {
-    expect(refused(`savepoint U&"!0070gpubsub_x" UESCAPE '!'`)).toBe('UESCAPE');
-    expect(refused(`select U&"pg!005fadvisory_lock" /* */ uescape E'!' (1)`)).toBe('UESCAPE');
-    expect(refused(`select U&'!0070' uescape '!'`)).toBeUndefined();
+  it('rejects identifiers with their own escape character, which are not decoded', () => {
+    expect(rejectedIn(`savepoint U&"!0070gpubsub_x" UESCAPE '!'`)).toBe('UESCAPE');
+    expect(rejectedIn(`select U&"pg!005fadvisory_lock" /* */ uescape E'!' (1)`)).toBe('UESCAPE');
+    expect(rejectedIn(`select U&'!0070' uescape '!'`)).toBeUndefined();
   });
 
   it('names the savepoint without its quotes', () => {
-    expect(refused('savepoint "pgpubsub_say ""hi"" to"')).toBe('SAVEPOINT pgpubsub_say "hi" to');
+    expect(rejectedIn('savepoint "pgpubsub_say ""hi"" to"')).toBe('SAVEPOINT pgpubsub_say "hi" to');
   });
 
   it('keeps the name of a statement short', () => {
-    expect(refused(`savepoint pgpubsub_${'x'.repeat(1000)}`)?.length).toBeLessThan(100);
+    expect(rejectedIn(`savepoint pgpubsub_${'x'.repeat(1000)}`)?.length).toBeLessThan(100);
   });
 });
 
-describe('effectsOf(), calls of functions', () => {
+describe('effectsOf() on calls of functions', () => {
   it.each([
     'pg_advisory_lock',
     'pg_advisory_lock_shared',
@@ -201,7 +201,7 @@ describe('effectsOf(), calls of functions', () => {
     'pg_advisory_unlock',
     'pg_advisory_unlock_shared',
     'pg_advisory_unlock_all',
-  ])('refuses %s(), however it is written', (name) => {
+  ])('rejects %s() in each notation', (name) => {
     for (const written of [
       `select ${name}(1)`,
       `SELECT ${name.toUpperCase()} (1, 2)`,
@@ -215,7 +215,7 @@ describe('effectsOf(), calls of functions', () => {
       `/* one */ (select (${name}(1)))`,
       `explain analyze select ${name}(1)`,
     ])
-      expect(refused(written), written).toBe(`${name}()`);
+      expect(rejectedIn(written), written).toBe(`${name}()`);
   });
 
   it.each([
@@ -236,8 +236,8 @@ describe('effectsOf(), calls of functions', () => {
     ['select PG_CANCEL_BACKEND ( pg_catalog.pg_backend_pid () )', 'pg_cancel_backend(pg_backend_pid())'],
     ['select "pg_terminate_backend"((pg_backend_pid()), 1000)', 'pg_terminate_backend(pg_backend_pid())'],
     ['select pg_cancel_backend((select pg_backend_pid()))', 'pg_cancel_backend(pg_backend_pid())'],
-  ])('refuses to stop its own backend: %s', (text, statement) => {
-    expect(refused(text)).toBe(statement);
+  ])('rejects a statement that stops its own backend: %s', (text, statement) => {
+    expect(rejectedIn(text)).toBe(statement);
   });
 
   it.each([
@@ -245,11 +245,11 @@ describe('effectsOf(), calls of functions', () => {
     'select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()',
     'select pg_terminate_backend($1), pg_backend_pid()',
   ])('accepts %s', (text) => {
-    expect(refused(text)).toBeUndefined();
+    expect(rejectedIn(text)).toBeUndefined();
   });
 });
 
-describe('effectsOf(), bodies of functions', () => {
+describe('effectsOf() on bodies of functions', () => {
   const body = (statements: string): string =>
     `create or replace function f(a int) returns int language sql begin atomic ${statements} end`;
 
@@ -277,12 +277,12 @@ describe('effectsOf(), bodies of functions', () => {
     ['create function f() returns "begin" atomic; end', 'END'],
     ['select begin atomic; end', 'END'],
     ['create rule r as on insert to a do also (select 1; select 2); rollback', 'ROLLBACK'],
-  ])('refuses what ends the transaction behind or within: %s', (text, statement) => {
-    expect(refused(text)).toBe(statement);
+  ])('rejects a statement that ends the transaction behind or within a body: %s', (text, statement) => {
+    expect(rejectedIn(text)).toBe(statement);
   });
 });
 
-describe('effectsOf(), constants', () => {
+describe('effectsOf() on constants', () => {
   it.each([
     String.raw`select '\'; commit; --'`, // the constant ends at the second quote
     String.raw`select '\'', '; commit; --'`, // the constant ends there if backslashes escape
@@ -290,10 +290,10 @@ describe('effectsOf(), constants', () => {
     String.raw`select 'a\\'; commit`,
     String.raw`select '\''; commit; --'`,
   ])('reads %s with and without standard_conforming_strings', (text) => {
-    expect(refused(text)).toBe('COMMIT');
+    expect(rejectedIn(text)).toBe('COMMIT');
   });
 
-  it('has the effects of both readings', () => {
+  it('returns the effects of both readings', () => {
     expect(flagsOf(String.raw`select '\'; declare c cursor for select '; set local a.b = ''`)).toEqual([
       'settings',
       'cursors',
@@ -332,23 +332,23 @@ describe('effectsOf(), constants', () => {
     'select "a""; "; commit',
     'select U&"a""; "; commit',
     'commit\0 and the rest',
-  ])('finds the commit behind %j', (text) => {
-    expect(refused(text)).toBe('COMMIT');
+  ])('finds the commit in %j', (text) => {
+    expect(rejectedIn(text)).toBe('COMMIT');
   });
 
   it.each([`select '; commit`, `select E'\\`, 'select "; commit', 'select $$; commit', 'select /* ; commit'])(
-    'ends at the end of the text that does not close %j',
+    'stops at the end of a text that is not closed: %j',
     (text) => {
-      expect(refused(text)).toBeUndefined();
+      expect(rejectedIn(text)).toBeUndefined();
     },
   );
 
-  it('does not read behind a NUL, where the server stops', () => {
+  it('stops at a NUL character, as the server does', () => {
     expect(effectsOf('insert into a values (1)\0; commit')).toEqual(NO_EFFECTS);
   });
 });
 
-describe('effectsOf(), settings', () => {
+describe('effectsOf() on settings', () => {
   it.each([
     'set local work_mem = 64',
     'SET LOCAL "search_path" TO app',
@@ -359,7 +359,7 @@ describe('effectsOf(), settings', () => {
     `select "set_config"('a.b', (select concat('c', ',', 'd')), TRUE )`,
     `select set_config('a.b', 'c', 't'), set_config('a.c', 'd', 'ON'), set_config('a.d', 'e', '1')`,
     `with x as (select set_config('a.b', 'c', true)) insert into y select * from x`,
-  ])('restores the settings behind %s', (text) => {
+  ])('has settings restored after %s', (text) => {
     expect(flagsOf(text)).toEqual(['settings']);
   });
 
@@ -388,11 +388,11 @@ describe('effectsOf(), settings', () => {
     `select set_config('a.b', 'c', true`,
     String.raw`select U&"set\005fconfig"('a.b', 'c', false)`,
     `update pg_settings set setting = 'off' where name = 'a'`,
-  ])('keeps the connection from the pool behind %s', (text) => {
+  ])('keeps the connection out of the pool after %s', (text) => {
     expect(flagsOf(text)).toEqual(['settings', 'session']);
   });
 
-  it('keeps the connection from the pool behind LOAD, which changes no setting', () => {
+  it('keeps the connection out of the pool after LOAD, which changes no setting', () => {
     expect(flagsOf(`load 'auto_explain'`)).toEqual(['session']);
   });
 
@@ -404,7 +404,7 @@ describe('effectsOf(), settings', () => {
     'select * from pg_settings',
     'alter table a reset (fillfactor)',
     `create function f() returns int set work_mem = 64 return 1`,
-  ])('leaves the settings alone in %s', (text) => {
+  ])('finds no change of settings in %s', (text) => {
     expect(effectsOf(text)).toEqual(NO_EFFECTS);
   });
 
@@ -412,19 +412,19 @@ describe('effectsOf(), settings', () => {
     `set "TRANSACTION_ISOLATION" = serializable`,
     String.raw`set U&"transaction\005fisolation" = serializable`,
     `select set_config('Transaction_Isolation', 'serializable', true)`,
-  ])('refuses to change the transaction by %s', (text) => {
-    expect(refused(text)?.toLowerCase()).toMatch(/^(?:set|set_config).*transaction_isolation/);
+  ])('rejects a change of the transaction by %s', (text) => {
+    expect(rejectedIn(text)?.toLowerCase()).toMatch(/^(?:set|set_config).*transaction_isolation/);
   });
 
   it.each(['set constraints all deferred', 'SET Constraints a, "b" IMMEDIATE'])(
-    'lets no other handler run behind %s',
+    'lets no other handler run after %s',
     (text) => {
       expect(flagsOf(text)).toEqual(['constraints']);
     },
   );
 });
 
-describe('effectsOf(), temporary objects and cursors', () => {
+describe('effectsOf() on temporary objects and cursors', () => {
   it.each([
     'create temp table a (b int)',
     'CREATE TEMPORARY TABLE a AS SELECT 1',
@@ -444,12 +444,12 @@ describe('effectsOf(), temporary objects and cursors', () => {
     'explain analyze create temp table a as select 1',
     'explain (analyze, format json) create temporary table a as select 1',
     'select 1; create temp table a (b int); select 2',
-  ])('sees that %s creates a temporary object', (text) => {
+  ])('finds a temporary object in %s', (text) => {
     expect(flagsOf(text)).toEqual(['temporary']);
   });
 
   it.each(['set local search_path = pg_temp, app', `select set_config('search_path', 'pg_temp', true)`])(
-    'expects temporary objects behind %s',
+    'expects temporary objects after %s',
     (text) => {
       expect(flagsOf(text)).toEqual(['settings', 'temporary']);
     },
@@ -464,7 +464,7 @@ describe('effectsOf(), temporary objects and cursors', () => {
     'select temp from a',
     `select 'create temp table a'`,
     'create unlogged table a (b int)',
-  ])('sees no temporary object created by %s', (text) => {
+  ])('finds no temporary object in %s', (text) => {
     expect(effectsOf(text)).toEqual(NO_EFFECTS);
   });
 
@@ -472,13 +472,13 @@ describe('effectsOf(), temporary objects and cursors', () => {
     'declare c cursor for select 1',
     'DECLARE "c" BINARY INSENSITIVE SCROLL CURSOR WITH HOLD FOR SELECT 1',
     'select 1; declare c no scroll cursor without hold for select 1',
-  ])('sees that %s opens a cursor', (text) => {
+  ])('finds a cursor in %s', (text) => {
     expect(flagsOf(text)).toEqual(['cursors']);
   });
 });
 
-describe('effectsOf(), in general', () => {
-  it('collects the effects of all statements of a text', () => {
+describe('effectsOf() on any text', () => {
+  it('collects the effects of all statements', () => {
     const text = `set local a.b = 1; create temp table t (); declare c cursor for select 1;
       set constraints all deferred; create table u (); set a.c = 2`;
 
@@ -525,7 +525,7 @@ describe('effectsOf(), in general', () => {
     ' ;commit',
     '\0',
     `"'$/\\`,
-  ])('reads a long text of %j in linear time', (part) => {
+  ])('reads a long text of repeated %j in linear time', (part) => {
     const parts = part.repeat(200_000 / part.length);
     for (const start of ['', 'select ', `select '`, 'select $b$', 'savepoint U&"'])
       expect(() => effectsOf(start + parts)).not.toThrow();
@@ -533,6 +533,6 @@ describe('effectsOf(), in general', () => {
 
   it('reads 5 MB of quotes, dollar signs, slashes and backslashes', { timeout: 20_000 }, () => {
     expect(() => effectsOf(`"'$/*\\`.repeat(5_000_000 / 6))).not.toThrow();
-    expect(refused(`select ${`'' $$/$$ "" / `.repeat(5_000_000 / 14)}; commit`)).toBe('COMMIT');
+    expect(rejectedIn(`select ${`'' $$/$$ "" / `.repeat(5_000_000 / 14)}; commit`)).toBe('COMMIT');
   });
 });

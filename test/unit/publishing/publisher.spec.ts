@@ -5,7 +5,7 @@ import { Publisher } from '../../../lib/publishing/publisher.js';
 import { createStatements } from '../../../lib/publishing/statements.js';
 import { recordEvents } from '../support/recording.js';
 
-/** A publisher whose statements fail with this error. */
+/** A publisher whose statements fail with this error, if there is one. */
 function createPublisher(failure?: Error) {
   const { events, report } = recordEvents();
   const sent: string[] = [];
@@ -30,14 +30,14 @@ const stored = defineChannel('stored', { delivery: 'exactly-once' });
 const serverError = (code: string, message: string) =>
   Object.assign(new Error(message), { severity: 'ERROR', code });
 
-describe('Publisher and options that are no object', () => {
+describe('Publisher with options that are not an object', () => {
   const { query } = createPublisher();
   it.each([
     ['a function', () => undefined, 'a function'],
     ['null', null, 'null'],
     ['a text', 'orders', '"orders"'],
     ['an array', [], 'an array'],
-    ['a manager by itself', { query }, 'an object'],
+    ['a manager', { query }, 'an object'],
   ])('rejects %s before anything is sent', async (_what, options: unknown, got) => {
     for (const channel of [orders, stored]) {
       const { publisher, sent } = createPublisher();
@@ -54,7 +54,7 @@ describe('Publisher and options that are no object', () => {
 describe('Publisher without the tables of stored notifications', () => {
   const missing = serverError('42P01', 'relation "public.pgpubsub_notification" does not exist');
 
-  it('rejects with STORAGE_MISSING and the remedy, and reports the same', async () => {
+  it('rejects with STORAGE_MISSING and a remedy, and reports the same error', async () => {
     const { publisher, events } = createPublisher(missing);
     const expected = {
       code: 'STORAGE_MISSING',
@@ -67,10 +67,10 @@ describe('Publisher without the tables of stored notifications', () => {
   });
 
   it.each([
-    ['another table', serverError('42P01', 'relation "orders" does not exist')],
-    ['another error of ours', serverError('42501', 'permission denied for table pgpubsub_notification')],
-    ["an error that is not the server's", new Error('relation "pgpubsub_notification" does not exist')],
-  ])('leaves the error of %s as it is', async (_what, error) => {
+    ['another missing table', serverError('42P01', 'relation "orders" does not exist')],
+    ['a missing privilege', serverError('42501', 'permission denied for table pgpubsub_notification')],
+    ['another source than the server', new Error('relation "pgpubsub_notification" does not exist')],
+  ])('passes on the error of %s', async (_what, error) => {
     await expect(createPublisher(error).publisher.publish(stored, [1], {})).rejects.toBe(error);
   });
 });

@@ -3,10 +3,10 @@ import { broadcastStatement } from '../../../lib/publishing/statements.js';
 import { StatementQueue } from '../../../lib/publishing/statement-queue.js';
 import { createQueue } from '../support/hand-executor.js';
 
-const refusal = (message = 'refused', severity = 'ERROR') =>
+const rejection = (message = 'rejected', severity = 'ERROR') =>
   Object.assign(new Error(message), { severity, code: '22023' });
 
-describe('StatementQueue whose statement fails', () => {
+describe('StatementQueue with a failing statement', () => {
   const sendShared = (splits: boolean) => {
     const created = createQueue({ splits });
     for (const text of ['first', 'good', 'bad', 'fine']) created.send(text);
@@ -14,13 +14,13 @@ describe('StatementQueue whose statement fails', () => {
   };
 
   it.each(['ERROR', 'FEHLER'])(
-    'sends each call again by itself when the server refused it (%s), so that only the guilty one fails',
+    'sends each call again on its own when the server rejected the statement (%s), so that only the invalid one fails',
     async (severity) => {
       const { executor, results } = sendShared(true);
       await executor.succeed();
-      await executor.fail(refusal('bad one', severity));
+      await executor.fail(rejection('bad one', severity));
       await executor.succeed();
-      await executor.fail(refusal('bad', severity));
+      await executor.fail(rejection('bad', severity));
       await executor.succeed();
 
       expect(executor.sent.slice(1)).toEqual([
@@ -33,15 +33,15 @@ describe('StatementQueue whose statement fails', () => {
     },
   );
 
-  it('rejects a call that was alone, and goes on with the next', async () => {
+  it('rejects a single call and continues with the next one', async () => {
     const { executor, send, results } = createQueue();
     send('bad');
     send('good');
-    await executor.fail(refusal());
+    await executor.fail(rejection());
     await executor.succeed();
 
     expect(executor.sent).toEqual([['orders bad'], ['orders good']]);
-    expect(results).toEqual(['bad failed: refused', 'good sent']);
+    expect(results).toEqual(['bad failed: rejected', 'good sent']);
   });
 
   it.each([
@@ -64,13 +64,13 @@ describe('StatementQueue whose statement fails', () => {
     ]);
   });
 
-  it('sends nothing again in a transaction, which is aborted then', async () => {
+  it('sends nothing again in a transaction, which the error has aborted', async () => {
     const { executor, results } = sendShared(false);
     await executor.succeed();
-    await executor.fail(refusal());
+    await executor.fail(rejection());
 
     expect(executor.sent).toHaveLength(2);
-    expect(results.slice(1)).toEqual(['good', 'bad', 'fine'].map((text) => `${text} failed: refused`));
+    expect(results.slice(1)).toEqual(['good', 'bad', 'fine'].map((text) => `${text} failed: rejected`));
   });
 
   it('rejects the call when the executor throws', async () => {

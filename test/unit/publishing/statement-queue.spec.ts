@@ -21,7 +21,7 @@ describe('StatementQueue', () => {
     expect(executor.statements.map(({ sql }) => sql)).toEqual([sendBroadcast, sendBroadcast]);
   });
 
-  it('sends all calls made meanwhile together, in order', async () => {
+  it('sends all waiting calls together, in order', async () => {
     const { executor, send } = createQueue();
     for (const text of ['1', '2', '3', '4']) send(text);
     await executor.succeed();
@@ -29,7 +29,7 @@ describe('StatementQueue', () => {
     expect(executor.sent).toEqual([['orders 1'], ['orders 2', 'orders 3', 'orders 4']]);
   });
 
-  it('has one statement on the wire at a time', async () => {
+  it('sends one statement at a time', async () => {
     const { executor, send } = createQueue();
     send('1');
     await everythingRuns();
@@ -54,7 +54,7 @@ describe('StatementQueue', () => {
     expect(results).toEqual(['1 sent', '2 sent', '3 sent']);
   });
 
-  it('goes on after a pause', async () => {
+  it('sends again after a pause', async () => {
     const { executor, send, results } = createQueue();
     send('1');
     await executor.succeed();
@@ -65,11 +65,12 @@ describe('StatementQueue', () => {
     expect(results).toEqual(['1 sent', '2 sent']);
   });
 
-  it('lets callers that come again at once share the next statement', async () => {
+  it('combines calls that callers make right after a result in the next statement', async () => {
     const { executor, queue, send } = createQueue();
     const again = async (text: string) => {
       await queue.send(broadcastStatement, [{ channel: 'orders', text }]);
-      for (let hop = 0; hop < 20; hop++) await Promise.resolve(); // the way back through an application
+      // the turns that an application needs
+      for (let hop = 0; hop < 20; hop++) await Promise.resolve();
       send(`${text} again`);
     };
     send('1');
@@ -99,7 +100,7 @@ describe('StatementQueue', () => {
     expect(executor.sent).toEqual([['orders '], ['orders 1', 'orders ', 'orders 2', 'orders ']]);
   });
 
-  it('sends one empty text as one among several calls', async () => {
+  it('sends one empty text among several calls', async () => {
     const { executor, send } = createQueue();
     send('1');
     send('');
@@ -110,8 +111,8 @@ describe('StatementQueue', () => {
   });
 });
 
-describe('StatementQueue and equal messages', () => {
-  it('never sends those of different calls in one statement, and keeps the order', async () => {
+describe('StatementQueue with equal messages', () => {
+  it('never sends equal messages of different calls in one statement, and keeps the order', async () => {
     const { executor, send } = createQueue();
     for (const text of ['first', 'a', 'b', 'a', 'c']) send(text);
     for (let statement = 0; statement < 3; statement++) await executor.succeed();
@@ -119,7 +120,7 @@ describe('StatementQueue and equal messages', () => {
     expect(executor.sent).toEqual([['orders first'], ['orders a', 'orders b'], ['orders a', 'orders c']]);
   });
 
-  it('waits with a whole call of which one message is a repetition', async () => {
+  it('delays a whole call when one of its messages is a repetition', async () => {
     const { executor, send } = createQueue();
     send('first');
     send('a', 'b');
@@ -134,7 +135,7 @@ describe('StatementQueue and equal messages', () => {
     ]);
   });
 
-  it('sends them together within one call, which is one transaction', async () => {
+  it('sends equal messages of one call, which is one transaction, together', async () => {
     const { executor, send } = createQueue();
     send('a', 'a');
     await executor.succeed();
@@ -142,7 +143,7 @@ describe('StatementQueue and equal messages', () => {
     expect(executor.sent).toEqual([['orders a', 'orders a']]);
   });
 
-  it('takes equal texts on different channels for different messages', async () => {
+  it('treats equal texts on different channels as different messages', async () => {
     const { executor, queue, send } = createQueue();
     send('first');
     void queue.send(broadcastStatement, [{ channel: 'orders', text: 'a' }]);
@@ -167,7 +168,7 @@ describe('StatementQueue under load', () => {
     expect(executor.sent.flat()).toEqual(['orders first', ...texts(2_500).map((text) => `orders ${text}`)]);
   });
 
-  it('sends a call with more messages alone, and whole', async () => {
+  it('sends a call with more messages alone and in one statement', async () => {
     const { executor, send } = createQueue();
     send('first');
     send('before');

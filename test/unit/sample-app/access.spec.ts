@@ -27,7 +27,7 @@ describe('a request of another site', () => {
     expect(found(headers)).toMatch(sentence);
   });
 
-  it('is found when it reads a feed', () => {
+  it('is found by its headers when it reads a feed', () => {
     for (const url of ['/feed', '/feed/front-page', '/posts/1']) {
       expect(found({ 'sec-fetch-site': 'cross-site' }, 'GET', url)).toBeDefined();
       expect(
@@ -37,7 +37,7 @@ describe('a request of another site', () => {
     }
   });
 
-  it('may open the page by a link', () => {
+  it('is allowed when it opens the page through a link', () => {
     expect(
       found({ 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }, 'GET', '/'),
     ).toBeUndefined();
@@ -55,7 +55,7 @@ it.each([
   { host: 'app.localhost:3000', origin: 'http://app.localhost:3000' },
   { host: 'NEWS.example.com', origin: 'https://news.example.com' },
   { host: 'localhost:80', origin: 'http://localhost' },
-])('a request of this site, or of another program, is not: %o', (headers) => {
+])('a request of this site or of another program is allowed with the headers %o', (headers) => {
   expect(found(headers)).toBeUndefined();
 });
 
@@ -71,6 +71,6 @@ it.each([
   ['postgres://ada:12#secret@db/news', 'postgres://…'],
   ['postgres://db:5432/news?application_name=api', 'postgres://db:5432/news?application_name=api'],
   ['/var/run/postgresql news password=secret', 'postgres://…'],
-])('the address of a database has no password for people: %s', (url, shown) => {
+])('the address of a database is shown without its password: %s', (url, shown) => {
   expect(withoutPassword(url)).toBe(shown);
 });

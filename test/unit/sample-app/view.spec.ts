@@ -10,7 +10,7 @@ it.each([
   [{ ...failed, attempts: 2 }, 'failed 2 times, will retry: the press is jammed'],
   [{ ...failed, attempts: 3, isDead: true }, 'dead letter after 3 attempts: the press is jammed'],
   [{ ...waiting, printedAt: '2026-11-21T12:00:00.000Z' }, /^printed at \d\d:\d\d:\d\d$/],
-])('says of an edition how far it is: %o', (edition, text) => {
+])('the view describes the progress of an edition: %o', (edition, text) => {
   const { editions } = viewOf({ ...NOTHING, editions: [edition] }, NOTHING);
 
   expect(editions).toEqual([

@@ -34,7 +34,7 @@ const objects: readonly Found[] = Object.entries(newestVersion().objects).map(([
   return { ...FOUND, kind: kind as Found['kind'], name, hash };
 });
 
-/** A storage as the library creates it. */
+/** The state of a storage as the library creates it. */
 const existing = (mark: Partial<NonNullable<StorageState['mark']>> = {}): StorageState => ({
   ...NONE,
   exists: true,
@@ -48,13 +48,13 @@ const objectsIn = (differences: readonly { object: string; kind: string }[]) =>
   differences.map(({ kind, object }) => `${kind}: ${object}`);
 const NOTHING = { create: [], drop: [], dropped: [], differences: [] };
 
-function refusal(act: () => unknown): string {
+function rejectionOf(act: () => unknown): string {
   try {
     act();
   } catch (error) {
     return `${error instanceof PgPubSubError ? error.code : ''}: ${messageOf(error)}`;
   }
-  return 'nothing was refused';
+  return 'nothing was rejected';
 }
 
 const second: StorageVersion = {
@@ -69,8 +69,8 @@ const second: StorageVersion = {
 };
 afterEach(() => VERSIONS.splice(1));
 
-describe('no storage', () => {
-  it('is created where it is needed, and dropped on the way back', () => {
+describe('a missing storage', () => {
+  it('is created when it is needed, and dropped by the down migration', () => {
     const { create, drop, differences } = diffStorage(NONE, OWNER, true);
     expect(objectsIn(differences)).toEqual([
       'missing: table public.pgpubsub_channel',
@@ -86,17 +86,17 @@ describe('no storage', () => {
     expect(drop).toEqual([]);
   });
 
-  it('is nothing where it is not needed', () => {
+  it('makes no difference when it is not needed', () => {
     expect(diffStorage(NONE, OWNER, false)).toEqual(NOTHING);
   });
 
-  it('comes with its schema', () => {
+  it('is created together with its schema', () => {
     const { create } = diffStorage({ ...NONE, schemaExists: false }, OWNER, true);
     expect(ups(create)[0]).toBe('create schema "public"');
     expect(downs(create).at(-1)).toBe('drop schema "public"');
   });
 
-  it('quotes the owner', () => {
+  it('is created with a quoted owner in its comment', () => {
     const comment = ups(createSteps(place, "it's:mine")).at(-1);
     expect(comment).toBe(
       `comment on table "public"."pgpubsub_notification" is 'pgpubsub:it''s:mine:v1 from v1'`,
@@ -104,12 +104,15 @@ describe('no storage', () => {
   });
 });
 
-describe('a storage of this version', () => {
-  it.each([true, false])('is as it should be, whoever owns it, when it is needed; ours: %s', (isOurs) => {
-    expect(diffStorage(existing({ owner: isOurs ? OWNER : 'theirs' }), OWNER, true)).toEqual(NOTHING);
-  });
+describe('a storage of the newest version', () => {
+  it.each([true, false])(
+    'makes no difference when it is needed, no matter which application owns it (owned by this one: %s)',
+    (isOurs) => {
+      expect(diffStorage(existing({ owner: isOurs ? OWNER : 'theirs' }), OWNER, true)).toEqual(NOTHING);
+    },
+  );
 
-  it('is dropped when it is not needed any more, and comes back on the way back', () => {
+  it('is dropped when it is no longer needed, and created again by the down migration', () => {
     const { create, drop, differences } = diffStorage(existing(), OWNER, false);
     expect(create).toEqual([]);
     expect(objectsIn(differences)).toEqual(['obsolete: storage in schema public']);
@@ -117,11 +120,11 @@ describe('a storage of this version', () => {
     expect(downs(drop)).toEqual(ups(createSteps(place, OWNER)));
   });
 
-  it('of another owner is not ours to drop', () => {
+  it('is not dropped when another application owns it', () => {
     expect(diffStorage(existing({ owner: 'theirs' }), OWNER, false)).toEqual(NOTHING);
   });
 
-  it('without its mark gets a new one, and loses it on the way back', () => {
+  it('gets a new mark when its mark is missing, which the down migration removes', () => {
     const { create, differences } = diffStorage({ ...existing(), mark: undefined }, OWNER, true);
     expect(objectsIn(differences)).toEqual(['drifted: storage in schema public (its comment is gone)']);
     expect(ups(create)).toEqual([
@@ -135,7 +138,7 @@ describe('a storage of this version', () => {
 describe('a storage in another schema', () => {
   const others = (owner: string) => [{ schema: 'old "s"', mark: { owner, number: 1, servesFrom: 1 } }];
 
-  it('of the same owner is dropped, after the new one is created', () => {
+  it('is dropped after the new one is created, if the owner is the same', () => {
     const { create, drop, differences } = diffStorage({ ...NONE, others: others(OWNER) }, OWNER, true);
     expect(objectsIn(differences)).toEqual([
       'missing: table public.pgpubsub_channel',
@@ -150,14 +153,14 @@ describe('a storage in another schema', () => {
     expect(downs(drop)).toEqual(ups(createSteps(elsewhere, OWNER)));
   });
 
-  it('of another owner is left alone', () => {
+  it('is ignored if the owner is another application', () => {
     expect(diffStorage({ ...existing(), others: others('theirs') }, OWNER, true)).toEqual(NOTHING);
     expect(diffStorage({ ...NONE, others: others('theirs') }, OWNER, false)).toEqual(NOTHING);
   });
 });
 
 describe('an older storage', () => {
-  it('is upgraded by its owner, and on the way back has its own mark again', () => {
+  it('is upgraded by its owner, and the down migration restores its mark', () => {
     VERSIONS.push(second);
     const { create, drop, differences } = diffStorage(existing(), OWNER, true);
     expect(objectsIn(differences)).toEqual(['drifted: storage in schema public (version 1 instead of 2)']);
@@ -169,16 +172,16 @@ describe('an older storage', () => {
     expect(migrationSql(existing(), OWNER)).toEqual(ups(create));
   });
 
-  it('of another owner has to be upgraded there', () => {
+  it('is rejected when another application owns it, which has to upgrade it', () => {
     VERSIONS.push(second);
-    expect(refusal(() => diffStorage(existing({ owner: 'theirs' }), OWNER, true))).toBe(
+    expect(rejectionOf(() => diffStorage(existing({ owner: 'theirs' }), OWNER, true))).toBe(
       'SCHEMA_DRIFTED: expected version 2 of the storage in the schema "public", got version 1, which belongs to "theirs". ' +
         'Migrate "theirs" first, with the same version of nestjs-pgpubsub; give withPgPubSub() another "schema"; or, when "theirs" ' +
         'was the name of "public.migrations", the option "owner".',
     );
   });
 
-  it('that is not needed is dropped as the version that it is', () => {
+  it('is dropped with the statements of its own version when it is not needed', () => {
     VERSIONS.push(second);
     const { drop } = diffStorage(existing(), OWNER, false);
     expect(ups(drop)).toEqual(VERSIONS[0]?.down(place));
@@ -187,7 +190,7 @@ describe('an older storage', () => {
     expect(downs(both)).toEqual(ups(createSteps(place, OWNER)));
   });
 
-  it('in a migration by hand is the version that it names', () => {
+  it('is created by a handwritten migration that names its version', () => {
     VERSIONS.push(second);
     expect(ups(createSteps(place, OWNER, 1)).at(-1)).toContain(':v1 from v1');
     expect(ups(createSteps(place, OWNER)).at(-1)).toContain(':v2 from v1');
@@ -195,48 +198,51 @@ describe('an older storage', () => {
 });
 
 describe('a newer storage', () => {
-  it.each([OWNER, 'theirs'])('of %s is used while it serves this version', (owner) => {
+  it.each([OWNER, 'theirs'])('owned by %s is used while it serves this version', (owner) => {
     const newer = { ...existing({ owner, number: 2, servesFrom: 1 }), objects: [] };
     expect(diffStorage(newer, OWNER, true)).toEqual(NOTHING);
   });
 
-  it.each([OWNER, 'theirs'])('of %s that does not is refused', (owner) => {
-    expect(refusal(() => diffStorage(existing({ owner, number: 3, servesFrom: 2 }), OWNER, true))).toBe(
+  it.each([OWNER, 'theirs'])('owned by %s is rejected when it does not serve this version', (owner) => {
+    expect(rejectionOf(() => diffStorage(existing({ owner, number: 3, servesFrom: 2 }), OWNER, true))).toBe(
       'SCHEMA_DRIFTED: expected version 1 of the storage in the schema "public", got version 3, which serves libraries of version 2 ' +
         'and later. Upgrade nestjs-pgpubsub in this application.',
     );
   });
 
-  it('is not dropped by a library that does not know what it consists of', () => {
+  it('is not dropped by an older library, which does not know its objects', () => {
     const mark = { owner: OWNER, number: 2, servesFrom: 1 };
     expect(diffStorage(existing(mark), OWNER, false)).toEqual(NOTHING);
     expect(diffStorage({ ...existing(), others: [{ schema: 'old', mark }] }, OWNER, true)).toEqual(NOTHING);
   });
 });
 
-describe('what was changed by hand', () => {
+describe('an object of the storage', () => {
   const changed = (change: (found: Found) => readonly Found[], owner = OWNER) =>
     diffStorage({ ...existing({ owner }), objects: objects.flatMap(change) }, OWNER, true);
 
-  it.each(Object.keys(newestVersion().objects))('%s is reported, and not repaired', (object) => {
-    const isIt = ({ kind, name }: Found) => `${kind} ${name}` === object;
-    const reported = object.replace(' ', ' public.');
-    for (const owner of [OWNER, 'theirs']) {
-      const other = changed((found) => (isIt(found) ? [{ ...found, hash: 'other' }] : [found]), owner);
-      const isGone = changed((found) => (isIt(found) ? [] : [found]), owner);
-      const isDouble = changed((found) => (isIt(found) ? [found, found] : [found]), owner);
-      expect([other, isGone, isDouble]).toEqual(
-        ['drifted', 'missing', 'drifted'].map((kind) => ({
-          create: [],
-          drop: [],
-          dropped: [],
-          differences: [{ kind, object: reported, byHand: true }],
-        })),
-      );
-    }
-  });
+  it.each(Object.keys(newestVersion().objects))(
+    'is reported but not repaired after a manual change: %s',
+    (object) => {
+      const isIt = ({ kind, name }: Found) => `${kind} ${name}` === object;
+      const reported = object.replace(' ', ' public.');
+      for (const owner of [OWNER, 'theirs']) {
+        const other = changed((found) => (isIt(found) ? [{ ...found, hash: 'other' }] : [found]), owner);
+        const isGone = changed((found) => (isIt(found) ? [] : [found]), owner);
+        const isDouble = changed((found) => (isIt(found) ? [found, found] : [found]), owner);
+        expect([other, isGone, isDouble]).toEqual(
+          ['drifted', 'missing', 'drifted'].map((kind) => ({
+            create: [],
+            drop: [],
+            dropped: [],
+            differences: [{ kind, object: reported, byHand: true }],
+          })),
+        );
+      }
+    },
+  );
 
-  it('indexes and functions of others are left alone', () => {
+  it('is ignored when it does not belong to the storage', () => {
     const other: Found = { ...FOUND, kind: 'index', name: 'pgpubsub_notification_mine', hash: 'mine' };
     expect(diffStorage({ ...existing(), objects: [...objects, other] }, OWNER, true)).toEqual(NOTHING);
   });
@@ -257,11 +263,11 @@ describe('the function that reads the list of migrations', () => {
     ),
   });
 
-  it('is as it should be', () => {
+  it('makes no difference when it is unchanged', () => {
     expect(diffStorage(withSource(source(reader)), OWNER, true)).toEqual(NOTHING);
   });
 
-  it('follows the name of the table of its owner, and nobody else', () => {
+  it('is replaced when its owner renames the table, but not by another application', () => {
     const renamed = source(reader).replace('"migrations"', '"renamed"');
     expect(diffStorage(withSource(renamed), OWNER, true)).toEqual({
       create: [{ up: reader, down: 'the definition' }],
@@ -273,8 +279,8 @@ describe('the function that reads the list of migrations', () => {
   });
 });
 
-describe('the SQL that is written for a DBA', () => {
-  it('creates the storage from the start, also one that is up to date', () => {
+describe('migrationSql()', () => {
+  it('returns the statements that create the storage, even when it is up to date', () => {
     const created = ups(createSteps(place, OWNER));
     expect(migrationSql(NONE, OWNER)).toEqual(created);
     expect(migrationSql(existing(), OWNER)).toEqual(created);

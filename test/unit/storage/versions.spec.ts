@@ -23,7 +23,7 @@ describe('the mark of a storage', () => {
     );
   });
 
-  it.each(OWNERS)('gives back the owner %j', (owner) => {
+  it.each(OWNERS)('contains the owner %j unchanged', (owner) => {
     const mark = { owner, number: 12, servesFrom: 10 };
     expect(readMark(markComment(mark))).toEqual(mark);
   });
@@ -40,30 +40,33 @@ describe('the mark of a storage', () => {
     'pgpubsub:public.migrations:v1 from v1\n',
     ' pgpubsub:public.migrations:v1 from v1',
     'pgpubsub:public.migrations:vx from v1',
-  ])('is not %j', (comment) => {
+  ])('cannot be read from %j', (comment) => {
     expect(readMark(comment)).toBeUndefined();
   });
 });
 
 describe('the owner of a function', () => {
-  it.each([...OWNERS, ''])('is in its comment: %j', (owner) => {
+  it.each([...OWNERS, ''])('is read from its comment: %j', (owner) => {
     expect(ownerIn(commentOf(owner))).toBe(owner);
   });
 
-  it.each([null, undefined, '', 'a comment of others', ' pgpubsub:a'])('is not in %j', (comment) => {
-    expect(ownerIn(comment)).toBeUndefined();
-  });
+  it.each([null, undefined, '', 'a comment of others', ' pgpubsub:a'])(
+    'cannot be read from the comment %j',
+    (comment) => {
+      expect(ownerIn(comment)).toBeUndefined();
+    },
+  );
 });
 
 describe('the versions of the storage', () => {
-  it('are numbered without a gap, and each serves itself', () => {
+  it('are numbered without gaps, and each serves itself', () => {
     expect(VERSIONS.map(({ number }) => number)).toEqual(VERSIONS.map((_, index) => index + 1));
     expect(newestVersion()).toBe(VERSIONS.at(-1));
     for (const { number, servesFrom } of VERSIONS) expect(servesFrom).toBeLessThanOrEqual(number);
   });
 
   const storage = { schema: 'The "s"', migrationsSchema: "it's", migrationsTable: 'm' };
-  it.each(VERSIONS)('name everything with its schema, and have a way back: version $number', (version) => {
+  it.each(VERSIONS)('qualify all names with the schema, and have a way back: version $number', (version) => {
     const place = { storage, serverVersion: 180_000 };
     const up = version.up(place).join(';\n');
     const created = [...up.matchAll(/^create (?:or replace )?(table|function) "The ""s"""\."(\w+)"/gm)];
@@ -78,7 +81,7 @@ describe('the versions of the storage', () => {
     expect(up).not.toMatch(/[^."]\bpgpubsub_(?:notification|dead_letter|process|channel)\b(?! on |_)(?!_)/);
   });
 
-  it.each(VERSIONS)('have indexes that are all verified: version $number', (version) => {
+  it.each(VERSIONS)('list all of their indexes for verification: version $number', (version) => {
     const up = version.up({ storage, serverVersion: 180_000 }).join(';\n');
     const indexes = [...up.matchAll(/^create index (\w+) on/gm)].map(([, name]) => `index ${name}`);
     expect(
@@ -88,7 +91,7 @@ describe('the versions of the storage', () => {
     ).toEqual(indexes.toSorted());
   });
 
-  it('need no backslash, which older versions of TypeORM lose in migrations', () => {
+  it('contain no backslash, which older versions of TypeORM drop in migrations', () => {
     for (const { up, down } of VERSIONS) {
       const place = { storage, serverVersion: 180_000 };
       expect([...up(place), ...down(place)].join()).not.toContain('\\');
@@ -97,7 +100,7 @@ describe('the versions of the storage', () => {
 });
 
 describe('the settings of trigger functions', () => {
-  it('are compared without the digits of floats, the case of names and the order', () => {
+  it('are compared without extra_float_digits, the case of names and the order', () => {
     const settings = [
       'DateStyle=ISO',
       'extra_float_digits=0',
@@ -118,7 +121,7 @@ describe('the settings of trigger functions', () => {
     expect(comparableSettings(settings)).not.toBe(comparableSettings(TEXT_SETTINGS));
   });
 
-  it('have the digits that a session of the server has by default', () => {
+  it('have the default extra_float_digits of the server version', () => {
     expect(textSettings(110_000)).toContain("extra_float_digits = '0'");
     expect(textSettings(120_000)).toContain("extra_float_digits = '1'");
   });

@@ -8,7 +8,7 @@ const stored = (name: string, keepMs?: number | false) =>
     deadLetters: keepMs === undefined ? {} : { keepMs },
   });
 
-it('takes the age of the channel, else that of the module, for exactly-once channels', () => {
+it('keptDeadLetters() returns the age of each exactly-once channel, by default that of the module', () => {
   const channels = [stored('own', 5), stored('zero', 0), stored('kept', false), stored('plain')];
   const all = [...channels, defineChannel('bare', { delivery: 'exactly-once' }), defineChannel('broadcast')];
 
@@ -20,7 +20,7 @@ it('takes the age of the channel, else that of the module, for exactly-once chan
   });
 });
 
-it('names no channel that keeps its dead letters', () => {
+it('keptDeadLetters() omits channels that keep their dead letters', () => {
   expect(Object.fromEntries(keptDeadLetters([stored('own', 5), stored('plain')], { keepMs: false }))).toEqual(
     { own: 5 },
   );

@@ -7,11 +7,11 @@ import { defer, settled, type Deferred } from './recording.js';
 
 interface Statement extends Deferred<unknown> {
   readonly sql: string;
-  /** What PostgreSQL would send, as `channel text`. */
+  /** The notifications that PostgreSQL would send, as `channel text`. */
   readonly sent: readonly string[];
 }
 
-/** Records statements; each is answered by hand. */
+/** An executor that records statements, each of which is answered by hand. */
 class HandExecutor implements SqlExecutor {
   readonly statements: Statement[] = [];
 
@@ -25,7 +25,7 @@ class HandExecutor implements SqlExecutor {
     return this.statements.map(({ sent }) => sent);
   }
 
-  /** The server answers the newest statement. */
+  /** Answers the newest statement. */
   async succeed(): Promise<void> {
     this.statements.at(-1)?.resolve([]);
     await everythingRuns();
@@ -40,12 +40,12 @@ class HandExecutor implements SqlExecutor {
 function sentBy(sql: string, [channels, texts]: unknown[]): string[] {
   if (sql === sendBroadcast) return [`${String(channels)} ${String(texts)}`];
   expect(sql).toBe(sendBroadcasts);
-  const parts = (texts as string).split(TEXT_SEPARATOR).slice(1); // as its SQL does
+  const parts = (texts as string).split(TEXT_SEPARATOR).slice(1); // as in its SQL
   expect(parts).toHaveLength((channels as string[]).length);
   return parts.map((text, index) => `${(channels as string[])[index]} ${text}`);
 }
 
-/** A queue yields one turn between shared statements. */
+/** Waits two turns, because a queue yields one turn between shared statements. */
 export async function everythingRuns(): Promise<void> {
   await settled();
   await settled();
@@ -55,7 +55,7 @@ export function createQueue({ splits = true } = {}) {
   const executor = new HandExecutor();
   const queue = new StatementQueue(executor, splits);
   const results: string[] = [];
-  /** One call: its result is noted under its texts. */
+  /** Sends one call and records its result. */
   const send = (...texts: string[]) => {
     const messages = texts.map((text) => ({ channel: 'orders', text }));
     void queue.send(broadcastStatement, messages).then(

@@ -3,7 +3,7 @@ import type { Notification } from '../../../lib/channels/notification.js';
 import type { PubSubEvent, ReportEvent } from '../../../lib/common/events.js';
 import { createNotificationFactory } from '../../../lib/dispatch/broadcast-notification.js';
 
-/** A `report` that keeps what it is told. */
+/** Returns a `report` function and the events that it received. */
 export function recordEvents(): { events: PubSubEvent[]; report: ReportEvent } {
   const events: PubSubEvent[] = [];
   return { events, report: (event) => void events.push(event) };
@@ -20,10 +20,10 @@ export const createNotification = createNotificationFactory({
 export const broadcast = (payload: unknown, channel = 'orders'): Notification =>
   createNotification(channel, payload, {}, 1);
 
-/** Lets everything run that waits for nothing from outside. */
+/** Waits one turn of the event loop. */
 export const settled = (): Promise<unknown> => turn();
 
-/** What `act` throws. */
+/** Returns the value that `act` throws. */
 export function thrownBy(act: () => unknown): unknown {
   try {
     act();

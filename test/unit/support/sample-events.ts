@@ -1,10 +1,10 @@
 import type { PubSubEvent } from '../../../lib/common/events.js';
 
-/** What all that has failed here has failed with. */
+/** The error of all events that have one. */
 export const error = new Error('boom');
 const gap = { channels: ['orders'], from: new Date(0), to: new Date(1_500) };
 
-/** One event of every type, and the line it becomes, if any: a type that is missing here does not compile. */
+/** One event of every type with its log line, if it has one. A missing type does not compile. */
 export const SAMPLES: {
   readonly [T in PubSubEvent['type']]: readonly [event: Extract<PubSubEvent, { type: T }>, line?: string];
 } = {

@@ -21,7 +21,7 @@ export interface Measured {
   readonly attributes: Attributes;
 }
 
-/** What the metrics have recorded when `act` is done: of the SDK, which is registered nowhere. */
+/** Returns the metrics that `act` records. The SDK is not registered globally. */
 export async function measured(
   act: (metrics: PubSubMetrics) => unknown,
   { instance = 'default', named = ['orders'] } = {},
@@ -41,7 +41,7 @@ export async function measured(
   );
 }
 
-/** The spans that have ended when `act` is done, likewise. */
+/** Returns the spans that `act` ends. The SDK is not registered globally. */
 export async function traced(
   act: (tracing: PubSubTracing) => unknown,
   { instance = 'default', named = ['orders'] } = {},
@@ -53,10 +53,10 @@ export async function traced(
   return exporter.getFinishedSpans();
 }
 
-/** A stored notification, as far as telemetry looks at it. */
+/** A stored notification with the properties that telemetry reads. */
 export const storedNotification = (context: object = {}) =>
   ({ id: '7', attempt: 2, createdAt: new Date(0), channel: 'orders', payload: 1, context }) as never;
 
-/** All of a claim. */
+/** The notifications of a batch. */
 export const storedBatch = (...contexts: object[]) =>
   contexts.map((context) => storedNotification(context)) as never;

@@ -35,14 +35,14 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { collector, payloadsOf } from '../../support/listeners.js';
 
-/** Of somebody who is asked: it comes some turns of the event loop later. */
+/** Resolves some turns of the event loop later, like a request to another service. */
 async function answer(): Promise<void> {
   for (let turns = 0; turns < 5; turns++) await turn();
 }
 
 const Orders = defineChannel('orders', { schema: z.object({ id: z.number() }) });
 
-/** Failures are meant here. */
+/** Hides the errors that the tests cause. */
 const SILENT = { log() {}, warn() {}, error() {} };
 
 let app: TestingModule | undefined;
@@ -71,7 +71,7 @@ async function start(
 }
 
 describe('publish()', () => {
-  it('reaches the listeners as from another process, with its context', async () => {
+  it('reaches the listeners like a notification of another process, with its context', async () => {
     const { provider, received } = collector(Orders);
     const { tester, pubsub } = await start([provider], { context: () => ({ process: 'this' }) });
 
@@ -144,11 +144,11 @@ describe('publish()', () => {
   });
 
   it.each([
-    ['what JSON cannot carry', 'plain', { n: 5n }, 'INVALID_PAYLOAD'],
-    ['what the schema refuses', Orders, { id: 'one' }, 'PAYLOAD_REJECTED'],
-    ['what is too large', 'plain', 'x'.repeat(8_000), 'PAYLOAD_TOO_LARGE'],
-    ['a name that is none', '', 1, 'INVALID_CHANNEL'],
-  ])('refuses %s, as notify() does', async (_, channel, payload, code) => {
+    ['a payload that JSON cannot represent', 'plain', { n: 5n }, 'INVALID_PAYLOAD'],
+    ['a payload that the schema rejects', Orders, { id: 'one' }, 'PAYLOAD_REJECTED'],
+    ['a payload that is too large', 'plain', 'x'.repeat(8_000), 'PAYLOAD_TOO_LARGE'],
+    ['an invalid channel name', '', 1, 'INVALID_CHANNEL'],
+  ])('rejects %s, as notify() does', async (_, channel, payload, code) => {
     const { tester, pubsub } = await start();
 
     await expect(tester.publish(channel as string, payload)).rejects.toMatchObject({ code });
@@ -157,7 +157,7 @@ describe('publish()', () => {
     expect(tester.sent()).toEqual([]);
   });
 
-  it('carries what a codec makes of it', async () => {
+  it('encodes and decodes with the codec of the channel', async () => {
     const Sets = defineChannel<Set<number>>('sets', {
       codec: { encode: superjson.serialize, decode: superjson.deserialize },
     });
@@ -170,7 +170,7 @@ describe('publish()', () => {
     expect(payloadsOf(received.all)).toEqual([new Set([1, 2])]);
   });
 
-  it('is an error before the application has started, and after its end', async () => {
+  it('rejects before the application has started and after it has closed', async () => {
     app = await Test.createTestingModule({ imports: [PgPubSubTestingModule.forRoot()] }).compile();
     const tester = app.get(PubSubTester);
     const refused = {
@@ -186,13 +186,13 @@ describe('publish()', () => {
     await expect(tester.flush()).rejects.toMatchObject(refused);
   });
 
-  it('knows the channels of forFeature() by name', async () => {
+  it('finds the channels of forFeature() by name', async () => {
     const { tester } = await start([], {}, [PgPubSubModule.forFeature([Orders])]);
 
     await expect(tester.publish('orders', {})).rejects.toMatchObject({ code: 'PAYLOAD_REJECTED' });
   });
 
-  it('overflows the buffer of a listener that is too slow', async () => {
+  it('applies the buffer limit of a slow listener', async () => {
     const handled: number[] = [];
     @Injectable()
     class Slow {
@@ -210,7 +210,7 @@ describe('publish()', () => {
     expect(handled).toEqual([1, 2]);
   });
 
-  it('reaches those who observe, and those who iterate', async () => {
+  it('reaches observers and iterators', async () => {
     const { tester, pubsub } = await start();
     const observed: unknown[] = [];
     pubsub.observe(Orders).subscribe(({ payload }) => observed.push(payload));
@@ -225,7 +225,7 @@ describe('publish()', () => {
 });
 
 describe('flush()', () => {
-  it('waits for handlers, and for what they notify in turn', async () => {
+  it('waits for handlers and for the notifications that they send', async () => {
     const steps: string[] = [];
     @Injectable()
     class Relay {
@@ -233,7 +233,7 @@ describe('flush()', () => {
 
       @Listener('first')
       async pass(n: number) {
-        await answer(); // as a request to somebody else
+        await answer();
         await this.pubsub.notify('second', n);
       }
 
@@ -251,7 +251,7 @@ describe('flush()', () => {
     expect(steps).toEqual(['handled 1', 'handled 2', 'handled 3']);
   });
 
-  it('waits for schemas that take their time, also those of a service that does not wait for its notify()', async () => {
+  it('waits for asynchronous schemas, even when notify() was not awaited', async () => {
     const slow = z.number().refine(() => answer().then(() => true));
     const Slow = defineChannel('slow', { schema: slow });
     const { provider, received } = collector(Slow);
@@ -264,7 +264,7 @@ describe('flush()', () => {
     expect(payloadsOf(received.all)).toEqual([1, 2]);
   });
 
-  it('rejects with what a handler threw, once', async () => {
+  it('rejects once with the error of a handler', async () => {
     const failure = new Error('no stock');
     @Injectable()
     class Failing {
@@ -281,7 +281,7 @@ describe('flush()', () => {
     await expect(tester.flush()).resolves.toBeUndefined();
   });
 
-  it('rejects with all of them when several have failed, and what could not be decoded', async () => {
+  it('rejects with all errors of handlers and of decoding', async () => {
     const Strange = defineChannel<number>('strange', {
       codec: {
         encode: (n) => n,
@@ -319,7 +319,7 @@ describe('flush()', () => {
 });
 
 describe('received() and sent()', () => {
-  it('show what went through, in order', async () => {
+  it('return the notifications in order', async () => {
     const { tester, pubsub } = await start();
 
     await pubsub.notify(Orders, { id: 1 }, { context: { tenant: 'a' } });
@@ -344,7 +344,7 @@ describe('received() and sent()', () => {
     expect(tester.sent().map(({ payload }) => payload)).toEqual([{ id: 1 }, 3]);
   });
 
-  it('have equal notifications of one statement twice and once, as PostgreSQL delivers them', async () => {
+  it('return equal notifications of one statement twice as sent and once as received, as PostgreSQL delivers them', async () => {
     const { tester, pubsub } = await start();
 
     await pubsub.notifyMany('orders', [1, 1, 2]);
@@ -355,7 +355,7 @@ describe('received() and sent()', () => {
     expect(tester.received('orders').map(({ payload }) => payload)).toEqual([1, 2, 3, 3]);
   });
 
-  it('are empty again after clear()', async () => {
+  it('return nothing after clear()', async () => {
     const { tester, pubsub } = await start();
     await pubsub.notify(Orders, { id: 1 });
     await tester.flush();
@@ -367,7 +367,7 @@ describe('received() and sent()', () => {
 });
 
 describe('interrupt()', () => {
-  it('tells @OnGap() what may have been missed', async () => {
+  it('calls @OnGap() with the channels and the time of the gap', async () => {
     const gaps: unknown[] = [];
     @Injectable()
     class Cache {
@@ -376,7 +376,7 @@ describe('interrupt()', () => {
 
       @OnGap()
       async clear(gap: object) {
-        await answer(); // as a request to somebody else
+        await answer();
         gaps.push(gap);
       }
     }
@@ -389,10 +389,10 @@ describe('interrupt()', () => {
   });
 });
 
-describe('what needs a database', () => {
+describe('a feature that needs a database', () => {
   const Mails = defineChannel<string>('mails', { delivery: 'exactly-once' });
 
-  it('is recorded where it is stored, and handled by nobody', async () => {
+  it('is recorded as sent but not handled for an exactly-once channel', async () => {
     const { provider, received } = collector(Mails);
     const { tester, pubsub } = await start([provider]);
     const availableAt = new Date(0);
@@ -407,7 +407,7 @@ describe('what needs a database', () => {
     await expect(tester.publish(Mails, 'Ada')).rejects.toMatchObject({ code: 'DELIVERY_UNSUPPORTED' });
   });
 
-  it('is an error that says so', async () => {
+  it('rejects with DATA_SOURCE_UNUSABLE', async () => {
     const { pubsub } = await start();
     const refused = {
       code: 'DATA_SOURCE_UNUSABLE',
@@ -422,8 +422,8 @@ describe('what needs a database', () => {
   });
 });
 
-describe('instances', () => {
-  it('have a tester of their own', async () => {
+describe('a named instance', () => {
+  it('has a tester of its own', async () => {
     const { provider, received } = collector('orders', { instance: 'reporting' });
     const { app, tester } = await start([provider], { name: 'reporting' });
 
@@ -434,7 +434,7 @@ describe('instances', () => {
     expect(() => PubSubTester.of(app)).toThrow(expect.objectContaining({ code: 'UNKNOWN_INSTANCE' }));
   });
 
-  it('refuse the options that the real module refuses', async () => {
+  it('rejects the options that the real module rejects', async () => {
     await expect(start([], { bufer: 1 } as object)).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });
   });
 });

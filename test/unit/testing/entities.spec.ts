@@ -50,7 +50,7 @@ async function start(provider: new () => object, options: TestingEntities = { en
   return { pubsub: app.get(PubSubService), tester: app.get(PubSubTester) };
 }
 
-describe('publish() of an entity', () => {
+describe('publish() with an entity', () => {
   const seen: [string, EntityChange<Author>, Notification][] = [];
   afterEach(() => seen.splice(0));
 
@@ -72,7 +72,7 @@ describe('publish() of an entity', () => {
     }
   }
 
-  it('reaches its listeners with the entity itself, by operation', async () => {
+  it('reaches the listeners of the operation with the same entity object', async () => {
     const { tester } = await start(Authors);
 
     await tester.publish(Author, { operation: 'insert', new: ada }, { context: { tenant: 'a' } });
@@ -96,7 +96,7 @@ describe('publish() of an entity', () => {
     expect(tester.received(Author)).toHaveLength(1);
   });
 
-  it('says which properties an update changed', async () => {
+  it('names the properties that an update changed', async () => {
     const { tester } = await start(Authors);
     const grace = Object.assign(new Author(), ada, { name: 'Grace' });
 
@@ -110,7 +110,7 @@ describe('publish() of an entity', () => {
     ]);
   });
 
-  it('goes to another channel of the entity by its name', async () => {
+  it('reaches another channel of the entity by its name', async () => {
     const { tester } = await start(Authors);
 
     await tester.publish('feed', { operation: 'insert', new: ada });
@@ -125,7 +125,7 @@ describe('publish() of an entity', () => {
 
   it.each([
     [
-      'a row that is no entity',
+      'a row that is not an entity',
       Author,
       { operation: 'insert', new: { id: 1, name: 'Ada' } },
       /to be an instance of the class Author/,
@@ -139,19 +139,19 @@ describe('publish() of an entity', () => {
     ],
     ['a delete without a row', Author, { operation: 'delete', new: ada }, /no "new" of delete/],
     [
-      'what its trigger does not send',
+      'an operation that its trigger does not send',
       Author,
       { operation: 'truncate' },
       /sends \(insert, update, delete\), got "truncate"/,
     ],
     [
-      'what another one does not send',
+      'an operation that the trigger of another channel does not send',
       'feed',
       { operation: 'delete', old: ada },
       /sends \(insert, truncate\)/,
     ],
-    ['nothing', Author, undefined, /a change of a row, got undefined/],
-  ])('refuses %s', async (_, channel, change, message) => {
+    ['undefined', Author, undefined, /a change of a row, got undefined/],
+  ])('rejects %s', async (_, channel, change, message) => {
     const { tester } = await start(Authors);
 
     await expect(tester.publish(channel as string, change)).rejects.toMatchObject({
@@ -160,7 +160,7 @@ describe('publish() of an entity', () => {
     });
   });
 
-  it('refuses a context that JSON cannot carry', async () => {
+  it('rejects a context that JSON cannot represent', async () => {
     const { tester } = await start(Authors);
 
     await expect(
@@ -168,7 +168,7 @@ describe('publish() of an entity', () => {
     ).rejects.toMatchObject({ code: 'INVALID_PAYLOAD' });
   });
 
-  it('refuses one whose changes are stored', async () => {
+  it('rejects an entity whose changes are stored', async () => {
     const { tester } = await start(Authors);
 
     await expect(tester.publish(Post, { operation: 'insert', new: new Post() })).rejects.toMatchObject({
@@ -176,7 +176,7 @@ describe('publish() of an entity', () => {
     });
   });
 
-  it('does not take what the application notifies for a change of a row', async () => {
+  it('does not treat a notification of the application as a change of a row', async () => {
     const { tester, pubsub } = await start(Authors);
 
     await expect(pubsub.notify('author', { name: 'Ada' })).rejects.toMatchObject({ code: 'INVALID_PAYLOAD' });
@@ -195,7 +195,7 @@ describe('publish() of an entity', () => {
   });
 });
 
-it('starts an application that listens to an entity only when it is listed', async () => {
+it('PgPubSubTestingModule rejects a listener of an entity that is not listed', async () => {
   @Injectable()
   class Authors {
     @OnChange(Author)
@@ -208,7 +208,7 @@ it('starts an application that listens to an entity only when it is listed', asy
   });
 });
 
-it('starts no application whose listener waits for what its trigger does not send', async () => {
+it('PgPubSubTestingModule rejects a listener of an operation that the trigger does not send', async () => {
   @Injectable()
   class Authors {
     @Listener(Author, { on: 'truncate' })

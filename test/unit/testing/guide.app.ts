@@ -1,7 +1,7 @@
 import { Injectable, Module } from '@nestjs/common';
 import { Listener, OnGap, PubSubService, defineChannel } from 'nestjs-pgpubsub';
 
-/** What docs/testing.md tests. */
+/** The application that docs/testing.md tests. */
 
 export const OrderPlaced = defineChannel<{ orderId: number }>('order_placed');
 

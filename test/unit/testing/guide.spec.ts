@@ -14,7 +14,7 @@ import { OpenOrders, OrderPlaced, Orders, OrdersModule } from './guide.app.js';
 
 const SILENT = { log() {}, warn() {}, error() {} };
 
-describe('the orders of docs/testing.md', () => {
+describe('the orders in docs/testing.md', () => {
   let app: TestingModule;
   let tester: PubSubTester;
 
@@ -49,7 +49,7 @@ describe('the orders of docs/testing.md', () => {
     expect(app.get(OpenOrders).count).toBe(0);
   });
 
-  it('are told to everybody when they are placed', async () => {
+  it('are notified when they are placed', async () => {
     await app.get(Orders).place(42);
 
     expect(tester.sent(OrderPlaced)).toMatchObject([
@@ -87,7 +87,7 @@ class Greeter {
 })
 class AppModule {}
 
-it('an application is tested as it is, on changes of a table', async () => {
+it('an application is tested without modification on changes of a table', async () => {
   const builder = Test.createTestingModule({ imports: [AppModule] });
   const app = await PgPubSubTestingModule.override(builder, {
     entities: [Author],

@@ -37,7 +37,7 @@ const { provider, received } = collector('welcomed');
 
 const pubsub = PgPubSubModule.forRoot({ verifySchema: 'error' });
 
-/** As an application has it: nothing answers at this address. */
+/** An application as it is in production. No server answers at its address. */
 @Module({
   imports: [
     TypeOrmModule.forRoot({
@@ -62,7 +62,7 @@ afterEach(async () => {
 });
 
 describe('PgPubSubTestingModule.override()', () => {
-  it('takes the database from under a whole application', async () => {
+  it('replaces the database of a whole application', async () => {
     const builder = Test.createTestingModule({ imports: [AppModule] }).setLogger(SILENT);
     app = await PgPubSubTestingModule.override(builder, { entities: [Author] }).compile();
     await app.init();
@@ -84,7 +84,7 @@ describe('PgPubSubTestingModule.override()', () => {
   });
 });
 
-it('replaces the module itself where the application has exported it', async () => {
+it('overrideModule() of Nest replaces the module of the library with PgPubSubTestingModule', async () => {
   const listener = collector('orders');
   @Module({ imports: [pubsub], providers: [listener.provider] })
   class OrdersModule {}

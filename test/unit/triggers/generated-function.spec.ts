@@ -10,18 +10,18 @@ const functionsOf = (given: Partial<ResolvedTrigger>) => generatedFunctions(trig
 const createOf = (given: Partial<ResolvedTrigger>): string => functionsOf(given)[0]?.create ?? '';
 const columns = (count: number) => Array.from({ length: count }, (_, index) => `c${index + 1}`);
 
-describe('a function is generated', () => {
+describe('a generated function', () => {
   it.each<[string, Partial<ResolvedTrigger>, readonly Operation[]]>([
-    ['nothing', {}, []],
-    ['of', { of: ['a'] }, []],
-    ['when', { when: 'NEW.a' }, []],
-    ['columns', { columns: ['id'] }, ['insert', 'update', 'delete']],
-    ['no column at all', { columns: [] }, ['insert', 'update', 'delete']],
-    ['per statement', { level: 'statement' }, []],
-    ['of per statement', { level: 'statement', of: ['a'] }, ['update']],
-    ['when per statement', { level: 'statement', when: 'NEW.a' }, ['insert', 'update', 'delete']],
-    ['a kind per statement', { level: 'statement', discriminator: { column: 'kind', values: ['a'] } }, ['insert', 'update', 'delete']],
-  ])('for %s, by the operations that need it', (_, given, expected) => {
+    ['no option', {}, []],
+    ['"of"', { of: ['a'] }, []],
+    ['"when"', { when: 'NEW.a' }, []],
+    ['"columns"', { columns: ['id'] }, ['insert', 'update', 'delete']],
+    ['empty "columns"', { columns: [] }, ['insert', 'update', 'delete']],
+    ['a statement trigger', { level: 'statement' }, []],
+    ['"of" of a statement trigger', { level: 'statement', of: ['a'] }, ['update']],
+    ['"when" of a statement trigger', { level: 'statement', when: 'NEW.a' }, ['insert', 'update', 'delete']],
+    ['a discriminator of a statement trigger', { level: 'statement', discriminator: { column: 'kind', values: ['a'] } }, ['insert', 'update', 'delete']],
+  ])('exists for %s, for the operations that need it', (_, given, expected) => {
     const on = ['insert', 'update', 'delete', 'truncate'] as const;
     const resolved = trigger({ ...given, on });
     expect(on.filter((operation) => isGenerated(resolved, operation))).toEqual(expected);
@@ -30,7 +30,7 @@ describe('a function is generated', () => {
     );
   }); // prettier-ignore
 
-  it('for a condition with a subquery, over two rows of the table', () => {
+  it('exists for a condition with a subquery, with two rows of the table as arguments', () => {
     const [one, ...more] = functionsOf({ schema: 'a"b', when: `exists (select '$pgpubsub$')` });
     const name = `"a""b"."${conditionFunctionName('author', 'author')}"`;
     expect(more).toEqual([]);
@@ -46,19 +46,19 @@ describe('a function is generated', () => {
   });
 });
 
-describe('a function of a row that leaves columns out', () => {
+describe('a generated function of a row trigger', () => {
   const linesOf = (given: Partial<ResolvedTrigger>) => createOf(given).split('\n');
 
   it.each<[string, Partial<ResolvedTrigger>]>([
-    ['broadcast', {}],
-    ['broadcast of many columns', { columns: columns(60) }],
-    ['exactly-once', { delivery: 'exactly-once' }],
-    ['exactly-once, ordered', { delivery: 'exactly-once', ordered: true }],
-  ])('has at most 15 lines: %s', (_, given) => {
+    ['a broadcast', {}],
+    ['a broadcast of many columns', { columns: columns(60) }],
+    ['exactly-once delivery', { delivery: 'exactly-once' }],
+    ['ordered exactly-once delivery', { delivery: 'exactly-once', ordered: true }],
+  ])('has at most 15 lines for %s', (_, given) => {
     expect(linesOf({ columns: ['id', 'name'], ...given }).length).toBeLessThanOrEqual(15);
   });
 
-  it('carries exactly these columns, in this order, whatever their names', () => {
+  it('sends exactly the given columns in the given order, with any names', () => {
     const create = createOf({ columns: ['id', `it's`, 'The "x"', 'back\\slash'], primaryKey: [`it's`] });
     const object = (row: string) =>
       `json_build_object('id', ${row}."id", 'it''s', ${row}."it's", 'The "x"', ${row}."The ""x""",  E'back\\\\slash', ${row}."back\\slash")`;
@@ -67,7 +67,7 @@ describe('a function of a row that leaves columns out', () => {
     expect(create).toContain(`case when tg_op <> 'DELETE' then json_build_object('it''s', new."it's") end`);
   });
 
-  it('passes up to 50 columns as arguments, of which PostgreSQL takes 100, and more by a query', () => {
+  it('passes up to 50 columns as arguments, because PostgreSQL accepts 100, and more through a query', () => {
     const fifty = createOf({ columns: columns(50) });
     expect(fifty).toContain(`'c50', new."c50")`);
     expect(fifty).not.toContain('row_to_json(');
@@ -76,18 +76,18 @@ describe('a function of a row that leaves columns out', () => {
     expect(more).not.toContain(`'c51'`);
   });
 
-  it('reads the whole row of such a query, also when a column has the name of the row', () => {
+  it('reads the whole row of such a query, even when a column has the name of the row', () => {
     expect(createOf({ columns: [...columns(50), 'columns'] })).toContain('row_to_json(columns.*)');
   });
 
-  it('is only about rows that the operations have', () => {
+  it('refers only to rows that the operations have', () => {
     const insert = createOf({ columns: ['id'], on: ['insert'] });
     expect(insert).not.toContain('old.');
     expect(createOf({ columns: ['id'], on: ['delete', 'truncate'] })).not.toMatch(/\bnew\./);
     expect(createOf({ columns: ['id'], on: ['insert'], level: 'statement' })).not.toContain('old_rows');
   });
 
-  it('stores with the key of the row, when the channel is ordered', () => {
+  it('stores the key of the row when the channel is ordered', () => {
     const given = { columns: ['name'], delivery: 'exactly-once', storageSchema: 'a"b' } as const;
     expect(createOf(given)).not.toContain('pgpubsub_key');
     expect(createOf(given)).toContain('insert into "a""b"."pgpubsub_notification"');
@@ -97,7 +97,7 @@ describe('a function of a row that leaves columns out', () => {
   });
 });
 
-describe('a function of the rows of a statement', () => {
+describe('a generated function of a statement trigger', () => {
   it('has a branch for each operation that needs one', () => {
     const create = createOf({ level: 'statement', of: ['a'], columns: undefined });
     expect(create).toContain("if tg_op = 'UPDATE' then");
@@ -110,21 +110,21 @@ describe('a function of the rows of a statement', () => {
     ]);
   });
 
-  it('has null for the row that the operation does not have, in a condition only', () => {
+  it('has null for the row that the operation does not have, in conditions only', () => {
     const given = { level: 'statement', when: 'NEW.a or OLD.a' } as const;
     expect(createOf({ ...given, on: ['insert'] })).toContain('from new_rows as new left join new_rows as old on false where (NEW.a or OLD.a)');
     expect(createOf({ ...given, on: ['delete'] })).toContain('from old_rows as old left join old_rows as new on false where (NEW.a or OLD.a)');
     expect(createOf({ level: 'statement', columns: ['id'], on: ['insert'] })).not.toContain('left join');
   }); // prettier-ignore
 
-  it('stores all rows by one insert', () => {
+  it('stores all rows with one insert per operation', () => {
     const create = createOf({ level: 'statement', delivery: 'exactly-once', columns: ['id'] });
     expect(create.match(/insert into "public"\."pgpubsub_notification"/g)?.length).toBe(3);
     expect(create).toContain('if not found then return null; end if;');
   });
 });
 
-describe('every function', () => {
+describe('each generated function', () => {
   const KINDS: Partial<ResolvedTrigger>[] = (['row', 'statement'] as const).flatMap((level) =>
     (['broadcast', 'exactly-once'] as const).flatMap((delivery) => [
       { level, delivery, columns: ['id'] },
@@ -133,7 +133,7 @@ describe('every function', () => {
     ]),
   );
 
-  it.each(KINDS)('is compared by what it is created from: %j', (given) => {
+  it.each(KINDS)('is compared by the body that it is created from: %j', (given) => {
     for (const one of functionsOf({ ...given, schema: 'a"b' })) {
       expect(one.create).toContain(`$pgpubsub$${one.body}$pgpubsub$`);
       expect(one.create.startsWith(`create or replace function "a""b"."${one.name}"(`)).toBe(true);
@@ -141,7 +141,7 @@ describe('every function', () => {
     }
   });
 
-  it.each(KINDS)('has blocks that end, and brackets in pairs: %j', (given) => {
+  it.each(KINDS)('has terminated blocks and balanced parentheses: %j', (given) => {
     for (const { body } of functionsOf(given)) {
       const count = (pattern: RegExp) => body.match(pattern)?.length ?? 0;
       expect(count(/\(/g)).toBe(count(/\)/g));
@@ -150,7 +150,7 @@ describe('every function', () => {
     }
   });
 
-  it('has the digits of floats that the server writes', () => {
+  it('has the default extra_float_digits of the server version', () => {
     const [old] = generatedFunctions(trigger({ columns: ['id'] }), 110_000);
     expect(old?.create).toContain("set extra_float_digits = '0'");
     expect(createOf({ columns: ['id'] })).toContain("set extra_float_digits = '1'");

@@ -3,8 +3,8 @@ import { shortenGeoJson } from '../../../lib/triggers/geo-json.js';
 
 const point = (...coordinates: string[]) => `{"type":"Point","coordinates":[${coordinates.join(',')}]}`;
 
-describe('shortenGeoJson', () => {
-  /** Pairs as PostGIS 3.3 writes them: `geometry::json`, then `ST_AsGeoJSON(geometry, digits)`. */
+describe('shortenGeoJson()', () => {
+  // pairs from PostGIS 3.3: `geometry::json`, then `ST_AsGeoJSON(geometry, digits)`
   it.each([
     [9, '0.123456789012345', '0.123456789'],
     [9, '-71.5', '-71.5'],
@@ -20,15 +20,15 @@ describe('shortenGeoJson', () => {
     [1, '-0.05', '0'],
     [1, '-0.06', '-0.1'],
     [1, '1.95e+20', '2e+20'],
-  ])('rounds the written digits, half to even: to %i, %s is %s', (digits, number, expected) => {
+  ])('rounds decimal digits half to even: to %i digits, %s becomes %s', (digits, number, expected) => {
     expect(shortenGeoJson(point(number, '1'), digits)).toBe(point(expected, '1'));
   });
 
-  it('writes nine digits by default', () => {
+  it('keeps nine digits by default', () => {
     expect(shortenGeoJson(point('0.12345678951', '2'))).toBe(point('0.12345679', '2'));
   });
 
-  it('leaves out the reference system EPSG:4326 only', () => {
+  it('omits only the reference system EPSG:4326', () => {
     const inSystem = (name: string) =>
       `{"type":"Point","crs":{"type":"name","properties":{"name":"${name}"}},"coordinates":[1,2]}`;
     expect(shortenGeoJson(inSystem('EPSG:4326'))).toBe(point('1', '2'));

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { createZoneConverter } from '../../../lib/triggers/row-time-zone.js';
 
-/** Pairs as PostgreSQL writes them: `set timezone`, then `select moment`. */
+// pairs from PostgreSQL: `set timezone`, then `select moment`
 it.each([
   ['UTC', '2024-01-02 03:04:05+02', '2024-01-02 01:04:05+00'],
   ['America/New_York', '2024-07-01 00:30:00.123456+00', '2024-06-30 20:30:00.123456-04'],
@@ -21,6 +21,6 @@ it.each([
   ],
   ['<+01>-01', '2024-01-02 03:04:05+02', '2024-01-02 03:04:05+02'],
   ['UTC', '294276-12-31 23:59:59+01', '294276-12-31 23:59:59+01'],
-])('in %s, %s is %s', (timeZone, text, expected) => {
+])('createZoneConverter() converts for the time zone %s the text %s to %s', (timeZone, text, expected) => {
   expect(createZoneConverter(timeZone)(text)).toBe(expected);
 });

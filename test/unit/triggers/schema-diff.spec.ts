@@ -19,7 +19,7 @@ const SERVER = 180_000;
 const ROW_BIT = 1;
 const BITS = { insert: 4, delete: 8, update: 16, truncate: 32 };
 
-/** A trigger as the catalog has it after it was created. */
+/** Returns the row of the catalog for a created trigger. */
 function inCatalog(one: OperationTrigger): CatalogTrigger {
   const { schema, table, name, operation, perRow, condition } = one;
   return {
@@ -39,7 +39,7 @@ function inCatalog(one: OperationTrigger): CatalogTrigger {
   };
 } // prettier-ignore
 
-/** The catalog after the migrations of the declarations. */
+/** Returns the catalog after the migrations of the declarations. */
 function catalogOf(wanted: readonly ResolvedTrigger[], owner = OWNER): Catalog {
   return {
     serverVersion: SERVER,
@@ -89,13 +89,13 @@ const INSERT = '"_pgpubsub_author_insert"';
 const UPDATE = '"_pgpubsub_author_update"';
 const ON = 'on "public"."author"';
 
-function refusal(act: () => unknown): string {
+function rejectionOf(act: () => unknown): string {
   try {
     act();
   } catch (error) {
     return `${error instanceof PgPubSubError ? error.code : ''}: ${messageOf(error)}`;
   }
-  return 'nothing was refused';
+  return 'nothing was rejected';
 }
 
 /** One declaration of each kind of object. */
@@ -116,13 +116,13 @@ const DECLARATIONS: [string, Partial<ResolvedTrigger>][] = [
 ];
 
 describe('a declaration', () => {
-  it.each(DECLARATIONS)('(%s) that the database has makes no difference', (_, given) => {
+  it.each(DECLARATIONS)('(%s) makes no difference when the database matches it', (_, given) => {
     const wanted = [trigger(given)];
     const { before, after, differences } = diff(wanted, catalogOf(wanted));
     expect({ before, after, differences }).toEqual({ before: [], after: [], differences: [] });
   });
 
-  it.each(DECLARATIONS)('(%s) that is missing is created, after the tables, and dropped on the way back', (_, given) => {
+  it.each(DECLARATIONS)('(%s) is created after the tables when it is missing, and dropped by the down migration', (_, given) => {
     const wanted = trigger(given);
     const found = diff([wanted], EMPTY);
     const functions = generatedFunctions(wanted, SERVER);
@@ -140,7 +140,7 @@ describe('a declaration', () => {
   }); // prettier-ignore
 
   it.each(DECLARATIONS)(
-    '(%s) that is gone is dropped, before the tables change, and comes back',
+    '(%s) is dropped before the tables change when it is removed, and created again by the down migration',
     (_, given) => {
       const wanted = trigger(given);
       const catalog = catalogOf([wanted]);
@@ -174,15 +174,15 @@ describe('a trigger that differs', () => {
     ['its operations', { type: BITS.update + BITS.insert + ROW_BIT }],
     ['its time (BEFORE)', { type: BITS.update + ROW_BIT + 2 }],
     ['its transition tables', { old_table: 'old_rows' }],
-    ['columns, or a deferral', { plain: false }],
+    ['columns or deferral', { plain: false }],
     ['its condition', { condition: '(old.* IS DISTINCT FROM new.*)' }],
-    ['no condition', { condition: null }],
+    ['a missing condition', { condition: null }],
     ['its channel', { arguments: hex(OWNER, 'other', 'public', 'author', 'id') }],
     ['its table', { arguments: hex(OWNER, 'author', 'public', 'other', 'id') }],
     ['its primary key', { arguments: hex(OWNER, 'author', 'public', 'author', 'uuid') }],
-    ['one argument more', { arguments: hex(OWNER, 'author', 'public', 'author', 'id', 'x') }],
-    ['an empty argument more', { arguments: hex(OWNER, 'author', 'public', 'author', 'id', '') }],
-  ])('in %s is dropped before and created after, and comes back as it was', (_, changes) => {
+    ['an additional argument', { arguments: hex(OWNER, 'author', 'public', 'author', 'id', 'x') }],
+    ['an additional empty argument', { arguments: hex(OWNER, 'author', 'public', 'author', 'id', '') }],
+  ])('in %s is dropped before the tables change and created afterwards, and the down migration restores it', (_, changes) => {
     const definition = 'create trigger as it was';
     const found = diff(wanted, withTriggers(catalog, () => ({ ...changes, definition, comment: 'of others' })));
     expect(kinds(found)).toEqual(['drifted: trigger _pgpubsub_author_update on public.author']);
@@ -193,10 +193,10 @@ describe('a trigger that differs', () => {
   }); // prettier-ignore
 
   it.each<[string, Partial<CatalogTrigger>]>([
-    ['without its comment', { comment: null }],
-    ['with another comment', { comment: 'pgpubsub: when OLD.active' }],
-    ['without its condition', { condition: null }],
-  ])('in a condition, %s, is replaced', (_, changes) => {
+    ['a missing comment', { comment: null }],
+    ['another comment', { comment: 'pgpubsub: when OLD.active' }],
+    ['a missing condition', { condition: null }],
+  ])('in %s is replaced when it has a condition', (_, changes) => {
     const restricted = [trigger({ on: ['update'], when: 'NEW.active' })];
     const found = diff(
       restricted,
@@ -208,7 +208,7 @@ describe('a trigger that differs', () => {
     );
   });
 
-  it('in a comment of others is as it should be: without a condition it has none of ours', () => {
+  it('makes no difference in a foreign comment when it has no condition', () => {
     expect(
       diff(
         wanted,
@@ -217,7 +217,7 @@ describe('a trigger that differs', () => {
     ).toEqual([]);
   });
 
-  it('keeps on the way back what it was enabled for', () => {
+  it('keeps its enabled mode in the down migration', () => {
     const found = diff(
       wanted,
       withTriggers(catalog, () => ({ condition: null, enabled: 'R' })),
@@ -233,12 +233,12 @@ function hex(...texts: string[]): string {
   return Buffer.from(texts.map((text) => `${text}\0`).join('')).toString('hex');
 }
 
-describe('a trigger that is disabled', () => {
+describe('a disabled trigger', () => {
   const wanted = [trigger({ on: ['insert'] })];
   it.each([
     ['D', 'disable'],
     ['R', 'enable replica'],
-  ])('(%s) is enabled, and is again on the way back', (enabled, back) => {
+  ])('(%s) is enabled, and gets its mode back in the down migration', (enabled, back) => {
     const found = diff(
       wanted,
       withTriggers(catalogOf(wanted), () => ({ enabled })),
@@ -249,7 +249,7 @@ describe('a trigger that is disabled', () => {
     expect(found.before).toEqual([]);
   });
 
-  it('is not one that always fires', () => {
+  it('does not include a trigger that always fires', () => {
     expect(
       diff(
         wanted,
@@ -258,7 +258,7 @@ describe('a trigger that is disabled', () => {
     ).toEqual([]);
   });
 
-  it('and has a condition is made again: its table may change in the same migration', () => {
+  it('is created again when it has a condition, because its table may change in the same migration', () => {
     const restricted = [trigger({ on: ['insert'], when: 'NEW.active' })];
     const found = diff(
       restricted,
@@ -287,9 +287,9 @@ describe('a function that differs', () => {
   it.each<[string, Partial<CatalogFunction>]>([
     ['its body', { body: 'begin return null; end' }],
     ['its settings', { settings: null }],
-    ['its rights, its language or its result', { plain: false }],
+    ['its privileges, its language or its result', { plain: false }],
     ['its role', { trusted: false }],
-  ])('in %s is replaced after the tables, and is as it was on the way back', (_, changes) => {
+  ])('in %s is replaced after the tables change, and restored by the down migration', (_, changes) => {
     const definition = 'create or replace function as it was';
     const found = diff(wanted, withFunctions(catalog, { ...changes, definition }));
     expect(kinds(found)).toEqual([`drifted: function public.${created?.name}`]);
@@ -302,13 +302,13 @@ describe('a function that differs', () => {
     expect(downs(found.before)).toEqual([definition, `comment on function ${created?.identity} is 'pgpubsub:public.migrations'`]);
   }); // prettier-ignore
 
-  it("without a comment is nobody's, and gets one", () => {
+  it('in a missing comment gets one, which the down migration removes', () => {
     const found = diff(wanted, withFunctions(catalog, { comment: null }));
     expect(kinds(found)).toEqual([`drifted: function public.${created?.name}`]);
     expect(downs(found.before).at(-1)).toBe(`comment on function ${created?.identity} is null`);
   });
 
-  it('may have been written for a server with other floats', () => {
+  it('makes no difference in the extra_float_digits of another server version', () => {
     const settings = (created?.settings ?? []).map((one) => one.replace('digits=1', 'digits=0'));
     expect(diff(wanted, withFunctions(catalog, { settings })).differences).toEqual([]);
   });
@@ -318,7 +318,7 @@ describe('another owner', () => {
   const theirs = 'app:"theirs"';
   const wanted = [trigger({ columns: ['id'], on: ['insert'], when: 'NEW.active' })];
 
-  it('that declares the same is left alone', () => {
+  it('makes no difference when it declares the same', () => {
     const found = diff(wanted, catalogOf(wanted, theirs));
     expect([found.before, found.after, found.differences]).toEqual([[], [], []]);
   });
@@ -330,23 +330,23 @@ describe('another owner', () => {
     expect(after).not.toContain(`'${OWNER}'`);
   });
 
-  it('that declares something else holds the channel', () => {
+  it('causes INVALID_TRIGGER when it declares something else for the channel', () => {
     const expected =
       `INVALID_TRIGGER: expected the trigger of the table "author" for the channel "author" to be as "${OWNER}" declares it, ` +
       `got another one, which belongs to "${theirs}". Declare the same, or give it a channel of its own; ` +
       `when "${theirs}" was the name of this application, give withPgPubSub() the option "owner".`;
     const others = catalogOf([trigger({ columns: ['id', 'name'], on: ['insert'], when: 'NEW.active' })], theirs);
-    expect(refusal(() => diff(wanted, others))).toBe(expected);
-    expect(refusal(() => diff([trigger({ on: ['insert', 'update'] })], catalogOf([trigger({ on: ['insert'] })], theirs)))).toBe(expected);
+    expect(rejectionOf(() => diff(wanted, others))).toBe(expected);
+    expect(rejectionOf(() => diff([trigger({ on: ['insert', 'update'] })], catalogOf([trigger({ on: ['insert'] })], theirs)))).toBe(expected);
     const disabled = withTriggers(catalogOf(wanted, theirs), () => ({ enabled: 'D' }));
-    expect(refusal(() => diff(wanted, disabled))).toBe(expected);
+    expect(rejectionOf(() => diff(wanted, disabled))).toBe(expected);
   }); // prettier-ignore
 
-  it('that does not exist any more is not ours to clean up', () => {
+  it('keeps its objects when this application does not declare them', () => {
     expect(diff([], catalogOf(wanted, theirs)).differences).toEqual([]);
   });
 
-  it('cannot give us objects of another role by a comment or an argument', () => {
+  it('cannot make this application drop objects of another role with a comment or an argument', () => {
     const catalog = catalogOf(wanted);
     const foreign = withFunctions(
       withTriggers(catalog, () => ({ owned: false })),
@@ -355,7 +355,7 @@ describe('another owner', () => {
     expect(diff([], foreign)).toEqual({ before: [], after: [], rebuilds: [], differences: [] });
   });
 
-  it('that has no name is no owner: a trigger without arguments is replaced', () => {
+  it('is not assumed for a trigger without arguments, which is replaced', () => {
     const plain = [trigger({ on: ['insert'] })];
     const found = diff(
       plain,
@@ -371,7 +371,7 @@ describe('another owner', () => {
   });
 });
 
-describe('what depends on the columns of a table', () => {
+describe('a rebuild for a change of the table', () => {
   const rebuilt = (given: Partial<ResolvedTrigger>, change: Partial<CatalogTrigger> = {}) => {
     const wanted = [trigger({ on: ['insert', 'update'], ...given })];
     const { rebuilds } = diff(
@@ -386,19 +386,19 @@ describe('what depends on the columns of a table', () => {
     return [ups(before), ups(after), downs(after), downs(before)].map((texts) => texts.map(verbOf));
   };
 
-  it('is nothing of a trigger that only tests for any change', () => {
+  it('is not needed for a trigger that only tests for any change', () => {
     expect(rebuilt({})).toEqual([[], [], [], []]);
     expect(rebuilt({ level: 'statement' })).toEqual([[], [], [], []]);
   });
 
-  it('is a trigger whose condition names columns, up and down', () => {
+  it('drops and creates a trigger whose condition names columns, in both directions', () => {
     const [drop, create, comment] = ['drop', 'create', 'comment on'].map(
       (verb) => `${verb} trigger ${UPDATE}`,
     );
     expect(rebuilt({ of: ['name'] })).toEqual([[drop], [create, comment], [drop], [create, comment]]);
   });
 
-  it('is a generated function, for sessions that have compiled it', () => {
+  it('replaces a generated function, for sessions that have compiled it', () => {
     const all = rebuilt({ columns: ['id'] });
     expect(all.map((texts) => texts.map((text) => text.replace(/ ".*/, '')))).toEqual([
       [],
@@ -408,7 +408,7 @@ describe('what depends on the columns of a table', () => {
     ]);
   });
 
-  it('is checked again per statement, because nothing else looks at the condition', () => {
+  it('checks the condition of a statement trigger again, because nothing else reads it', () => {
     expect(
       rebuilt({ level: 'statement', when: 'NEW.active' }).map((texts) =>
         texts.map((text) => text.replace(/ ".*/, '')),
@@ -416,7 +416,7 @@ describe('what depends on the columns of a table', () => {
     ).toEqual([[], ['create function', 'do', 'do'], [], ['create function']]);
   });
 
-  it('fires always, if it did before', () => {
+  it('keeps the mode of a trigger that always fires', () => {
     const wanted = [trigger({ on: ['update'], of: ['name'] })];
     const { rebuilds } = diff(
       wanted,
@@ -427,14 +427,14 @@ describe('what depends on the columns of a table', () => {
     expect(downs(rebuilds[0]?.before ?? [])).toContain(always);
   });
 
-  it('is not what is created in the same migration anyway', () => {
+  it('is not needed for an object that the same migration creates', () => {
     expect(diff([trigger({ columns: ['id'], when: 'NEW.active' })], EMPTY).rebuilds).toEqual([]);
     expect(diff([trigger({ level: 'statement', when: 'NEW.active' })], EMPTY).rebuilds).toEqual([]);
   });
 });
 
-describe('an error of the server', () => {
-  it('means the declaration, where it has a condition', () => {
+describe('an error of the server in a migration', () => {
+  it('becomes an error that names the declaration when it has a condition', () => {
     const { after } = diff([trigger({ on: ['insert'], when: 'NEW.nope' })], EMPTY);
     expect(after[0]?.refused?.(new Error('column new.nope does not exist')).message).toBe(
       '@NotifyChanges() on Author: expected "when" to be a condition over OLD and NEW that fits the table "author", ' +

@@ -4,7 +4,7 @@ import { conditionFunctionName, functionName, triggerName } from '../../../lib/t
 
 const bytes = (name: string) => Buffer.byteLength(name);
 
-/** Names of every kind that a channel may have: up to 63 bytes. */
+/** Channel names of all kinds, with up to 63 bytes. */
 const CHANNELS = [
   'a', '_', '__', 'author', 'Author', 'AUTHOR', 'author_', 'audit.author', 'audit_author', 'a-b', 'a b', "it's", 'a"b', 'back\\slash', '',
   'autor\u00e9', '\u{1F600}'.repeat(15), '\u00e9'.repeat(31), '\u00df'.repeat(31), '\u0130'.repeat(31), 'x'.repeat(44), 'x'.repeat(45), 'x'.repeat(63), `${'x'.repeat(62)}y`,
@@ -17,12 +17,12 @@ describe('the name of a trigger', () => {
     ['post_changed', 'truncate', '_pgpubsub_post_changed_truncate'],
     ['_x', 'delete', '_pgpubsub__x_delete'],
     ['x'.repeat(44), 'truncate', `_pgpubsub_${'x'.repeat(44)}_truncate`],
-  ] as const)('of %s, on %s, is readable: %s', (channel, operation, expected) => {
+  ] as const)('is readable for the channel %s and the operation %s: %s', (channel, operation, expected) => {
     expect(triggerName(channel, operation)).toBe(expected);
   });
 
   it.each(['Author', 'audit.author', 'a-b', 'é', 'x'.repeat(45), "it's", ''])(
-    'of %j has a hash, because the channel is not a plain name or too long',
+    'has a hash for %j, because the channel is not a plain name or too long',
     (channel) => {
       expect(triggerName(channel, 'update')).toMatch(/^_pgpubsub[a-z0-9_]*_[0-9a-f]{8}_update$/);
     },
@@ -32,20 +32,23 @@ describe('the name of a trigger', () => {
     expect(triggerName('audit.author', 'insert')).toBe('_pgpubsub_audit_author_e1b43dfd_insert');
   });
 
-  it.each(CHANNELS)('of %j is never cut by the server: ASCII, and 63 bytes at most', (channel) => {
-    for (const operation of OPERATIONS) {
-      const name = triggerName(channel, operation);
-      expect(bytes(name)).toBeLessThanOrEqual(63);
-      expect(name).toMatch(/^_pgpubsub[a-z0-9_]*$/);
-    }
-  });
+  it.each(CHANNELS)(
+    'is ASCII and has at most 63 bytes for %j, so that the server does not truncate it',
+    (channel) => {
+      for (const operation of OPERATIONS) {
+        const name = triggerName(channel, operation);
+        expect(bytes(name)).toBeLessThanOrEqual(63);
+        expect(name).toMatch(/^_pgpubsub[a-z0-9_]*$/);
+      }
+    },
+  );
 
-  it('differs for channels that differ, and for operations', () => {
+  it('differs between channels and between operations', () => {
     const names = CHANNELS.flatMap((channel) => OPERATIONS.map((one) => triggerName(channel, one)));
     expect(new Set(names).size).toBe(names.length);
   });
 
-  it('of a channel is not that of another one with a hash in its name', () => {
+  it('does not collide with that of a channel whose name looks like a hash', () => {
     const [, stem = ''] = /^_pgpubsub_(.*)_insert$/.exec(triggerName('Author', 'insert')) ?? [];
     expect(triggerName(stem, 'insert')).not.toBe(triggerName('Author', 'insert'));
   });
@@ -54,7 +57,7 @@ describe('the name of a trigger', () => {
 describe('the names of generated functions', () => {
   const PAIRS = CHANNELS.flatMap((table) => CHANNELS.map((channel) => [table, channel] as const));
 
-  it('have a hash, and differ by table and channel', () => {
+  it('have a hash and differ by table and channel', () => {
     expect(functionName('author', 'author')).toMatch(/^pgpubsub_author_author_[0-9a-f]{8}$/);
     expect(functionName('a_b', 'c')).not.toBe(functionName('a', 'b_c'));
     const names = PAIRS.flatMap(([table, channel]) => [
@@ -64,7 +67,7 @@ describe('the names of generated functions', () => {
     expect(new Set(names).size).toBe(names.length);
   });
 
-  it('are never cut by the server: ASCII, and 63 bytes at most', () => {
+  it('are ASCII and have at most 63 bytes, so that the server does not truncate them', () => {
     for (const [table, channel] of PAIRS) {
       const name = conditionFunctionName(table, channel);
       expect(name).toBe(`${functionName(table, channel)}_when`);
@@ -73,7 +76,7 @@ describe('the names of generated functions', () => {
     }
   });
 
-  it('do not depend on upper and lower case alone, which two names may differ by', () => {
+  it('differ for names that differ only in case', () => {
     expect(functionName('Author', 'a')).not.toBe(functionName('author', 'a'));
   });
 });

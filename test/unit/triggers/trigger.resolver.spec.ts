@@ -42,11 +42,11 @@ function author(...declarations: NotifyChangesOptions[]) {
 }
 
 const only = async (entities: Entities) => (await resolved(entities))[0];
-const refusal = (entities: Entities, ...declared: object[]): Promise<string> =>
-  resolved(entities, declared as never).then(() => 'nothing was refused', messageOf);
+const rejectionOf = (entities: Entities, ...declared: object[]): Promise<string> =>
+  resolved(entities, declared as never).then(() => 'nothing was rejected', messageOf);
 
 describe('a declaration without options', () => {
-  it('notifies of three operations, per row, on the channel of the table, of all columns', async () => {
+  it('resolves to a row trigger for three operations with all columns on the channel of the table', async () => {
     @Entity('post')
     @NotifyChanges()
     class Post {
@@ -66,22 +66,22 @@ describe('a declaration without options', () => {
   });
 });
 
-describe('operations', () => {
+describe('the operations of a declaration', () => {
   it.each<[NonNullable<NotifyChangesOptions['on']>, string[]]>([
     ['insert', ['insert']],
     [
       ['truncate', 'delete', 'insert', 'delete'],
       ['insert', 'delete', 'truncate'],
     ],
-  ])('%j are %j, in one order and once', async (on, expected) => {
+  ])('%j are resolved to %j, without duplicates and in a fixed order', async (on, expected) => {
     expect((await only([author({ on })]))?.on).toEqual(expected);
   });
 });
 
-describe('columns', () => {
+describe('the columns of a declaration', () => {
   const all = ['id', 'full_name', 'editorId', 'addressStreet', 'addressPostal_code'];
 
-  it('are all but those with select: false, whose names are known', async () => {
+  it('are all columns except those with select: false by default', async () => {
     const found = await only([author({})]);
     expect(found?.columns).toEqual(all);
     expect(found?.exclude).toEqual(['password', 'addressDoor']);
@@ -96,11 +96,11 @@ describe('columns', () => {
     [{ exclude: ['name'] }, all.filter((column) => column !== 'full_name')],
     [{ exclude: ['address', 'editor'] }, ['id', 'full_name']],
     [{ exclude: ['password'] }, all],
-  ])('of %j are %j', async (options, expected) => {
+  ])('with %j are resolved to %j', async (options, expected) => {
     expect((await only([author(options)]))?.columns).toEqual(expected);
   });
 
-  it('of an entity without hidden ones are undefined: all that the table has', async () => {
+  it('are undefined, which means all columns of the table, for an entity without hidden columns', async () => {
     @Entity('post')
     @NotifyChanges({ of: ['title'] })
     class Post {
@@ -110,7 +110,7 @@ describe('columns', () => {
     expect(await only([Post])).toMatchObject({ columns: undefined, exclude: [], of: ['Title'] });
   });
 
-  it('of a table that TypeORM does not know are completed from the catalog', async () => {
+  it('are completed from the catalog for a table that TypeORM does not know', async () => {
     const [found] = await resolved([], [{ table: 'log', exclude: ['secret'], primaryKey: ['id'] }]);
     expect(found).toMatchObject({ columns: undefined, exclude: ['secret'], primaryKey: ['id'] });
     const catalog = {
@@ -127,7 +127,7 @@ describe('columns', () => {
     expect(completed(trigger(), catalog, server(180_000))).toEqual(trigger());
   });
 
-  it('of a partitioned table are compared one by one before PostgreSQL 13', () => {
+  it('are compared one by one for a partitioned table before PostgreSQL 13', () => {
     const catalog = {
       name: '"public"."author"',
       partitioned: true,
@@ -151,23 +151,26 @@ describe('the default channel', () => {
     ['app', undefined, 'author'],
     ['app', 'app', 'author'],
     ['app', 'public', 'public.author'],
-  ])('in a DataSource of the schema %s, of a table in %s, is %s', async (schema, own, expected) => {
-    @Entity({ name: 'author', ...(own && { schema: own }) })
-    @NotifyChanges()
-    class Author {
-      @PrimaryGeneratedColumn() id!: number;
-    }
-    const [found] = await resolved([Author], [], { schema });
-    expect(found).toMatchObject({ channel: expected, schema: own ?? schema });
-    const [listed] = await resolved([], [{ table: 'author', ...(own && { schema: own }) }], { schema });
-    expect(listed?.channel).toBe(expected);
-  });
+  ])(
+    'for a DataSource with the schema %s and a table in the schema %s is %s',
+    async (schema, own, expected) => {
+      @Entity({ name: 'author', ...(own && { schema: own }) })
+      @NotifyChanges()
+      class Author {
+        @PrimaryGeneratedColumn() id!: number;
+      }
+      const [found] = await resolved([Author], [], { schema });
+      expect(found).toMatchObject({ channel: expected, schema: own ?? schema });
+      const [listed] = await resolved([], [{ table: 'author', ...(own && { schema: own }) }], { schema });
+      expect(listed?.channel).toBe(expected);
+    },
+  );
 
-  it('has at most 63 bytes, with the schema: the server would not take a longer one', async () => {
+  it('has at most 63 bytes including the schema, because the server rejects a longer name', async () => {
     const table = 'é'.repeat(28); // 56 bytes
     expect((await resolved([], [{ table, schema: 'public' }]))[0]?.channel).toBe(table);
     expect((await resolved([], [{ table, schema: 'sixbyt' }]))[0]?.channel).toBe(`sixbyt.${table}`);
-    expect(await refusal([], { table, schema: 'sevenby' })).toBe(
+    expect(await rejectionOf([], { table, schema: 'sevenby' })).toBe(
       `the table "${table}": expected a channel of its own for "sevenby.${table}", whose name has more than 63 bytes, ` +
         'got none: give it "channel". Correct the declaration.',
     );
@@ -176,8 +179,8 @@ describe('the default channel', () => {
   });
 });
 
-describe('a channel that is named', () => {
-  it('is taken as it is, and a definition gives the delivery', async () => {
+describe('the option "channel"', () => {
+  it('accepts any name, and the delivery of a definition', async () => {
     const Changed = defineChannel('changed', { delivery: 'exactly-once', ordered: true, wake: 'poll' });
     expect(await only([author({ channel: Changed })])).toMatchObject({
       channel: 'changed',
@@ -193,10 +196,10 @@ describe('a channel that is named', () => {
     });
   });
 
-  it('cannot be declared with a delivery that its definition does not have', async () => {
+  it('rejects options that contradict its definition', async () => {
     const Changed = defineChannel('changed', { delivery: 'exactly-once', retry: { maxAttempts: 3 } });
-    const declared = (options: NotifyChangesOptions) => refusal([author({ channel: Changed, ...options })]);
-    expect(await declared({ delivery: 'exactly-once', retry: { maxAttempts: 3 } })).toBe('nothing was refused');
+    const declared = (options: NotifyChangesOptions) => rejectionOf([author({ channel: Changed, ...options })]);
+    expect(await declared({ delivery: 'exactly-once', retry: { maxAttempts: 3 } })).toBe('nothing was rejected');
     expect(await declared({ delivery: 'broadcast' })).toContain(
       'expected "delivery" to be that of the channel "changed" ("exactly-once"), got "broadcast"',
     );
@@ -206,7 +209,7 @@ describe('a channel that is named', () => {
   }); // prettier-ignore
 });
 
-describe('a declaration that can never be true', () => {
+describe('an invalid declaration', () => {
   it.each<[string, NotifyChangesOptions, string]>([
     ['"of" without updates', { of: ['name'], on: ['insert', 'delete'] }, 'expected "of" together with the operation update, got it for insert, delete'],
     ['"of" a computed property', { of: ['posts'] }, 'expected properties with a column in the table, got "posts", which is computed by a query'],
@@ -222,32 +225,38 @@ describe('a declaration that can never be true', () => {
     ['"retry" for broadcasts', { retry: { maxAttempts: 5 } }, 'expected "retry" for exactly-once channels only, got it for broadcast'],
     ['"pollIntervalMs" of a channel that NOTIFY wakes', { delivery: 'exactly-once', pollIntervalMs: 5 }, `expected "pollIntervalMs" together with wake: 'poll', got it without`],
     ['an empty "when"', { when: '' }, 'to be a string that is not empty'],
-  ])('(%s) is refused', async (_, options, expected) => {
-    const message = await refusal([author(options)]);
+  ])('(%s) is rejected', async (_, options, expected) => {
+    const message = await rejectionOf([author(options)]);
     expect(message).toContain('@NotifyChanges() on Author');
     expect(message).toContain(expected);
   }); // prettier-ignore
 
-  it('(a view) is refused', async () => {
+  it('(a view) is rejected', async () => {
     @ViewEntity({ expression: 'select 1 as id' })
     @NotifyChanges()
     class Authors {
       id!: number;
     }
-    expect(await refusal([Authors])).toContain('@NotifyChanges() on Authors: expected a table, got a view');
+    expect(await rejectionOf([Authors])).toContain(
+      '@NotifyChanges() on Authors: expected a table, got a view',
+    );
   });
 
-  it('(ordered, without a primary key) is refused', async () => {
+  it('(ordered without a primary key) is rejected', async () => {
     const options = { table: 'log', delivery: 'exactly-once', ordered: true };
-    expect(await refusal([], options)).toContain('expected a primary key, because the channel is ordered');
-    expect(await refusal([], { ...options, primaryKey: ['id'] })).toBe('nothing was refused');
+    expect(await rejectionOf([], options)).toContain(
+      'expected a primary key, because the channel is ordered',
+    );
+    expect(await rejectionOf([], { ...options, primaryKey: ['id'] })).toBe('nothing was rejected');
   });
 
-  it('(two on one table and channel) is refused', async () => {
+  it('(two for one table and channel) is rejected', async () => {
     const expected = 'expected one declaration for the table "author" and the channel "author", got two';
-    expect(await refusal([author({}, { channel: 'author', on: 'insert' })])).toContain(expected);
-    expect(await refusal([author({})], { table: 'author' })).toContain(expected);
-    expect(await refusal([author({}, { channel: 'other' })], { table: 'post' })).toBe('nothing was refused');
+    expect(await rejectionOf([author({}, { channel: 'author', on: 'insert' })])).toContain(expected);
+    expect(await rejectionOf([author({})], { table: 'author' })).toContain(expected);
+    expect(await rejectionOf([author({}, { channel: 'other' })], { table: 'post' })).toBe(
+      'nothing was rejected',
+    );
   });
 });
 
@@ -269,18 +278,18 @@ describe('single table inheritance', () => {
 
   const declaredOn = (entity: object) => resolved(entities, [{ entity: entity as never }]);
 
-  it('has no discriminator on the parent: all rows of the table', async () => {
+  it('has no discriminator for the parent, which includes all rows of the table', async () => {
     expect((await declaredOn(Content))[0]).toMatchObject({ table: 'content', discriminator: undefined });
   });
 
-  it('has those of a child and of its children', async () => {
+  it('has the discriminators of a child and its children', async () => {
     const [found] = await declaredOn(Image);
     expect(found?.discriminator).toEqual({ column: 'kind', values: ['image', "photographer's"] });
     expect((await declaredOn(Photo))[0]?.discriminator?.values).toEqual(["photographer's"]);
     expect((await declaredOn(Text))[0]?.discriminator?.values).toEqual(['Text']);
   });
 
-  it('has one declaration for one on the parent, which its children do not repeat', async () => {
+  it('does not repeat the declaration of the parent for its children', async () => {
     @Entity('letter')
     @TableInheritance({ column: { type: 'text', name: 'kind' } })
     @NotifyChanges()
@@ -298,8 +307,8 @@ describe('single table inheritance', () => {
   });
 });
 
-describe('classes that extend a declared one', () => {
-  it('each have the declaration for their own table', async () => {
+describe('classes that extend a declared class', () => {
+  it('inherit the declaration for their own tables', async () => {
     @NotifyChanges({ on: 'delete' })
     abstract class Base {
       @PrimaryGeneratedColumn() id!: number;
@@ -316,7 +325,7 @@ describe('classes that extend a declared one', () => {
     ]);
   });
 
-  it('and schemas without a class are named in the list', async () => {
+  it('are not needed for an EntitySchema, which the list of declarations names', async () => {
     const Tag = new EntitySchema({
       name: 'Tag',
       tableName: 'tags',

@@ -5,11 +5,11 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { Listener, OnInsert, PgPubSubModule, defineChannel, type Notification } from 'nestjs-pgpubsub';
 import { Author, entities } from '../stored/storage.js';
 
-/** What `pgpubsub listen` is given by its tests: an application whose handlers take time, fail, or take down the process. */
+/** The application that the tests of `pgpubsub listen` start: its handlers take time or fail. */
 
 interface Task {
   readonly n: number;
-  /** So long its handler takes. */
+  /** The duration of the handler. */
   readonly ms?: number;
 }
 
@@ -62,7 +62,7 @@ const url = process.env['DATABASE_URL'] ?? '';
 const database = TypeOrmModule.forRoot({ type: 'postgres', url, entities, retryAttempts: 1 });
 const second = TypeOrmModule.forRoot({ type: 'postgres', url, name: 'second', retryAttempts: 1 });
 
-/** Pauses are random up to this: the longest there are. */
+/** The longest pause possible. Pauses are random values up to this one. */
 const NEVER_MS = 2_147_483_647;
 
 const pubsub = (options: Parameters<typeof PgPubSubModule.forRoot>[0] = {}) =>

@@ -6,7 +6,7 @@ export class FirstModule {}
 @Module({ providers: [] })
 export class SecondModule {}
 
-/** As an application may export what ends it. */
+/** Stands for an export of an application that resolves when the application ends. */
 export const stopped: Promise<never> = new Promise(() => undefined);
 
 export const PromisedModule = Promise.resolve({ module: FirstModule });

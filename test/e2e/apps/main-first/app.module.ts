@@ -5,7 +5,7 @@ import { Listener, PgPubSubModule, defineChannel, type Notification } from 'nest
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { addTransactionalDataSource } from 'typeorm-transactional';
 
-/** An application that does not start unless its main.ts has read .env and made a transactional context. */
+/** An application that needs .env and a transactional context, both prepared by main.ts. */
 
 const Letters = defineChannel<{ readonly n: number }>('letters', { delivery: 'exactly-once' });
 
@@ -26,7 +26,7 @@ class LetterListeners {
 const database = TypeOrmModule.forRootAsync({
   useFactory: () => ({ type: 'postgres', url }),
   dataSourceFactory: async (options) =>
-    addTransactionalDataSource(new DataSource(options as DataSourceOptions)), // never without
+    addTransactionalDataSource(new DataSource(options as DataSourceOptions)), // required by typeorm-transactional
 });
 
 @Module({

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { Listener, OnInsert, type EntityChange, type Notification } from 'nestjs-pgpubsub';
-import { Executioner } from './death.js';
+import { CrashSimulator } from './crash.js';
 import { tell, type Settings } from './messages.js';
 import { Author, Pairs, Polled, Post, Steps, Tasks, Ticks, type Step, type Task } from './storage.js';
 
 export const settings = JSON.parse(process.env['SETTINGS'] ?? '{}') as Settings;
-const executioner = new Executioner(settings.death);
+const crashSimulator = new CrashSimulator(settings.crash);
 
 const pause = async (): Promise<void> => {
   if (settings.delayMs !== undefined) await delay(Math.random() * settings.delayMs);
@@ -26,7 +26,7 @@ export class AuthorListeners {
     await pause();
     const content = 'Welcome! This is your first post';
     await manager.insert(Post, { authorId: author.id, content, process: settings.name });
-    await executioner.reached('after a write');
+    await crashSimulator.reached('after a write');
   }
 
   @OnInsert(Author)
@@ -67,7 +67,10 @@ export class PairListeners {
   }
 }
 
-/** The lock is held as long as the claim's transaction: no other one can get it while this one handles the key. */
+/**
+ * Writes an effect and takes a lock for its key until the claim commits: `alone` is false when
+ * another claim handles the key at the same time.
+ */
 const WRITE_STEP = `insert into effect (listener, notification, what, process) values (
   'step', $1, json_build_object('key', $2::text, 'n', $3::int, 'alone', pg_try_advisory_xact_lock(1, hashtext($2))), $4
 )`;
@@ -77,7 +80,7 @@ export class StepListeners {
   @Listener(Steps)
   async step({ key, n }: Step, { id, manager, attempt }: Notification): Promise<void> {
     await manager.query(WRITE_STEP, [id, key, n, settings.name]);
-    if (n % 25 === 7 && attempt === 1) throw new Error('those behind it have to wait');
+    if (n % 25 === 7 && attempt === 1) throw new Error('the following notifications of the key have to wait');
   }
 }
 

@@ -1,14 +1,14 @@
 import type { PgPubSubOptions } from 'nestjs-pgpubsub';
-import type { Death, Moment } from './death.js';
+import type { Crash, CrashPoint } from './crash.js';
 
-/** How the parent starts a process, and what they tell each other over IPC. */
+/** The settings of a process, and the messages that it exchanges with its parent over IPC. */
 
 export interface Settings {
-  /** Stands in every effect. */
+  /** The name that each effect of the process contains. */
   readonly name: string;
-  /** Handlers wait at random up to so long before they write. */
+  /** The longest of the random pauses of handlers before they write. */
   readonly delayMs?: number;
-  readonly death?: Death;
+  readonly crash?: Crash;
   readonly options?: PgPubSubOptions;
 }
 
@@ -21,10 +21,10 @@ export type Report =
   | { readonly type: 'state'; readonly state: string }
   /** A handler waits for `release`. */
   | { readonly type: 'waiting'; readonly n: number }
-  | { readonly type: 'dying'; readonly moment: Moment }
-  /** So many ticks were handled, and the process holds so much memory. */
+  | { readonly type: 'crashing'; readonly point: CrashPoint }
+  /** The number of handled ticks and the memory of the process in bytes. */
   | { readonly type: 'ticks'; readonly count: number; readonly rss: number };
 
-/** `then` is called once it has been told. */
+/** Sends a report to the parent; calls `then` once it is sent. */
 export const tell = (report: Report, then: () => void = () => undefined): void =>
   void process.send?.(report, then);

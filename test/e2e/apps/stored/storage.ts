@@ -1,7 +1,7 @@
 import { NotifyChanges, defineChannel } from 'nestjs-pgpubsub';
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
-/** What the processes of the worker application share: its tables, and its channels. */
+/** The tables and channels that the processes of the worker application share. */
 
 @Entity()
 @NotifyChanges({ on: 'insert', delivery: 'exactly-once' })
@@ -20,10 +20,10 @@ export class Post {
   @Column('text') process!: string;
 }
 
-/** What a handler leaves in its claim's transaction. No constraint keeps it from being there twice. */
+/** A row that a handler writes in the transaction of its claim, without a unique constraint. */
 @Entity()
 export class Effect {
-  /** Also the order of the effects: sequences know no transactions. */
+  /** Also shows the order of the effects: a sequence does not wait for commits. */
   @PrimaryGeneratedColumn() id!: number;
   @Column('text') listener!: string;
   @Column('bigint') notification!: string;
@@ -42,14 +42,14 @@ export interface Step {
   readonly n: number;
 }
 
-/** Its listener does as it is told. */
+/** The channel whose listener follows the instruction in `act`. */
 export const Tasks = defineChannel<Task>('tasks', { delivery: 'exactly-once' });
 export const Polled = defineChannel<Task>('polled', {
   delivery: 'exactly-once',
   wake: 'poll',
   pollIntervalMs: 50,
 });
-/** Has a listener that always fails, and one that never does. */
+/** The channel with one listener that always fails and one that never fails. */
 export const Pairs = defineChannel<Task>('pairs', {
   delivery: 'exactly-once',
   retry: { maxAttempts: 3, minDelayMs: 20, maxDelayMs: 40 },
@@ -59,7 +59,7 @@ export const Steps = defineChannel<Step>('steps', {
   ordered: true,
   retry: { minDelayMs: 20, maxDelayMs: 40 },
 });
-/** Its listener writes nothing. */
+/** The channel whose listener writes nothing. */
 export const Ticks = defineChannel<Task>('ticks', { delivery: 'exactly-once' });
 
 export const entities = [Author, Post, Effect];

@@ -8,7 +8,7 @@ import { providers, releaseHandler, settings } from './listeners.js';
 import { tell, type Command } from './messages.js';
 import { Author, Tasks, entities } from './storage.js';
 
-/** A process that handles what is stored, and does what its parent says; see `Settings` and `Command`. */
+/** A process that handles stored notifications; see `Settings` and `Command`. */
 
 @Module({
   imports: [
@@ -24,14 +24,14 @@ import { Author, Tasks, entities } from './storage.js';
 })
 class AppModule {}
 
-process.on('message', (command: Command) => void obey(command));
+process.on('message', (command: Command) => void run(command));
 const app = await NestFactory.createApplicationContext(AppModule, { logger: false });
 const pubsub = app.get(PubSubService);
 const dataSource = app.get(DataSource);
 pubsub.connection$.subscribe((state) => tell({ type: 'state', state }));
 tell({ type: 'ready' });
 
-async function obey(command: Command): Promise<void> {
+async function run(command: Command): Promise<void> {
   switch (command.type) {
     case 'notify': {
       const { channel, count, bytes } = command;

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { NotifyChanges, withPgPubSub, type NotifyChangesOptions } from 'nestjs-pgpubsub';
 import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
-/** What the entity declares, by the environment variable DECLARATION. */
+/** The declarations of the entity, by the value of the environment variable DECLARATION. */
 const DECLARATIONS: Record<string, readonly NotifyChangesOptions[]> = {
   first: [
     { on: ['insert', 'update', 'delete', 'truncate'] },
@@ -12,7 +12,7 @@ const DECLARATIONS: Record<string, readonly NotifyChangesOptions[]> = {
       when: `NEW.name <> 'it''s \`a\` \${b} \\ c'`,
     },
   ],
-  /** Before it escaped them, TypeORM wrote backslashes and dollar signs to its template literals as they are. */
+  // older versions of TypeORM write backslashes and dollar signs unescaped into template literals
   plain: [
     { on: ['insert', 'update', 'delete', 'truncate'] },
     { channel: "it's `ours`", level: 'statement', when: `NEW.name <> 'it''s \`a\`'` },
@@ -33,7 +33,7 @@ class Author {
 const { DECLARATION = '', DATABASE_URL = '', MIGRATIONS = '' } = process.env;
 for (const options of DECLARATIONS[DECLARATION] ?? []) NotifyChanges(options)(Author);
 
-/** For the command line of TypeORM; see `test/consumers/typeorm-cli.js`. */
+/** The DataSource for the command line of TypeORM; see `test/consumers/typeorm-cli.js`. */
 export default withPgPubSub(
   new DataSource({
     type: 'postgres',

@@ -1,18 +1,18 @@
 import pg from 'pg';
 import { tell } from './messages.js';
 
-/** Where in the life of a claim a process can be killed. */
-export const MOMENTS = [
+/** The points of a claim at which a process can be killed. */
+export const CRASH_POINTS = [
   'after the claim',
   'after a write',
   'before the commit',
   'during the commit',
 ] as const;
-export type Moment = (typeof MOMENTS)[number];
+export type CrashPoint = (typeof CRASH_POINTS)[number];
 
-/** A process is killed (SIGKILL) the so-manieth time it gets to the moment. */
-export interface Death {
-  readonly moment: Moment;
+/** Kills a process (SIGKILL) when it reaches the point for the `time`-th time. */
+export interface Crash {
+  readonly point: CrashPoint;
   readonly time: number;
 }
 
@@ -21,33 +21,33 @@ const COMPLETION = /pgpubsub_complete.*; commit$/;
 
 type Query = (...args: unknown[]) => Promise<{ command: string; rows: unknown[] }[]>;
 
-/** Kills this process at the moment it is to die. */
-export class Executioner {
+/** Kills this process at the configured point. */
+export class CrashSimulator {
   private passed = 0;
 
-  constructor(private readonly death: Death | undefined) {
-    if (death !== undefined) this.watch();
+  constructor(private readonly crash: Crash | undefined) {
+    if (crash !== undefined) this.watch();
   }
 
-  /** The moment has come; does not return if it is the one. */
-  async reached(moment: Moment, during: () => void = () => undefined): Promise<void> {
-    if (this.death?.moment !== moment || ++this.passed !== this.death.time) return;
+  /** Reports that the process is at `point`. Never resolves when the process is killed there. */
+  async reached(point: CrashPoint, during: () => void = () => undefined): Promise<void> {
+    if (this.crash?.point !== point || ++this.passed !== this.crash.time) return;
     await new Promise<never>(() => {
-      tell({ type: 'dying', moment }, () => {
+      tell({ type: 'crashing', point }, () => {
         during();
         process.kill(process.pid, 'SIGKILL');
       });
     });
   }
 
-  /** Looks at what pg is given to send: that is what the moments of a claim are in the database. */
+  /** Replaces `query()` of pg, because the statements that are sent mark the points of a claim. */
   private watch(): void {
     const query = pg.Client.prototype.query as Query;
     const reached = this.reached.bind(this);
     async function watched(this: pg.Client, ...args: unknown[]): ReturnType<Query> {
       const send = () => query.apply(this, args);
       await reached('before the commit');
-      await reached('during the commit', () => void send()); // it is on its way, nobody waits for the answer
+      await reached('during the commit', () => void send()); // sent, but the answer is not awaited
       return send();
     }
     async function watchedClaim(this: pg.Client, ...args: unknown[]): ReturnType<Query> {
