@@ -1,41 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Notification } from '../../../lib/channels/notification.js';
-import { ListenerQueue, type ListenerQueueOptions } from '../../../lib/dispatch/listener-queue.js';
-import { broadcast, defer, recordEvents, settled, type Deferred } from '../support/recording.js';
-
-/** A queue whose handlers are finished by hand. `started` contains the payloads of the calls. */
-function createQueue(options: Partial<ListenerQueueOptions> = {}) {
-  const { events, report } = recordEvents();
-  const started: unknown[] = [];
-  const handlers: Deferred<unknown>[] = [];
-  const invoke = ({ payload }: Notification) => {
-    started.push(payload);
-    const handler = defer<unknown>();
-    handlers.push(handler);
-    return handler.promise;
-  };
-  const buffer = { maxSize: 100, overflow: 'drop-oldest' } as const;
-  const queue = new ListenerQueue({
-    channel: 'orders', listener: 'Orders.receive', concurrency: 1, invoke, buffer, report, ...options,
-  }); // prettier-ignore
-  const push = (...payloads: unknown[]) => {
-    for (const payload of payloads) queue.next(broadcast(payload));
-  };
-  const finish = async (index: number) => {
-    handlers[index]?.resolve(undefined);
-    await settled();
-  };
-  return { queue, events, started, handlers, push, finish };
-}
-
-const handledOf = (count: number) => ({
-  type: 'handled',
-  channel: 'orders',
-  listener: 'Orders.receive',
-  count,
-});
-
-const never = new AbortController().signal;
+import { defer, settled } from '../support/recording.js';
+import { createQueue, handledOf } from './listener-queue.fixtures.js';
 
 describe('ListenerQueue', () => {
   it('runs one handler after the other, in order', async () => {
@@ -235,70 +201,5 @@ describe('ListenerQueue with a full buffer', () => {
 
     expect(started).toEqual(['running', 1, 2, 5]);
     expect(events).toEqual([dropped(1), dropped(2), handledOf(4)]);
-  });
-});
-
-describe('ListenerQueue.close()', () => {
-  it('resolves at once when nothing runs', async () => {
-    const { queue, events } = createQueue();
-    await queue.close(never);
-
-    expect(events).toEqual([]);
-  });
-
-  it('discards waiting notifications and reports their number', async () => {
-    const { queue, push, events, started, finish } = createQueue();
-    push('running', 1, 2);
-    const closing = queue.close(never);
-    await finish(0);
-    await closing;
-
-    expect(started).toEqual(['running']);
-    expect(events).toEqual([
-      { type: 'discarded', channel: 'orders', receiver: 'Orders.receive', count: 2 },
-      handledOf(1),
-    ]);
-  });
-
-  it('waits for every running handler', async () => {
-    const { queue, push, finish } = createQueue({ concurrency: 2 });
-    push(1, 2);
-    const closed = vi.fn<() => void>();
-    const closing = queue.close(never).then(closed);
-    await finish(0);
-    expect(closed).not.toHaveBeenCalled();
-
-    await finish(1);
-    await closing;
-    expect(queue.isRunning).toBe(false);
-  });
-
-  it('stops waiting when the signal is aborted', async () => {
-    const { queue, push } = createQueue();
-    const shutdown = new AbortController();
-    push('stuck');
-    const closing = queue.close(shutdown.signal);
-    shutdown.abort();
-    await closing;
-
-    expect(queue.isRunning).toBe(true);
-  });
-
-  it('does not wait when the signal is already aborted', async () => {
-    const { queue, push } = createQueue();
-    push('stuck');
-
-    await expect(queue.close(AbortSignal.abort())).resolves.toBeUndefined();
-  });
-
-  it('resolves each of several calls', async () => {
-    const { queue, push, finish } = createQueue();
-    push('running');
-    const closed = vi.fn<() => void>();
-    void queue.close(never).then(closed);
-    void queue.close(never).then(closed);
-    await finish(0);
-
-    expect(closed).toHaveBeenCalledTimes(2);
   });
 });

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { messageOf, PgPubSubError } from '../../../lib/common/errors.js';
 import { createSteps, diffStorage, migrationSql, type StorageState } from '../../../lib/storage/state.js';
-import type { Step } from '../../../lib/common/step.js';
 import { VERSIONS, markComment, newestVersion, type StorageVersion } from '../../../lib/storage/versions.js';
+import { rejectionOf } from '../support/recording.js';
+import { downs, ups } from '../support/steps.js';
 
 const OWNER = 'public.migrations';
 const SCHEMA = 'public';
@@ -42,20 +42,9 @@ const existing = (mark: Partial<NonNullable<StorageState['mark']>> = {}): Storag
   mark: { owner: OWNER, number: 1, servesFrom: 1, ...mark },
 });
 
-const ups = (steps: readonly Step[]) => steps.flatMap(({ up }) => up ?? []);
-const downs = (steps: readonly Step[]) => steps.toReversed().flatMap(({ down }) => down ?? []);
 const objectsIn = (differences: readonly { object: string; kind: string }[]) =>
   differences.map(({ kind, object }) => `${kind}: ${object}`);
 const NOTHING = { create: [], drop: [], dropped: [], differences: [] };
-
-function rejectionOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    return `${error instanceof PgPubSubError ? error.code : ''}: ${messageOf(error)}`;
-  }
-  return 'nothing was rejected';
-}
 
 const second: StorageVersion = {
   number: 2,

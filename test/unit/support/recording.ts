@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Notification } from '../../../lib/channels/notification.js';
+import { PgPubSubError, messageOf } from '../../../lib/common/errors.js';
 import type { PubSubEvent, ReportEvent } from '../../../lib/common/events.js';
 import { createNotificationFactory } from '../../../lib/dispatch/broadcast-notification.js';
 
@@ -31,6 +32,16 @@ export function thrownBy(act: () => unknown): unknown {
     return error;
   }
   throw new Error('expected it to throw');
+}
+
+/** The code and the message of the error that `act` throws. */
+export function rejectionOf(act: () => unknown): string {
+  try {
+    act();
+  } catch (error) {
+    return `${error instanceof PgPubSubError ? error.code : ''}: ${messageOf(error)}`;
+  }
+  return 'nothing was rejected';
 }
 
 /** A promise that is settled by hand. */

@@ -50,7 +50,7 @@ async function start(provider: new () => object, options: TestingEntities = { en
   return { pubsub: app.get(PubSubService), tester: app.get(PubSubTester) };
 }
 
-describe('publish() with an entity', () => {
+describe('PubSubTester.publish() with an entity', () => {
   const seen: [string, EntityChange<Author>, Notification][] = [];
   afterEach(() => seen.splice(0));
 

@@ -3,47 +3,18 @@ import {
   Column,
   Entity,
   EntitySchema,
-  ManyToOne,
   PrimaryColumn,
   PrimaryGeneratedColumn,
   TableInheritance,
-  ViewEntity,
-  VirtualColumn,
 } from 'typeorm';
 import { describe, expect, it } from 'vitest';
-import { NotifyChanges, defineChannel, type NotifyChangesOptions } from 'nestjs-pgpubsub';
-import { messageOf } from '../../../lib/common/errors.js';
+import { NotifyChanges, type NotifyChangesOptions } from 'nestjs-pgpubsub';
 import { completed } from '../../../lib/triggers/trigger.completion.js';
-import { resolved, trigger, type Entities } from '../support/resolved.js';
+import { resolved, trigger } from '../support/resolved.js';
+import { author, firstOf } from './trigger.resolver.fixtures.js';
 
 const NOT_SPATIAL = { geometries: [], geographies: [], spatial_arrays: [] };
 const server = (version: number) => ({ version, postgis: undefined });
-
-class Address {
-  @Column('text') street!: string;
-  @Column('text', { name: 'postal_code' }) code!: string;
-  @Column('text', { select: false }) door!: string;
-}
-
-/** An entity with every kind of property that a declaration can name. */
-function author(...declarations: NotifyChangesOptions[]) {
-  @Entity('author')
-  class Author {
-    @PrimaryGeneratedColumn() id!: number;
-    @Column('text', { name: 'full_name' }) name!: string;
-    @Column('text', { select: false }) password!: string;
-    @Column(() => Address) address!: Address;
-    @ManyToOne(() => Author) editor!: unknown;
-    @VirtualColumn({ query: (alias) => `select count(*) from post where author = ${alias}.id` })
-    posts!: number;
-  }
-  for (const options of declarations) NotifyChanges(options)(Author);
-  return Author;
-}
-
-const only = async (entities: Entities) => (await resolved(entities))[0];
-const rejectionOf = (entities: Entities, ...declared: object[]): Promise<string> =>
-  resolved(entities, declared as never).then(() => 'nothing was rejected', messageOf);
 
 describe('a declaration without options', () => {
   it('resolves to a row trigger for three operations with all columns on the channel of the table', async () => {
@@ -74,7 +45,7 @@ describe('the operations of a declaration', () => {
       ['insert', 'delete', 'truncate'],
     ],
   ])('%j are resolved to %j, without duplicates and in a fixed order', async (on, expected) => {
-    expect((await only([author({ on })]))?.on).toEqual(expected);
+    expect((await firstOf([author({ on })]))?.on).toEqual(expected);
   });
 });
 
@@ -82,7 +53,7 @@ describe('the columns of a declaration', () => {
   const all = ['id', 'full_name', 'editorId', 'addressStreet', 'addressPostal_code'];
 
   it('are all columns except those with select: false by default', async () => {
-    const found = await only([author({})]);
+    const found = await firstOf([author({})]);
     expect(found?.columns).toEqual(all);
     expect(found?.exclude).toEqual(['password', 'addressDoor']);
   });
@@ -97,7 +68,7 @@ describe('the columns of a declaration', () => {
     [{ exclude: ['address', 'editor'] }, ['id', 'full_name']],
     [{ exclude: ['password'] }, all],
   ])('with %j are resolved to %j', async (options, expected) => {
-    expect((await only([author(options)]))?.columns).toEqual(expected);
+    expect((await firstOf([author(options)]))?.columns).toEqual(expected);
   });
 
   it('are undefined, which means all columns of the table, for an entity without hidden columns', async () => {
@@ -107,7 +78,7 @@ describe('the columns of a declaration', () => {
       @PrimaryGeneratedColumn() id!: number;
       @Column('text', { name: 'Title' }) title!: string;
     }
-    expect(await only([Post])).toMatchObject({ columns: undefined, exclude: [], of: ['Title'] });
+    expect(await firstOf([Post])).toMatchObject({ columns: undefined, exclude: [], of: ['Title'] });
   });
 
   it('are completed from the catalog for a table that TypeORM does not know', async () => {
@@ -140,123 +111,6 @@ describe('the columns of a declaration', () => {
     expect(completed(trigger(), catalog, server(120_000)).of).toEqual(['id', 'name']);
     expect(completed(trigger({ of: ['name'] }), catalog, server(120_000)).of).toEqual(['name']);
     expect(completed(trigger(), catalog, server(130_000)).of).toEqual([]);
-  });
-});
-
-describe('the default channel', () => {
-  it.each([
-    ['public', undefined, 'author'],
-    ['public', 'public', 'author'],
-    ['public', 'audit', 'audit.author'],
-    ['app', undefined, 'author'],
-    ['app', 'app', 'author'],
-    ['app', 'public', 'public.author'],
-  ])(
-    'for a DataSource with the schema %s and a table in the schema %s is %s',
-    async (schema, own, expected) => {
-      @Entity({ name: 'author', ...(own && { schema: own }) })
-      @NotifyChanges()
-      class Author {
-        @PrimaryGeneratedColumn() id!: number;
-      }
-      const [found] = await resolved([Author], [], { schema });
-      expect(found).toMatchObject({ channel: expected, schema: own ?? schema });
-      const [listed] = await resolved([], [{ table: 'author', ...(own && { schema: own }) }], { schema });
-      expect(listed?.channel).toBe(expected);
-    },
-  );
-
-  it('has at most 63 bytes including the schema, because the server rejects a longer name', async () => {
-    const table = 'é'.repeat(28); // 56 bytes
-    expect((await resolved([], [{ table, schema: 'public' }]))[0]?.channel).toBe(table);
-    expect((await resolved([], [{ table, schema: 'sixbyt' }]))[0]?.channel).toBe(`sixbyt.${table}`);
-    expect(await rejectionOf([], { table, schema: 'sevenby' })).toBe(
-      `the table "${table}": expected a channel of its own for "sevenby.${table}", whose name has more than 63 bytes, ` +
-        'got none: give it "channel". Correct the declaration.',
-    );
-    const named = { table, schema: 'sevenby', channel: 'short' };
-    expect((await resolved([], [named]))[0]?.channel).toBe('short');
-  });
-});
-
-describe('the option "channel"', () => {
-  it('accepts any name, and the delivery of a definition', async () => {
-    const Changed = defineChannel('changed', { delivery: 'exactly-once', ordered: true, wake: 'poll' });
-    expect(await only([author({ channel: Changed })])).toMatchObject({
-      channel: 'changed',
-      delivery: 'exactly-once',
-      ordered: true,
-      wake: 'poll',
-      definition: Changed,
-    });
-    expect(await only([author({ channel: 'Ein Name: é' })])).toMatchObject({
-      channel: 'Ein Name: é',
-      delivery: 'broadcast',
-      definition: undefined,
-    });
-  });
-
-  it('rejects options that contradict its definition', async () => {
-    const Changed = defineChannel('changed', { delivery: 'exactly-once', retry: { maxAttempts: 3 } });
-    const declared = (options: NotifyChangesOptions) => rejectionOf([author({ channel: Changed, ...options })]);
-    expect(await declared({ delivery: 'exactly-once', retry: { maxAttempts: 3 } })).toBe('nothing was rejected');
-    expect(await declared({ delivery: 'broadcast' })).toContain(
-      'expected "delivery" to be that of the channel "changed" ("exactly-once"), got "broadcast"',
-    );
-    expect(await declared({ retry: { maxAttempts: 4 } })).toContain('expected "retry" to be that of the channel');
-    expect(await declared({ deadLetters: { keepMs: 5 } })).toContain('expected "deadLetters" to be that of the channel "changed" (none), got {"keepMs":5}');
-    expect(await declared({ timeoutMs: 5 })).toContain('expected "timeoutMs" to be that of the channel "changed" (none), got 5');
-  }); // prettier-ignore
-});
-
-describe('an invalid declaration', () => {
-  it.each<[string, NotifyChangesOptions, string]>([
-    ['"of" without updates', { of: ['name'], on: ['insert', 'delete'] }, 'expected "of" together with the operation update, got it for insert, delete'],
-    ['"of" a computed property', { of: ['posts'] }, 'expected properties with a column in the table, got "posts", which is computed by a query'],
-    ['"of" an unknown property', { of: ['full_name'] }, 'got "full_name"'],
-    ['"columns" with a computed property', { columns: ['posts'] }, 'got "posts", which is computed by a query'],
-    ['"exclude" of an unknown property', { exclude: ['nope'] }, 'got "nope"'],
-    ['"when" of TRUNCATE', { when: 'NEW.id > 1', on: 'truncate' }, 'expected "when" together with operations on rows, got it for truncate'],
-    ['"columns" and "exclude"', { columns: ['id'], exclude: ['name'] }, 'expected "columns" or "exclude", got both'],
-    ['no column', { columns: [] }, 'expected at least one column that the notification carries, got none: name those that it carries in "columns", or leave "columns" out to carry all'],
-    ['every column in "exclude"', { exclude: ['id', 'name', 'editor', 'address', 'password'] }, 'expected at least one column that the notification carries, got none'],
-    ['"ordered" for broadcasts', { ordered: true }, `expected "ordered" for exactly-once channels only, got it for broadcast. Add delivery: 'exactly-once', or remove "ordered".`],
-    ['"wake" for broadcasts', { wake: 'poll', pollIntervalMs: 5 }, 'expected "wake" for exactly-once channels only, got it for broadcast'],
-    ['"retry" for broadcasts', { retry: { maxAttempts: 5 } }, 'expected "retry" for exactly-once channels only, got it for broadcast'],
-    ['"pollIntervalMs" of a channel that NOTIFY wakes', { delivery: 'exactly-once', pollIntervalMs: 5 }, `expected "pollIntervalMs" together with wake: 'poll', got it without`],
-    ['an empty "when"', { when: '' }, 'to be a string that is not empty'],
-  ])('(%s) is rejected', async (_, options, expected) => {
-    const message = await rejectionOf([author(options)]);
-    expect(message).toContain('@NotifyChanges() on Author');
-    expect(message).toContain(expected);
-  }); // prettier-ignore
-
-  it('(a view) is rejected', async () => {
-    @ViewEntity({ expression: 'select 1 as id' })
-    @NotifyChanges()
-    class Authors {
-      id!: number;
-    }
-    expect(await rejectionOf([Authors])).toContain(
-      '@NotifyChanges() on Authors: expected a table, got a view',
-    );
-  });
-
-  it('(ordered without a primary key) is rejected', async () => {
-    const options = { table: 'log', delivery: 'exactly-once', ordered: true };
-    expect(await rejectionOf([], options)).toContain(
-      'expected a primary key, because the channel is ordered',
-    );
-    expect(await rejectionOf([], { ...options, primaryKey: ['id'] })).toBe('nothing was rejected');
-  });
-
-  it('(two for one table and channel) is rejected', async () => {
-    const expected = 'expected one declaration for the table "author" and the channel "author", got two';
-    expect(await rejectionOf([author({}, { channel: 'author', on: 'insert' })])).toContain(expected);
-    expect(await rejectionOf([author({})], { table: 'author' })).toContain(expected);
-    expect(await rejectionOf([author({}, { channel: 'other' })], { table: 'post' })).toBe(
-      'nothing was rejected',
-    );
   });
 });
 
