@@ -80,7 +80,7 @@ function rewrite(link, file, page) {
   const [target = '', anchor] = link.split('#');
   const named = path.posix.join(path.posix.dirname(file), target).replace(/\/$/, '');
   const found = pageOf.get(named) ?? (folders.has(named) ? pageOf.get(MAP) : undefined);
-  if (found === undefined) return named.endsWith('.md') ? link : undefined; // VitePress reports a page that does not exist
+  if (found === undefined) return existsSync(path.join(ROOT, named)) ? undefined : link; // VitePress reports dead links
   return anchor === undefined ? relativeLink(found, page) : `${relativeLink(found, page)}#${anchor}`;
 }
 
