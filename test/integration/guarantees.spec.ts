@@ -31,7 +31,7 @@ describe('a broadcast', () => {
   });
 
   it('that was sent while the LISTEN connection was down does not come later; the gap says when that was', async () => {
-    await using proxy = await TcpProxy.start(database().url);
+    await using proxy = await TcpProxy.start(database.url);
     const { provider, received } = collector(News);
     const heartbeat = { intervalMs: 50, timeoutMs: 3_000 };
     await using app = await start({ providers: [provider], options: { connection: proxy.url, heartbeat } });
@@ -95,9 +95,9 @@ describe('a broadcast', () => {
 
   it('is heard by whoever may connect: channels have no permissions', async () => {
     await using app = await start();
-    const role = database().name;
+    const role = database.name;
     await query(`create role ${role} login`);
-    const stranger = new pg.Client({ connectionString: database().url, user: role });
+    const stranger = new pg.Client({ connectionString: database.url, user: role });
     try {
       await stranger.connect();
       const heard = new Mailbox<string | undefined>();

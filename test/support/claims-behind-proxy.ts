@@ -64,10 +64,10 @@ function signal(): readonly [Promise<void>, () => void] {
 
 /** An application whose pool goes through a proxy of its own; its LISTEN connection does not. One claim at a time. */
 export async function startBehindProxy(stored: Stored, { options, dataSource, ...rest }: StartStored) {
-  const proxy = await TcpProxy.start(stored.database().url);
+  const proxy = await TcpProxy.start(stored.database.url);
   const started = stored.start({
     options: {
-      connection: stored.database().url,
+      connection: stored.database.url,
       concurrency: 1,
       batch: { maxTimeMs: 60_000 },
       ...options,

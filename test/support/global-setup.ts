@@ -1,9 +1,10 @@
-import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startPostgres } from '../../tools/embedded-postgres.js';
+import { withClient } from './client.js';
 import { hasTerminal } from './command.js';
 import { PgBouncer } from './pg-bouncer.js';
 import { postgisInstallation } from './postgis.js';
+import { dropTemplates } from './template.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -19,7 +20,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const server = await startPostgres();
   project.provide('serverUrl', server.url);
   project.provide('serverVersion', await versionOf(server.url));
-  return server.stop;
+  return async () => {
+    if (!server.isOurs) await dropTemplates(server.url);
+    await server.stop();
+  };
 }
 
 /** Once for all projects. */
@@ -35,13 +39,8 @@ function sayWhatIsSkipped(): void {
     console.warn('DATABASE_URL is set: tests that stop the server, or copy it to a standby, are skipped.');
 }
 
-async function versionOf(url: string): Promise<number> {
-  const client = new pg.Client(url);
-  await client.connect();
-  try {
+const versionOf = (url: string): Promise<number> =>
+  withClient(url, async (client) => {
     const { rows } = await client.query<{ server_version_num: string }>('show server_version_num');
     return Number(rows[0]?.server_version_num);
-  } finally {
-    await client.end();
-  }
-}
+  });

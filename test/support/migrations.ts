@@ -1,22 +1,11 @@
-import { Column, DataSource, Entity, PrimaryGeneratedColumn, type EntitySchema } from 'typeorm';
-import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
-import { afterEach, beforeEach, expect } from 'vitest';
-import {
-  NotifyChanges,
-  PgPubSubError,
-  withPgPubSub,
-  type NotifyChangesOptions,
-  type WithPgPubSubOptions,
-} from 'nestjs-pgpubsub';
-import { createSteps } from '../../lib/storage/state.js';
-import { TestDatabase } from './database.js';
+import { Column, Entity, PrimaryGeneratedColumn, type DataSource, type EntitySchema } from 'typeorm';
+import { expect } from 'vitest';
+import { NotifyChanges, PgPubSubError, type NotifyChangesOptions } from 'nestjs-pgpubsub';
+import type { GivenDataSource, TestDatabase } from './database.js';
 import { listen, type Sent } from './sent.js';
+import { storage, useDatabase } from './use-database.js';
 
 export type Entities = readonly (EntitySchema | (abstract new () => unknown))[];
-export interface Given extends WithPgPubSubOptions {
-  readonly dataSource?: Partial<PostgresDataSourceOptions>;
-}
-
 export interface Migration {
   readonly up: readonly string[];
   readonly down: readonly string[];
@@ -56,30 +45,13 @@ type Snapshot = Record<keyof typeof SNAPSHOT, Record<string, string | null>[]>;
 
 /** A database for each test of the file, and what is done with it; its DataSources are closed after the test. */
 export function useMigrations() {
-  let database: TestDatabase;
-  const sources: DataSource[] = [];
-  beforeEach(async () => {
-    database = await TestDatabase.create();
-    await createStorage(database);
-  });
-  afterEach(async () => {
-    for (const source of sources.splice(0)) if (source.isInitialized) await source.destroy();
-    await database[Symbol.asyncDispose]();
-  });
+  // a storage that no DataSource of a test owns: migrations contain nothing but tables and triggers
+  const database = useDatabase({ per: 'test', contents: () => storage('the storage') });
 
-  function declare(entities: Entities, { dataSource, ...options }: Given = {}): DataSource {
-    const given = {
-      type: 'postgres',
-      url: database.url,
-      entities: entities as never,
-      ...dataSource,
-    } as const;
-    const source = withPgPubSub(new DataSource(given), options);
-    sources.push(source);
-    return source;
-  }
+  const declare = (entities: Entities, { dataSource, ...options }: GivenDataSource = {}): DataSource =>
+    database.declare({ dataSource: { entities: entities as never, ...dataSource }, ...options });
 
-  const connect = (entities: Entities, given?: Given): Promise<DataSource> =>
+  const connect = (entities: Entities, given?: GivenDataSource): Promise<DataSource> =>
     declare(entities, given).initialize();
 
   /**
@@ -100,7 +72,7 @@ export function useMigrations() {
   }
 
   /** Connects to what others have left, and migrates. */
-  async function migrateTo(entities: Entities, given?: Given): Promise<Migration> {
+  async function migrateTo(entities: Entities, given?: GivenDataSource): Promise<Migration> {
     const source = await connect(entities, given);
     const migration = await migrate(source);
     await source.destroy();
@@ -151,16 +123,6 @@ export function useMigrations() {
     sentBy,
     snapshot,
   };
-}
-
-/** A storage that no DataSource of a test owns: migrations contain nothing but tables and triggers. */
-async function createStorage(database: TestDatabase): Promise<void> {
-  const [server] = await database.query<{ version: number }>(
-    "select current_setting('server_version_num')::int as version",
-  );
-  const storage = { schema: 'public', migrationsSchema: 'public', migrationsTable: 'migrations' };
-  const steps = createSteps({ storage, serverVersion: server?.version ?? 0 }, 'the storage');
-  await database.query(steps.map(({ up = '' }) => up).join(';\n'));
 }
 
 /** What statements do, without their details: `create trigger`, `alter table`. */

@@ -1,12 +1,8 @@
-import { DataSource, type QueryRunner } from 'typeorm';
-import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
-import { afterEach, beforeEach, expect } from 'vitest';
-import { defineChannel, withPgPubSub, type WithPgPubSubOptions } from 'nestjs-pgpubsub';
-import { TestDatabase } from './database.js';
-
-export interface GivenStorage extends WithPgPubSubOptions {
-  readonly dataSource?: Partial<PostgresDataSourceOptions>;
-}
+import type { DataSource, QueryRunner } from 'typeorm';
+import { expect } from 'vitest';
+import { defineChannel } from 'nestjs-pgpubsub';
+import type { GivenDataSource, TestDatabase } from './database.js';
+import { useDatabase } from './use-database.js';
 
 export interface Statements {
   readonly up: readonly string[];
@@ -64,21 +60,7 @@ type Snapshot = Record<string, Record<string, unknown>[]>;
 
 /** A database for each test of the file, and DataSources on it that are closed after the test. */
 export function useStorage() {
-  let database: TestDatabase;
-  const sources: DataSource[] = [];
-  beforeEach(async () => {
-    database = await TestDatabase.create();
-  });
-  afterEach(async () => {
-    for (const source of sources.splice(0)) if (source.isInitialized) await source.destroy();
-    await database[Symbol.asyncDispose]();
-  });
-
-  function connect({ dataSource, ...options }: GivenStorage = {}): Promise<DataSource> {
-    const source = new DataSource({ type: 'postgres', url: database.url, ...dataSource });
-    sources.push(source);
-    return withPgPubSub(source, options).initialize();
-  }
+  const database = useDatabase({ per: 'test' });
 
   /** All there is in the database, object by object. */
   async function snapshot(): Promise<Snapshot> {
@@ -109,7 +91,7 @@ export function useStorage() {
   }
 
   return {
-    connect,
+    connect: (given?: GivenDataSource) => database.connect(given),
     migrate,
     snapshot,
     client: () => database.client(),

@@ -3,17 +3,12 @@ import pg from 'pg';
 import superjson, { type SuperJSONResult } from 'superjson';
 import { defineChannel, type PayloadCodec } from 'nestjs-pgpubsub';
 import { z } from 'zod';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { describe, expect, it } from 'vitest';
 import { collector } from '../../support/listeners.js';
 import { Mailbox } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 
 async function rawListener(channel: string): Promise<Mailbox<string>> {
   const client = await database.client();
@@ -26,7 +21,7 @@ async function rawListener(channel: string): Promise<Mailbox<string>> {
 describe('other clients', () => {
   it('are heard: what psql would send arrives as JSON, as text, or as nothing', async () => {
     const { provider, received } = collector('orders');
-    await using _app = await TestApp.start({ url: database.url, providers: [provider] });
+    await using _app = await database.start({ providers: [provider] });
     const client = await database.client();
     for (const text of [`'{"id":1}'`, `'[1, 2]'`, `'42'`, `'null'`, `'not json'`, `'{"id":'`, `''`]) {
       await client.query(`notify orders, ${text}`);
@@ -47,7 +42,7 @@ describe('other clients', () => {
   });
 
   it('hear us: the text is the plain JSON of the payload', async () => {
-    await using app = await TestApp.start({ url: database.url });
+    await using app = await database.start();
     const texts = await rawListener('orders');
     const payloads = [{ id: 1, name: 'Ünïcode 🎉' }, [1], 'text', 0, false, '', null, undefined, new Date(0)];
     for (const payload of payloads) await app.pubsub.notify('orders', payload);
@@ -85,7 +80,7 @@ describe('values', () => {
     { pgpubsub: 1, context: {}, payload: 2 },
   ])('survive the trip: %j', async (value) => {
     const { provider, received } = collector('values');
-    await using app = await TestApp.start({ url: database.url, providers: [provider] });
+    await using app = await database.start({ providers: [provider] });
     await app.pubsub.notify('values', value);
     expect((await received.next()).payload).toEqual(value);
   });
@@ -102,7 +97,7 @@ describe('values', () => {
     };
     const Reports = defineChannel<Report>('reports', { codec });
     const { provider, received } = collector(Reports);
-    await using app = await TestApp.start({ url: database.url, providers: [provider] });
+    await using app = await database.start({ providers: [provider] });
     const report: Report = {
       totals: new Map([
         [1, { seen: new Set(['a', 'b']), at: new Date(5) }],
@@ -123,7 +118,7 @@ describe('values', () => {
       schema: z.object({ id: z.number(), at: z.coerce.date() }),
     });
     const { provider, received } = collector(Orders);
-    await using app = await TestApp.start({ url: database.url, providers: [provider] });
+    await using app = await database.start({ providers: [provider] });
     const client = await database.client();
     const bad = app.pubsub.notify(Orders, { id: 'one' } as never);
     await expect(bad).rejects.toMatchObject({ code: 'PAYLOAD_REJECTED' });
@@ -154,7 +149,7 @@ describe('channel names', () => {
   ];
   it.each(names)('work both ways: %j', async (name) => {
     const { provider, received } = collector(name);
-    await using app = await TestApp.start({ url: database.url, providers: [provider] });
+    await using app = await database.start({ providers: [provider] });
     const texts = await rawListener(name);
     await app.pubsub.notify(name, { name });
     await app.pubsub.notifyMany(name, [1, 2]);
@@ -169,13 +164,13 @@ describe('channel names', () => {
     ['NUL', 'a\0b'],
     ['64 bytes of few characters', 'ä'.repeat(32)],
   ])('of %s are refused, by whoever asks', async (_, name) => {
-    await using app = await TestApp.start({ url: database.url });
+    await using app = await database.start();
     await expect(app.pubsub.notify(name, 1)).rejects.toMatchObject({ code: 'INVALID_CHANNEL' });
     expect(() => app.pubsub.observe(name)).toThrow(/expected the channel name to be/);
     expect(() => app.pubsub.listen(name)).toThrow(/expected the channel name to be/);
     expect(() => defineChannel(name)).toThrow(/expected the channel name to be/);
     const { provider } = collector(name);
-    await expect(TestApp.start({ url: database.url, providers: [provider] })).rejects.toThrow(
+    await expect(database.start({ providers: [provider] })).rejects.toThrow(
       /@Listener\(\) on Collector.receive\(\).*channel name/,
     );
   });
@@ -184,7 +179,7 @@ describe('channel names', () => {
 describe('payloads', () => {
   it('of 7,999 bytes of multi-byte text pass, and one more is refused', async () => {
     const { provider, received } = collector('large');
-    await using app = await TestApp.start({ url: database.url, providers: [provider] });
+    await using app = await database.start({ providers: [provider] });
     const largest = `${'ä'.repeat(3_998)}x`; // and two quotes: 7,999 bytes
     await app.pubsub.notify('large', largest);
     expect((await received.next()).payload).toBe(largest);
@@ -196,7 +191,7 @@ describe('payloads', () => {
 
   it('that try to inject SQL arrive as text', async () => {
     const { provider, received } = collector('text');
-    await using app = await TestApp.start({ url: database.url, providers: [provider] });
+    await using app = await database.start({ providers: [provider] });
     const attempts = [
       `'); drop table users; --`,
       `$1`,

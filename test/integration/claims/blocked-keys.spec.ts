@@ -24,8 +24,8 @@ const scope: HeadsScope = {
 let claimer: pg.Client;
 let other: pg.Client;
 beforeEach(async () => {
-  claimer = await database().client();
-  other = await database().client();
+  claimer = await database.client();
+  other = await database.client();
   await other.query('begin');
   await claimer.query('begin');
   for (const name of HEADS_PLANNER_SETTINGS) await claimer.query(`set local ${name} = off`);

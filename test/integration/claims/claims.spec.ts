@@ -98,7 +98,7 @@ describe('is handled', () => {
   });
 
   it('by polls while the LISTEN connection is silent or cannot be opened', async () => {
-    await using proxy = await TcpProxy.start(database().url);
+    await using proxy = await TcpProxy.start(database.url);
     const { provider, received } = collector(Orders);
     await using app = await start({
       providers: [provider],
@@ -121,7 +121,7 @@ describe('is handled', () => {
     await app.pubsub.recover();
     const states = new Mailbox<string>();
     app.pubsub.connection$.subscribe(states.push);
-    await database().terminateListeners();
+    await database.terminateListeners();
     await query(`select pgpubsub_notify('orders', '1')`);
     await states.find((state) => state === 'reconnecting');
     expect((await received.next()).payload).toBe(1);

@@ -28,7 +28,7 @@ async function handle(
   given: readonly unknown[],
   handler: Handle,
   options = {},
-  url = database().url,
+  url = database.url,
 ): Promise<TestApp> {
   @Injectable()
   class Handler {
@@ -44,7 +44,7 @@ async function handle(
 
 /** The address of the database, for another role. */
 function as(role: string): string {
-  const url = new URL(database().url);
+  const url = new URL(database.url);
   url.username = role;
   url.password = role;
   return url.href;

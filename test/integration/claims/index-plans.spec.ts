@@ -37,7 +37,7 @@ interface Plan {
 
 /** The plan of the statement in the claim that reads rows, run as the claim runs it. */
 async function explain(sql: string): Promise<Plan> {
-  const client = await database().client();
+  const client = await database.client();
   const statements = sql.split('; ');
   const read = statements.findLastIndex((text) => /^\s*(select|with)/.test(text));
   for (const statement of statements.slice(0, read)) await client.query(statement);
@@ -82,7 +82,7 @@ describe.each([
   });
 
   it('completes rows along the index, with the plan of one claim and with the plan that is kept for many', async () => {
-    const client = await database().client();
+    const client = await database.client();
     await client.query('begin');
     for (let count = 0; count < 10; count++) {
       const ids = Array.from({ length: 100 }, (_id, index) => String(count * 100 + index + 1));
@@ -98,7 +98,7 @@ describe.each([
 });
 
 it('leaves the settings of the planner as they were', async () => {
-  const client = await database().client();
+  const client = await database.client();
   await client.query(beginClaim(context(), { size: 10 }, '{}'));
   const { rows } = await client.query<{ setting: string }>(
     "select setting from pg_settings where name like 'enable\\_%scan' or name in ('enable_sort', 'enable_hashjoin', 'enable_mergejoin')",

@@ -103,7 +103,7 @@ it('are handled in the order of their keys, when the keys are large and the firs
     select 'keyed', json_build_object('step', step), jsonb_build_object('key', k), repeat(chr(97 + k / 10) || k, 15000),
       case when k % 3 = 0 and step = 1 then 'infinity' else now() - interval '1 minute' end
     from generate_series(1, 3) as step cross join generate_series(1, 60) as k`);
-  const other = await database().client(); // handles more keys than a claim takes
+  const other = await database.client(); // handles more keys than a claim takes
   await other.query('begin');
   await other.query(`select pg_advisory_xact_lock(hashtextextended('pgpubsub keyed ' || key, 0))
     from (select distinct key from pgpubsub_notification where key < 'c') as keys`);

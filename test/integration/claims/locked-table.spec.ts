@@ -23,8 +23,8 @@ it('gives up claims that wait for a locked table, cancels them on the server, an
   await using app = await stored.start({ providers, options: { concurrency: CONCURRENCY } });
   const events = new Mailbox<PubSubEvent>();
   app.pubsub.events$.subscribe(events.push);
-  const locker = await stored.database().client();
-  const watcher = await stored.database().client();
+  const locker = await stored.database.client();
+  const watcher = await stored.database.client();
   const waiting = async () => (await watcher.query<{ n: number }>(WAITING)).rows[0]?.n ?? 0;
   await locker.query('begin; lock table pgpubsub_notification in access exclusive mode');
 

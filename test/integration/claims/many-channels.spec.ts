@@ -37,7 +37,7 @@ async function start(prefix: string, count: number, poll: PollOptions = RARELY, 
   );
   const { handled, provider } = listenersOf(channels);
   const sent = recordStatements();
-  const url = new URL(stored.database().url);
+  const url = new URL(stored.database.url);
   if (role !== '') [url.username, url.password] = [role, role];
   const app = await stored.start({ providers: [provider], options: { poll }, url: url.href });
   const begun = () => sent.filter(({ text }) => text.startsWith('begin')).length;
@@ -65,7 +65,7 @@ describe('1,000 exactly-once channels', () => {
     await many.app.pubsub.notify('reconnect:0', 'started');
     expect(await many.handled.next()).toBe('started');
     await storeSilently('reconnect:500', 'missed');
-    await stored.database().terminateListeners();
+    await stored.database.terminateListeners();
     expect(await many.handled.next()).toBe('missed');
     expect(many.begun()).toBeLessThan(FEW);
   });
@@ -112,7 +112,7 @@ describe('some exactly-once channels', () => {
     await using some = await start('lost', 3);
     await some.app.pubsub.pause();
     await storeSilently('lost:2', 'missed');
-    const locker = await stored.database().client();
+    const locker = await stored.database.client();
     await locker.query('begin; lock table pgpubsub_notification');
     await some.app.pubsub.resume();
     const terminate = `select pg_terminate_backend(pid) from pg_stat_activity

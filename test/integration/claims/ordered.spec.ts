@@ -136,7 +136,7 @@ it('does not handle a row that commits late beside a newer one of its key', asyn
   }
   const apps = [await start({ providers: [Handler] }), await start({ providers: [Handler] })];
   try {
-    const late = await database().client();
+    const late = await database.client();
     await late.query('begin');
     await late.query(`select pgpubsub_notify('keyed', '{"key":"a","step":1}', 'a')`);
     await apps[0]?.pubsub.notify(Keyed, { key: 'a', step: 2 }, { key: 'a' });
@@ -167,7 +167,7 @@ it('looks again for a head whose key was being handled when it was found', async
   }
   await using app = await start({ providers: [Handler] });
   await app.pubsub.recover();
-  const other = await database().client(); // handles the key, and will not claim again
+  const other = await database.client(); // handles the key, and will not claim again
   await other.query('begin');
   await other.query("select pg_advisory_xact_lock(hashtextextended('pgpubsub keyed a', 0))");
   await app.pubsub.notify(Keyed, { key: 'a', step: 1 }, { key: 'a' });

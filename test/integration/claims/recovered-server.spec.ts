@@ -16,7 +16,7 @@ const PATIENT = { reconnect: { minDelayMs: 3_600_000, maxDelayMs: 3_600_000 } };
 it.each(['a claim', 'notify()'])(
   'opens the LISTEN connection as soon as %s has reached the server again, and not after its long pause',
   async (success) => {
-    await using proxy = await TcpProxy.start(database().url);
+    await using proxy = await TcpProxy.start(database.url);
     const { provider } = collector(Orders);
     await using app = await start({
       url: proxy.url,

@@ -208,7 +208,7 @@ describe('timeoutMs', () => {
 });
 
 it('destroys the connection when the server does not confirm the cancel: only the row that ran has used up an attempt', async () => {
-  await using proxy = await TcpProxy.start(database().url);
+  await using proxy = await TcpProxy.start(database.url);
   const runs: string[] = [];
   await using _app = await handle(
     range(4),
@@ -220,7 +220,7 @@ it('destroys the connection when the server does not confirm the cancel: only th
       await notification.manager.query('select 1');
     },
     { retry: { maxAttempts: 3, minDelayMs: 1, maxDelayMs: 5 } },
-    { url: proxy.url, options: { concurrency: 1, batch: { maxTimeMs: 60_000 }, connection: database().url } },
+    { url: proxy.url, options: { concurrency: 1, batch: { maxTimeMs: 60_000 }, connection: database.url } },
   );
   await settled(Orders);
   expect((await effects()).toSorted()).toEqual(['1', '2', '3', '4']);

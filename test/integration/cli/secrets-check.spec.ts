@@ -1,14 +1,10 @@
 import { NotifyChanges, withPgPubSub } from 'nestjs-pgpubsub';
 import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { secretsCheck } from '../../../lib/cli/doctor/secrets.check.js';
-import { TestDatabase } from '../../support/database.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 
 /** Examines an entity with these columns. */
 async function examine(names: readonly string[], options: object = {}) {

@@ -1,14 +1,10 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { TestDatabase } from '../../support/database.js';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openListenConnection } from '../../support/listen-connection.js';
+import { useDatabase } from '../../support/use-database.js';
 
 const HOUR_MS = 3_600_000;
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 
 describe('a system clock that is set', () => {
   beforeEach(() => {

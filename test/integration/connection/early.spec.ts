@@ -1,17 +1,12 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { OnGap, PubSubService, type Gap } from 'nestjs-pgpubsub';
 import { filter, firstValueFrom } from 'rxjs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { describe, expect, it } from 'vitest';
 import { openListenConnection } from '../../support/listen-connection.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 
 const address = () => ({ connectionString: database.url, application_name: 'test:listen' });
 const nowhere = { host: '127.0.0.1', port: 1, database: 'none', user: 'nobody' };
@@ -43,7 +38,7 @@ describe('a channel that is observed in onModuleInit', () => {
     }
     Reflect.defineMetadata('design:paramtypes', [PubSubService], Early);
     const options = listen === undefined ? {} : { listen };
-    const app = await TestApp.start({ url: database.url, providers: [Early], options });
+    const app = await database.start({ providers: [Early], options });
     return { app, received, gaps };
   }
 

@@ -4,17 +4,14 @@ import { Injectable } from '@nestjs/common';
 import { Listener, OnGap, type ConnectionState, type Gap, type PgPubSubOptions } from 'nestjs-pgpubsub';
 import { filter, firstValueFrom } from 'rxjs';
 import { DataSource } from 'typeorm';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { TestApp } from '../../support/app.js';
 import { TestDatabase } from '../../support/database.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 
 async function startListening(options: PgPubSubOptions = {}) {
   const received = new Mailbox<unknown>();
@@ -35,7 +32,7 @@ async function startListening(options: PgPubSubOptions = {}) {
       throw new Error('no cache to clear');
     }
   }
-  const app = await TestApp.start({ url: database.url, providers: [Orders], options });
+  const app = await database.start({ providers: [Orders], options });
   app.pubsub.connection$.subscribe(states.push);
   return { app, received, gaps, states };
 }
@@ -174,7 +171,7 @@ it('says that it uses the settings of the DataSource when no option says otherwi
     inject: [DataSource],
     useFactory: (dataSource: DataSource) => void dataSource.setOptions({ url: url.href }),
   };
-  const refused = TestApp.start({ url: database.url, providers: [misled] });
+  const refused = database.start({ providers: [misled] });
   await expect(refused).rejects.toThrow(/It uses the settings of the DataSource;/);
 });
 
@@ -204,8 +201,7 @@ it('never runs handlers in the context of a request: not when it observes, nor w
       seen.push(requests.getStore());
     }
   }
-  await using app = await TestApp.start({
-    url: database.url,
+  await using app = await database.start({
     providers: [Orders],
     options: { listen: true },
   });
@@ -275,7 +271,7 @@ it('tells no gap, and opens no session, while it closes', async () => {
       gaps.push(gap);
     }
   }
-  const app = await TestApp.start({ url: database.url, providers: [Holding] });
+  const app = await database.start({ providers: [Holding] });
   await app.pubsub.notify('orders', 1);
   const finish = await release.next();
   const closing = app.close();
@@ -300,7 +296,7 @@ it('fails fast, too, when the server accepts and stays silent', async () => {
 it('connects in the context of the root although a request was the first to observe', async () => {
   const requests = new AsyncLocalStorage<string>();
   const seen = new Mailbox<string | undefined>();
-  await using app = await TestApp.start({ url: database.url, options: { listen: false } });
+  await using app = await database.start({ options: { listen: false } });
   requests.run('request', () => app.pubsub.observe('lazily').subscribe(() => seen.push(requests.getStore())));
   await firstValueFrom(app.pubsub.connection$.pipe(filter((state) => state === 'listening')));
   await app.pubsub.notify('lazily', 1);

@@ -1,15 +1,11 @@
 import type { Gap } from 'nestjs-pgpubsub';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { MANY_CHANNELS } from '../../../lib/connection/listen-set.js';
-import { TestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/mailbox.js';
 import { openListenConnection } from '../../support/listen-connection.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 
 const OBSERVED = Array.from({ length: 30_000 }, (_, n) => `user:${n}`);
 const LAST = OBSERVED.at(-1) ?? '';

@@ -10,11 +10,11 @@ import {
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
 import { collector } from '../../support/listeners.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
 import { PgBouncer } from '../../support/pg-bouncer.js';
 import { recordStatements } from '../../support/stored.js';
+import { useDatabase } from '../../support/use-database.js';
 
 @Entity()
 @NotifyChanges()
@@ -26,17 +26,13 @@ class Author {
 describe.skipIf(!PgBouncer.isInstalled)(
   'through PgBouncer in transaction mode (where it is installed)',
   () => {
-    let database: TestDatabase;
+    const database = useDatabase();
     let pooler: PgBouncer;
     beforeAll(async () => {
-      database = await TestDatabase.create();
       pooler = await PgBouncer.start(database.url, 1); // all clients take turns on one session
     });
     afterEach(() => vi.restoreAllMocks());
-    afterAll(async () => {
-      await pooler[Symbol.asyncDispose]();
-      await database[Symbol.asyncDispose]();
-    });
+    afterAll(() => pooler[Symbol.asyncDispose]());
 
     /** Writes through the pooler, and listens beside it. */
     const start = (provider: new () => object, context?: () => object) =>

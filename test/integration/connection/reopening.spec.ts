@@ -1,20 +1,16 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ListenConnection } from '../../../lib/connection/listen-connection.js';
 import type { ConnectionState, PubSubEvent } from '../../../lib/common/events.js';
-import { TestDatabase } from '../../support/database.js';
 import { Mailbox } from '../../support/mailbox.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
+import { useDatabase } from '../../support/use-database.js';
 
 const PAUSE_MS = 30_000;
 /** A small part of the pause, and much more than a connection takes. */
 const SOON_MS = 15_000;
 
-let database: TestDatabase;
+const database = useDatabase();
 let proxy: TcpProxy;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
 beforeEach(async () => {
   proxy = await TcpProxy.start(database.url);
   vi.spyOn(Math, 'random').mockReturnValue(1); // every pause lasts 30 s

@@ -8,20 +8,17 @@ import {
   type PubSubEvent,
 } from 'nestjs-pgpubsub';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { TestApp } from '../../support/app.js';
 import { TestDatabase } from '../../support/database.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
 import { PgBouncer } from '../../support/pg-bouncer.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
+import { useDatabase } from '../../support/use-database.js';
 
 const INTERVAL_MS = 100;
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 
 interface Setup {
   readonly url?: string;

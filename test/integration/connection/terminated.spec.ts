@@ -2,24 +2,19 @@ import type { Gap } from 'nestjs-pgpubsub';
 import { filter, firstValueFrom } from 'rxjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let proxy: TcpProxy;
 beforeAll(async () => {
-  database = await TestDatabase.create();
   proxy = await TcpProxy.start(database.url);
 });
-afterAll(async () => {
-  await proxy[Symbol.asyncDispose]();
-  await database[Symbol.asyncDispose]();
-});
+afterAll(() => proxy[Symbol.asyncDispose]());
 
 const start = (listen: boolean) =>
-  TestApp.start({
-    url: database.url,
+  database.start({
     options: { listen, connection: proxy.url, reconnect: { minDelayMs: 10, maxDelayMs: 50 } },
   });
 

@@ -1,16 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { Listener } from 'nestjs-pgpubsub';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { expect, it } from 'vitest';
 import { Mailbox, eventually } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 
 const COUNT = 50_000;
 const SEND = `select count(pg_notify('burst', '{"id":' || i || '}')) from generate_series(1, ${COUNT}) as i`;
@@ -32,8 +27,7 @@ it('drains 50,000 notifications of one transaction past a slow handler: bounded 
       seen++;
     }
   }
-  await using app = await TestApp.start({
-    url: database.url,
+  await using app = await database.start({
     providers: [Slow],
     options: { buffer: { maxSize: 500 } },
   });
@@ -66,8 +60,7 @@ it('loses nothing of a burst that its handler can follow', async () => {
       if (id === COUNT) all.push(id);
     }
   }
-  await using _app = await TestApp.start({
-    url: database.url,
+  await using _app = await database.start({
     providers: [Fast],
     options: { buffer: { maxSize: COUNT } }, // for a machine that is busy
   });
@@ -88,7 +81,7 @@ it('gives timers and sockets their turn while handlers that never wait work off 
       if (id === 1_000) done.push(turns);
     }
   }
-  await using _app = await TestApp.start({ url: database.url, providers: [Busy] });
+  await using _app = await database.start({ providers: [Busy] });
   const ticking = setInterval(() => turns++, 1);
   const client = await database.client();
   await client.query(SEND.replace(String(COUNT), '1000'));

@@ -1,15 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { Listener } from 'nestjs-pgpubsub';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { expect, it } from 'vitest';
 import { Mailbox } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 
 it('goes on when a handler throws, rejects, or never settles: same connection, other listeners, other channels', async () => {
   const mailbox = new Mailbox<string>();
@@ -41,8 +36,7 @@ it('goes on when a handler throws, rejects, or never settles: same connection, o
       mailbox.push(`other ${id}`);
     }
   }
-  await using app = await TestApp.start({
-    url: database.url,
+  await using app = await database.start({
     providers: [Handlers],
     options: { shutdownTimeoutMs: 50 },
   });
@@ -80,7 +74,7 @@ it('limits what a failing handler logs', async () => {
       throw new Error('always');
     }
   }
-  await using app = await TestApp.start({ url: database.url, providers: [Handlers] });
+  await using app = await database.start({ providers: [Handlers] });
   await app.pubsub.notifyMany(
     'orders',
     Array.from({ length: 1_000 }, (_, id) => id),
@@ -109,7 +103,7 @@ it('runs one after the other by default, and as many at once as `concurrency` sa
       return new Promise<void>((resolve) => releases.push(resolve));
     }
   }
-  await using app = await TestApp.start({ url: database.url, providers: [Handlers] });
+  await using app = await database.start({ providers: [Handlers] });
   await app.pubsub.notifyMany('orders', [1, 2, 3, 4]);
   await mailbox.take(4);
   expect(mailbox.all.toSorted()).toEqual(['parallel 1', 'parallel 2', 'parallel 3', 'serial 1']);

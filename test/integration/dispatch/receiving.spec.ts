@@ -1,15 +1,10 @@
 import { defineChannel, type ConnectionState, type Notification } from 'nestjs-pgpubsub';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
-import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { collector } from '../../support/listeners.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 // notify() waits for LISTEN, as long as it takes
 beforeEach(() => void vi.spyOn(performance, 'now').mockReturnValue(performance.now()));
 afterEach(() => void vi.restoreAllMocks());
@@ -22,7 +17,7 @@ async function lastListenStatement(): Promise<string> {
 }
 
 it('observes: the first subscriber LISTENs, the last one UNLISTENs, all share one connection', async () => {
-  await using app = await TestApp.start({ url: database.url });
+  await using app = await database.start();
   const first = new Mailbox<Notification<{ id: number }>>();
   const second = new Mailbox<Notification>();
   const one = app.pubsub.observe<{ id: number }>('orders').subscribe(first.push);
@@ -50,7 +45,7 @@ it('observes: the first subscriber LISTENs, the last one UNLISTENs, all share on
 });
 
 it('hears what is sent right after subscribing, however often it changes its mind', async () => {
-  await using app = await TestApp.start({ url: database.url });
+  await using app = await database.start();
   for (let id = 0; id < 20; id++) {
     const received = new Mailbox<Notification>();
     app.pubsub.observe('flapping').subscribe().unsubscribe();
@@ -62,7 +57,7 @@ it('hears what is sent right after subscribing, however often it changes its min
 });
 
 it('serves a thousand observers over one connection', async () => {
-  await using app = await TestApp.start({ url: database.url });
+  await using app = await database.start();
   const received = new Mailbox<number>();
   const subscriptions = Array.from({ length: 1_000 }, (_, index) =>
     app.pubsub.observe(`room ${index % 100}`).subscribe(() => received.push(index)),
@@ -76,7 +71,7 @@ it('serves a thousand observers over one connection', async () => {
 });
 
 it('iterates with for await, until break', async () => {
-  await using app = await TestApp.start({ url: database.url });
+  await using app = await database.start();
   const iterator = app.pubsub.listen<number>('orders', 'others');
   for (const id of [1, 2, 3]) await app.pubsub.notify(id === 2 ? 'others' : 'orders', id);
   const seen: number[] = [];
@@ -94,7 +89,7 @@ it('iterates with for await, until break', async () => {
 });
 
 it('ends an iterator with `await using`, and all of them when the application closes', async () => {
-  const app = await TestApp.start({ url: database.url });
+  const app = await database.start();
   const kept = app.pubsub.listen('orders');
   {
     await using scoped = app.pubsub.listen('orders');
@@ -114,8 +109,7 @@ it('ends an iterator with `await using`, and all of them when the application cl
 it('drops what a slow iterator has no room for, by policy, and counts it', async () => {
   const expected = { 'drop-oldest': [8, 9, 10], 'drop-newest': [1, 2, 3], error: [1, 2, 3] } as const;
   for (const overflow of ['drop-oldest', 'drop-newest', 'error'] as const) {
-    await using app = await TestApp.start({
-      url: database.url,
+    await using app = await database.start({
       options: { buffer: { maxSize: 3, overflow } },
     });
     const slow = app.pubsub.listen<number>('orders');
@@ -142,7 +136,7 @@ it('drops what a slow iterator has no room for, by policy, and counts it', async
 });
 
 it('says why an exactly-once channel cannot be observed, and asks for a channel', async () => {
-  await using app = await TestApp.start({ url: database.url });
+  await using app = await database.start();
   const stored = defineChannel('stored', { delivery: 'exactly-once' });
   expect(() => app.pubsub.observe(stored)).toThrow(
     /expected observe\(\) of broadcast channels, got "stored".*exactly-once.*@Listener/s,
@@ -153,8 +147,7 @@ it('says why an exactly-once channel cannot be observed, and asks for a channel'
 
 it('opens no connection in a process that only publishes, until somebody observes', async () => {
   const { provider } = collector('orders');
-  await using app = await TestApp.start({
-    url: database.url,
+  await using app = await database.start({
     providers: [provider],
     options: { listen: false },
   });
@@ -172,7 +165,7 @@ it('opens no connection in a process that only publishes, until somebody observe
 });
 
 it('hears in such a process, too, what is sent right after the first one observes', async () => {
-  await using app = await TestApp.start({ url: database.url, options: { listen: false } });
+  await using app = await database.start({ options: { listen: false } });
   const received = new Mailbox<unknown>();
   app.pubsub.observe('orders').subscribe(({ payload }) => received.push(payload));
   await app.pubsub.notify('orders', 'at once');
@@ -182,7 +175,7 @@ it('hears in such a process, too, what is sent right after the first one observe
 it('infers the payloads of several definitions', async () => {
   const Orders = defineChannel<{ order: number }>('typed_orders');
   const Users = defineChannel<{ user: string }>('typed_users');
-  await using app = await TestApp.start({ url: database.url });
+  await using app = await database.start();
   await using iterator = app.pubsub.listen(Orders, Users);
   await app.pubsub.notify(Orders, { order: 1 });
   await app.pubsub.notify(Users, { user: 'a' });

@@ -1,20 +1,15 @@
 import { withPgPubSub } from 'nestjs-pgpubsub';
 import { filter, firstValueFrom } from 'rxjs';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { describe, expect, it } from 'vitest';
+import type { TestApp } from '../../support/app.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 import { CarefulProductCache, Product, ProductCache } from './cache.app.js';
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await TestDatabase.create();
-});
-afterEach(() => database[Symbol.asyncDispose]());
+const database = useDatabase({ per: 'test' });
 
 const start = (provider: typeof ProductCache | typeof CarefulProductCache): Promise<TestApp> =>
-  TestApp.start({
-    url: database.url,
+  database.start({
     dataSource: { entities: [Product], synchronize: true },
     patch: withPgPubSub,
     providers: [provider],

@@ -1,21 +1,17 @@
 import type { Type } from '@nestjs/common';
 import { withPgPubSub } from 'nestjs-pgpubsub';
 import { DataSource } from 'typeorm';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { expect, it } from 'vitest';
+import type { TestApp } from '../../support/app.js';
 import { eventually } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 import { Badge } from './changing-a-table/badge.entity.js';
 import * as release0 from './changing-a-table/release-0.app.js';
 import * as release1 from './changing-a-table/release-1.app.js';
 import * as release2 from './changing-a-table/release-2.app.js';
 import * as release3 from './changing-a-table/release-3.app.js';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 
 const MIGRATIONS = [
   release0.CreateMembers1800000000000,
@@ -42,8 +38,7 @@ async function migrate(release: number, member: Type): Promise<void> {
 }
 
 const start = (member: Type, badges: Type): Promise<TestApp> =>
-  TestApp.start({
-    url: database.url,
+  database.start({
     dataSource: { entities: [member, Badge] },
     patch: withPgPubSub,
     providers: [badges],

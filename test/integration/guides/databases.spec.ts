@@ -2,22 +2,19 @@ import { Test } from '@nestjs/testing';
 import { getPubSubToken, type PubSubService } from 'nestjs-pgpubsub';
 import { filter, firstValueFrom } from 'rxjs';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { TestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/mailbox.js';
 import { generate, run } from '../../support/storage.js';
+import { useDatabase } from '../../support/use-database.js';
 
 const SILENT = { log() {}, warn() {}, error() {} };
 
-let databases: TestDatabase[] = [];
-beforeAll(async () => {
-  databases = [await TestDatabase.create(), await TestDatabase.create()];
-  vi.stubEnv('SHOP_URL', databases[0]?.url);
-  vi.stubEnv('WAREHOUSE_URL', databases[1]?.url);
+const shopDatabase = useDatabase();
+const warehouseDatabase = useDatabase();
+beforeAll(() => {
+  vi.stubEnv('SHOP_URL', shopDatabase.url);
+  vi.stubEnv('WAREHOUSE_URL', warehouseDatabase.url);
 });
-afterAll(async () => {
-  for (const database of databases) await database[Symbol.asyncDispose]();
-  vi.unstubAllEnvs();
-});
+afterAll(() => void vi.unstubAllEnvs());
 
 it('docs/guides/several-databases.md: what the shop stores has its effect in the warehouse once', async () => {
   const guide = await import('./databases.app.js'); // late: it reads the environment
@@ -27,8 +24,8 @@ it('docs/guides/several-databases.md: what the shop stores has its effect in the
     await run(source, (await generate(source)).up);
     await source.destroy();
   }
-  await databases[1]?.query(`insert into stock_level values ('chair', 3), ('table', 3)`);
-  await databases[1]?.query(`insert into seen_notification values ('shop/2')`); // as after a crash
+  await warehouseDatabase.query(`insert into stock_level values ('chair', 3), ('table', 3)`);
+  await warehouseDatabase.query(`insert into seen_notification values ('shop/2')`); // as after a crash
 
   const module = await Test.createTestingModule({ imports: [AppModule] })
     .setLogger(SILENT)
@@ -39,9 +36,9 @@ it('docs/guides/several-databases.md: what the shop stores has its effect in the
     const { connection$ } = app.get<PubSubService>(getPubSubToken('warehouse'));
     await firstValueFrom(connection$.pipe(filter((state) => state === 'listening'))); // what is broadcast before is not shown
     for (const article of ['chair', 'table'])
-      await databases[0]?.query(`select pgpubsub_notify('article_sold', $1)`, [JSON.stringify({ article })]);
-    const waiting = () => databases[0]?.query('select from pgpubsub_notification');
-    await eventually(async () => (await waiting())?.length === 0, 'all is handled');
+      await shopDatabase.query(`select pgpubsub_notify('article_sold', $1)`, [JSON.stringify({ article })]);
+    const waiting = () => shopDatabase.query('select from pgpubsub_notification');
+    await eventually(async () => (await waiting()).length === 0, 'all is handled');
     await eventually(() => app.get(StockDisplay).changed.length > 0, 'the change is shown');
     expect(app.get(StockDisplay).changed).toEqual(['chair']);
     await expect(warehouse.manager.find(StockLevel, { order: { article: 'ASC' } })).resolves.toEqual([

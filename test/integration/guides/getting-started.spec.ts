@@ -1,20 +1,18 @@
 import type { INestApplication } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { TestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/mailbox.js';
 import { generate, run } from '../../support/storage.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 const started: INestApplication[] = [];
 
 beforeAll(async () => {
-  database = await TestDatabase.create();
   vi.stubEnv('DATABASE_URL', database.url);
 });
 afterAll(async () => {
   for (const app of started) await app.close();
-  await database[Symbol.asyncDispose]();
   vi.unstubAllEnvs();
 });
 

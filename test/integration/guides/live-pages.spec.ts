@@ -4,24 +4,20 @@ import { Test } from '@nestjs/testing';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { PgPubSubModule, PubSubService, withPgPubSub } from 'nestjs-pgpubsub';
 import { DataSource } from 'typeorm';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { TestDatabase } from '../../support/database.js';
 import { EventStream, type ServerSentEvent } from '../../support/event-stream.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 import { Auction, AuctionsController, BidMade, BidsGateway } from './live-pages.app.js';
 import { follow } from './live-pages.client.js';
 
 const SILENT = { log() {}, warn() {}, error() {} };
 
-let database: TestDatabase;
+const database = useDatabase();
 let app: INestApplication;
 let origin: string;
 
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
 afterEach(() => app.close());
 
 async function start(parts: Pick<ModuleMetadata, 'controllers' | 'providers'>): Promise<void> {

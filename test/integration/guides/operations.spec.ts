@@ -15,22 +15,18 @@ import {
   type EntityManager,
   type MigrationInterface,
 } from 'typeorm';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TestApp, type TestAppOptions } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { describe, expect, it } from 'vitest';
+import type { TestApp, TestAppOptions } from '../../support/app.js';
 import { blocksOf, readText } from '../../support/documents.js';
 import { collector } from '../../support/listeners.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
 import { NOTHING, generate, run } from '../../support/storage.js';
+import { useDatabase } from '../../support/use-database.js';
 import * as guide from './operations.app.js';
 
 const { OrderPlaced, PriceChanged } = guide;
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await TestDatabase.create();
-});
-afterEach(() => database[Symbol.asyncDispose]());
+const database = useDatabase({ per: 'test' });
 
 @Entity('author')
 @NotifyChanges({ delivery: 'exactly-once' })
@@ -48,8 +44,7 @@ async function connect(...entities: (new () => object)[]): Promise<DataSource> {
 }
 
 const start = (options: TestAppOptions): Promise<TestApp> =>
-  TestApp.start({
-    url: database.url,
+  database.start({
     ...options,
     dataSource: { synchronize: true, ...options.dataSource },
     patch: (source) => withPgPubSub(source, { channels: [OrderPlaced] }),

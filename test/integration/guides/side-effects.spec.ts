@@ -1,11 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { describe, expect, it } from 'vitest';
 import { Mailbox, eventually } from '../../support/mailbox.js';
 import { collector } from '../../support/listeners.js';
+import { useDatabase } from '../../support/use-database.js';
 import {
   Billing,
   Charge,
@@ -17,11 +16,7 @@ import {
   SeenKey,
 } from './side-effects.app.js';
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await TestDatabase.create();
-});
-afterEach(() => database[Symbol.asyncDispose]());
+const database = useDatabase({ per: 'test' });
 
 /** A payment service over HTTP; `answers` are its next ones, then it charges as the guide's receiver does. */
 class PaymentServer implements AsyncDisposable {
@@ -61,8 +56,7 @@ class PaymentServer implements AsyncDisposable {
 
 async function start(payments: PaymentServer) {
   const paid = collector(InvoicePaid);
-  const app = await TestApp.start({
-    url: database.url,
+  const app = await database.start({
     dataSource: { entities: [Invoice, SeenKey, Charge], synchronize: true },
     options: { synchronize: true, retry: { minDelayMs: 20, maxDelayMs: 50 } },
     providers: [Billing, Charges, paid.provider, { provide: Payments, useValue: payments }],

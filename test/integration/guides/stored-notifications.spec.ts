@@ -10,9 +10,9 @@ import {
 } from 'nestjs-pgpubsub';
 import pg from 'pg';
 import { DataSource, Entity, EventSubscriber, PrimaryColumn, type EntitySubscriberInterface } from 'typeorm';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { TestApp, type TestAppOptions } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { useDatabase } from '../../support/use-database.js';
 import {
   Account,
   AccountMoves,
@@ -26,17 +26,12 @@ import {
   ShopListeners,
 } from './stored-notifications.app.js';
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await TestDatabase.create();
-});
-afterEach(() => database[Symbol.asyncDispose]());
+const database = useDatabase({ per: 'test' });
 
 const ENTITIES = [Purchase, Reservation, Account, PageView];
 
 const start = (options: TestAppOptions): Promise<TestApp> =>
-  TestApp.start({
-    url: database.url,
+  database.start({
     ...options,
     dataSource: { entities: ENTITIES, synchronize: true, ...options.dataSource },
     options: { synchronize: true, retry: { minDelayMs: 50, maxDelayMs: 50 }, ...options.options },

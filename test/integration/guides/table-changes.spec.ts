@@ -7,14 +7,14 @@ import { collector } from '../../support/listeners.js';
 import { eventually } from '../../support/mailbox.js';
 import { listen } from '../../support/sent.js';
 import { NOTHING, generate, inTransaction, run, type Statements } from '../../support/storage.js';
+import { useDatabase } from '../../support/use-database.js';
 import type { Author, Invoice } from './table-changes.app.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let guide: typeof import('./table-changes.app.js');
 let migration: Statements;
 
 beforeAll(async () => {
-  database = await TestDatabase.create();
   vi.stubEnv('DATABASE_URL', database.url);
   guide = await import('./table-changes.app.js'); // late: it reads the environment
   await guide.dataSource.initialize();
@@ -22,13 +22,10 @@ beforeAll(async () => {
   await run(guide.dataSource, migration.up);
   await guide.dataSource.destroy();
 });
-afterAll(async () => {
-  await database[Symbol.asyncDispose]();
-  vi.unstubAllEnvs();
-});
+afterAll(() => void vi.unstubAllEnvs());
 
 const start = (...providers: (new (...args: never[]) => unknown)[]): Promise<TestApp> =>
-  TestApp.start({ url: database.url, patch: () => guide.dataSource, providers });
+  database.start({ patch: () => guide.dataSource, providers });
 
 describe('the tables of docs/table-changes.md', () => {
   it('have the triggers that migration:generate wrote, after which it finds nothing', async () => {
@@ -43,8 +40,7 @@ describe('the tables of docs/table-changes.md', () => {
   it('tell listeners of a DataSource of its own, which is not wrapped', async () => {
     const { provider, received } = collector<EntityChange<Author>>(guide.Author);
     const { entities } = guide.dataSource.options;
-    await using app = await TestApp.start({
-      url: database.url,
+    await using app = await database.start({
       dataSource: { entities: entities as never },
       providers: [provider],
     });

@@ -1,19 +1,14 @@
 import { withPgPubSub } from 'nestjs-pgpubsub';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TestApp, type TestAppOptions } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { describe, expect, it } from 'vitest';
+import type { TestApp, TestAppOptions } from '../../support/app.js';
 import { eventually } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 import { Order, Shipment, Shipping, currentTenant, pubsubModule, pubsubModuleFor } from './tenants.app.js';
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await TestDatabase.create();
-});
-afterEach(() => database[Symbol.asyncDispose]());
+const database = useDatabase({ per: 'test' });
 
 const start = (module: TestAppOptions['module']): Promise<TestApp> =>
-  TestApp.start({
-    url: database.url,
+  database.start({
     dataSource: { entities: [Order, Shipment], synchronize: true },
     patch: withPgPubSub,
     ...(module && { module }),

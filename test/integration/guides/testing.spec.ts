@@ -1,7 +1,7 @@
 import { drain, pending } from 'nestjs-pgpubsub/testing';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { useDatabase } from '../../support/use-database.js';
 import {
   Account,
   AccountMoves,
@@ -25,12 +25,10 @@ class TestMailer extends Mailer {
 }
 
 describe('the shop, tested as in docs/testing.md', () => {
-  let database: TestDatabase;
+  const database = useDatabase({ per: 'test' });
   let app: TestApp;
   beforeEach(async () => {
-    database = await TestDatabase.create();
-    app = await TestApp.start({
-      url: database.url,
+    app = await database.start({
       providers: [
         Shop,
         ShopListeners,
@@ -46,10 +44,6 @@ describe('the shop, tested as in docs/testing.md', () => {
         retry: { minDelayMs: 3_600_000, maxDelayMs: 3_600_000 },
       },
     });
-  });
-  afterEach(async () => {
-    await app.close();
-    await database[Symbol.asyncDispose]();
   });
 
   it('reserves what was bought, and confirms it', async () => {

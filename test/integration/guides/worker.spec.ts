@@ -1,18 +1,13 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { describe, expect, it } from 'vitest';
+import type { TestApp } from '../../support/app.js';
 import { eventually } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 import { Report, ReportWriter, Reports } from './worker.app.js';
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await TestDatabase.create();
-});
-afterEach(() => database[Symbol.asyncDispose]());
+const database = useDatabase({ per: 'test' });
 
 const start = (): Promise<TestApp> =>
-  TestApp.start({
-    url: database.url,
+  database.start({
     dataSource: { entities: [Report], synchronize: true },
     providers: [Reports, ReportWriter],
   });

@@ -69,7 +69,7 @@ describe('stored notifications are claimed when the application is up', () => {
     const { provider, received } = collector(Orders);
     @Module({
       imports: [
-        TypeOrmModule.forRoot({ type: 'postgres', url: database().url, entities: [Effect] }),
+        TypeOrmModule.forRoot({ type: 'postgres', url: database.url, entities: [Effect] }),
         PgPubSubModule.forRoot(),
       ],
       providers: [provider],

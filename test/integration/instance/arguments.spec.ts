@@ -1,17 +1,12 @@
 import type { ChannelLike } from 'nestjs-pgpubsub';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let app: TestApp;
 beforeAll(async () => {
-  database = await TestDatabase.create();
-  app = await TestApp.start({ url: database.url, options: { listen: false } });
-});
-afterAll(async () => {
-  await app.close();
-  await database[Symbol.asyncDispose]();
+  app = await database.start({ options: { listen: false } });
 });
 
 it('rejects options of notify() and notifyMany() that are no object, and sends nothing', async () => {

@@ -58,7 +58,7 @@ describe('pause() with everywhere', () => {
   it('holds for recover() right after the start, and while the first heartbeat takes long', async () => {
     await query(`insert into pgpubsub_channel (channel, paused) values ('orders', true)`);
     await query(`select pgpubsub_notify('orders', '1')`);
-    await using locking = await new DataSource({ type: 'postgres', url: database().url })
+    await using locking = await new DataSource({ type: 'postgres', url: database.url })
       .initialize()
       .then(disposable);
     await locking.runner.startTransaction();

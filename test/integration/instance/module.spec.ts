@@ -13,22 +13,14 @@ import {
 } from 'nestjs-pgpubsub';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
 import { collector, payloadsOf } from '../../support/listeners.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
-let second: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-  second = await TestDatabase.create();
-});
-afterAll(async () => {
-  await database[Symbol.asyncDispose]();
-  await second[Symbol.asyncDispose]();
-});
+const database = useDatabase();
+const second = useDatabase();
 
 describe('forRootAsync', () => {
   const options: PgPubSubOptions = { context: () => ({ from: 'async' }) };
@@ -54,8 +46,7 @@ describe('forRootAsync', () => {
     ['useExisting', { imports: [ConfigModule], useExisting: OptionsFactory }],
   ])('takes its options from %s', async (_, asyncOptions) => {
     const { provider, received } = collector('orders');
-    await using app = await TestApp.start({
-      url: database.url,
+    await using app = await database.start({
       providers: [provider],
       module: PgPubSubModule.forRootAsync(asyncOptions),
     });
@@ -67,9 +58,7 @@ describe('forRootAsync', () => {
     const module = PgPubSubModule.forRootAsync({
       useFactory: () => ({ name: 'reporting' }) as PgPubSubOptions,
     });
-    await expect(TestApp.start({ url: database.url, module })).rejects.toThrow(
-      'expected "name" beside useFactory',
-    );
+    await expect(database.start({ module })).rejects.toThrow('expected "name" beside useFactory');
   });
 });
 
@@ -95,13 +84,13 @@ it.each<[string, PgPubSubOptions & PgPubSubExtras, string]>([
     'expected the option "name" of PgPubSubModule.forRoot() to be a string that is not empty, got',
   ],
 ])('stops the application for %s', async (_, options, sentence) => {
-  const started = TestApp.start({ url: database.url, options });
+  const started = database.start({ options });
   await expect(started).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });
   await expect(started).rejects.toThrow(sentence);
 });
 
 it('stops the application when one name is registered twice', async () => {
-  const started = TestApp.start({ url: database.url, imports: [PgPubSubModule.forRoot({ listen: false })] });
+  const started = database.start({ imports: [PgPubSubModule.forRoot({ listen: false })] });
   await expect(started).rejects.toMatchObject({ code: 'DUPLICATE_INSTANCE' });
   await expect(started).rejects.toThrow(
     'expected PgPubSubModule.forRoot() once per name, got it twice for "default"',
@@ -162,8 +151,7 @@ it('keeps two instances with two databases apart, in one application', async () 
       @InjectPubSub('reporting') readonly reporting: PubSubService,
     ) {}
   }
-  await using app = await TestApp.start({
-    url: database.url,
+  await using app = await database.start({
     providers: [Both, Sender],
     imports: [
       TypeOrmModule.forRoot({ type: 'postgres', name: 'warehouse', url: second.url }),
@@ -187,7 +175,7 @@ it('keeps two instances with two databases apart, in one application', async () 
 it('keeps two applications in one process apart', async () => {
   const here = collector('orders');
   const there = collector('orders');
-  await using one = await TestApp.start({ url: database.url, providers: [here.provider] });
+  await using one = await database.start({ providers: [here.provider] });
   await using two = await TestApp.start({ url: second.url, providers: [there.provider] });
   await one.pubsub.notify('orders', 1);
   await two.pubsub.notify('orders', 2);
@@ -203,8 +191,7 @@ it('keeps two applications in one process apart', async () => {
 
 it('knows channels by name through forFeature, in a process that only publishes', async () => {
   const Orders = defineChannel('feature_orders', { schema: z.object({ id: z.number() }) });
-  await using app = await TestApp.start({
-    url: database.url,
+  await using app = await database.start({
     options: { listen: false },
     imports: [PgPubSubModule.forFeature([Orders])],
   });
@@ -217,15 +204,11 @@ it('knows channels by name through forFeature, in a process that only publishes'
   expect(() => app.pubsub.observe(other)).toThrow(
     /expected one definition of the channel "feature_orders", got two/,
   );
-  const conflicting = TestApp.start({
-    url: database.url,
+  const conflicting = database.start({
     imports: [PgPubSubModule.forFeature([Orders]), PgPubSubModule.forFeature([other])],
   });
   await expect(conflicting).rejects.toMatchObject({ code: 'CHANNEL_CONFLICT' });
-  const elsewhere = TestApp.start({
-    url: database.url,
-    imports: [PgPubSubModule.forFeature([Orders], 'reporting')],
-  });
+  const elsewhere = database.start({ imports: [PgPubSubModule.forFeature([Orders], 'reporting')] });
   await expect(elsewhere).rejects.toMatchObject({ code: 'UNKNOWN_INSTANCE' });
 });
 
@@ -236,8 +219,7 @@ it('wants a list of channels in forFeature()', () => {
 it('leaves no session behind when another instance cannot connect', async () => {
   const refused = new URL(second.url);
   refused.port = '1';
-  const started = TestApp.start({
-    url: database.url,
+  const started = database.start({
     imports: [PgPubSubModule.forRoot({ name: 'reporting', connection: refused.href })],
   });
   await expect(started).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
@@ -256,8 +238,8 @@ it('sends from hooks that run before it listens', async () => {
     }
   }
   const { provider, received } = collector('orders');
-  await using listening = await TestApp.start({ url: database.url, providers: [provider] });
-  await using _early = await TestApp.start({ url: database.url, providers: [Early] });
+  await using listening = await database.start({ providers: [provider] });
+  await using _early = await database.start({ providers: [Early] });
   expect((await received.next()).payload).toBe('early');
   expect(listening.pubsub).toBeDefined();
 });

@@ -8,16 +8,11 @@ import {
   type Notification,
   type PubSubService,
 } from 'nestjs-pgpubsub';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { expect, it } from 'vitest';
 import { Mailbox, eventually } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 
 /** A listener that runs until it is released, or aborted. */
 function holdingListener() {
@@ -41,7 +36,7 @@ function holdingListener() {
 
 it('lets running handlers finish, discards what waits, takes nothing new, and completes the streams', async () => {
   const { provider, log, release } = holdingListener();
-  const app = await TestApp.start({ url: database.url, providers: [provider] });
+  const app = await database.start({ providers: [provider] });
   const states: ConnectionState[] = [];
   const events = new Mailbox<string>();
   app.pubsub.connection$.subscribe({
@@ -70,8 +65,7 @@ it('lets running handlers finish, discards what waits, takes nothing new, and co
 
 it('aborts the signal at the timeout, says who is still running, and closes all the same', async () => {
   const { provider, log } = holdingListener();
-  const app = await TestApp.start({
-    url: database.url,
+  const app = await database.start({
     providers: [provider],
     options: { shutdownTimeoutMs: 100 },
   });
@@ -86,8 +80,7 @@ it('aborts the signal at the timeout, says who is still running, and closes all 
 
 it('closes while it is reconnecting, without waiting for the server', async () => {
   const { provider } = holdingListener();
-  const app = await TestApp.start({
-    url: database.url,
+  const app = await database.start({
     providers: [provider],
     options: { reconnect: { minDelayMs: 60_000, maxDelayMs: 60_000 } },
   });
@@ -118,8 +111,7 @@ it('writes what the log holds back, of every instance, and of handlers that fail
       throw new Error(`broken ${id}`);
     }
   }
-  const app = await TestApp.start({
-    url: database.url,
+  const app = await database.start({
     providers: [Failing],
     imports: [PgPubSubModule.forRoot({ name: 'second' })],
   });

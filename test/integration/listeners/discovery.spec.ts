@@ -10,17 +10,13 @@ import {
   type ListenerOptions,
 } from 'nestjs-pgpubsub';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { expect, it } from 'vitest';
+import type { TestApp } from '../../support/app.js';
 import { collector } from '../../support/listeners.js';
 import { Mailbox } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 
 /** Sends `hello`, and then what closes the channel: nothing more can arrive. */
 async function heard(app: TestApp, heardBy: Mailbox<string>, channel = 'orders'): Promise<string[]> {
@@ -61,8 +57,7 @@ it('finds methods of providers and controllers, stacked, and inherited ones', as
       mailbox.push(`controller ${text}`);
     }
   }
-  await using app = await TestApp.start({
-    url: database.url,
+  await using app = await database.start({
     providers: [Provider],
     controllers: [WithRoutes],
   });
@@ -99,8 +94,7 @@ it('calls each listener once, whatever kind of provider it stands in', async () 
   class Transient extends Service {
     override name = () => 'transient';
   }
-  await using app = await TestApp.start({
-    url: database.url,
+  await using app = await database.start({
     providers: [
       Service,
       Transient,
@@ -139,7 +133,7 @@ it('gives request-scoped listeners an instance per notification, with the notifi
       mailbox.push(`gap ${this.number}`);
     }
   }
-  await using app = await TestApp.start({ url: database.url, providers: [Scoped] });
+  await using app = await database.start({ providers: [Scoped] });
 
   await app.pubsub.notify('orders', 'a');
   await app.pubsub.notify('orders', 'b');
@@ -199,7 +193,7 @@ it('warns when a class is provided twice, and so listens twice', async () => {
   const { provider, received } = collector('orders');
   @Module({ providers: [provider] })
   class Again {}
-  await using app = await TestApp.start({ url: database.url, providers: [provider], imports: [Again] });
+  await using app = await database.start({ providers: [provider], imports: [Again] });
   await app.log.find(({ level, text }) => level === 'warn' && text.includes('Collector.receive runs twice'));
   await app.pubsub.notify('orders', 1);
   expect(await received.take(2)).toHaveLength(2);
@@ -209,8 +203,7 @@ it('runs what the option "listen" says: all, none, or those of some channels', a
   const orders = collector('orders');
   const others = collector('others');
   const providers = [orders.provider, others.provider];
-  await using chosen = await TestApp.start({
-    url: database.url,
+  await using chosen = await database.start({
     providers,
     options: { listen: [defineChannel('others')] },
   });
@@ -219,13 +212,13 @@ it('runs what the option "listen" says: all, none, or those of some channels', a
   expect((await others.received.next()).payload).toBe(2);
   expect(orders.received.all).toEqual([]);
 
-  await using none = await TestApp.start({ url: database.url, providers, options: { listen: false } });
+  await using none = await database.start({ providers, options: { listen: false } });
   expect(await database.listenSessions()).toBe(1);
   await none.pubsub.notify('others', 3);
   expect((await others.received.next()).payload).toBe(3);
   expect(others.received.untaken).toEqual([]);
 
-  const misspelt = TestApp.start({ url: database.url, providers, options: { listen: ['other'] } });
+  const misspelt = database.start({ providers, options: { listen: ['other'] } });
   await expect(misspelt).rejects.toThrow(
     'expected the option "listen" to list channels that have a listener (orders, others), got "other"',
   );
@@ -252,7 +245,7 @@ it.each<[string, ListenerOptions, RegExp]>([
   ],
 ])('stops the application for %s', async (_, options, message) => {
   const { provider } = collector('orders', options);
-  await expect(TestApp.start({ url: database.url, providers: [provider] })).rejects.toThrow(message);
+  await expect(database.start({ providers: [provider] })).rejects.toThrow(message);
   expect(await database.listenSessions()).toBe(0);
 });
 
@@ -260,7 +253,7 @@ it('stops an application without a default instance for the former name of "inst
   const { provider } = collector('orders', { pubsub: 'reporting' } as ListenerOptions);
   const module = PgPubSubModule.forRoot({ name: 'reporting' });
 
-  await expect(TestApp.start({ url: database.url, providers: [provider], module })).rejects.toThrow(
+  await expect(database.start({ providers: [provider], module })).rejects.toThrow(
     /"instance" of @Listener\(\) on Collector.receive\(\) by its name, got "pubsub"/,
   );
 });
@@ -272,7 +265,7 @@ it('stops the application for the former name of "instance" in @OnGap()', async 
     clear() {}
   }
 
-  await expect(TestApp.start({ url: database.url, providers: [Cache] })).rejects.toThrow(
+  await expect(database.start({ providers: [Cache] })).rejects.toThrow(
     /"instance" of @OnGap\(\) on Cache.clear\(\) by its name, got "pubsub".*Rename it to "instance"/,
   );
 });
@@ -283,7 +276,7 @@ it('stops the application for an unknown option of @OnGap()', async () => {
     @OnGap({ pubsb: 'reporting' } as never)
     clear() {}
   }
-  await expect(TestApp.start({ url: database.url, providers: [Cache] })).rejects.toThrow(
+  await expect(database.start({ providers: [Cache] })).rejects.toThrow(
     /known options for @OnGap\(\) on Cache.clear\(\): instance, got "pubsb"/,
   );
 });
@@ -291,7 +284,7 @@ it('stops the application for an unknown option of @OnGap()', async () => {
 it('stops the application for a class that is no channel', async () => {
   class Author {}
   const { provider } = collector(Author as never);
-  await expect(TestApp.start({ url: database.url, providers: [provider] })).rejects.toThrow(
+  await expect(database.start({ providers: [provider] })).rejects.toThrow(
     /@Listener\(\) on Collector.receive\(\): expected an entity that is decorated with @NotifyChanges\(\).*got the class Author/,
   );
 });
@@ -299,7 +292,7 @@ it('stops the application for a class that is no channel', async () => {
 it('calls one instance once, under however many tokens it is provided', async () => {
   const { provider, received } = collector('orders');
   const again = { provide: 'AGAIN', useFactory: (instance: object) => instance, inject: [provider] };
-  await using app = await TestApp.start({ url: database.url, providers: [provider, again] });
+  await using app = await database.start({ providers: [provider, again] });
   await app.pubsub.notify('orders', 1);
   await app.pubsub.notify('orders', 2);
   expect((await received.take(2)).map(({ payload }) => payload)).toEqual([1, 2]);
@@ -316,7 +309,7 @@ it('takes several decorators of one channel on one method without a warning', as
       mailbox.push(payload);
     }
   }
-  await using app = await TestApp.start({ url: database.url, providers: [Orders] });
+  await using app = await database.start({ providers: [Orders] });
   for (const tenant of ['a', 'b', 'c']) await app.pubsub.notify('orders', tenant, { context: { tenant } });
   expect(await mailbox.take(2)).toEqual(['a', 'b']);
   expect(app.log.all.filter(({ level }) => level === 'warn')).toEqual([]);
@@ -341,7 +334,7 @@ it('warns of listeners of modules that are loaded after the start', async () => 
   }
   @Module({ providers: [Lazy] })
   class LazyModule {}
-  await using app = await TestApp.start({ url: database.url });
+  await using app = await database.start();
   await app.app.get(LazyModuleLoader).load(() => LazyModule, { logger: false });
   const { text } = await app.log.find(({ level }) => level === 'warn');
   expect(text).toContain(

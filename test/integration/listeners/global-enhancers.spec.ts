@@ -70,7 +70,7 @@ class Handler {
 function moduleWith(globalEnhancers: boolean) {
   @Module({
     imports: [
-      TypeOrmModule.forRoot({ type: 'postgres', url: database().url, retryAttempts: 0 }),
+      TypeOrmModule.forRoot({ type: 'postgres', url: database.url, retryAttempts: 0 }),
       PgPubSubModule.forRoot({ globalEnhancers }),
     ],
     providers: [

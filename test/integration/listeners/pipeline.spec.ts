@@ -39,17 +39,13 @@ import {
   type PgPubSubOptions,
 } from 'nestjs-pgpubsub';
 import { EMPTY, defer, map, of } from 'rxjs';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
 import { Mailbox } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let mailbox: Mailbox<unknown>;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
 afterEach(() => ContextIdFactory.apply(undefined as never));
 
 async function start(
@@ -58,7 +54,7 @@ async function start(
   more: Provider[] = [],
 ): Promise<TestApp> {
   mailbox = new Mailbox();
-  return TestApp.start({ url: database.url, providers: [provider, ...more], options });
+  return database.start({ providers: [provider, ...more], options });
 }
 
 class Guard implements CanActivate {

@@ -9,7 +9,7 @@ beforeEach(async () => {
 });
 
 async function backlog(question: Partial<BacklogScope> = {}) {
-  const client = await database().client();
+  const client = await database.client();
   const executor = {
     query: async (sql: string, values?: unknown[]) => (await client.query(sql, values)).rows,
   };

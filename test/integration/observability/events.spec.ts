@@ -105,7 +105,7 @@ it('tells a change of a table of those listeners only that it is meant for', asy
   await using app = await start({ providers: [Handler], dataSource: { entities: [Author] }, options });
   const { events, of } = watch(app);
   const change = { operation: 'insert', schema: 'public', table: 'author', old: null, new: { id: 1 } };
-  await database().query(`select pgpubsub_notify('author', $1)`, [JSON.stringify(change)]);
+  await database.query(`select pgpubsub_notify('author', $1)`, [JSON.stringify(change)]);
   await of('claimed');
 
   const handled = events.all.filter((event) => event.type === 'handled');
@@ -116,7 +116,7 @@ it('tells of connections, and completes with the application', async () => {
   await using app = await start();
   const { of } = watch(app);
   const completed = new Promise<void>((resolve) => app.pubsub.events$.subscribe({ complete: resolve }));
-  await database().terminateListeners();
+  await database.terminateListeners();
 
   expect(await of('disconnected')).toMatchObject({ error: expect.any(Error) as Error });
   expect(await of('reconnected')).toEqual({ type: 'reconnected', attempt: 1 });
@@ -132,7 +132,7 @@ it('does not stop when the logger of the application throws', async () => {
   process.once('warning', warnings.push);
   const write = app.log.push;
   Object.assign(app.log, { push: () => { throw new Error('disk full'); } }); // prettier-ignore
-  await database().terminateListeners();
+  await database.terminateListeners();
 
   await of('listening');
   expect((await warnings.next()).message).toBe('disk full');

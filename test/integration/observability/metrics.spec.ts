@@ -46,7 +46,7 @@ it('counts what is sent, received, handled and failed', async () => {
   await app.pubsub.notify('user-4711', 1);
   await app.pubsub.notifyMany(Orders, []);
   await expect(app.pubsub.notify(Orders, 'x' as never)).rejects.toMatchObject({ code: 'PAYLOAD_REJECTED' });
-  await database().query(`select pg_notify('orders', '"not a number"')`);
+  await database.query(`select pg_notify('orders', '"not a number"')`);
   await reaches(telemetry, 'pgpubsub.notifications.rejected', 1);
   await reaches(telemetry, 'pgpubsub.notifications.handled', 2);
 
@@ -81,7 +81,7 @@ it('counts what is stored, claimed, retried and given up, and how long it took',
   await using app = await start({ providers: [Handler], options: { batch: { maxTimeMs: 60_000 } } });
   await app.pubsub.pause();
   await app.pubsub.notifyMany(Mails, ['good', 'late', 'bad']);
-  await database().query(`update pgpubsub_notification set created_at = created_at - interval '1 hour'`);
+  await database.query(`update pgpubsub_notification set created_at = created_at - interval '1 hour'`);
   await app.pubsub.resume();
   await settled(Mails);
   await reaches(telemetry, 'pgpubsub.notifications.handled', 2);
@@ -174,7 +174,7 @@ it('counts reconnects, gaps, and claims that have died', async () => {
     }
   }
   await using app = await start({ providers: [Handler] });
-  await database().terminateListeners();
+  await database.terminateListeners();
   await reaches(telemetry, 'pgpubsub.gaps', 1);
   await app.pubsub.notify(Mails, 'deadly');
   await settled(Mails);

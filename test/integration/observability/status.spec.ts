@@ -141,7 +141,7 @@ describe('status()', () => {
   });
 
   it('is degraded, then down, while the LISTEN connection is lost', async () => {
-    const proxy = await TcpProxy.start(database().url);
+    const proxy = await TcpProxy.start(database.url);
     await using app = await start({
       providers: [collector('orders').provider],
       options: { connection: proxy.url },
@@ -164,7 +164,7 @@ describe('status()', () => {
   });
 
   it('is down when the database is away', async () => {
-    const proxy = await TcpProxy.start(database().url);
+    const proxy = await TcpProxy.start(database.url);
     await using app = await start({ url: proxy.url });
     await proxy[Symbol.asyncDispose]();
 
@@ -177,7 +177,7 @@ describe('status()', () => {
   });
 
   it('is down, in bounded time, when the link to the database is dead', async () => {
-    const proxy = await TcpProxy.start(database().url);
+    const proxy = await TcpProxy.start(database.url);
     await using app = await start({ url: proxy.url, options: QUICK });
     await listening(app);
     proxy.silence();
@@ -206,7 +206,7 @@ describe('status()', () => {
 
   it('gives its connection back when a table is locked', async () => {
     await using app = await start({ options: QUICK, dataSource: { poolSize: 1 } });
-    const client = await database().client();
+    const client = await database.client();
     await client.query('begin; lock table pgpubsub_notification');
 
     await expect(app.pubsub.status()).resolves.toMatchObject({ queueUsage: null });
@@ -217,7 +217,7 @@ describe('status()', () => {
   });
 
   it('says nothing of channels to a role that may not read them', async () => {
-    const role = `writer_${database().name}`;
+    const role = `writer_${database.name}`;
     await query(`create role ${role}`);
     await using app = await start({ dataSource: { extra: { options: `-c role=${role}` } } });
 

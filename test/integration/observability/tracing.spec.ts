@@ -10,13 +10,13 @@ import {
   type Notification,
 } from 'nestjs-pgpubsub';
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { VERSION } from '../../../lib/common/version.js';
-import { TestApp, type TestAppOptions } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import type { TestApp, TestAppOptions } from '../../support/app.js';
 import { collector } from '../../support/listeners.js';
 import { Mailbox } from '../../support/mailbox.js';
 import { Telemetry, idOf, linksOf, traceparentOf } from '../../support/telemetry.js';
+import { useDatabase } from '../../support/use-database.js';
 
 const Orders = defineChannel<{ id: number }>('orders');
 const Mails = defineChannel<number>('mails', { delivery: 'exactly-once' });
@@ -28,15 +28,10 @@ class Author {
   @Column('text') name!: string;
 }
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 
 const start = ({ imports = [], options, ...rest }: Partial<TestAppOptions> = {}) =>
-  TestApp.start({
-    url: database.url,
+  database.start({
     dataSource: { entities: [Author], synchronize: true },
     patch: (source) => withPgPubSub(source, { channels: [Mails] }),
     imports: [...imports, PgPubSubModule.forFeature([Orders, Mails])],

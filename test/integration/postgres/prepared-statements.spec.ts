@@ -170,7 +170,7 @@ describe.skipIf(!PgBouncer.isInstalled)(
   () => {
     let pooler: PgBouncer;
     beforeAll(async () => {
-      pooler = await PgBouncer.start(database().url, 2);
+      pooler = await PgBouncer.start(database.url, 2);
     });
     afterAll(() => pooler[Symbol.asyncDispose]());
 
@@ -182,7 +182,7 @@ describe.skipIf(!PgBouncer.isInstalled)(
         await manager.query('select what from effect where what = $1', [String(payload)]);
         if (payload % 7 === 0) throw new Error('always');
       };
-      const settings = { url: pooler.url, options: { connection: database().url, batch: { maxSize: 10 } } };
+      const settings = { url: pooler.url, options: { connection: database.url, batch: { maxSize: 10 } } };
       await using one = await handle(range(200), handler, {}, settings);
       await using _other = await handle([], handler, {}, settings);
       await settled(Orders);

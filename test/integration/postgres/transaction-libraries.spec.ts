@@ -8,10 +8,9 @@ import {
   deleteDataSourceByName,
   initializeTransactionalContext,
 } from 'typeorm-transactional';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { expect, it } from 'vitest';
 import { collector, payloadsOf } from '../../support/listeners.js';
+import { useDatabase } from '../../support/use-database.js';
 
 @Entity()
 class Order {
@@ -21,17 +20,13 @@ class Order {
   name!: string;
 }
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
 
 const entities = { entities: [Order], synchronize: true };
 
 it('joins the transaction of a repository', async () => {
   const { provider, received } = collector('orders');
-  await using app = await TestApp.start({ url: database.url, providers: [provider], dataSource: entities });
+  await using app = await database.start({ providers: [provider], dataSource: entities });
   const work = (fails: boolean) =>
     app.dataSource.transaction(async (manager) => {
       const orders = manager.getRepository(Order);
@@ -47,8 +42,7 @@ it('joins the transaction of a repository', async () => {
 it('joins the transaction of the option `executor`, and none where there is none', async () => {
   const current = new AsyncLocalStorage<EntityManager>();
   const { provider, received } = collector('orders');
-  await using app = await TestApp.start({
-    url: database.url,
+  await using app = await database.start({
     providers: [provider],
     options: { executor: () => current.getStore() },
   });
@@ -69,7 +63,7 @@ it('joins the transaction of the option `executor`, and none where there is none
 it('keeps transactions apart that one object stands for: each call goes into that of its caller', async () => {
   const current = new AsyncLocalStorage<EntityManager>();
   const { provider, received } = collector<string>('orders');
-  await using app = await TestApp.start({ url: database.url, providers: [provider] });
+  await using app = await database.start({ providers: [provider] });
   const { manager } = app.dataSource;
   const delegate = {
     query: (sql: string, parameters?: unknown[]): Promise<unknown> =>
@@ -102,8 +96,7 @@ it('keeps transactions apart that one object stands for: each call goes into tha
 it("joins typeorm-transactional's transactions, and only those: callers at the same time stay apart", async () => {
   initializeTransactionalContext({ storageDriver: StorageDriver.ASYNC_LOCAL_STORAGE });
   const { provider, received } = collector<string>('orders');
-  await using app = await TestApp.start({
-    url: database.url,
+  await using app = await database.start({
     providers: [provider],
     dataSource: entities,
     patch: addTransactionalDataSource,
@@ -157,8 +150,7 @@ it.each<[string, (dataSource: DataSource) => DataSource]>([
 ])('joins transactions of typeorm-transactional that was given the DataSource %s', async (order, patch) => {
   initializeTransactionalContext({ storageDriver: StorageDriver.ASYNC_LOCAL_STORAGE });
   const { provider, received } = collector<{ new: { id: number } }>(Shipment);
-  await using app = await TestApp.start({
-    url: database.url,
+  await using app = await database.start({
     providers: [provider],
     dataSource: { entities: [Shipment], synchronize: true },
     patch,

@@ -1,22 +1,17 @@
 import { type PgPubSubError } from 'nestjs-pgpubsub';
 import type { EntityManager } from 'typeorm';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
 import { collector, payloadsOf } from '../../support/listeners.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let app: TestApp;
 const orders = collector('orders');
 const others = collector('others');
 
 beforeAll(async () => {
-  database = await TestDatabase.create();
-  app = await TestApp.start({ url: database.url, providers: [orders.provider, others.provider] });
-});
-afterAll(async () => {
-  await app.close();
-  await database[Symbol.asyncDispose]();
+  app = await database.start({ providers: [orders.provider, others.provider] });
 });
 beforeEach(async () => {
   await settle();
@@ -203,8 +198,7 @@ describe('context', () => {
   it('travels beside the payload: of the call, over that of the module', async () => {
     const plain = collector('with_context');
     const wanted = collector('with_context', { filter: { context: { tenant: 'b' } } });
-    await using own = await TestApp.start({
-      url: database.url,
+    await using own = await database.start({
       providers: [plain.provider, wanted.provider],
       options: { context: () => ({ tenant: 'a', trace: 1 }) },
     });

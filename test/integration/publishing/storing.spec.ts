@@ -18,7 +18,7 @@ let app: TestApp;
 const heard = new Mailbox<string>();
 beforeAll(async () => {
   app = await start({ channels: [Orders, Invoices, Polled], options: { listen: false } });
-  const client = await database().client();
+  const client = await database.client();
   client.on('notification', ({ channel, payload }) => heard.push(`${channel} ${payload}`));
   await client.query('listen pgpubsub; listen news');
 });

@@ -1,19 +1,14 @@
 import { defineChannel } from 'nestjs-pgpubsub';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { useDatabase } from '../../support/use-database.js';
 
 const Orders = defineChannel<number>('orders', { delivery: 'exactly-once' });
 
-let database: TestDatabase;
+const database = useDatabase();
 let app: TestApp;
 beforeAll(async () => {
-  database = await TestDatabase.create();
-  app = await TestApp.start({ url: database.url, options: { listen: false } });
-});
-afterAll(async () => {
-  await app.close();
-  await database[Symbol.asyncDispose]();
+  app = await database.start({ options: { listen: false } });
 });
 
 const missing = {

@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { Listener, NonRetryableError, defineChannel } from 'nestjs-pgpubsub';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DeadLetterBatches } from '../../../lib/store/dead-letter-batches.js';
 import { Database } from '../../../lib/triggers/database.js';
 import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 
 /**
  * Ids of notifications come again when their sequence restarts: after a restore, after `truncate … restart identity`, or
@@ -39,20 +39,11 @@ class Listeners {
   }
 }
 
-let database: TestDatabase;
+const database = useDatabase();
 let app: TestApp;
 
 beforeAll(async () => {
-  database = await TestDatabase.create();
-  app = await TestApp.start({
-    url: database.url,
-    providers: [Listeners],
-    options: { synchronize: true },
-  });
-});
-afterAll(async () => {
-  await app.close();
-  await database[Symbol.asyncDispose]();
+  app = await database.start({ providers: [Listeners], options: { synchronize: true } });
 });
 beforeEach(async () => {
   await app.pubsub.pause();

@@ -1,24 +1,15 @@
-import { createNotificationStorage } from 'nestjs-pgpubsub';
 import { DataSource, type EntityManager } from 'typeorm';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeAll, beforeEach, expect, it } from 'vitest';
 import { removeExpiredDeadLetters } from '../../../lib/store/expired-dead-letters.js';
-import { TestDatabase } from '../../support/database.js';
+import { storage, useDatabase } from '../../support/use-database.js';
 
 const DAY_MS = 86_400_000;
 
-let database: TestDatabase;
+const database = useDatabase({ contents: storage });
 let dataSource: DataSource;
 
 beforeAll(async () => {
-  database = await TestDatabase.create();
-  dataSource = await new DataSource({ type: 'postgres', url: database.url }).initialize();
-  const runner = dataSource.createQueryRunner();
-  await createNotificationStorage(runner);
-  await runner.release();
-});
-afterAll(async () => {
-  await dataSource.destroy();
-  await database[Symbol.asyncDispose]();
+  dataSource = await database.connect();
 });
 beforeEach(() => database.query('truncate pgpubsub_dead_letter'));
 

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { Listener, NonRetryableError, defineChannel, type StoredFilter } from 'nestjs-pgpubsub';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeAll, beforeEach, expect, it } from 'vitest';
 import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
 import { Mailbox } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 
 interface Order {
   readonly id: number;
@@ -30,20 +30,11 @@ class Listeners {
   }
 }
 
-let database: TestDatabase;
+const database = useDatabase();
 let app: TestApp;
 
 beforeAll(async () => {
-  database = await TestDatabase.create();
-  app = await TestApp.start({
-    url: database.url,
-    providers: [Listeners],
-    options: { synchronize: true },
-  });
-});
-afterAll(async () => {
-  await app.close();
-  await database[Symbol.asyncDispose]();
+  app = await database.start({ providers: [Listeners], options: { synchronize: true } });
 });
 beforeEach(async () => {
   await app.pubsub.pause();

@@ -109,7 +109,7 @@ describe('a retry in an application that knows of no process', () => {
   let dataSource: DataSource;
   const stored = (role?: string) => {
     const extra = role === undefined ? {} : { extra: { options: `-c role=${role}` } };
-    dataSource = new DataSource({ type: 'postgres', url: database().url, ...extra });
+    dataSource = new DataSource({ type: 'postgres', url: database.url, ...extra });
     const storage = { schema: 'public', migrationsSchema: 'public', migrationsTable: 'migrations' };
     return dataSource
       .initialize()
@@ -124,7 +124,7 @@ describe('a retry in an application that knows of no process', () => {
   });
 
   it('takes all letters when it may not read which processes there are', async () => {
-    const role = `retrying_${database().name}`;
+    const role = `retrying_${database.name}`;
     await query(`create role ${role}`);
     await query(
       `grant select, insert, update, delete on pgpubsub_notification, pgpubsub_dead_letter to ${role}`,
@@ -173,7 +173,7 @@ describe('status()', () => {
 it('reads a bounded number of rows of a channel', async () => {
   await report('another', {});
   for (const _ of range(3)) await store(['Gone.ship']);
-  const client = await database().client();
+  const client = await database.client();
   const executor = {
     query: async (sql: string, values: unknown[] = []) => (await client.query(sql, values)).rows,
   };

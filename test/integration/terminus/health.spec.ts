@@ -66,7 +66,7 @@ describe('the indicator for @nestjs/terminus', () => {
   });
 
   it('fails when the database is away', async () => {
-    const proxy = await TcpProxy.start(database().url);
+    const proxy = await TcpProxy.start(database.url);
     await using app = await start({ ...HEALTH, url: proxy.url });
     await proxy[Symbol.asyncDispose]();
 
@@ -136,7 +136,7 @@ describe('the indicator for @nestjs/terminus', () => {
       }
     }
     await using app = await TestApp.start({
-      url: database().url,
+      url: database.url,
       imports: [TerminusModule],
       controllers: [NamedController],
       providers: [PgPubSubHealthIndicator],

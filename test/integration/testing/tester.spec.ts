@@ -212,7 +212,7 @@ describe('drain()', () => {
   });
 
   it('refuses options it does not know', async () => {
-    await using app = await start({ url: database().url });
+    await using app = await start({ url: database.url });
 
     await expect(drain(app.pubsub, { timeout: 5 } as object)).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',

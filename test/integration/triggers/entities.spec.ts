@@ -23,10 +23,10 @@ import {
   type Notification,
   type PgPubSubOptions,
 } from 'nestjs-pgpubsub';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TestApp, type TestAppOptions } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import { describe, expect, it } from 'vitest';
+import type { TestApp, TestAppOptions } from '../../support/app.js';
 import { Mailbox } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 
 @Entity()
 @NotifyChanges({ on: ['insert', 'update', 'delete', 'truncate'] })
@@ -43,15 +43,10 @@ class Plain {
   @PrimaryGeneratedColumn() id!: number;
 }
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await TestDatabase.create();
-});
-afterEach(() => database[Symbol.asyncDispose]());
+const database = useDatabase({ per: 'test' });
 
 function start(options: Partial<TestAppOptions> = {}): Promise<TestApp> {
-  return TestApp.start({
-    url: database.url,
+  return database.start({
     dataSource: { entities: [Author, Plain], synchronize: true },
     patch: withPgPubSub,
     ...options,

@@ -9,32 +9,23 @@ import {
   type EntityChange,
   type TriggerDeclaration,
 } from 'nestjs-pgpubsub';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { TestApp, type TestAppOptions } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
 import { Mailbox } from '../../support/mailbox.js';
 import { recordStatements } from '../../support/stored.js';
+import { useDatabase } from '../../support/use-database.js';
 
 /** A channel is its name, a table is its schema and name, and a change belongs to the declaration that sends it. */
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await TestDatabase.create();
-  await database.query('create schema s1; create schema s2');
-});
-afterAll(() => database[Symbol.asyncDispose]());
+const database = useDatabase();
+beforeAll(() => database.query('create schema s1; create schema s2'));
 afterEach(async () => {
   vi.restoreAllMocks();
   await database.query('drop table if exists author, book, secret, s1.item, s2.item cascade');
 });
 
 const start = (entities: (new () => object)[], options: Partial<TestAppOptions> = {}): Promise<TestApp> =>
-  TestApp.start({
-    url: database.url,
-    dataSource: { entities, synchronize: true },
-    patch: withPgPubSub,
-    ...options,
-  });
+  database.start({ dataSource: { entities, synchronize: true }, patch: withPgPubSub, ...options });
 
 /** A class of its own for each delivery, with the tables author and book, which share a channel. */
 function createEntities(delivery: 'broadcast' | 'exactly-once') {
@@ -278,7 +269,7 @@ describe('a declaration that can never be true', () => {
     VirtualColumn('text', { query: (alias) => `select ${alias}.text` })(Example.prototype, 'computed');
     Entity()(Example);
     NotifyChanges(options)(Example);
-    return TestApp.start({ url: database.url, dataSource: { entities: [Example] }, patch: withPgPubSub });
+    return database.start({ dataSource: { entities: [Example] }, patch: withPgPubSub });
   };
 
   it.each<[string, object, RegExp]>([

@@ -11,9 +11,9 @@ import {
   generate,
   isGenerated,
   verbs,
-  type Given,
   useMigrations,
 } from '../../support/migrations.js';
+import type { GivenDataSource } from '../../support/database.js';
 
 const { connect, migrateTo, objects, query, sentBy, snapshot } = useMigrations();
 
@@ -25,7 +25,7 @@ describe('two DataSources on one database', () => {
     @Column('text') title!: string;
   }
 
-  it.each<[string, Given, Given]>([
+  it.each<[string, GivenDataSource, GivenDataSource]>([
     ['owners', { owner: 'writers' }, { owner: "readers' own" }],
     ['migrations tables', {}, { dataSource: { migrationsTableName: 'shop_migrations' } }],
   ])('with different %s leave the triggers of each other alone', async (_, first, second) => {

@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { installContext } from '../../../lib/postgres/context-runner.js';
 import { NotifyChanges } from '../../../lib/triggers/notify-changes.decorator.js';
 import { Database, type WithPgPubSubOptions } from '../../../lib/triggers/database.js';
-import { withPgPubSub } from '../../../lib/triggers/with-pg-pubsub.js';
-import { TestDatabase } from '../../support/database.js';
 import { Mailbox } from '../../support/mailbox.js';
+import { useDatabase } from '../../support/use-database.js';
 
 interface Sent {
   readonly operation: string;
@@ -23,22 +22,10 @@ class Author {
   @Column('text') name!: string;
 }
 
-let database: TestDatabase;
-const sources: DataSource[] = [];
-beforeEach(async () => {
-  database = await TestDatabase.create();
-});
-afterEach(async () => {
-  for (const source of sources.splice(0)) await source.destroy();
-  await database[Symbol.asyncDispose]();
-});
+const database = useDatabase({ per: 'test' });
 
-async function start(options: object = {}, triggers: WithPgPubSubOptions = {}): Promise<DataSource> {
-  const source = new DataSource({ type: 'postgres', url: database.url, entities: [Author], ...options });
-  await withPgPubSub(source, triggers).initialize();
-  sources.push(source);
-  return source;
-}
+const start = (options: object = {}, triggers: WithPgPubSubOptions = {}): Promise<DataSource> =>
+  database.connect({ dataSource: { entities: [Author], ...options }, ...triggers });
 
 /** What arrives on a channel, as any client sees it. */
 async function listen(channel: string): Promise<Mailbox<Sent>> {
@@ -235,8 +222,7 @@ describe('a search_path with functions and operators of the same names', () => {
     await start({ synchronize: true });
     await spoil(await database.client());
     const tricked = { extra: { options: '-c search_path=evil,public,pg_catalog' } };
-    const source = new DataSource({ type: 'postgres', url: database.url, entities: [Author], ...tricked });
-    sources.push(await source.initialize());
+    const source = await database.connectPlain({ entities: [Author], ...tricked });
     installContext(source, () => ({ tenant: 'a' }));
     const sent = await listen('author');
     await source.query(`insert into author (name) values ('text')`);

@@ -1,5 +1,5 @@
-import { Column, DataSource, Entity, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Column, Entity, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
+import { describe, expect, it } from 'vitest';
 import {
   NotifyChanges,
   createNotificationStorage,
@@ -9,30 +9,14 @@ import {
   type NotifyChangesOptions,
   type WithPgPubSubOptions,
 } from 'nestjs-pgpubsub';
-import { TestDatabase } from '../../support/database.js';
 import { Mailbox } from '../../support/mailbox.js';
 import { NOTHING, generate, inTransaction } from '../../support/storage.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
-const sources: DataSource[] = [];
-beforeEach(async () => {
-  database = await TestDatabase.create();
-});
-afterEach(async () => {
-  for (const source of sources.splice(0)) if (source.isInitialized) await source.destroy();
-  await database[Symbol.asyncDispose]();
-});
+const database = useDatabase({ per: 'test' });
 
-async function start(entities: readonly (abstract new () => unknown)[], options?: WithPgPubSubOptions) {
-  const source = new DataSource({
-    type: 'postgres',
-    url: database.url,
-    entities: entities as never,
-    synchronize: true,
-  });
-  sources.push(source);
-  return withPgPubSub(source, options).initialize();
-}
+const start = (entities: readonly (abstract new () => unknown)[], options?: WithPgPubSubOptions) =>
+  database.connect({ dataSource: { entities: entities as never, synchronize: true }, ...options });
 
 interface Change {
   readonly operation: string;
@@ -361,13 +345,9 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
   });
 
   it('are created by handwritten migrations as by generated ones', async () => {
-    const source = new DataSource({
-      type: 'postgres',
-      url: database.url,
+    const source = await database.connectPlain({
       entities: [author({ level, ordered: true, wake: 'poll' })],
     });
-    sources.push(source);
-    await source.initialize();
     await source.synchronize();
     const literals = {
       table: 'author',

@@ -1,17 +1,13 @@
 import { Column, DataSource, Entity, JoinTable, ManyToMany, PrimaryColumn } from 'typeorm';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { withPgPubSub, type EntityChange, type TriggerDeclaration } from 'nestjs-pgpubsub';
-import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
+import type { TestApp } from '../../support/app.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
 import { NOTHING, errorOf, generate } from '../../support/migrations.js';
+import { useDatabase } from '../../support/use-database.js';
 import { createNotifyTrigger } from '../../../lib/triggers/migration-helpers.js';
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await TestDatabase.create();
-});
-afterEach(() => database[Symbol.asyncDispose]());
+const database = useDatabase({ per: 'test' });
 
 @Entity()
 class Tag {
@@ -29,8 +25,7 @@ class Post {
 
 /** An application with both entities, and a trigger for a table. */
 const start = (...triggers: TriggerDeclaration[]): Promise<TestApp> =>
-  TestApp.start({
-    url: database.url,
+  database.start({
     dataSource: { entities: [Post, Tag], synchronize: true },
     patch: (dataSource) => withPgPubSub(dataSource, { triggers }),
   });

@@ -8,41 +8,20 @@ import {
   type EntitySchema,
   type MixedList,
 } from 'typeorm';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createNotifyTrigger } from '../../../lib/triggers/migration-helpers.js';
 import { NotifyChanges } from '../../../lib/triggers/notify-changes.decorator.js';
 import { Database, type WithPgPubSubOptions } from '../../../lib/triggers/database.js';
 import { withPgPubSub } from '../../../lib/triggers/with-pg-pubsub.js';
-import { TestDatabase } from '../../support/database.js';
 import { listen, type Sent } from '../../support/sent.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
-const sources: DataSource[] = [];
-beforeEach(async () => {
-  database = await TestDatabase.create();
-});
-afterEach(async () => {
-  for (const source of sources.splice(0)) if (source.isInitialized) await source.destroy();
-  await database[Symbol.asyncDispose]();
-});
+const database = useDatabase({ per: 'test' });
 
 type Entities = MixedList<(abstract new () => unknown) | EntitySchema>;
 
-async function start(
-  entities: Entities,
-  options?: WithPgPubSubOptions,
-  more: object = {},
-): Promise<DataSource> {
-  const source = new DataSource({
-    type: 'postgres',
-    url: database.url,
-    entities: entities as never,
-    synchronize: true,
-    ...more,
-  });
-  sources.push(source);
-  return withPgPubSub(source, options).initialize();
-}
+const start = (entities: Entities, options?: WithPgPubSubOptions, more: object = {}): Promise<DataSource> =>
+  database.connect({ dataSource: { entities: entities as never, synchronize: true, ...more }, ...options });
 
 describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) => {
   const levels = { level };

@@ -1,7 +1,7 @@
 import { Column, DataSource, Entity, PrimaryColumn, type Logger } from 'typeorm';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { TruncatedRows } from '../../../lib/triggers/truncated-rows.js';
-import { TestDatabase } from '../../support/database.js';
+import { useDatabase } from '../../support/use-database.js';
 
 @Entity()
 class Author {
@@ -9,13 +9,12 @@ class Author {
   @Column('text') name!: string;
 }
 
-let database: TestDatabase;
+const database = useDatabase({ per: 'test' });
 let source: DataSource;
 let rows: TruncatedRows;
 let queries: number;
 
 beforeEach(async () => {
-  database = await TestDatabase.create();
   queries = 0;
   const count = () => void queries++;
   const logger = { logQuery: count, logQueryError() {}, logQuerySlow() {}, logSchemaBuild() {}, logMigration() {}, log() {} } satisfies Logger; // prettier-ignore
@@ -27,7 +26,6 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await source.destroy();
-  await database[Symbol.asyncDispose]();
 });
 
 const load = (ids: readonly unknown[]) =>

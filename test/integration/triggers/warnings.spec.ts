@@ -1,32 +1,16 @@
 import { Column, DataSource, Entity, PrimaryColumn } from 'typeorm';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { beforeEach, describe, expect, inject, it } from 'vitest';
 import { NotifyChanges, withPgPubSub, type EntityChange, type TriggerDeclaration } from 'nestjs-pgpubsub';
 import { Database } from '../../../lib/triggers/database.js';
 import { createNotifyTrigger } from '../../../lib/triggers/migration-helpers.js';
 import { findWarnings } from '../../../lib/triggers/trigger.warnings.js';
-import { TestApp } from '../../support/app.js';
-import { TestDatabase } from '../../support/database.js';
 import { Mailbox } from '../../support/mailbox.js';
 import { errorOf, generate, run } from '../../support/migrations.js';
+import { useDatabase } from '../../support/use-database.js';
 
-let database: TestDatabase;
-const sources: DataSource[] = [];
-beforeEach(async () => {
-  database = await TestDatabase.create();
-});
-afterEach(async () => {
-  for (const source of sources.splice(0)) await source.destroy();
-  await database[Symbol.asyncDispose]();
-});
+const database = useDatabase({ per: 'test' });
 
-const dataSourceOf = (...triggers: TriggerDeclaration[]): DataSource =>
-  withPgPubSub(new DataSource({ type: 'postgres', url: database.url }), { triggers });
-
-async function connect(...triggers: TriggerDeclaration[]): Promise<DataSource> {
-  const source = await dataSourceOf(...triggers).initialize();
-  sources.push(source);
-  return source;
-}
+const connect = (...triggers: TriggerDeclaration[]): Promise<DataSource> => database.connect({ triggers });
 
 /** Creates the declared triggers. */
 async function migrate(...triggers: TriggerDeclaration[]): Promise<DataSource> {
@@ -127,9 +111,8 @@ describe('an update that moves a row to another partition', () => {
   }); // prettier-ignore
 
   it('is notified as the warning says', async () => {
-    await using app = await TestApp.start({
-      url: database.url,
-      patch: () => dataSourceOf({ table: 'event' }),
+    await using app = await database.start({
+      patch: () => database.declare({ triggers: [{ table: 'event' }] }),
       options: { synchronize: true },
     });
     const changes = new Mailbox<EntityChange>();
@@ -272,8 +255,7 @@ describe('at start-up', () => {
     @Column('text') name!: string;
   }
   const start = (options: object) =>
-    TestApp.start({
-      url: database.url,
+    database.start({
       dataSource: { entities: [Author], synchronize: true },
       patch: withPgPubSub,
       options,
