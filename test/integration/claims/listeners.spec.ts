@@ -70,7 +70,7 @@ describe('several listeners of a channel', () => {
       [1, 'Listeners.always', 3],
       [2, 'Listeners.always', 3],
     ]);
-    expect(letters[0]?.last_error).toMatch(/^Error: always 1\n\s+at .*stored-listeners\.spec/);
+    expect(letters[0]?.last_error).toMatch(/^Error: always 1\n\s+at .*listeners\.spec/);
   });
 
   it('remember in the row who has handled it, and what failed, until the rest is due', async () => {
