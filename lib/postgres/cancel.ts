@@ -13,10 +13,11 @@ const CANCEL_REQUEST = 80_877_102; // PostgreSQL's protocol, "CancelRequest"
 const MAX_CONNECT_MS = 5_000;
 
 /**
- * Asks the server to cancel the statement that the session runs, on a connection of its own: that of the session is
- * busy, and the pool may be exhausted. Resolves when the server has passed the request on (a statement sent to the
- * session afterwards is not affected), or after 5 s. Never rejects: whether it helped shows on the session. The request
- * carries nothing secret but the key of the session, and goes unencrypted, as that of libpq does.
+ * Cancels the session's statement, through another connection: that of the session is busy, and the
+ * pool may be exhausted. Resolves when the server has processed the request (later statements are
+ * not affected), or after 5 s. Never rejects: the session shows whether the request had an effect.
+ * The request contains no secret except the session's cancel key, and is sent unencrypted, as by
+ * libpq.
  */
 export async function requestCancel(client: object): Promise<void> {
   const { host = 'localhost', port = 5_432, processID, secretKey } = client as BackendKey;

@@ -13,7 +13,7 @@ import { PreparedStatementCache } from './prepared-statement-cache.js';
 
 /** Members of pg's client that are not declared. */
 type PgPoolClient = ClientBase & {
-  /** pg 8.23 and later can send statements without waiting for the answers to the ones before. */
+  /** pg 8.23 and later: whether statements are sent without waiting for earlier answers. */
   pipeline?: boolean;
   readonly native?: unknown;
   readonly connection?: { readonly stream?: Partial<Pick<Writable, 'cork' | 'uncork'>> };
@@ -22,20 +22,21 @@ type PgPoolClient = ClientBase & {
   getTransactionStatus?(): string | null;
 };
 
-/** The guarded settings at the begin of a claim. */
+/** The guarded settings at the start of a claim. */
 export interface FoundSettings {
   readonly values: GuardedValues;
-  /** The context that the claim had set for triggers, as JSON: one of the settings. */
+  /** The context that the claim had set for triggers, as JSON; one of `values`, too. */
   readonly context: string;
 }
 
 /**
- * A connection of the DataSource's pool on which claims run one after the other. Statements of the library have a limit
- * in time of 10 s each; statements of handlers are limited by their handler. Owned by the worker that opened it; ends
- * with `release()`, or with `destroy()`, which lets the server undo what was not committed.
+ * A connection of the DataSource's pool on which claims run one after the other. Each statement of
+ * the library is limited to 10 s; statements of handlers are limited by their handler. Owned by the
+ * worker that opened it. Ends with `release()`, or with `destroy()`, after which the server rolls
+ * back what was not committed.
  */
 export class ClaimConnection {
-  /** The guarded settings as an earlier claim has found them; only of a session that is certainly this one. */
+  /** The guarded settings of an earlier claim, if it certainly used the same session. */
   settings: FoundSettings | undefined;
   private failure: unknown;
   private isOver = false;
@@ -58,22 +59,22 @@ export class ClaimConnection {
     if (this.couldPipeline) pooled.pipeline = true;
   }
 
-  /** Rejects with `TIMED_OUT` when the pool gives no connection within 10 s. Drops those that are likely to be lost. */
+  /** Takes a connection of the pool; closes suspect ones. Rejects with `TIMED_OUT` after 10 s. */
   static async open(dataSource: DataSource): Promise<ClaimConnection> {
     for (;;) {
       const connection = await this.openAny(dataSource);
       if (!isSuspect(dataSource, connection.pooled)) return connection;
-      await connection.destroy(new Error('closed: another connection of the pool got no answer'));
+      await connection.destroy(new Error('closed because another connection of the pool received no answer'));
     }
   }
 
   private static async openAny(dataSource: DataSource): Promise<ClaimConnection> {
     const runner = createPlainRunner(dataSource);
     let isLate = false;
-    // no deadline: limited by withDeadline() below; a late connection is given back
+    // no deadline: limited by withDeadline() below; a late connection returns to the pool
     const connect = async (): Promise<PgPoolClient> => {
       const client = (await runner.connect()) as PgPoolClient;
-      if (isLate) await runner.release(); // nobody waits for it any more
+      if (isLate) await runner.release(); // the caller has stopped waiting
       return client;
     };
     try {
@@ -87,22 +88,21 @@ export class ClaimConnection {
     }
   }
 
-  /** pg's client, as it is: what is sent on it is neither limited nor guarded. */
+  /** pg's client without guards: statements sent on it have no time limit. */
   get client(): ClientBase {
     return this.pooled;
   }
 
-  /** The server's process of this session, as the server (or a pooler in front of it) announced it. */
+  /** The process id of this session, as announced by the server or by a pooler in front of it. */
   get processId(): number | null {
     return this.pooled.processID ?? null;
   }
 
-  /** Whether the connection is lost. */
   get isLost(): boolean {
     return this.failure !== undefined;
   }
 
-  /** Throws when the connection is lost, and with it the claim. */
+  /** Throws when the connection, and the claim with it, is lost. */
   assertUsable(): void {
     if (this.failure !== undefined) throw this.failure;
   }
@@ -112,17 +112,19 @@ export class ClaimConnection {
     return this.pooled.getTransactionStatus?.() === 'I';
   }
 
-  /** Whether a handler may have left settings that outlive the commit: no other claim may run on the connection. */
+  /**
+   * Whether a handler may have left settings that outlive the commit; no other claim may follow.
+   */
   get isTainted(): boolean {
     return this.tainted;
   }
 
-  /** Lets the connection be closed after its claim, instead of being given back to the pool. */
+  /** Causes the connection to be closed after its claim, instead of being returned to the pool. */
   taint(): void {
     this.tainted = true;
   }
 
-  /** Sends a statement of a handler behind commands; `onPrefixError` is called when one of them failed. */
+  /** Sends commands and a handler's statement; `onPrefixError` is called when a command failed. */
   send(
     prefix: readonly Command[],
     statement: Statement,
@@ -134,18 +136,19 @@ export class ClaimConnection {
   }
 
   /**
-   * Runs statements of the library in one round trip, with the rows of each as texts. `ends`: they end the transaction,
-   * and with it the names of prepared statements.
+   * Runs statements of the library in one round trip. Returns a result per statement, with all
+   * values as text. `ends`: the statements end the transaction, and with it the names of prepared
+   * statements.
    */
   async roundTrip(text: string, what: string, { ends = false } = {}): Promise<readonly QueryResult[]> {
     if (ends) this.prepared?.end();
     // no deadline: limited() below ends the connection when there is no answer
     const sent = this.pooled.query({ text, rowMode: 'array', types: AS_TEXT });
     const results: unknown = await this.limited(sent, what, ends);
-    return (Array.isArray(results) ? results : [results]) as readonly QueryResult[]; // one of each statement
+    return (Array.isArray(results) ? results : [results]) as readonly QueryResult[];
   }
 
-  /** Runs one statement of the library. */
+  /** Runs one statement of the library. Values pass through the application's type parsers. */
   statement<Row extends object>(sql: string, parameters: unknown[], what: string): Promise<QueryResult<Row>> {
     // no deadline: limited() ends the connection when there is no answer
     const sent = this.pooled.query<Row>(sql, parameters);
@@ -153,8 +156,9 @@ export class ClaimConnection {
   }
 
   /**
-   * Lets what is sent until the end of this turn leave in one piece, where statements do not wait for each other: a write
-   * to the socket costs both sides as much as all else that is done for a short statement.
+   * Combines everything that is sent until the end of this turn into one write, if the client
+   * pipelines: a write to the socket costs both sides as much as all other work for a short
+   * statement.
    */
   gatherWrites(): void {
     const stream = this.pooled.pipeline ? this.pooled.connection?.stream : undefined;
@@ -163,27 +167,29 @@ export class ClaimConnection {
     process.nextTick(() => stream.uncork?.());
   }
 
-  /** Cancels the statement in progress; resolves when the server has passed the request on. */
+  /** Cancels the statement in progress; resolves when the server has processed the request. */
   cancel(): Promise<void> {
     return requestCancel(this.pooled);
   }
 
-  /** Cursors and COPY cannot share a pipeline. */
+  /** Stops pipelining: cursors and COPY cannot share a pipeline. */
   stopPipelining(): void {
     if (this.couldPipeline) this.pooled.pipeline = false;
   }
 
-  /** Gives the connection back to the pool, with nothing open. Idempotent. */
+  /** Returns the connection to the pool; no transaction may be open. Idempotent. */
   async release(): Promise<void> {
     if (this.tainted)
-      this.failure ??= new Error('closed: a handler may have left settings on the connection');
+      this.failure ??= new Error('closed because a handler may have left settings on the connection');
     if (this.failure !== undefined) return this.destroy(this.failure);
     if (this.isOver) return;
     this.end();
     await this.runner.release();
   }
 
-  /** Ends the connection: the server undoes the transaction, and all rows of the claim can be claimed again. Idempotent. */
+  /**
+   * Closes the connection: the server rolls back, and the rows can be claimed again. Idempotent.
+   */
   async destroy(cause: unknown): Promise<void> {
     if (this.isOver) return;
     this.failure ??= cause;
@@ -191,13 +197,13 @@ export class ClaimConnection {
     await destroyRunner(this.runner, cause instanceof Error ? cause : new Error(messageOf(cause)));
   }
 
-  /** Ends a connection that gets no answer. Others of the pool that are as old are not trusted either. */
+  /** Closes a connection without an answer. All that the pool opened before become suspect. */
   async giveUp(cause: Error): Promise<void> {
     suspectPool(this.dataSource);
     await this.destroy(cause);
   }
 
-  /** Cancels on the server a statement that is late, unless it commits: that may wait for the commit to be durable. */
+  /** Cancels a late statement, except a commit, which may be waiting to become durable. */
   private limited<T>(sent: PromiseLike<T>, what: string, ends: boolean): Promise<T> {
     const onLate = (error: Error) => {
       if (!ends) void this.cancel();

@@ -5,9 +5,9 @@ import { isPgClient, sendWithPrefix } from './prefixed-query.js';
 const NOTHING = '{}';
 
 /**
- * Installs the module's `context` for triggers: it is set at the start of every transaction that TypeORM opens, and sent
- * along with every statement that writes outside of one. It ends with the transaction, so that no other user of the
- * pooled session finds it.
+ * Installs the module's `context` for triggers. The context is set at the start of every
+ * transaction that TypeORM opens, and sent with every statement that writes outside of one. The
+ * setting ends with the transaction, so that no other user of the pooled session reads it.
  */
 export function installContext(dataSource: DataSource, context: () => object): void {
   const create = dataSource.createQueryRunner.bind(dataSource);
@@ -23,7 +23,7 @@ export function installContext(dataSource: DataSource, context: () => object): v
 function setInTransactions(runner: QueryRunner, contextJson: () => string): void {
   const start = runner.startTransaction.bind(runner);
   runner.startTransaction = async (isolation) => {
-    const json = runner.isTransactionActive ? NOTHING : contextJson(); // may throw: before the transaction starts
+    const json = runner.isTransactionActive ? NOTHING : contextJson(); // may throw, so call it before the transaction starts
     await start(isolation);
     // no deadline: a part of the caller's transaction, limited by its statement_timeout
     if (json !== NOTHING) await runner.query(setLocal(CONTEXT, json));
@@ -31,8 +31,8 @@ function setInTransactions(runner: QueryRunner, contextJson: () => string): void
 }
 
 /**
- * Wraps what `connect()` returns: statements run on it. Others ask for it, too, so that it stays pg's client in all the
- * rest.
+ * Replaces `query()` of the client that `connect()` returns, on which the runner's statements run.
+ * All other members are those of pg's client, because others call `connect()` too.
  *
  * no deadline: statements and connections of the caller, limited by the DataSource's own options
  */

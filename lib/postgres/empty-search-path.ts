@@ -4,10 +4,11 @@ const currentSearchPath = "select current_setting('search_path') as path";
 const setSearchPath = "select set_config('search_path', $1, true)";
 
 /**
- * Definitions in the catalog name what is visible without its schema: they are exact under an empty search path only.
- * For the transaction only: behind a transaction pooler, the session is the next client's.
+ * Runs `read` with an empty `search_path`: definitions in the catalog omit the schema of everything
+ * in the path. For the transaction only: behind a transaction pooler, the next client gets the
+ * session.
  *
- * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ * no deadline: a part of a migration or of the start, whose limits are the application's
  */
 export async function withEmptySearchPath<T>(runner: QueryRunner, read: () => Promise<T>): Promise<T> {
   const isOurs = !runner.isTransactionActive;
@@ -24,9 +25,9 @@ export async function withEmptySearchPath<T>(runner: QueryRunner, read: () => Pr
 }
 
 /**
- * Rows as their statement says: a driver declares them `any`.
+ * Returns rows with the type that the caller states; drivers declare `any`.
  *
- * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ * no deadline: a part of a migration or of the start, whose limits are the application's
  */
 export const rowsOf = async <Row>(
   runner: QueryRunner,

@@ -3,27 +3,27 @@ import type { EntityManager, QueryRunner } from 'typeorm';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 
-/** The way of a call's statements to the server. */
+/** The route of a call's statements to the server. */
 export interface Route {
   /**
-   * `'pool'`: each statement runs on a free connection of the pool, in a transaction of its own. `'transaction'`: all run
-   * in the session of one query runner. `'foreign'`: a proxy, or an object of another library, which may look up the
-   * transaction of its caller with each call.
+   * `'pool'`: each statement runs on a free connection of the pool, in its own transaction.
+   * `'transaction'`: all statements run in the session of one query runner. `'foreign'`: a proxy or
+   * an object of another library, which may look up the caller's transaction at each call.
    */
   readonly kind: 'pool' | 'transaction' | 'foreign';
   readonly executor: SqlExecutor;
   /**
-   * Stands for the pool or the session: statements of calls with the same one go one after the other, and may be
-   * shared. `undefined`: this call shares with no other.
+   * The pool or the session: statements of calls with the same one are sent in sequence, and may be
+   * shared. `undefined`: the call shares with no other.
    */
   readonly session: object | undefined;
-  /** The EntityManager that the executor is, or that a proxy stands for. */
+  /** The EntityManager that is the executor, or that a proxy represents. */
   readonly manager: EntityManager | undefined;
 }
 
 /**
- * Returns the route of what was handed over: DataSource, Repository and QueryRunner are routed by their EntityManager.
- * Throws `INVALID_ARGUMENT` for what cannot run SQL.
+ * Returns the route of an executor: DataSource, Repository and QueryRunner are routed by their
+ * EntityManager. Throws `INVALID_ARGUMENT` for an object that cannot run SQL.
  */
 export function resolveRoute(given: SqlExecutor): Route {
   assertExecutor(given);
@@ -37,7 +37,7 @@ export function resolveRoute(given: SqlExecutor): Route {
     : { kind: 'transaction', executor, session: queryRunner, manager };
 }
 
-/** The query runner of a route whose transaction is open. */
+/** Returns the route's query runner if its transaction is open. */
 export const openRunnerOf = ({ manager }: Route): QueryRunner | undefined =>
   manager?.queryRunner?.isTransactionActive ? manager.queryRunner : undefined;
 
@@ -46,7 +46,7 @@ function entityManagerOf(given: SqlExecutor): EntityManager | undefined {
   return isEntityManager(given.manager) ? given.manager : undefined;
 }
 
-/** The mark that TypeORM leaves on its objects, so that those of another copy of it are recognised. */
+/** TypeORM's marker on its objects, which identifies those of another copy of TypeORM too. */
 const MARK = '@instanceof';
 const ENTITY_MANAGER = Symbol.for('EntityManager');
 

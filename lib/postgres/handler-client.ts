@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 import type { HandlerStatements } from './handler-statements.js';
 
-/** A query object of its own that sends itself: a cursor, a stream of rows, a COPY. */
+/** A query object that sends itself: a cursor, a stream of rows, a COPY. */
 export interface Submittable {
   submit(connection: unknown): void;
   handleReadyForQuery?(connection: unknown): void;
@@ -12,13 +12,13 @@ export interface Submittable {
   readonly cursor?: { readonly text?: string };
 }
 
-/** Members that a handler may read or call. What is not listed here reaches the connection beside the guards. */
+/** Members that a handler may use. All others would reach the connection without the guards. */
 const READABLE = new Set([
   'constructor', 'processID', 'host', 'port', 'database', 'user', 'ssl', 'escapeIdentifier', 'escapeLiteral',
   'getTypeParser', 'getTransactionStatus', 'listenerCount', 'listeners',
 ]); // prettier-ignore
 const SUBSCRIBING = new Set(['on', 'once', 'off', 'addListener', 'removeListener']);
-/** Members that end the connection, or change it for whoever gets it next. */
+/** Members that end the connection, or change it for its next user. */
 const REFUSED = new Set(['end', 'release', 'destroy', 'connect', 'cancel', 'setTypeParser', 'removeAllListeners', 'pauseDrain', 'resumeDrain', 'ref', 'unref']); // prettier-ignore
 
 type Callback = (error: unknown, result?: unknown) => void;
@@ -31,8 +31,9 @@ interface Config {
 }
 
 /**
- * pg's client as a handler sees it. Every way to the connection (text, object, callback, cursor, stream, COPY) goes
- * through the handler's statements; what would end the connection throws; pg's internal members are not there.
+ * Returns pg's client as a handler sees it. Every use of the connection (text, object, callback,
+ * cursor, stream, COPY) goes through the handler's statements. Members that would end the
+ * connection throw; pg's internal members are hidden.
  */
 export function createHandlerClient(client: ClientBase, statements: HandlerStatements): ClientBase {
   const query = (...args: readonly unknown[]): unknown => sendQuery(statements, args);
@@ -61,7 +62,9 @@ const refusing = (statements: HandlerStatements, method: string) => (): never =>
   throw statements.refuse(`${method}()`);
 };
 
-/** As `client.query()`: a text or an object, values, and a callback in place of the promise. */
+/**
+ * Implements `client.query()`: a text or an object, values, and a callback in place of the promise.
+ */
 function sendQuery(statements: HandlerStatements, args: readonly unknown[]): unknown {
   const [query, values] = args;
   if (typeof query === 'string' && args.length <= 2 && typeof values !== 'function')
@@ -77,11 +80,11 @@ function sendConfig(statements: HandlerStatements, query: unknown, rest: readonl
   ) as Config;
   const given = rest.find((argument) => Array.isArray(argument)) ?? values;
   const settle = [...rest, callback].find((argument): argument is Callback => typeof argument === 'function');
-  const statement = { text: text as string, values: given, config }; // which pg checks
+  const statement = { text: text as string, values: given, config }; // pg checks the type
   const sent = statements.track(() => statements.send(statement));
   if (settle === undefined) return sent;
   sent.then(
-    (result) => process.nextTick(settle, null, result), // what the callback throws is not the promise's
+    (result) => process.nextTick(settle, null, result), // an error of the callback must not reject the promise
     (error: unknown) => process.nextTick(settle, error),
   );
   return undefined;

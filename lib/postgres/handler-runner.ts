@@ -13,8 +13,8 @@ type RunnerClass = new (driver: unknown, mode: 'master') => PostgresRunner;
 type HandlerRunnerClass = new (driver: unknown, statements: HandlerStatements) => PostgresRunner;
 
 /**
- * Creates the query runner of a handler, with a manager of its own, on the connection of the claim. TypeORM takes it for
- * one with an open transaction, so that transactions of the handler become savepoints.
+ * Creates the query runner of a handler, with its own manager, on the connection of the claim. For
+ * TypeORM its transaction is already open, so that transactions of the handler become savepoints.
  */
 export function createHandlerRunner(dataSource: DataSource, statements: HandlerStatements): QueryRunner {
   const HandlerRunner = handlerRunnerClass(dataSource);
@@ -24,15 +24,15 @@ export function createHandlerRunner(dataSource: DataSource, statements: HandlerS
   return runner;
 }
 
-/**
- * Tells TypeORM that the handler is over: it then loads lazy relations of the handler's entities on a connection of their
- * own.
- */
+/** Makes TypeORM load lazy relations of the handler's entities on a connection of their own. */
 export function endHandlerRunner(runner: QueryRunner): void {
   (runner as PostgresRunner).isReleased = true;
 }
 
-/** `manager.query()` of a handler. Of one that is over TypeORM would say no more than that its runner was released. */
+/**
+ * Replaces `manager.query()`, because the runner's error after the end of the handler names it;
+ * TypeORM's would only say that the runner was released.
+ */
 function queryInHandler(this: EntityManager, ...args: Parameters<EntityManager['query']>): Promise<never> {
   // no deadline: a statement of the handler, whose call is limited
   if (this.queryRunner?.isReleased) return this.queryRunner.query(...args) as Promise<never>; // rejects
@@ -41,7 +41,7 @@ function queryInHandler(this: EntityManager, ...args: Parameters<EntityManager['
   return manager.query.apply(this, args) as Promise<never>; // TypeORM declares any
 }
 
-/** Classes by driver, and by TypeORM's class: DataSources share one, so that V8 compiles it once. */
+/** Classes by driver and by TypeORM's class; DataSources share one, which V8 compiles once. */
 const classes = new WeakMap<object, HandlerRunnerClass>();
 
 function handlerRunnerClass({ driver }: DataSource): HandlerRunnerClass {
@@ -66,7 +66,7 @@ function createRunnerClass(Runner: RunnerClass): HandlerRunnerClass {
       this.transactionDepth = 1;
     }
 
-    /** TypeORM asks for its client at the start of `query()`; whoever else does gets the guarded one. */
+    /** Returns the guarded client, except to TypeORM itself, which connects in `query()`. */
     override connect(): Promise<unknown> {
       return Promise.resolve(this.isSending ? this.statements : this.statements.client);
     }
@@ -88,7 +88,7 @@ function createRunnerClass(Runner: RunnerClass): HandlerRunnerClass {
       return this.statements.track(() => super.stream(...args));
     }
 
-    /** The connection is the claim's. */
+    /** Does nothing: the claim owns the connection. */
     override release(): Promise<void> {
       return Promise.resolve();
     }

@@ -8,32 +8,31 @@ import type { Statement } from './prefixed-query.js';
 import type { Savepoint } from './savepoint.js';
 import { NO_EFFECTS, type StatementEffects } from './statement-effects.js';
 
-/** How long the server may take to confirm that it has cancelled a statement, in milliseconds. */
+/** The maximum time until the server confirms that a statement is cancelled, in milliseconds. */
 const CANCEL_MS = 5_000;
 
-/** Handlers that interleave behind one savepoint: what one of them wrote cannot be undone alone. */
+/** The savepoint of handlers that interleave: the writes of one of them cannot be undone alone. */
 export interface InterleavedSavepoint {
   isOpen: boolean;
 }
 
 /**
- * The statements of one call of a handler, on the connection of its claim: guards them, counts them until they are
- * answered, and undoes them. Created with the first use of the manager; owned by the handler's transaction.
+ * Guards the statements of one handler call on the connection of its claim, counts them until they
+ * are answered, and undoes their writes. Created when the handler first uses its manager; owned by
+ * the handler's transaction.
  */
 export class HandlerStatements {
   private readonly runner: QueryRunner;
   private guarded: ClientBase | undefined;
   private hasSavepoint = false;
-  /** The number of calls that are not answered. */
   private pending = 0;
   private whenAnswered: (() => void) | undefined;
   private submitted: Submittable | undefined;
-  /** A query object that was closed here. */
   private closed: Submittable | undefined;
-  /** Until a cursor, a stream or a COPY is sent. */
+  /** Settles when a cursor, a stream or a COPY can be sent. */
   private opening: Promise<void> | undefined;
   private failure: { readonly error: unknown } | undefined;
-  /** `finishing`: the handler has returned, and its statements are still on their way. */
+  /** `finishing`: the handler has returned, and some of its statements are unanswered. */
   private state: 'open' | 'finishing' | 'over' = 'open';
 
   constructor(
@@ -49,19 +48,18 @@ export class HandlerStatements {
     return this.runner.manager;
   }
 
-  /** The client of the claim, as the handler sees it. */
   get client(): ClientBase {
     return (this.guarded ??= createHandlerClient(this.savepoint.connection.client, this));
   }
 
-  /** Waits for the statements that the handler did not await, if there are any, and closes a cursor that it left open. */
+  /** Waits for statements that the handler did not await, and closes its open cursor. */
   finish(): Promise<void> | undefined {
     if (this.state === 'open') this.state = 'finishing';
     this.closeSubmitted();
     return this.pending > 0 ? this.answered() : undefined;
   }
 
-  /** Ends what the server does for a handler that is late. Without an answer in time the connection is given up. */
+  /** Cancels the statements of a late handler. Without a confirmation, gives up the connection. */
   async cancel(cause: Error): Promise<void> {
     if (this.pending === 0) return;
     const { connection } = this.savepoint;
@@ -71,31 +69,29 @@ export class HandlerStatements {
     if (!(await settlesWithin(answered, CANCEL_MS))) await connection.giveUp(cause);
   }
 
-  /** Throws the error of a statement that the handler has swallowed, when it has broken the transaction. */
+  /** Throws an error that the handler has caught, if it has broken the transaction. */
   async assertUnbroken(): Promise<void> {
     if (this.failure === undefined) return;
     const { error } = this.failure;
-    if (this.shared) throw error; // it has broken the transaction of all
+    if (this.shared) throw error; // the transaction is broken for all handlers that share it
     await this.savepoint.renew().catch(() => Promise.reject(error));
   }
 
-  /** Whether a statement has failed. */
   get hasFailed(): boolean {
     return this.failure !== undefined;
   }
 
-  /** Undoes what the handler wrote, unless it shares its savepoint. */
+  /** Undoes the handler's writes, unless it shares its savepoint. */
   async undo(): Promise<void> {
     if (this.hasSavepoint && !this.savepoint.connection.isLost) await this.savepoint.undo();
   }
 
-  /** Rejects all statements from now on. */
+  /** Rejects all later statements. */
   end(): void {
     this.state = 'over';
     endHandlerRunner(this.runner);
   }
 
-  /** Resolves when no statement is on its way. */
   private answered(): Promise<void> {
     return new Promise((resolve) => {
       this.whenAnswered = resolve;
@@ -110,7 +106,7 @@ export class HandlerStatements {
     if (closing instanceof Promise) closing.catch(() => undefined);
   }
 
-  /** Counts a call until it is answered. Rejects what comes when the handler is over. */
+  /** Counts a call until it is answered. Rejects calls after the handler has ended. */
   track<T>(call: () => Promise<T>): Promise<T> {
     const isOpen = this.state === 'open' || (this.state === 'finishing' && this.pending > 0);
     if (!isOpen) return Promise.reject(this.late());
@@ -125,21 +121,21 @@ export class HandlerStatements {
     if (this.pending === 0) this.whenAnswered?.();
   };
 
-  /** A statement that was refused before it was sent has broken nothing. */
+  /** Ignores errors of this library, which reject a statement before it is sent. */
   private readonly noteFailure = (error: unknown): void => {
     if (!isPgPubSubError(error)) this.failure ??= { error };
     this.noteAnswer();
   };
 
-  /** As TypeORM sends a statement, which is counted already. */
+  /** Sends a statement of TypeORM, whose call is counted already. */
   query(text: string, values: unknown): Promise<unknown> {
     return this.send({ text, values });
   }
 
-  /** Sends a statement that is counted already. */
+  /** Sends a statement whose call is counted already. */
   send(statement: Statement): Promise<unknown> {
     const { opening } = this;
-    if (opening) return opening.then(() => this.send(statement)); // pg cannot leave a pipeline with statements in it
+    if (opening) return opening.then(() => this.send(statement)); // pg cannot end a pipeline that has statements in it
     try {
       const effects = this.check(statement.text);
       if (this.shared) this.savepoint.connection.gatherWrites();
@@ -159,23 +155,23 @@ export class HandlerStatements {
     return savepoint.take(shared !== undefined);
   }
 
-  /** Throws, before anything is sent, for a statement that would end the transaction or outlive the handler. */
+  /** Throws for a statement that would end the transaction or outlive the handler. */
   private check(text: unknown): StatementEffects {
     const effects = typeof text === 'string' ? this.savepoint.effectsOf(text) : NO_EFFECTS;
     const { refusal } = effects;
     if (refusal)
       throw this.misused('to leave its transaction to the claim', refusal.statement, refusal.remedy);
     if (this.shared && effects !== NO_EFFECTS)
-      throw this.misused('not to change its transaction', 'a statement that does', INTERLEAVED);
+      throw this.misused('not to change its transaction', 'a statement that changes it', INTERLEAVED);
     return effects;
   }
 
-  /** Sends a cursor, a stream or a COPY: behind the savepoint, when the statements before it are answered. */
+  /** Sends a cursor, a stream or a COPY when the earlier statements are answered. */
   submit(query: Submittable): void {
-    if (this.shared) throw this.misused('not to stream', 'a stream or a cursor', INTERLEAVED);
+    if (this.shared) throw this.misused('not to stream rows', 'a stream or a cursor', INTERLEAVED);
     const text = query.text ?? query.cursor?.text;
     if (typeof text !== 'string')
-      throw this.misused('to send statements', 'a query object without a text', 'Send its text.');
+      throw this.misused('to send SQL texts', 'a query object without a text', 'Send its SQL text.');
     const effects = this.check(text);
     this.track(() => this.runSubmitted(query, effects)).catch((error: unknown) => failQuery(query, error));
   }
@@ -200,7 +196,7 @@ export class HandlerStatements {
       query.handleError = (error, wire) => {
         this.failure ??= { error };
         if (this.closed !== query || !hasPortal(query)) fail?.(error, wire);
-        resolve(); // pg tells a query that failed nothing more
+        resolve(); // pg reports nothing more to a failed query
       };
       // no deadline: a statement of the handler, whose call is limited
       connection.client.query(query as never); // pg declares a generic type for each kind of query object
@@ -208,26 +204,22 @@ export class HandlerStatements {
     this.submitted = undefined;
   }
 
-  /** The error for a call after the end of the handler. */
   late(): PgPubSubError {
     return this.misused(
       'to use its manager while it runs',
       'a statement after its end',
-      'Await everything it does.',
+      'Await every statement in the handler.',
     );
   }
 
-  /** The error for the end of the claim's transaction. */
   refuseEnd(): PgPubSubError {
     return this.misused('to leave its transaction to the claim', 'a commit or a rollback', RETURN);
   }
 
-  /** The error for a nested transaction, where handlers interleave. */
   refuseNested(): PgPubSubError | undefined {
-    return this.shared && this.misused('not to nest transactions', 'a nested one', INTERLEAVED);
+    return this.shared && this.misused('not to nest transactions', 'a nested transaction', INTERLEAVED);
   }
 
-  /** The error for a call that would end or change the connection of the claim. */
   refuse(method: string): PgPubSubError {
     return this.misused(
       'to leave its connection to the claim',
@@ -245,15 +237,18 @@ export class HandlerStatements {
 }
 
 const RETURN = 'Return to have its writes committed, throw to have them undone.';
-const INTERLEAVED = 'Handlers with "concurrency" share a savepoint: leave it at 1.';
+const INTERLEAVED = 'Handlers with "concurrency" share a savepoint. Leave the option at 1.';
 
-/** A cursor or a stream of rows: closed, those of pg-cursor before 2.15 would answer an error with a second Sync. */
+/**
+ * Whether the query is a cursor or a stream. After it was closed, pg-cursor before 2.15 would
+ * answer an error with a second Sync.
+ */
 const hasPortal = (query: Submittable): boolean => 'close' in query || 'cursor' in query;
 
 function failQuery(query: Submittable, error: unknown): void {
   try {
     query.handleError?.(error, undefined);
   } catch {
-    // query objects expect their connection, which they never got
+    // the query object may need its connection, which it never received
   }
 }

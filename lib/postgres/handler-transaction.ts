@@ -10,26 +10,25 @@ export interface HandlerScope {
   readonly savepoint: Savepoint;
   /** The name of the listener, for errors. */
   readonly handler: string;
-  /** How long one call may run, in milliseconds. */
+  /** The time limit of one call, in milliseconds. */
   readonly timeoutMs: number | false;
-  /** Aborted when the application closes and its handlers have had their time. */
+  /** Aborted when the application closes and the time for its handlers to finish is over. */
   readonly shutdown: AbortSignal;
-  /** Limits the calls. */
   readonly watchdog: Watchdog;
 }
 
 /**
- * The part of a claim's transaction that belongs to one call of a handler: a savepoint, an EntityManager, a signal and a
- * limit in time, which end with the call. A handler that never touches its manager costs nothing. Owned by the claim.
+ * The part of a claim's transaction that belongs to one handler call: a savepoint, an
+ * EntityManager, a signal and a time limit, which end with the call. A handler that never uses its
+ * manager sends nothing. Owned by the claim.
  */
 export class HandlerTransaction {
   private statements: HandlerStatements | undefined;
   private abort: AbortController | undefined;
-  /** Set at the deadline. */
+  /** The timeout error, set at the deadline. */
   private late: PgPubSubError | undefined;
   private isOver = false;
 
-  /** `shared`: handlers interleave behind one savepoint. */
   constructor(
     private readonly scope: HandlerScope,
     private readonly shared?: InterleavedSavepoint,
@@ -44,7 +43,7 @@ export class HandlerTransaction {
     return this.statements.manager;
   }
 
-  /** Aborted at the deadline of the handler, and when the application closes. */
+  /** Aborted at the handler's deadline, and when the application closes. */
   get signal(): AbortSignal {
     const { timeoutMs, shutdown } = this.scope;
     if (timeoutMs === false) return shutdown;
@@ -56,12 +55,12 @@ export class HandlerTransaction {
     return this.abort.signal;
   }
 
-  /** The application closes: an event of the signal. */
+  /** Handles the abort event of the shutdown signal. */
   handleEvent(): void {
     this.abort?.abort(this.scope.shutdown.reason);
   }
 
-  /** The deadline has passed: what the handler does from now on does not count. */
+  /** Ends the handler at its deadline. Returns the timeout error. */
   timeOut(): Error {
     const { handler, timeoutMs } = this.scope;
     this.late = handlerTimeout(handler, Number(timeoutMs));
@@ -71,9 +70,10 @@ export class HandlerTransaction {
   }
 
   /**
-   * Runs the handler. Rejects with what it threw, with the error of a statement that broke the transaction, or with
-   * `HANDLER_TIMEOUT`; what it wrote is then undone, unless it is shared. Statements that the handler did not await are
-   * its own all the same: they are answered before the next handler runs.
+   * Runs the handler. Rejects with the handler's error, with the error of a statement that broke
+   * the transaction, or with `HANDLER_TIMEOUT`; the handler's writes are then undone, unless its
+   * savepoint is shared. Statements that the handler did not await belong to it, too: they are
+   * answered before the next handler runs.
    */
   async run(work: () => Promise<unknown>): Promise<void> {
     try {
@@ -111,6 +111,6 @@ export class HandlerTransaction {
 const handlerTimeout = (handler: string, timeoutMs: number) =>
   new PgPubSubError(
     'HANDLER_TIMEOUT',
-    `expected ${handler} to return within ${timeoutMs} ms, got no answer. ` +
-      'Give its slow calls a limit of their own (they get "signal"), do less in one call, or raise "timeoutMs".',
+    `${handler} did not return within ${timeoutMs} ms. ` +
+      'Limit its slow calls (pass them "signal"), do less in one call, or raise "timeoutMs".',
   );

@@ -7,16 +7,15 @@ export const ROLL_BACK_TO_SAVEPOINT = 'rollback to savepoint pgpubsub_handler';
 
 /** Drops the temporary tables, views and sequences of the session. */
 export const DISCARD_TEMPORARY = 'discard temp';
-/** Closes the cursors that a handler has declared. */
 export const CLOSE_CURSORS = 'close all';
 
-/** Sets what triggers find as context: a JSON text. Ends with the transaction. */
+/** Sets the context for triggers, a JSON text, until the transaction ends. */
 export const setContext = (context: string): string =>
   `set local pgpubsub.context = ${quoteLiteral(context)}`;
 
 /**
- * The settings that decide how the library's statements and triggers run. After each handler they are as before. The
- * order matters: setting the session's authorization resets the role.
+ * The settings that determine how the library's statements and triggers run. They are restored
+ * after each handler. The order matters: setting the session's authorization resets the role.
  */
 export const GUARDED_SETTINGS = [
   'session_authorization',
@@ -37,15 +36,15 @@ const valueOf = (setting: string): string =>
   `coalesce(pg_catalog.current_setting(${quoteLiteral(setting)}, true), '')`;
 
 /**
- * Reads the guarded settings, and the id of the session's process: one row, as texts. Names are qualified: a handler may
- * have set any search_path.
+ * Reads the guarded settings and the process id of the session: one row, as texts. Names are
+ * qualified, because a handler may have set any search_path.
  */
 export const readSettings = (): string =>
   `select ${GUARDED_SETTINGS.map(valueOf).join(', ')}, pg_catalog.pg_backend_pid()`;
 
 /**
- * Sets the guarded settings that differ from these values back to them, until the transaction ends. Returns a row for
- * each that differed. Settings that are the same are not touched: a plain role may not set all of them.
+ * Restores the guarded settings that differ from these values, until the transaction ends. Returns
+ * a row for each. Equal settings are not touched, because an ordinary role may not set all of them.
  */
 export function restoreSettings(values: GuardedValues): string {
   const rows = GUARDED_SETTINGS.map(

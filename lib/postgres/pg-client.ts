@@ -16,12 +16,12 @@ export const AS_TEXT = { getTypeParser: () => (value: string) => value } as cons
 export const processIdOf = (client: object): number => internalsOf(client).processID;
 
 /**
- * Closes the socket of pg's client at once. For links that no longer answer, on which `end()` never
- * returns. The socket is read at the time of the call, because a TLS upgrade replaces it.
+ * Closes the socket of pg's client at once, for connections that no longer answer, on which `end()`
+ * never returns. The socket is read at the time of the call, because a TLS upgrade replaces it.
  */
 export const destroySocket = (client: object): void => internalsOf(client).connection.stream.destroy();
 
-/** Whether an open connection of pg's client keeps the process alive. */
+/** Sets whether an open connection of pg's client keeps the process alive. */
 export const keepAlive = (client: object, isKept: boolean): void =>
   isKept ? internalsOf(client).ref() : internalsOf(client).unref();
 

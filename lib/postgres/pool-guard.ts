@@ -2,16 +2,15 @@ import type { DataSource } from 'typeorm';
 import { ROUND_TRIP_MS } from '../common/deadline.js';
 import { poolOf, type Pool, type PoolClient } from './driver.js';
 
-/** Longer than a claim waits for a connection: the claim says what is late. */
+/** Longer than a claim waits for a connection: the claim's error names the cause. */
 const CONNECT_MS = ROUND_TRIP_MS + 1_000;
 
-/** State of a pool. */
 interface Guard {
   /** When each connection was opened, in milliseconds of `performance.now()`. */
   readonly openedAt: WeakMap<PoolClient, number>;
-  /** Connections that were opened before are as silent as the one that got no answer at this time. */
+  /** The time at which a connection got no answer; all that were opened before are suspect. */
   suspectBefore: number;
-  /** Reject what waits for a connection when the pool ends: pg-pool forgets it. */
+  /** Reject the waits for a connection when the pool ends: pg-pool never settles them. */
   readonly waiting: Set<(error: Error) => void>;
 }
 
@@ -19,13 +18,13 @@ const guards = new WeakMap<Pool, Guard>();
 const guardedDrivers = new WeakSet<object>();
 
 /**
- * Guards the pool of a DataSource, and those it opens when it is initialized again:
+ * Guards the pool of a DataSource, and those that it opens when it is initialized again:
  *
- * - An error of a pooled connection does not end the process. TypeORM and pg-pool leave a new connection without a listener
- *   for its `error` event for one turn; a server that shuts down ends it in that very turn. What uses the connection
- *   fails all the same.
- * - A connection that the server does not answer while it is opened is given up, where the application has set no
- *   `connectionTimeoutMillis`: else it would keep its place in the pool.
+ * - An error of a pooled connection does not end the process. TypeORM and pg-pool leave a new
+ *   connection without an `error` listener for one turn, in which a server that shuts down may end
+ *   it. The user of the connection still receives an error.
+ * - A connection that the server does not answer while it opens is given up, unless the application
+ *   has set `connectionTimeoutMillis`. Otherwise it would keep its place in the pool.
  *
  * Idempotent.
  */
@@ -42,19 +41,19 @@ export function guardPools(dataSource: DataSource): void {
   };
 }
 
-/** Remembers that a connection of the pool got no answer: idle ones that are older have most likely been lost with it. */
+/** Marks all connections as suspect: one got no answer, and idle ones were likely lost with it. */
 export function suspectPool(dataSource: DataSource): void {
   const guard = guardOf(dataSource);
   if (guard) guard.suspectBefore = performance.now();
 }
 
-/** Whether another connection of the pool has got no answer since this one was opened. */
+/** Whether another connection of the pool got no answer after this one was opened. */
 export function isSuspect(dataSource: DataSource, client: PoolClient): boolean {
   const guard = guardOf(dataSource);
   return guard !== undefined && (guard.openedAt.get(client) ?? 0) < guard.suspectBefore;
 }
 
-/** Rejects when the pool ends before a connection of it is there. */
+/** Resolves with a new connection; rejects when the pool ends first. */
 export function unlessPoolEnds<T>(dataSource: DataSource, connect: () => Promise<T>): Promise<T> {
   const waiting = guardOf(dataSource)?.waiting;
   return new Promise((resolve, reject) => {
@@ -81,7 +80,7 @@ function guardOf(dataSource: DataSource): Guard | undefined {
   return guard;
 }
 
-/** Limits the client, not the pool: that would limit as well how long the application waits for its turn. */
+/** Limits the client; the pool's option would also limit the wait for a free connection. */
 function limitConnecting(pool: Pool): void {
   if (pool.options?.connectionTimeoutMillis) return;
   const { Client } = pool;
@@ -92,13 +91,13 @@ function limitConnecting(pool: Pool): void {
 
 type ClientClass = Pool['Client'];
 
-/** Classes by pg's class: pools share one, so that V8 compiles it once. */
+/** The classes by pg's class. Pools share one class, so that V8 compiles it once. */
 const limitedClients = new WeakMap<ClientClass, ClientClass>();
 
 const createLimitedClient = (Client: ClientClass): ClientClass =>
   class extends Client {
     constructor(options: object) {
-      const own: object = Object.defineProperties({}, Object.getOwnPropertyDescriptors(options)); // the password is hidden
+      const own: object = Object.defineProperties({}, Object.getOwnPropertyDescriptors(options)); // the password is not enumerable
       super(Object.assign(own, { connectionTimeoutMillis: CONNECT_MS }));
     }
   };

@@ -1,6 +1,6 @@
 import { isServerError } from '../common/server-error.js';
 
-/** pg's connection: each call sends one message of the extended protocol, or, by `query`, a text of the simple one. */
+/** pg's connection. Each method sends one message; `query`, a text of the simple protocol. */
 interface Wire {
   query(text: string): void;
   sync(): void;
@@ -10,7 +10,7 @@ interface Wire {
   execute(message: object): void;
 }
 
-/** pg's query: sends itself, and receives what comes back. */
+/** pg's query object, which sends itself and receives the answers. */
 interface PgQuery {
   text: string;
   name?: string | undefined;
@@ -36,7 +36,7 @@ export interface PgClient {
   query(...args: readonly unknown[]): unknown;
 }
 
-/** Whether this is pg's own client, or one derived from it. The client of pg-native sends its queries in another way. */
+/** Whether this is pg's own client or a derived one. pg-native sends queries in another way. */
 export const isPgClient = (client: unknown): client is PgClient =>
   typeof client === 'object' &&
   client !== null &&
@@ -44,11 +44,11 @@ export const isPgClient = (client: unknown): client is PgClient =>
   typeof (client.connection as Partial<Wire> | null)?.parse === 'function' &&
   'Query' in client.constructor;
 
-/** A statement: its text, and its values where it has any. */
+/** A statement as the caller sends it. */
 export interface Statement {
   readonly text: string;
   readonly values?: unknown;
-  /** More that pg's `client.query()` takes in an object: a name, a row mode, types. */
+  /** Other members of the object that `client.query()` accepts: a name, a row mode, types. */
   readonly config?: { readonly name?: unknown } | undefined;
 }
 
@@ -56,17 +56,19 @@ export interface Statement {
 export interface Command {
   readonly text: string;
   readonly name?: string | undefined;
-  /** Whether the server knows the command by its name. */
+  /** Whether the server already knows the command by its name. */
   readonly isParsed?: boolean;
   /** Called with the values of each row that the command returns. */
   readonly onRow?: ((values: readonly unknown[]) => void) | undefined;
 }
 
 /**
- * Sends commands and a statement in one round trip; only the statement's result is seen. Outside of a transaction all of
- * them are one: PostgreSQL begins it with the first message and ends it where the client waits. An explicit transaction
- * would take two more round trips, and would commit one that the caller has begun in SQL. `onPrefixError` is called
- * when a command failed; the statement has failed then, too. With `name` the statement is parsed once under that name.
+ * Sends commands and a statement in one round trip, and resolves with the statement's result.
+ * Outside of a transaction block all of them share one transaction: PostgreSQL starts it with the
+ * first message and ends it at the Sync. An explicit transaction would take two more round trips,
+ * and would commit one that the caller has started in SQL. `onPrefixError` is called when a command
+ * failed; the statement has then failed, too. With `name`, the server parses the statement once
+ * under that name.
  */
 export async function sendWithPrefix(
   client: PgClient | { query(...args: readonly unknown[]): unknown },
@@ -75,26 +77,26 @@ export async function sendWithPrefix(
   onPrefixError?: (error: unknown) => void,
   name?: string,
 ): Promise<unknown> {
-  // pg takes the answer to a command for the one to a name of the caller
+  // pg would attribute the answer to a command to the caller's statement name
   const canShare = isPgClient(client) && statement.config?.name === undefined;
   if (canShare) return sendPrefixed(client, prefix, statement, onPrefixError, name);
   if (prefix.length === 0) return sendAlone(client, statement);
   const commands = sendCommands(client, prefix, onPrefixError);
-  const [, result] = await Promise.all([commands, sendAlone(client, statement)]); // both in their order
+  const [, result] = await Promise.all([commands, sendAlone(client, statement)]); // pg sends them in this order
   return result;
 }
 
-/** Sends a statement as it is. A text by itself is cheaper for pg than an object. */
+/** Sends a statement without commands. A plain text is cheaper for pg than an object. */
 export function sendAlone(
   client: { query(...args: readonly unknown[]): unknown },
   { text, values, config }: Statement,
 ): Promise<unknown> {
   // no deadline: the caller's own statement, limited by the caller
   const sent = config === undefined ? client.query(text, values) : client.query({ ...config, text, values });
-  return sent as Promise<unknown>; // without a callback
+  return sent as Promise<unknown>; // a promise, because there is no callback
 }
 
-/** Sends the commands by themselves, where they cannot share a round trip. */
+/** Sends the commands separately, when they cannot share a round trip with the statement. */
 async function sendCommands(
   client: { query(...args: readonly unknown[]): unknown },
   commands: readonly Command[],
@@ -108,7 +110,7 @@ async function sendCommands(
     });
     const all = (Array.isArray(results) ? results : [results]) as readonly {
       readonly rows?: readonly unknown[][];
-    }[]; // of each command
+    }[];
     for (const [index, { onRow }] of commands.entries())
       for (const row of all[index]?.rows ?? []) onRow?.(row);
   } catch (error) {
@@ -136,7 +138,7 @@ function sendPrefixed(
   });
 }
 
-/** Whether a text is certainly one statement, and no COPY, which pg can only refuse by the simple protocol. */
+/** Whether a text is one statement, and no COPY, which pg can only reject as a simple query. */
 function isOneStatement(text: string): boolean {
   const end = text.indexOf(';');
   return (end === -1 || text.slice(end + 1).trim() === '') && !/\bcopy\b/i.test(text);
@@ -153,11 +155,11 @@ function prefixedQueryClass(Query: PgQueryClass): PrefixedQueryClass {
   class PrefixedQuery extends Query {
     private commands: readonly Command[] = [];
     private onError: ((error: unknown) => void) | undefined;
-    /** The number of commands that have not been answered yet; what comes back for them is not the caller's. */
+    /** The number of unanswered commands, whose answers are not passed to the caller. */
     private left = 0;
     /** The leading commands, as sent in front of the caller's text. */
     private before = '';
-    /** Why pg did not send the statement. */
+    /** The reason why pg did not send the statement. */
     private rejection: Error | null = null;
 
     setPrefix(commands: readonly Command[], onError: ((error: unknown) => void) | undefined): void {
@@ -166,17 +168,20 @@ function prefixedQueryClass(Query: PgQueryClass): PrefixedQueryClass {
       this.left = commands.length;
       if (this.requiresPreparation()) return;
       this.before = commands.map(({ text }) => `${text};`).join('');
-      // the simple protocol takes several statements in one text; without a text, pg rejects the statement
+      // without a text, pg rejects the statement
       if (typeof this.text === 'string') this.text = this.before + this.text;
     }
 
-    /** The server reads a text of the simple protocol as a whole: an error in it would be one of the commands, too. */
+    /**
+     * Whether the extended protocol is used. The server parses a text of the simple protocol as a
+     * whole, so that a syntax error of the statement would also fail the commands.
+     */
     override requiresPreparation(): boolean {
       if (super.requiresPreparation()) return true;
       return this.before === '' && this.left > 0 && Boolean(this.text) && isOneStatement(this.text);
     }
 
-    /** Sends by the extended protocol statements that have values: without a Sync, which would end the transaction. */
+    /** Sends the commands without a Sync, which would end the transaction. */
     override submit(wire: Wire): Error | null {
       // no deadline: these write messages to the socket, and wait for nothing
       if (!this.requiresPreparation())
@@ -195,7 +200,7 @@ function prefixedQueryClass(Query: PgQueryClass): PrefixedQueryClass {
       }
     }
 
-    /** The commands run all the same: their caller counts on them, and their answers are no other query's. */
+    /** Sends commands even if pg rejects the statement: they must run, and be answered here. */
     private rejectLater(rejection: Error | null, sendCommands: () => void): null {
       this.rejection = rejection;
       if (rejection !== null) sendCommands();
@@ -222,7 +227,7 @@ function prefixedQueryClass(Query: PgQueryClass): PrefixedQueryClass {
     }
 
     override handleError(error: ServerMessage, wire: Wire): void {
-      if (this.left > 0 && isServerError(error)) this.onError?.(error); // else pg could not write a value
+      if (this.left > 0 && isServerError(error)) this.onError?.(error); // otherwise pg could not serialize a value
       const length = Array.from(this.before).length; // positions count characters, not UTF-16 units
       if (length > 0 && error.position !== undefined)
         error.position = String(Number(error.position) - length);

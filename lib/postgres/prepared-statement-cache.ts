@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { sendAlone, sendWithPrefix, type Command, type PgClient, type Statement } from './prefixed-query.js';
 
-/** Members of pg's connection that know of named statements, and tell the server to forget one. */
+/** Members of pg's connection that track named statements and make the server forget one. */
 interface NamingConnection {
   readonly parsedStatements: Record<string, string>;
   /** pg 8.23 and later */
@@ -15,27 +15,25 @@ interface Named {
   isParsed: boolean;
 }
 
-/** The number of different texts that are remembered. */
 const MAX_TEXTS = 100;
-/** Longer texts are not remembered. */
 const MAX_LENGTH = 10_000;
 
-/** Names are never reused: one that was left behind on the server meets no other. */
+/** Never reused, so that no name collides with one that was left on the server. */
 const PREFIX = `pgpubsub_${randomUUID().slice(0, 8)}`;
 let count = 0;
 
 /**
- * Parses and plans once, under a name, what the handlers of a claim repeat. A name ends with its claim: behind a
- * pooler, the next transaction may be on another connection of the server. Owned by the claim's connection.
+ * Lets the server parse and plan repeated statements of handlers once, under a name. A name ends
+ * with its claim: behind a pooler, the next transaction may use another server connection. Owned by
+ * the claim's connection.
  */
 export class PreparedStatementCache {
-  /** Names by text; `undefined` for a text that was seen once. */
+  /** The names by text; `undefined` for a text that was seen once. */
   private readonly texts = new Map<string, Named | undefined>();
   private readonly forgotten: Named[] = [];
 
   constructor(private readonly client: PgClient) {}
 
-  /** Sends commands and a statement as `sendWithPrefix()` does. */
   send(
     prefix: readonly Command[],
     statement: Statement,
@@ -56,7 +54,7 @@ export class PreparedStatementCache {
     return sent;
   }
 
-  /** Forgets all names, before the transaction ends; what it sends leaves ahead of the next statement. */
+  /** Forgets all names before the transaction ends; the messages precede the next statement. */
   end(): void {
     for (const named of this.texts.values()) if (named !== undefined) this.forgotten.push(named);
     this.texts.clear();
@@ -81,12 +79,12 @@ export class PreparedStatementCache {
     return named;
   }
 
-  /** A command with a handler for its rows is sent as it is: it is rare. */
+  /** Returns the named form of a command. Commands with a row handler are rare and stay unnamed. */
   private findCommand(command: Command): Command {
     return (command.onRow === undefined && this.find(command.text)) || command;
   }
 
-  /** Forgets the statements of a call that failed: which of them the server knows is uncertain. */
+  /** Forgets the statements of a failed call: the server may or may not know them. */
   private forget(named: readonly Named[]): void {
     for (const one of named) {
       if (this.texts.get(one.text) === one) this.texts.delete(one.text);

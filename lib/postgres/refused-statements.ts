@@ -6,7 +6,7 @@ export interface Refusal {
   readonly remedy: string;
 }
 
-/** Settings that belong to the whole transaction, and the encoding, without which texts are read in another way. */
+/** Settings of the whole transaction, and the encoding, which changes how texts are read. */
 export const TRANSACTION_SETTING =
   /^(?:transaction_(?:isolation|read_only|deferrable)|default_transaction_\w+|client_encoding|names)$/;
 
@@ -64,7 +64,7 @@ function refusalOfRollback(head: Head): Refusal | undefined {
   return refusalOfSavepoint('ROLLBACK TO SAVEPOINT', savepointAt(head, at + 1));
 }
 
-/** The name of a savepoint, behind the optional keyword. */
+/** Returns the name of a savepoint, after the optional keyword. */
 const savepointAt = (head: Head, at: number): SqlToken | undefined =>
   isWord(head[at], 'savepoint') ? head[at + 1] : head[at];
 
@@ -73,7 +73,7 @@ const refusalOfSavepoint = (keywords: string, name: SqlToken | undefined): Refus
     ? refusal(`${keywords} ${name.text.slice(0, 63)}`, OTHER_NAME)
     : undefined;
 
-/** The setting that SET or RESET changes, LOCAL or SESSION. The name is empty for one with a dot. */
+/** The setting that SET or RESET changes, and its scope. A name with a dot is left empty. */
 type Setting = { readonly scope: string; readonly name: string };
 
 export function settingOf(head: Head): Setting {

@@ -18,11 +18,11 @@ import type { Command, Statement } from './prefixed-query.js';
 import { NO_EFFECTS, effectsOf, type StatementEffects } from './statement-effects.js';
 
 export interface SavepointOptions {
-  /** The context for triggers while the handler runs that asks; `undefined`: the claim's. */
+  /** Returns the context for triggers of the running handler; `undefined` for the claim's. */
   readonly contextOfHandler: () => JsonObject | undefined;
   /** The context that the claim has set for triggers, as JSON. */
   readonly contextOfClaim: string;
-  /** Whether settings are restored behind every handler: one of them was seen to set some where no text shows it. */
+  /** Whether settings are always restored: a handler has set some in a way that no text shows. */
   readonly restoresAlways: boolean;
 }
 
@@ -30,26 +30,27 @@ const CONTEXT = GUARDED_SETTINGS.indexOf('pgpubsub.context');
 const MAX_TEXTS = 200;
 
 /**
- * The savepoint of a claim, behind which handlers work one after the other: what the current one wrote can be undone
- * without the others, and what it set or left on the session ends with it. Owned by the claim.
+ * The savepoint of a claim, which its handlers use one after the other. The writes of the current
+ * handler can be undone without the others', and its settings and session objects end with it.
+ * Owned by the claim.
  */
 export class Savepoint {
-  /** `fresh`: nothing was sent since it was set, the next handler can use it. */
+  /** `fresh`: nothing was sent since the savepoint was set, so that the next handler can use it. */
   private state: 'none' | 'fresh' | 'used' = 'none';
   /** The guarded settings as the first handler found them. */
   private found: GuardedValues = [];
   private effects: StatementEffects = NO_EFFECTS;
-  /** The context for triggers, if it was set for a handler. */
+  /** The context for triggers, if one was set for a handler. */
   private context: string | undefined;
-  /** The same when the savepoint was set: what it is again when the handler is undone. */
+  /** The value of `context` when the savepoint was set, to which undoing returns. */
   private outerContext: string | undefined;
   private readonly known = new Map<string, StatementEffects>();
-  /** The error of a command in front of a handler's statement: the claim cannot go on. */
+  /** The error of a command in front of a handler's statement. The claim cannot continue. */
   private failure: { readonly error: unknown } | undefined;
   private readonly noteFailure = (error: unknown): void => {
     this.failure ??= { error };
   };
-  /** Whether the state of the transaction cannot be restored: no other handler may run in it. */
+  /** Whether no other handler may run, because the transaction's state cannot be restored. */
   isLast = false;
 
   constructor(
@@ -67,14 +68,14 @@ export class Savepoint {
     return this.context === undefined ? this.found : this.found.with(CONTEXT, this.context);
   }
 
-  /** Throws when the claim's transaction has ended, or its savepoint: what ran since it began cannot be trusted. */
+  /** Throws when the transaction or the savepoint has ended: nothing in it can be trusted. */
   assertIntact(): void {
     this.connection.assertUsable();
     if (this.failure !== undefined) throw this.failure.error;
     if (this.connection.hasNoTransaction) throw transactionEnded();
   }
 
-  /** Determines what the statements of a text do beside reading and writing rows. */
+  /** Returns the effects of a text, which are cached for up to 200 texts. */
   effectsOf(text: string): StatementEffects {
     const known = this.known.get(text);
     if (known !== undefined) return known;
@@ -83,7 +84,9 @@ export class Savepoint {
     return effects;
   }
 
-  /** The commands to send in front of a handler's first statement; `isShared`: handlers interleave behind them. */
+  /**
+   * Returns the commands for a handler's first statement. `isShared`: several handlers use them.
+   */
   take(isShared: boolean): Command[] {
     if (this.state !== 'fresh') this.outerContext = this.context;
     const commands = this.begin();
@@ -94,12 +97,11 @@ export class Savepoint {
     return [...commands, { text: setContext(text) }];
   }
 
-  /** Sends a statement of a handler behind commands. */
   send(commands: readonly Command[], statement: Statement): Promise<unknown> {
     return this.connection.send(commands, statement, this.noteFailure);
   }
 
-  /** Remembers what a handler's statement leaves behind. */
+  /** Records the effects that a handler's statement leaves behind. */
   note(effects: StatementEffects): void {
     if (effects === NO_EFFECTS) return;
     const { effects: before } = this;
@@ -115,14 +117,14 @@ export class Savepoint {
     if (effects.constraints) this.isLast = true;
   }
 
-  /** Fails when the transaction is broken behind the savepoint. */
+  /** Replaces the savepoint. Rejects when the transaction is broken. */
   async renew(): Promise<void> {
     await this.leave(SET_SAVEPOINT, 'the server to renew a savepoint');
     this.outerContext = this.context;
     this.state = 'fresh';
   }
 
-  /** Undoes what was written since the savepoint, and what was set. */
+  /** Undoes all writes and settings since the savepoint. */
   async undo(): Promise<void> {
     await this.connection.roundTrip(ROLL_BACK_TO_SAVEPOINT, 'the server to undo what a handler wrote');
     this.state = 'fresh';
@@ -131,9 +133,10 @@ export class Savepoint {
   }
 
   /**
-   * Releases the savepoint, ends what handlers left, and runs statements of the library; one round trip. Behind a
-   * savepoint those would leave a MultiXact in each row instead of the transaction that locked it: slower, and a claim
-   * that died could not be recognised.
+   * Releases the savepoint, removes what handlers left on the session, and runs statements of the
+   * library, in one round trip. Within a savepoint those statements would leave a MultiXact in each
+   * row instead of the transaction that locked it: they would be slower, and a crashed claim could
+   * not be recognized.
    */
   async leave(text: string, what: string, { ends = false } = {}): Promise<readonly QueryResult[]> {
     const commands = this.state === 'none' ? [] : this.cleaning();
@@ -142,7 +145,7 @@ export class Savepoint {
     return results;
   }
 
-  /** Sends the commands of a handler's first statement by themselves, when that statement cannot take them along. */
+  /** Sends the commands separately, when the handler's first statement cannot carry them. */
   async open(commands: readonly Command[]): Promise<void> {
     await this.run(commands, 'select', 'the server to set a savepoint', false);
   }
@@ -170,14 +173,17 @@ export class Savepoint {
     return [{ text: readSettings(), onRow: this.noteSettings }, { text: SET_SAVEPOINT }];
   }
 
-  /** The settings as an earlier claim has found them. Its end has verified that they are the same. */
+  /** Returns an earlier claim's settings, which its end has verified to be unchanged. */
   private knownSettings(): GuardedValues {
     const { restoresAlways, contextOfClaim } = this.options;
     const { settings } = this.connection;
     return !restoresAlways && settings?.context === contextOfClaim ? settings.values : [];
   }
 
-  /** Behind a pooler the next claim may meet another session: the pooler announces a process of its own making. */
+  /**
+   * Keeps the settings for later claims, except behind a pooler, which announces a process id of
+   * its own: the next claim may run in another session.
+   */
   private readonly noteSettings = (row: readonly unknown[]): void => {
     const values = row.map(String);
     this.found = values.slice(0, GUARDED_SETTINGS.length);
@@ -190,7 +196,7 @@ export class Savepoint {
     this.effects = NO_EFFECTS;
     const commands: Command[] = [{ text: RELEASE_SAVEPOINT }];
     if (effects.settings || options.restoresAlways)
-      // A setting that no text shows may be one of the session, which would outlive the commit.
+      // A setting that no text shows may be set for the session, and would outlive the commit.
       commands.push({
         text: restoreSettings(this.settings),
         onRow: effects.settings ? undefined : () => connection.taint(),
@@ -204,6 +210,6 @@ export class Savepoint {
 const transactionEnded = () =>
   new PgPubSubError(
     'COMPLETION_REFUSED',
-    'expected handlers to leave the transaction of their claim open, got an end of it. ' +
-      'Do not commit or roll back on its connection.',
+    'a handler has ended the transaction of its claim. ' +
+      'Do not commit or roll back on the connection of a claim.',
   );

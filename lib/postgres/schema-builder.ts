@@ -6,18 +6,18 @@ export interface SchemaStatement {
   readonly parameters?: unknown[];
 }
 
-/** The statements of a migration, in the order in which TypeORM keeps them: those of `down` run in reverse. */
+/** The statements of a migration in TypeORM's order: those of `down` run in reverse. */
 export interface SchemaStatements {
   readonly up: readonly SchemaStatement[];
   readonly down: readonly SchemaStatement[];
 }
 
 export interface SchemaExtension {
-  /** Resolves with the statements of a migration; `tables` has those of TypeORM. */
+  /** Resolves with the statements of a migration; `tables` returns those of TypeORM. */
   log(tables: () => Promise<SchemaStatements>): Promise<SchemaStatements>;
   /**
-   * Changes the schema; `buildTables` does TypeORM's part on a query runner, which it leaves open, and `tables` has its
-   * statements.
+   * Changes the schema. `buildTables` does TypeORM's part on a query runner, which it leaves open;
+   * `tables` returns the statements of that part.
    */
   build(
     buildTables: (runner: QueryRunner) => Promise<void>,
@@ -25,15 +25,15 @@ export interface SchemaExtension {
   ): Promise<void>;
 }
 
-/** The part of TypeORM's schema builder that its commands call; not all of it is in its declarations. */
+/** The part of TypeORM's schema builder that its commands call; some of it is undeclared. */
 interface SchemaBuilder {
   log(): Promise<{ upQueries: SchemaStatement[]; downQueries: SchemaStatement[] }>;
   build(): Promise<void>;
 }
 
 /**
- * Extends the schema builder of one DataSource, method by method: TypeORM looks at the builder's class, and offers no
- * place for another one.
+ * Extends the schema builder of one DataSource by replacing its methods: TypeORM checks the
+ * builder's class, and has no setting for another one.
  */
 export function extendSchemaBuilder(dataSource: DataSource, extension: SchemaExtension): void {
   const driver = dataSource.driver as unknown as { createSchemaBuilder(): SchemaBuilder };
@@ -63,7 +63,7 @@ export function extendSchemaBuilder(dataSource: DataSource, extension: SchemaExt
   };
 }
 
-/** Lets TypeORM's schema builder work on this runner: it asks its DataSource for one of its own. */
+/** Runs TypeORM's schema builder on this runner, instead of on one of the DataSource. */
 async function buildOn<T>(
   runner: QueryRunner,
   dataSource: DataSource,
@@ -83,7 +83,7 @@ async function buildOn<T>(
   }
 }
 
-/** A statement that `migration:generate --pretty` leaves as it is: rewritten in place, functions would break. */
+/** Returns a statement that `migration:generate --pretty` cannot format, which breaks functions. */
 export const verbatim = (text: string): SchemaStatement => ({
   get query() {
     return text;

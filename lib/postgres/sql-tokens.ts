@@ -1,9 +1,9 @@
-/** One token of an SQL text. `end` is the position behind it. */
+/** One token of an SQL text. `end` is the position after it. */
 export interface SqlToken {
   /**
-   * `word`: an unquoted identifier or keyword; `quoted`: "an identifier"; `unicode`:
-   * U&"an identifier"; `string`: a constant in quotes or between dollar signs; `symbol`: a parameter,
-   * or one character of anything else.
+   * `word`: an unquoted identifier or keyword; `quoted`: "an identifier"; `unicode`: U&"an
+   * identifier"; `string`: a constant in quotes or between dollar signs; `symbol`: a parameter, or
+   * one character of anything else.
    */
   readonly kind: 'word' | 'quoted' | 'unicode' | 'string' | 'symbol';
   /** Words in lower case, identifiers without quotes and escapes, everything else as written. */
@@ -41,7 +41,7 @@ function scanToken(text: string, at: number, settings: StringSettings): SqlToken
   return { kind: 'symbol', text: character, end: at + 1 };
 }
 
-/** A word, or what has letters in front of its quote: E'', B'', X'', U&'', U&"". */
+/** Scans a word, or a constant with letters in front of its quote: E'', B'', X'', U&'', U&"". */
 function scanWord(text: string, at: number): SqlToken {
   const end = endOfWord(text, at);
   const word = text.slice(at, end).toLowerCase();
@@ -62,7 +62,7 @@ interface StringSyntax extends StringSettings {
 
 const STANDARD: StringSyntax = { backslashes: false, doubled: true };
 
-/** A constant whose first quote is at `quote`, with the parts that continue it on later lines. */
+/** Scans a constant from its first quote, with the parts that continue it on later lines. */
 function scanString(text: string, at: number, quote: number, syntax: StringSyntax): SqlToken {
   let end = endOfQuoted(text, quote, syntax);
   for (let next = continuationOf(text, end); next !== undefined; next = continuationOf(text, end))
@@ -70,7 +70,7 @@ function scanString(text: string, at: number, quote: number, syntax: StringSynta
   return { kind: 'string', text: text.slice(at, end), end };
 }
 
-/** The quote that continues a constant on a later line; line comments may precede it. */
+/** Returns the quote that continues a constant on a later line; line comments may precede it. */
 function continuationOf(text: string, end: number): number | undefined {
   const next = endOfSpaces(text, end);
   return text[next] === "'" && /[\n\r]/.test(text.slice(end, next)) ? next : undefined;
@@ -105,7 +105,7 @@ function endOfQuoted(text: string, from: number, { backslashes, doubled }: Strin
   return text.length;
 }
 
-/** A parameter (`$1`), a constant (`$$…$$`, `$tag$…$tag$`), or a single dollar sign. */
+/** Scans a parameter (`$1`), a constant (`$$…$$`, `$tag$…$tag$`), or a single dollar sign. */
 function scanDollar(text: string, at: number): SqlToken {
   let end = at + 1;
   if (isDigit(text.charCodeAt(end))) {
@@ -120,14 +120,14 @@ function scanDollar(text: string, at: number): SqlToken {
   return { kind: 'string', text: text.slice(at, end), end };
 }
 
-/** The end of white space and comments. */
+/** Skips white space and comments. */
 function endOfBlanks(text: string, from: number): number {
   let at = endOfSpaces(text, from);
   while (text.startsWith('/*', at)) at = endOfSpaces(text, endOfBlockComment(text, at));
   return at;
 }
 
-/** The end of white space and line comments. */
+/** Skips white space and line comments. */
 function endOfSpaces(text: string, from: number): number {
   let at = from;
   while (at < text.length)
@@ -162,8 +162,8 @@ function endOfWord(text: string, from: number): number {
   return at;
 }
 
-// Codes of characters; NaN, behind the end of the text, is none of them. Every character beyond ASCII
-// belongs to words, even the white space of Unicode.
+// Character codes. After the end of the text the code is NaN, which matches none of them. Every
+// character beyond ASCII belongs to words, even Unicode white space.
 
 const isSpace = (code: number): boolean => code === 0x20 || (code >= 0x09 && code <= 0x0d);
 
@@ -183,22 +183,22 @@ export const isWord = (token: SqlToken | undefined, text: string): boolean =>
 export const isName = (token: SqlToken | undefined): token is SqlToken =>
   token?.kind === 'word' || token?.kind === 'quoted' || token?.kind === 'unicode';
 
-/** The unquoted word at a position; empty for any other token. */
+/** Returns the unquoted word at a position; empty for any other token. */
 export const wordAt = (tokens: readonly SqlToken[], index: number): string => {
   const token = tokens[index];
   return token?.kind === 'word' ? token.text : '';
 };
 
-/** The words joined by spaces, with nothing in the place of any other token. */
+/** Returns the words joined by spaces, with nothing in the place of any other token. */
 export const wordsOf = (tokens: readonly SqlToken[]): string =>
   tokens.map(({ kind, text }) => (kind === 'word' ? text : '')).join(' ');
 
-/** The number of tokens at the start of a statement that tell its kind. */
+/** The number of tokens at the start of a statement that determine its kind. */
 const HEAD_LENGTH = 6;
 
 /** A position within a statement: the first tokens, the latest ones, and the open parentheses. */
 export class SqlPosition {
-  /** The first tokens, behind EXPLAIN and its options. */
+  /** The first tokens, after EXPLAIN and its options. */
   readonly head: SqlToken[] = [];
   last: SqlToken | undefined;
   depth = 0;
@@ -230,7 +230,7 @@ export class SqlPosition {
     return isName(this.last) ? this.last.text : undefined;
   }
 
-  /** Whether the called function may be one of PostgreSQL: no other schema is named. */
+  /** Whether the called function may be one of PostgreSQL's: no other schema is given. */
   get isBuiltIn(): boolean {
     return !isSymbol(this.beforeLast, '.') || this.thirdLast?.text === 'pg_catalog';
   }

@@ -22,19 +22,17 @@ import {
   type StringSettings,
 } from './sql-tokens.js';
 
-/** Effects of the statements of a text, beyond reading and writing rows. */
+/** The effects of the statements of a text, beyond reading and writing rows. */
 export interface StatementEffects {
   /** The first statement that a handler may not send (its keywords) and the remedy. */
   readonly refusal: Refusal | undefined;
-  /** Whether settings may change. They are restored behind the handler. */
+  /** Whether settings may change. They are restored after the handler. */
   readonly settings: boolean;
-  /** Whether changes may outlive the commit. The connection is not given back to the pool. */
+  /** Whether changes may outlive the commit. The connection is then not returned to the pool. */
   readonly session: boolean;
-  /** Whether temporary objects are created. */
   readonly temporary: boolean;
-  /** Whether a cursor is declared. */
   readonly cursors: boolean;
-  /** Whether SET CONSTRAINTS is sent. No other handler may run behind it: nothing restores it. */
+  /** Whether SET CONSTRAINTS is sent. No handler may run after it: nothing restores it. */
   readonly constraints: boolean;
 }
 
@@ -48,8 +46,8 @@ export const NO_EFFECTS: StatementEffects = Object.freeze({
 });
 
 /**
- * Determines what the statements of a text do to the transaction and the session, as far as the text
- * tells: the bodies of functions and of DO are not read. A text that the server may read in two ways,
+ * Determines the effects of a text on the transaction and the session, as far as the text shows:
+ * the bodies of functions and of DO are not read. A text that the server may read in two ways,
  * depending on `standard_conforming_strings`, has the effects of both readings.
  */
 export function effectsOf(text: string): StatementEffects {
@@ -73,10 +71,10 @@ const NOTABLE =
   /set_config|advisory_(?:un)?lock|(?:terminate|cancel)_backend|pg_settings|pg_temp|\btemp(?:orary)?\b|u&"/i;
 
 /**
- * Reads a text token by token and collects the effects of its statements. Keywords count at the start
- * of a statement, calls of functions anywhere. Every semicolon ends a statement, even in the
- * parentheses of CREATE RULE and in a body BEGIN ATOMIC … END: the server rejects transaction control
- * in both. Only the END of such a body has to be distinguished from a commit.
+ * Reads a text token by token and collects the effects of its statements. Keywords count at the
+ * start of a statement, calls of functions anywhere. Every semicolon ends a statement, even in the
+ * parentheses of CREATE RULE and in a body BEGIN ATOMIC … END: the server rejects transaction
+ * control in both. Only the END of such a body has to be distinguished from a commit.
  */
 class EffectsReader {
   readonly effects: { -readonly [K in keyof StatementEffects]: StatementEffects[K] } = { ...NO_EFFECTS };
@@ -108,7 +106,6 @@ class EffectsReader {
     statement.add(token);
   }
 
-  /** Takes the opening parenthesis behind a name. */
   private openCall(): void {
     const { called, isBuiltIn, stopping } = this.statement;
     if (called === 'set_config') this.effects.settings = true;
@@ -136,10 +133,10 @@ class EffectsReader {
   }
 }
 
-/** The statement that is being read, and what its latest tokens mean for the next one. */
+/** The statement that is being read, and the meaning of its latest tokens for the next one. */
 class Statement extends SqlPosition {
   private isUpdate = false;
-  /** The open calls of set_config(): their depth and the length of the current argument in tokens. */
+  /** The open calls of set_config(): depth, and length of the current argument in tokens. */
   private readonly setConfigs: { readonly depth: number; length: number }[] = [];
   /** The function that stops a backend, while its first argument may still be pg_backend_pid(). */
   stopping: string | undefined;
@@ -156,7 +153,7 @@ class Statement extends SqlPosition {
 
   private open(): void {
     const { called, isBuiltIn } = this;
-    if (called === 'set_config') this.setConfigs.push({ depth: this.depth + 1, length: -1 }); // 0 behind it
+    if (called === 'set_config') this.setConfigs.push({ depth: this.depth + 1, length: -1 }); // 0 after the parenthesis
     if (called !== undefined && isBuiltIn && STOPPING.test(called)) this.stopping = called;
   }
 
