@@ -1,15 +1,15 @@
 import { PgPubSubError, messageOf } from '../common/errors.js';
 import { isServerError } from '../common/server-error.js';
 
-/** undefined_table, undefined_function: a statement named what is not there. */
+/** undefined_table, undefined_function */
 const UNDEFINED = new Set(['42P01', '42883']);
 
-/** The name of a table or function of the library, as the server's message has it in each language. */
+/** The name of a table or function of the library; the server's message has it in any language. */
 const OURS = /\bpgpubsub_\w+/;
 
 /**
- * Returns `STORAGE_MISSING` for the server's error that a table or function of the library does not exist, and every
- * other error as it is.
+ * Returns `STORAGE_MISSING` for a server error about a missing table or function of the library,
+ * and every other error unchanged.
  */
 export function explainMissing(error: unknown): unknown {
   if (!isServerError(error) || !UNDEFINED.has(error.code) || !OURS.test(messageOf(error))) return error;

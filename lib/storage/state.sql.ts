@@ -1,24 +1,26 @@
 import { quoteIdentifier } from '../common/sql-identifier.js';
 
 /**
- * Whether the owner of an object is a role whose objects are ours: the current role, and the one that was named (a parameter). Only such
- * objects are dropped, and copied into migrations. Comments are no proof, because every role can write them.
+ * Whether the owner of an object is the current role or `role` (a parameter): their objects are
+ * ours. Only such objects are dropped, and copied into migrations. Comments are no proof, because
+ * every role can write them.
  */
 export const isOurs = (owner: string, role: string): string =>
   `${owner} in (select r.oid from pg_roles r where r.rolname in (current_user, ${role}::name))`;
 
-/** Parameters of a statement that asks whom to trust. */
+/** Parameters of a statement that checks whether an owner is trusted. */
 export interface TrustParameters {
   readonly role: string;
   /** The schema of TypeORM's migrations table. */
   readonly schema: string;
-  /** Its name. */
+  /** The name of that table. */
   readonly table: string;
 }
 
 /**
- * Whether an object may be used in its declared place: it is ours, or of the owner of TypeORM's migrations table, or of a role that no
- * other role can act for, a superuser or the owner of the database.
+ * Whether an object may be used in its declared place: it is ours, or belongs to the owner of
+ * TypeORM's migrations table, or to a role that no other role can act as: a superuser, or the owner
+ * of the database.
  */
 export const isTrusted = (owner: string, { role, schema, table }: TrustParameters): string =>
   `(${isOurs(owner, role)}
@@ -32,9 +34,10 @@ const TRUST: TrustParameters = { role: '$4', schema: '$2', table: '$3' };
 const TABLES = `('pgpubsub_notification', 'pgpubsub_dead_letter', 'pgpubsub_process', 'pgpubsub_channel')`;
 
 /**
- * The objects of the storage in the schema $1, each with a hash of what it is made of; $2 and $3 schema and name of TypeORM's
- * migrations table, $4 the option `role`. Neither the schema nor the migrations table changes a hash. Exact under an
- * empty search path only. Reads catalogs, locks nothing.
+ * The objects of the storage in the schema $1, each with a hash of its definition. $2 and $3:
+ * schema and name of TypeORM's migrations table, $4: the option `role`. Neither the schema nor the
+ * migrations table changes a hash. Exact only with an empty search path. Reads catalogs, locks
+ * nothing.
  */
 export const readState = `
   with tables as (
@@ -69,7 +72,9 @@ export const readState = `
   order by 1 desc, 2
 `;
 
-/** The storages of our role in schemas other than $1, with the comments on their tables; $2 the option `role`. */
+/**
+ * Our storages in schemas other than $1, with the comments on their tables. $2: the option `role`.
+ */
 export const readOthers = `
   select n.nspname as schema, obj_description(c.oid, 'pg_class') as comment
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -82,8 +87,8 @@ export const readServer = `
 `;
 
 /**
- * The arguments, in hexadecimal digits, of the triggers that call functions of the storage in the schema $1, or whose function names its
- * table $2. The first argument is the owner.
+ * The arguments, in hexadecimal digits, of triggers that call functions of the storage in the
+ * schema $1, or whose function names its table $2. The first argument is the owner.
  */
 export const readTriggerArguments = `
   select encode(t.tgargs, 'hex') as arguments

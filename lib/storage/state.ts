@@ -24,13 +24,13 @@ import {
   type VersionMark,
 } from './versions.js';
 
-/** One object where the storage is, or would be. */
+/** An object in the storage's schema with one of its names. */
 interface FoundObject {
   readonly kind: 'table' | 'index' | 'function';
   readonly name: string;
-  /** Whether it is what its kind says, and not a view, for example. */
+  /** Whether its kind is right; false for a view instead of a table. */
   readonly expected: boolean;
-  /** Whether a role has it that may. */
+  /** Whether its owner may own the storage. */
   readonly trusted: boolean;
   readonly role: string | null;
   readonly comment: string | null;
@@ -42,20 +42,20 @@ interface FoundObject {
 
 type FoundStorage = Readonly<{ schema: string; comment: string | null }>;
 
-/** The storage as the database has it. */
+/** The state of the storage in a database. */
 export interface StorageState {
   readonly place: StoragePlace;
   readonly schemaExists: boolean;
   readonly objects: readonly FoundObject[];
-  /** Whether one of its tables is there. */
+  /** Whether one of its tables exists. */
   readonly exists: boolean;
-  /** Undefined when the table with the comment is gone, or the comment. */
+  /** Undefined when the table with the comment, or the comment, is missing. */
   readonly mark: VersionMark | undefined;
   /** Storages in other schemas. */
   readonly others: readonly { readonly schema: string; readonly mark: VersionMark }[];
 }
 
-/** Throws `SCHEMA_DRIFTED` when the place is taken by objects of another role, or by a view. */
+/** Reads the storage. Throws `SCHEMA_DRIFTED` when an object there is a view, or another role's. */
 export const readStorage = (runner: QueryRunner, storage: Storage): Promise<StorageState> =>
   withEmptySearchPath(runner, async () => {
     const { schema, migrationsSchema, migrationsTable, role = null } = storage;
@@ -80,7 +80,7 @@ export const readStorage = (runner: QueryRunner, storage: Storage): Promise<Stor
     };
   });
 
-/** The table whose comment has owner and version. */
+/** Whether the comment on this object has owner and version. */
 const isMarked = ({ kind, name }: FoundObject): boolean => kind === 'table' && name === NOTIFICATION_TABLE;
 
 /** The difference between the storage of a database and the library's version. */
@@ -97,14 +97,15 @@ export interface StorageDiff {
 const NOTHING: StorageDiff = { create: [], drop: [], dropped: [], differences: [] };
 
 /**
- * Compares the storage with the library's version. Only its owner creates, upgrades and drops it; what was changed by hand is
- * reported, and not repaired. Throws `SCHEMA_DRIFTED` when another owner, or another version of the library, has to act.
+ * Compares the storage with the library's version. Only its owner creates, upgrades and drops it.
+ * Manual changes are reported, and not repaired. Throws `SCHEMA_DRIFTED` when another owner, or
+ * another version of the library, has to act.
  */
 export function diffStorage(state: StorageState, owner: string, isNeeded: boolean): StorageDiff {
   const { place, mark, others } = state;
   const wanted = isNeeded ? compare(state, owner) : NOTHING;
   const unused = [...others, ...(!isNeeded && mark ? [{ schema: place.storage.schema, mark }] : [])];
-  // a newer one has objects that this library does not know: its own library drops it
+  // a newer storage has objects that this library does not know
   const obsolete = unused.filter(
     (one) => one.mark.owner === owner && one.mark.number <= newestVersion().number,
   );
@@ -127,7 +128,7 @@ function compare(state: StorageState, owner: string): StorageDiff {
   const newest = newestVersion();
   if (!exists) return missing(state, owner);
   if (mark === undefined && !state.objects.some(isMarked)) return changedByHand(state, newest, false);
-  if (mark === undefined) return drifted(schema, [remark(place, owner)], 'its comment is gone');
+  if (mark === undefined) return drifted(schema, [remark(place, owner)], 'its comment is missing');
   if (mark.number > newest.number && mark.servesFrom > newest.number) throw tooNew(schema, mark);
   if (mark.number > newest.number) return NOTHING;
   if (mark.number < newest.number) {
@@ -138,7 +139,7 @@ function compare(state: StorageState, owner: string): StorageDiff {
   return changedByHand(state, newest, mark.owner === owner);
 }
 
-/** All of it: the report names the tables. */
+/** Creates all of the storage; reports its tables. */
 function missing({ place, schemaExists }: StorageState, owner: string): StorageDiff {
   const { schema } = place.storage;
   const tables = Object.keys(newestVersion().objects).filter((object) => object.startsWith('table '));
@@ -163,7 +164,7 @@ const storageIn = (schema: string): string => `storage in schema ${schema}`;
 
 const schemaSteps = (schema: string): Step[] => [{ up: createSchema(schema), down: dropSchema(schema) }];
 
-/** The statements that create a version in an existing schema, with the way back. */
+/** Returns the statements that create a version in an existing schema, and that undo it. */
 export const createSteps = (
   place: StoragePlace,
   owner: string,
@@ -171,8 +172,8 @@ export const createSteps = (
 ): Step[] => upgrade(place, { owner, number: 0, servesFrom: 0 }, version);
 
 /**
- * The statements that create the storage, or upgrade an older one. A storage that is up to date is written from the start, to be
- * compared with.
+ * Returns the statements that create the storage or upgrade an older one. For an up-to-date
+ * storage, returns all statements from the start, for comparison.
  */
 export function migrationSql({ place, mark, schemaExists }: StorageState, owner: string): string[] {
   const newest = newestVersion().number;
@@ -182,7 +183,7 @@ export function migrationSql({ place, mark, schemaExists }: StorageState, owner:
   return [...schemaStep, ...steps].flatMap(({ up }) => up ?? []);
 }
 
-/** From one version to another, up or down; 0 is no storage. */
+/** Returns the steps from one version to another, up or down. Version 0 is no storage. */
 function upgrade(place: StoragePlace, mark: VersionMark, to: number): Step[] {
   const { owner, number } = mark;
   const isDown = to < number;
@@ -202,7 +203,7 @@ function upgrade(place: StoragePlace, mark: VersionMark, to: number): Step[] {
     : steps;
 }
 
-/** A comment goes with its table; the version before has its own. */
+/** Sets the comment of a version, and restores that of the version before it. */
 function remarkSteps(place: StoragePlace, version: StorageVersion, owner: string): Step[] {
   const before = VERSIONS.find(({ number }) => number === version.number - 1);
   const comment = (one: StorageVersion) => commentOn(place, markComment({ owner, ...one }));
@@ -217,7 +218,10 @@ const remark = (place: StoragePlace, owner: string): Step => ({
   down: commentOnTable(notificationTable(place.storage.schema), 'null'),
 });
 
-/** The body of the function that reads the migrations table follows the option `migrationsTableName`. */
+/**
+ * Reports manual changes. Replaces only the function that reads the migrations table, whose body
+ * depends on the option `migrationsTableName`.
+ */
 function changedByHand(
   { place, objects }: StorageState,
   version: StorageVersion,
@@ -230,9 +234,11 @@ function changedByHand(
     const [kind = '', name = ''] = object.split(' ');
     return [{ kind, name, isMissing: found.length === 0 }];
   });
-  const gone = changed.filter(({ kind, isMissing }) => kind === 'table' && isMissing);
+  const missingTables = changed.filter(({ kind, isMissing }) => kind === 'table' && isMissing);
   const differences = changed
-    .filter(({ kind, name }) => kind !== 'index' || !gone.some((table) => name.startsWith(table.name)))
+    .filter(
+      ({ kind, name }) => kind !== 'index' || !missingTables.some((table) => name.startsWith(table.name)),
+    )
     .map(({ kind, name, isMissing }): Difference => ({
       kind: isMissing ? 'missing' : 'drifted',
       object: `${kind} ${schema}.${name}`,
@@ -247,7 +253,7 @@ function changedByHand(
   return { ...NOTHING, create, differences: [{ kind: 'drifted', object }] };
 }
 
-/** The statements of a handwritten migration that drop the storage. Throws `INVALID_TRIGGER` while other owners use it. */
+/** Returns statements that drop the storage. Throws `INVALID_TRIGGER` while other owners use it. */
 export async function dropStatements(runner: QueryRunner, storage: Storage): Promise<string[]> {
   const { place, mark } = await readStorage(runner, storage);
   const used = await rowsOf<{ arguments: string }>(runner, readTriggerArguments, [
@@ -261,7 +267,7 @@ export async function dropStatements(runner: QueryRunner, storage: Storage): Pro
   return steps.flatMap(({ up }) => (up === undefined ? [] : [up]));
 }
 
-/** Whether notifications wait in the storages of the schemas, or dead letters are kept there. */
+/** Whether the storages of the schemas hold notifications or dead letters. */
 export async function hasRows(runner: QueryRunner, schemas: readonly string[]): Promise<boolean> {
   if (schemas.length === 0) return false;
   const tables = schemas.flatMap((schema) => [notificationTable(schema), deadLetterTable(schema)]);
@@ -273,8 +279,8 @@ const notOurs = (schema: string, { kind, name, role, expected }: FoundObject) =>
   new PgPubSubError(
     'SCHEMA_DRIFTED',
     `expected ${schema}.${name} to be a ${kind} of the role that owns the migrations table, or of the current role, ` +
-      `got ${expected ? `one of the role "${role ?? ''}"` : 'a view or a partitioned table'}. Drop or rename it; when that role runs the migrations, ` +
-      'name it by the option "role" of withPgPubSub() or forRoot().',
+      `got ${expected ? `one of the role "${role ?? ''}"` : 'a view or a partitioned table'}. Drop or rename it. If that role runs the migrations, ` +
+      'set the option "role" of withPgPubSub() or forRoot().',
   );
 
 const tooNew = (schema: string, { number, servesFrom }: VersionMark) =>
@@ -288,13 +294,13 @@ const tooOld = (schema: string, { owner, number }: VersionMark, user: string) =>
   new PgPubSubError(
     'SCHEMA_DRIFTED',
     `expected version ${newestVersion().number} of the storage in the schema "${schema}", got version ${number}, which belongs to ` +
-      `"${owner}". Migrate "${owner}" first, with the same version of nestjs-pgpubsub; give withPgPubSub() another "schema"; or, ` +
-      `when "${owner}" was the name of "${user}", the option "owner".`,
+      `"${owner}". Migrate "${owner}" first, with the same version of nestjs-pgpubsub; or give withPgPubSub() another "schema", or, ` +
+      `if "${owner}" is the former name of "${user}", the option "owner".`,
   );
 
 const inUse = (schema: string, other: string) =>
   new PgPubSubError(
     'INVALID_TRIGGER',
     `expected no triggers of other applications to use the storage in the schema "${schema}", got one of "${other}". ` +
-      'Drop them first, by a migration of that application.',
+      'Drop them first, in a migration of that application.',
   );

@@ -2,8 +2,8 @@
 const EXACT_FLOATS_SINCE = 120_000;
 
 /**
- * The settings of a trigger function: the text of a row must not depend on the session that writes it. Floats have the digits
- * that a session of the DataSource reads: 15 on older servers.
+ * The settings of a trigger function, which make the text of a row independent of the session that
+ * writes it. Floats have the digits that a session of the DataSource reads: 15 on older servers.
  */
 export const textSettings = (serverVersion: number): string =>
   "set search_path = pg_catalog, pg_temp set datestyle = 'ISO' set intervalstyle = 'postgres' set bytea_output = 'hex' " +
@@ -18,7 +18,7 @@ export const TEXT_SETTINGS: readonly string[] = [
   'extra_float_digits=1',
 ];
 
-/** Settings in a form that is the same on all servers: the number of digits may come from a migration of another one. */
+/** Normalizes settings. The number of digits may come from a migration of another server. */
 export const comparableSettings = (settings: readonly string[] | null): string =>
   (settings ?? [])
     .map((setting) => setting.replace(/^extra_float_digits=[01]$/, 'extra_float_digits='))

@@ -21,7 +21,7 @@ import type { Storage } from './storage.sql.js';
 import { textSettings } from './text-settings.sql.js';
 import type { StoragePlace } from './versions.js';
 
-/** Creates version 1. A function may be there already: `schema:drop` leaves functions behind. */
+/** Creates version 1. Functions may exist already, because `schema:drop` does not drop them. */
 export function up({ storage, serverVersion }: StoragePlace): string[] {
   const own = (name: string) => quoteQualified(storage.schema, name);
   const migrations = quoteQualified(storage.migrationsSchema, storage.migrationsTable);
@@ -56,7 +56,7 @@ export function up({ storage, serverVersion }: StoragePlace): string[] {
   seen_at timestamptz not null default clock_timestamp()
 )`,
     `create table ${own('pgpubsub_channel')} (channel text primary key, paused boolean not null default false, limits jsonb)`,
-    // null without migrations, and for a role that may not read them: storing does not depend on it
+    // null without migrations, and for a role that may not read them: both can store
     `create or replace function ${own('pgpubsub_schema_version')}() returns text language plpgsql stable as $pgpubsub$
 begin
   return (select name from ${migrations} order by id desc limit 1);
@@ -81,8 +81,9 @@ begin
   return stored;
 end
 $pgpubsub$`,
-    // Every operator has its schema, because the search_path is one of the settings that are verified. The plan is kept with the
-    // function; one that was made while the table was small must not read all of it later.
+    // Operators are qualified, because search_path is one of the verified settings. The plan is
+    // kept with the function; a plan from the time when the table was small must not read all of it
+    // later.
     `create or replace function ${own('pgpubsub_complete')}(ids bigint[], settings text[] default null, expected text[] default null)
 returns void language plpgsql set enable_seqscan = off as $pgpubsub$
 declare
@@ -100,9 +101,10 @@ begin
   end if;
 end
 $pgpubsub$`,
-    // Sends changes. Arguments: owner, channel, schema and table as in JSON, columns of the primary key. It calls no other function
-    // of the storage: the writer may have no right but that to write the table. A row of more than 125 kB has more than
-    // 7,999 bytes as JSON, and perhaps more than PostgreSQL can write: its JSON is not tried.
+    // Sends changes. Arguments: owner, channel, schema and table as in JSON, columns of the primary
+    // key. Calls no other function of the storage, because the writer may have no right except to
+    // write the table. A row of more than 125 kB has more than 7,999 bytes as JSON, and perhaps
+    // more than PostgreSQL can write, so that its JSON is not tried.
     `create or replace function ${own('pgpubsub_broadcast')}() returns trigger language plpgsql ${settings} as $pgpubsub$
 #variable_conflict use_column
 declare
@@ -158,7 +160,8 @@ begin
       left join lateral json_each(${membersOf('changed', 'array[name]')}) as member(member, value) on true);
 end
 $pgpubsub$`,
-    // Stores changes. Arguments: owner, channel, schema and table as in JSON, 'notify' or 'poll', columns of the key.
+    // Stores changes. Arguments: owner, channel, schema and table as in JSON, 'notify' or 'poll',
+    // columns of the key.
     `create or replace function ${own('pgpubsub_store')}() returns trigger language plpgsql ${settings} as $pgpubsub$
 #variable_conflict use_column
 declare
@@ -203,7 +206,7 @@ $pgpubsub$`,
   ];
 }
 
-/** Drops version 1, with everything that waits in it. */
+/** Drops version 1 and all notifications in it. */
 export const down = ({ storage }: StoragePlace): string[] => [
   `drop function ${FUNCTIONS.map((identity) => qualified(storage, identity)).join(', ')}`,
   `drop table ${TABLES.map((name) => qualified(storage, name)).join(', ')}`,
@@ -222,7 +225,7 @@ const FUNCTIONS = [
 const qualified = ({ schema }: Storage, identity: string): string =>
   identity.replace(/^\w+/, (name) => quoteQualified(schema, name));
 
-/** The hashes of its objects, the same on all servers and in all schemas. */
+/** The hashes of the objects, equal on all servers and in all schemas. */
 export const objects = {
   'table pgpubsub_channel': 'e7bf10b216b3cb469ca5682c817c9a40',
   'table pgpubsub_dead_letter': '5c947629ee96bb04a60e55d8d6b72e5c',

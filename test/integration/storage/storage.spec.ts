@@ -249,7 +249,7 @@ describe('the owner of the storage', () => {
     const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
     const before = await snapshot();
     await query('comment on table pgpubsub_notification is null');
-    expect(await driftOf(source)).toEqual(['drifted: storage in schema public (its comment is gone)']);
+    expect(await driftOf(source)).toEqual(['drifted: storage in schema public (its comment is missing)']);
     await migrate(source);
     expect(await snapshot()).toEqual(before);
   });

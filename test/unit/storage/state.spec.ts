@@ -115,7 +115,7 @@ describe('a storage of the newest version', () => {
 
   it('gets a new mark when its mark is missing, which the down migration removes', () => {
     const { create, differences } = diffStorage({ ...existing(), mark: undefined }, OWNER, true);
-    expect(objectsIn(differences)).toEqual(['drifted: storage in schema public (its comment is gone)']);
+    expect(objectsIn(differences)).toEqual(['drifted: storage in schema public (its comment is missing)']);
     expect(ups(create)).toEqual([
       `comment on table "public"."pgpubsub_notification" is 'pgpubsub:public.migrations:v1 from v1'`,
     ]);
@@ -165,8 +165,8 @@ describe('an older storage', () => {
     VERSIONS.push(second);
     expect(rejectionOf(() => diffStorage(existing({ owner: 'theirs' }), OWNER, true))).toBe(
       'SCHEMA_DRIFTED: expected version 2 of the storage in the schema "public", got version 1, which belongs to "theirs". ' +
-        'Migrate "theirs" first, with the same version of nestjs-pgpubsub; give withPgPubSub() another "schema"; or, when "theirs" ' +
-        'was the name of "public.migrations", the option "owner".',
+        'Migrate "theirs" first, with the same version of nestjs-pgpubsub; or give withPgPubSub() another "schema", or, if "theirs" ' +
+        'is the former name of "public.migrations", the option "owner".',
     );
   });
 
