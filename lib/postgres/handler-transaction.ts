@@ -111,6 +111,6 @@ export class HandlerTransaction {
 const handlerTimeout = (handler: string, timeoutMs: number) =>
   new PgPubSubError(
     'HANDLER_TIMEOUT',
-    `${handler} did not return within ${timeoutMs} ms. ` +
+    `expected ${handler} to return within ${timeoutMs} ms, got no answer. ` +
       'Limit its slow calls (pass them "signal"), do less in one call, or raise "timeoutMs".',
   );

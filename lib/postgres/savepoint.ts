@@ -210,6 +210,6 @@ export class Savepoint {
 const transactionEnded = () =>
   new PgPubSubError(
     'COMPLETION_REFUSED',
-    'a handler has ended the transaction of its claim. ' +
+    'expected handlers to leave the transaction of their claim open, got its end. ' +
       'Do not commit or roll back on the connection of a claim.',
   );

@@ -61,7 +61,7 @@ describe('a handler that takes longer than timeoutMs', () => {
     expect(await effects()).toEqual(['1', '3', '4']);
     expect(runs).toEqual(range(4).map((n) => `${n} attempt 1`));
     expect(await errors()).toEqual([
-      expect.stringMatching(/Handler\.receive did not return within 300 ms/),
+      expect.stringMatching(/expected Handler\.receive to return within 300 ms, got no answer/),
     ]);
     const signal = await signals.next();
     expect(signal.aborted).toBe(true);
