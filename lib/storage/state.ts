@@ -30,7 +30,7 @@ interface FoundObject {
   readonly name: string;
   /** Whether its kind is right; false for a view instead of a table. */
   readonly expected: boolean;
-  /** Whether its owner may own the storage. */
+  /** Whether its owner is trusted. */
   readonly trusted: boolean;
   readonly role: string | null;
   readonly comment: string | null;

@@ -1,8 +1,8 @@
 import { isOurs, isTrusted } from '../storage/state.sql.js';
 
 /**
- * The triggers that are named ($1), or that have a name of ours; $2 the option `role`. Definitions are exact under an empty search path only, see `withEmptySearchPath`. Reads catalogs, locks
- * nothing.
+ * The triggers with the names $1, or with a name of ours; $2: the option `role`. Definitions are
+ * exact only with an empty search path, see `withEmptySearchPath`. Reads catalogs, locks nothing.
  */
 export const readTriggers = `
   select n.nspname as schema, c.relname as "table", t.tgname as name, f.proname as function_name,
@@ -23,7 +23,10 @@ export const readTriggers = `
   order by 1, 2, 3
 `;
 
-/** The functions that declarations generated: by name ($1), or by a comment of ours; $2 the option `role`, $3 and $4 schema and name of TypeORM's migrations table. */
+/**
+ * The functions that declarations generated: with the names $1, or with our comment. $2: the option
+ * `role`, $3 and $4: schema and name of TypeORM's migrations table.
+ */
 export const readFunctions = `
   select n.nspname as schema, p.proname as name, p.prosrc as body, p.proconfig as settings,
     p.provolatile = 'v' and not p.prosecdef and not p.proleakproof and not p.proisstrict
@@ -37,7 +40,7 @@ export const readFunctions = `
   order by 1, 2
 `;
 
-/** The version of the server, and the schema of PostGIS, null where there is none. */
+/** The version of the server, and the schema of PostGIS; null without PostGIS. */
 export const readServer = `
   select current_setting('server_version_num') as version,
     (select n.nspname::text from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'postgis') as postgis
@@ -45,13 +48,13 @@ export const readServer = `
 
 const SCHEMA_LOCK = "hashtextextended('nestjs-pgpubsub:schema', 0::bigint)";
 
-/** For this transaction: ends a wait for a lock; $1 milliseconds. */
+/** Limits the wait for a lock in this transaction; $1: milliseconds. */
 export const setLockTimeout = "select set_config('lock_timeout', $1, true)";
-/** One process at a time changes the schema; held by the session, over several transactions. Any role can take this lock. */
+/** Takes the schema lock for the session, beyond the transaction. Any role can take it. */
 export const takeSchemaLock = `select pg_advisory_lock(${SCHEMA_LOCK})`;
 export const giveSchemaLock = `select pg_advisory_unlock(${SCHEMA_LOCK})`;
 
-/** The session that holds the lock of the schema. Reads the lock table, which stops no one. */
+/** The session that holds the schema lock. Reading the lock table blocks no other session. */
 export const readSchemaLockHolder = `
   select l.pid::text as pid, a.application_name as application, a.usename::text as role
   from pg_locks l left join pg_stat_activity a on a.pid = l.pid
@@ -60,7 +63,7 @@ export const readSchemaLockHolder = `
     and (l.classid::bigint << 32) | l.objid::bigint = ${SCHEMA_LOCK}
 `;
 
-/** The columns of a table with types of PostGIS, or with arrays of them. Domains are followed to the type that they are made of. */
+/** Columns with types of PostGIS, or with arrays of them. Domains are resolved to their type. */
 const spatialColumns = (types: string, isArray = false) => `array(
       with recursive typed as (
         select a.attname, a.attnum, a.atttypid as type, false as is_array
@@ -76,10 +79,7 @@ const spatialColumns = (types: string, isArray = false) => `array(
       order by d.attnum
     )`;
 
-/**
- * Tables, $1 their quoted names: their kind, their columns, the virtual generated and the spatial ones, and those of their primary key.
- * Tables that do not exist are left out.
- */
+/** The tables with the quoted names $1 that exist. */
 export const selectTables = `
   select wanted.name, c.relkind = 'p' as partitioned, c.relispartition as partition,
     array(

@@ -10,7 +10,7 @@ import { TruncatedRows, isErrorOfValue } from './truncated-rows.js';
 
 const NO_CONTEXT: JsonObject = Object.freeze({});
 
-/** The text of a change, taken apart; rows are still text. */
+/** The members of a change; rows are still text. */
 interface ChangeText {
   readonly operation: EntityChange['operation'];
   readonly schema: string;
@@ -19,18 +19,15 @@ interface ChangeText {
   readonly newRow: string | null;
   readonly truncated: boolean;
   readonly context: JsonObject;
-  /** The entity whose trigger sent it; `undefined` for tables without one. */
+  /** The entity whose trigger sent the change; `undefined` for tables without one. */
   readonly target: EntityTarget<ObjectLiteral> | undefined;
 }
 
-/**
- * Makes changes of entities out of what triggers send. Owned by `EntityChannels`; knows the tables as they were when
- * the application started.
- */
+/** Decodes changes of entities. Owned by `EntityChannels`; knows the tables as of the start. */
 export class ChangeDecoder {
   private readonly rows: TruncatedRows;
 
-  /** `declared`: what is sent on the channel. */
+  /** `declared`: the triggers of the channel. */
   constructor(
     dataSource: DataSource,
     private readonly hydrators: RowHydrators,
@@ -45,13 +42,13 @@ export class ChangeDecoder {
   }
 
   /**
-   * A promise only for rows that were too large, which are loaded. Throws `INVALID_PAYLOAD` for other texts, and for
-   * changes that are not declared on the channel, whoever sent them.
+   * Decodes a change; returns a promise only if a truncated row must be loaded. Throws
+   * `INVALID_PAYLOAD` for other texts, and for changes that are not declared on the channel.
    */
   decode(channel: string, text: string): DecodedText | Promise<DecodedText> {
     const parsed = parseChange(channel, text);
     const { target } = findDeclared(channel, this.declared, parsed);
-    const change = { ...parsed, target: target as EntityTarget<ObjectLiteral> | undefined }; // of metadata, or of nothing
+    const change = { ...parsed, target: target as EntityTarget<ObjectLiteral> | undefined };
     const row = (source: string | null) => (source === null ? null : this.hydrate(change, source));
     const old = row(change.oldRow);
     if (change.truncated && change.newRow !== null) return this.loadTruncated(channel, change, old);
@@ -59,7 +56,7 @@ export class ChangeDecoder {
     return this.hydratorOf(change)?.hasLoadListeners ? this.afterLoad(change, decoded) : decoded;
   }
 
-  /** What a repository runs on entities it has loaded: `@AfterLoad()` methods, and subscribers. */
+  /** Runs the `@AfterLoad()` methods and subscribers that a repository would run. */
   private async afterLoad(
     change: ChangeText,
     decoded: DecodedText & { payload: EntityChange },
@@ -70,7 +67,7 @@ export class ChangeDecoder {
     return decoded;
   }
 
-  /** Throws `INVALID_PAYLOAD` for a key that the server refuses. */
+  /** Throws `INVALID_PAYLOAD` for a key that the server rejects. */
   private async loadTruncated(
     channel: string,
     change: ChangeText,
@@ -87,12 +84,12 @@ export class ChangeDecoder {
     return describe(change, old, loaded, [], loaded ?? old ?? named);
   }
 
-  /** A table that TypeORM does not know has plain objects. */
+  /** Returns a plain object for a row of a table that TypeORM does not know. */
   private hydrate(change: ChangeText, source: string): ObjectLiteral {
     return this.hydratorOf(change)?.hydrate(source) ?? (parseLossless(source) as ObjectLiteral);
   }
 
-  /** Of the entity that was decorated: several may be mapped to one table. */
+  /** Prefers the decorated entity, because several may be mapped to one table. */
   private hydratorOf({ target, schema, table }: ChangeText): RowHydrator | undefined {
     const own = target === undefined ? undefined : this.hydrators.findFor(target);
     return own ?? this.hydrators.find(schema, table);
@@ -141,7 +138,7 @@ function describe(
   return { payload, context };
 }
 
-/** Throws `INVALID_PAYLOAD` for a text that listeners of the channel would refuse. */
+/** Throws `INVALID_PAYLOAD` for a text that listeners of the channel would reject. */
 export function assertChange(channel: string, text: string, declared: readonly ResolvedTrigger[]): void {
   const change = parseChange(channel, text);
   const { oldRow, newRow } = change;
@@ -153,7 +150,7 @@ export function assertChange(channel: string, text: string, declared: readonly R
   }
 }
 
-/** Throws `INVALID_PAYLOAD` for a change that no declaration sends on the channel: everybody may notify. */
+/** Throws `INVALID_PAYLOAD` for a change that is not declared: every role may notify. */
 function findDeclared(
   channel: string,
   declared: readonly ResolvedTrigger[],
@@ -167,7 +164,7 @@ function findDeclared(
 function parseChange(channel: string, text: string): Omit<ChangeText, 'target'> {
   try {
     const outer = splitJsonObject(text);
-    const enclosed = outer.get('payload'); // by notify() with a context
+    const enclosed = outer.get('payload'); // sent by notify() with a context
     const members = enclosed === undefined ? outer : splitJsonObject(enclosed);
     const value = (name: string): unknown => JSON.parse(members.get(name) ?? 'null');
     const row = (name: string) => (members.get(name) === 'null' ? null : (members.get(name) ?? null));
@@ -193,7 +190,7 @@ const notDeclared = (channel: string, got: string, declared: readonly ResolvedTr
   return new PgPubSubError(
     'INVALID_PAYLOAD',
     `expected a change that is declared on channel "${channel}" (${expected.join('; ')}), got ${got}. ` +
-      'Find out who sends it: every role that may connect may notify.',
+      'Check which role sends it: every role that may connect may notify.',
   );
 };
 
@@ -201,7 +198,7 @@ const notLoadable = (channel: string, { schema, table }: ChangeText, cause: unkn
   new PgPubSubError(
     'INVALID_PAYLOAD',
     `expected a change on channel "${channel}" with the key of a row of "${schema}"."${table}" that can be loaded, got: ${messageOf(cause)}. ` +
-      'Load the row by a repository; when it has no such key, find out who sends it: every role that may connect may notify.',
+      'Load the row with a repository. If the row has no such key, check which role sends it: every role that may connect may notify.',
     { cause },
   );
 

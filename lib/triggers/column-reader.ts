@@ -4,7 +4,7 @@ import { shortenGeoJson } from './geo-json.js';
 import { readJsonString } from '../common/json-text.js';
 import { createTextRenderer, type TextRenderer } from './row-text.js';
 
-/** From what a value looks like in JSON to what pg returns for it. Never called for SQL's null. */
+/** Converts the JSON source of a value to what pg returns. Never called for SQL's null. */
 export type ColumnReader = (source: string) => unknown;
 
 const JSON_OID = 114;
@@ -20,8 +20,9 @@ export function createColumnReader(
 }
 
 /**
- * Reads a column that the repository selects as `ST_AsGeoJSON(column, digits)::json`. A value without GeoJSON, such as a
- * curve, is a string: the text of the server, in hexadecimal digits. The repository fails to load such a row.
+ * Creates a reader for a column that the repository selects as
+ * `ST_AsGeoJSON(column, digits)::json`. A value without GeoJSON, such as a curve, is a string: the
+ * server's text, in hexadecimal digits. The repository fails to load such a row.
  */
 export function createGeoJsonReader(parsers: TypeParsers, digits: number | undefined): ColumnReader {
   const parse = parsers.getTypeParser(JSON_OID, 'text');
@@ -29,7 +30,7 @@ export function createGeoJsonReader(parsers: TypeParsers, digits: number | undef
     source.startsWith('"') ? readJsonString(source) : parse(shortenGeoJson(source, digits));
 }
 
-/** Is the time zone still to be seen in what the parser makes of a moment? In a Date it is not. */
+/** Whether the parser keeps the time zone of a moment; a Date does not. */
 function keepsZone({ name, element }: ColumnType, parse: (text: string) => unknown): boolean {
   if ((element?.name ?? name) !== 'timestamptz') return true;
   const moment = '2000-01-01 00:00:00+00';

@@ -1,25 +1,24 @@
 import type { DataSource, EntityMetadata } from 'typeorm';
 import { columnTypes } from './column-types.sql.js';
 
-/** What a column is made of, as PostgreSQL tells a client: of a domain, the type below it. */
+/** The type of a column as PostgreSQL reports it: a domain is resolved to its base type. */
 export interface ColumnType {
   readonly oid: number;
-  /** As in `pg_type`: `timestamptz`, `_int4`. */
+  /** The name in `pg_type`: `timestamptz`, `_int4`. */
   readonly name: string;
-  /** Of an array: the type of its elements, and what stands between them. */
+  /** The type of an array's elements and their delimiter; null for other types. */
   readonly element: { readonly name: string; readonly delimiter: string } | null;
 }
 
-/** A table as it was when it was looked up. */
 export interface TableTypes {
   readonly schema: string;
   readonly table: string;
   readonly columns: ReadonlyMap<string, ColumnType>;
-  /** Of the session that asked, and so, of whoever reads through this DataSource. */
+  /** The time zone of sessions of this DataSource. */
   readonly timeZone: string;
 }
 
-/** All as text: the application may have put any parsers into pg. */
+/** A row with all values as text, because the application may have replaced pg's parsers. */
 interface ColumnRow {
   readonly position: string;
   readonly schema: string;
@@ -33,9 +32,9 @@ interface ColumnRow {
 }
 
 /**
- * The types of all columns of the tables of `metadatas`, in one round trip; tables that are not there have no entry.
+ * Loads the types of all columns of the tables in one round trip. Missing tables have no entry.
  *
- * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ * no deadline: a part of a migration or of the start, whose limits are the application's
  */
 export async function loadColumnTypes(
   dataSource: DataSource,

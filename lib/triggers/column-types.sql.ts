@@ -1,8 +1,9 @@
 /**
- * The columns of tables: $1 their schemas (null: whichever the search path finds first), $2 their names, in the same
- * order, which `position` repeats. A domain is followed to the type it is made of, for columns and for elements of
- * arrays: that is what PostgreSQL tells a client. Virtual generated columns are left out, since a trigger sees null
- * in them (read through `to_jsonb`, because `attgenerated` is new in PostgreSQL 12). Reads catalogs, locks nothing.
+ * The columns of tables; $1: their schemas (null: the first in the search path), $2: their names,
+ * in the same order, which `position` repeats. Domains are resolved to their base type, for columns
+ * and elements of arrays, as PostgreSQL reports them to clients. Virtual generated columns are left
+ * out, because a trigger sees null in them (read through `to_jsonb`, because `attgenerated` is new
+ * in PostgreSQL 12). Reads catalogs, locks nothing.
  */
 export const columnTypes = `
   with recursive

@@ -8,14 +8,15 @@ export const HAS_OLD: ReadonlySet<Operation> = new Set(['update', 'delete']);
 export const HAS_NEW: ReadonlySet<Operation> = new Set(['insert', 'update']);
 
 /**
- * The condition of an update that changes something: by value, also for types without an operator, such as json. Qualified: an
- * operator of another role for rows of this table would fit better.
+ * Whether an update changes something: by value, also for types without an equality operator, such
+ * as json. Qualified, because an operator that another role creates for rows of this table would
+ * match better.
  */
 export const ANY_CHANGE = 'old.* operator(pg_catalog.*<>) new.*';
-/** The same as PostgreSQL writes it under an empty search path. */
+/** `ANY_CHANGE` as PostgreSQL prints it with an empty search path. */
 export const PRINTED_ANY_CHANGE = '(old.* *<> new.*)';
 
-/** The WHEN clause of a row trigger; undefined when it fires for every row. */
+/** Returns the WHEN clause of a row trigger; undefined when it fires for every row. */
 export function whenClause(trigger: ResolvedTrigger, operation: Operation): string | undefined {
   if (operation === 'truncate') return undefined;
   const { when } = trigger;
@@ -24,17 +25,17 @@ export function whenClause(trigger: ResolvedTrigger, operation: Operation): stri
   return joined([changeOf(trigger, operation), ...restrictions(trigger, operation, own)]);
 }
 
-/** The conditions on the rows of a statement, over `old` and `new`; undefined when every row counts. */
+/** Returns the conditions on a statement's rows, `old` and `new`; undefined for every row. */
 export const rowsClause = (trigger: ResolvedTrigger, operation: Operation): string | undefined =>
   joined([changeOf(trigger, operation), ...restrictions(trigger, operation, trigger.when)]);
 
-/** Whether the condition of an operation is more than that a row changes. */
+/** Whether an operation has more conditions than that a row changes. */
 export const isRestricted = (trigger: ResolvedTrigger, operation: Operation): boolean => {
   const clause = operation === 'truncate' ? undefined : rowsClause(trigger, operation);
   return clause !== undefined && clause !== ANY_CHANGE;
 };
 
-/** Whether the condition needs a function: a WHEN clause takes no subquery. */
+/** Whether the condition needs a function, because a WHEN clause allows no subquery. */
 export const hasConditionFunction = ({ level, when }: ResolvedTrigger): boolean =>
   level === 'row' && when !== undefined && !isPlain(when);
 
@@ -48,7 +49,7 @@ const changeOf = ({ of }: ResolvedTrigger, operation: Operation): string | undef
   if (of.length === 0) return ANY_CHANGE;
   const row = (alias: string) =>
     `row(${of.map((column) => `${alias}.${quoteIdentifier(column)}`).join(', ')})`;
-  return `record_image_ne(${row('old')}, ${row('new')})`; // the function of *<>, which compares rows column by column here
+  return `record_image_ne(${row('old')}, ${row('new')})`; // the function of *<>, which compares column by column
 };
 
 function restrictions(
@@ -63,10 +64,10 @@ function restrictions(
   return [kind, when];
 }
 
-/** One of these is in every subquery; `with` alone also stands in the names of types, such as `timestamp with time zone`. */
+/** Every subquery has one of these. `with` is also in types such as `timestamp with time zone`. */
 const SUBQUERIES: ReadonlySet<string> = new Set(['select', 'values', 'table']);
 
-/** Whether a WHEN clause takes the condition: it has no subquery, and no list of all columns, which is not written for null. */
+/** Whether a WHEN clause takes the condition: no subquery, no `.*` of a row that may be null. */
 function isPlain(condition: string): boolean {
   const tokens = [...sqlTokens(condition, { backslashes: false })];
   return !tokens.some(
@@ -79,7 +80,7 @@ function isPlain(condition: string): boolean {
 const isSymbol = (token: SqlToken | undefined, text: string): boolean =>
   token?.kind === 'symbol' && token.text === text;
 
-/** The condition with null in place of the row that the operation does not have: a WHEN clause refuses its name. */
+/** Replaces the row that the operation does not have by null; a WHEN clause rejects its name. */
 function withoutRow({ when, schema, table }: ResolvedTrigger, operation: Operation): string | undefined {
   const missing = HAS_OLD.has(operation) ? (HAS_NEW.has(operation) ? undefined : 'new') : 'old';
   if (when === undefined || missing === undefined) return when;
@@ -95,7 +96,7 @@ function withoutRow({ when, schema, table }: ResolvedTrigger, operation: Operati
   return replaced + when.slice(at);
 }
 
-/** Whether a name is that of a row, and not of a member (`new.old`) or of an argument (`old => 1`, `old := 1`). */
+/** Whether a name is a row, not a member (`new.old`) or an argument (`old => 1`, `old := 1`). */
 function isRow(tokens: readonly SqlToken[], index: number): boolean {
   const [kind, next, afterNext] = [tokens[index]?.kind, tokens[index + 1], tokens[index + 2]];
   const isArgument =
@@ -103,9 +104,9 @@ function isRow(tokens: readonly SqlToken[], index: number): boolean {
   return (kind === 'word' || kind === 'quoted') && !isSymbol(tokens[index - 1], '.') && !isArgument;
 }
 
-/** Calls the function of the condition; the row that the operation does not have is null, and so are its columns. */
+/** Calls the condition's function, with null for the row that the operation does not have. */
 function callCondition({ schema, table, channel }: ResolvedTrigger, operation: Operation): string {
   const name = quoteQualified(schema, conditionFunctionName(table, channel));
-  const nothing = `null::${quoteQualified(schema, table)}`; // of an exact type: another function of the name could take a text
+  const nothing = `null::${quoteQualified(schema, table)}`; // typed, because another function of that name could take a text
   return `${name}(${HAS_OLD.has(operation) ? 'old.*' : nothing}, ${HAS_NEW.has(operation) ? 'new.*' : nothing})`;
 }

@@ -27,49 +27,48 @@ import { OPERATIONS } from '../channels/entity-change.js';
 
 /** Options of {@link withPgPubSub}; all are optional. */
 export interface WithPgPubSubOptions {
-  /** Definitions that are used without an entity: for one that is exactly-once there have to be tables. */
+  /** Definitions that are used without an entity; exactly-once channels need tables. */
   readonly channels?: readonly ChannelDefinition[];
-  /** Triggers of EntitySchema entities, and of tables without an entity class, such as join tables. */
+  /** Triggers of EntitySchema entities, and of tables without a class, such as join tables. */
   readonly triggers?: readonly TriggerDeclaration[];
   /**
-   * The name of the application that the triggers belong to. A DataSource changes and drops those of its own name only, so that
-   * several applications can share a database. Without it the schema and name of its migrations table, which applications
-   * have to keep apart anyway.
+   * The name of the application that the triggers belong to. A DataSource only changes and drops
+   * triggers of its own name, so that several applications can share a database. Defaults to the
+   * schema and name of the migrations table, which applications must keep separate anyway.
    */
   readonly owner?: string;
-  /** The schema of the library's tables and functions; without it that of the DataSource. */
+  /** The schema of the library's tables and functions; defaults to that of the DataSource. */
   readonly schema?: string;
   /**
-   * The role that owns the library's objects in the database, where it is neither the owner of the migrations table nor the
-   * current role: objects of other roles are never used.
+   * The role that owns the library's objects in the database, if neither the owner of the
+   * migrations table nor the current role does. Objects of other roles are never used.
    */
   readonly role?: string;
 }
 
 /** The difference between a database and the declarations. */
 export interface DatabaseDiff {
-  /** To run before the tables change: what goes. */
+  /** Steps to run before the tables change. */
   readonly before: readonly Step[];
-  /** To run after: what comes. */
+  /** Steps to run afterwards. */
   readonly after: readonly Step[];
-  /** To run around changes of the tables they name. */
+  /** Steps to run around changes of the tables that they name. */
   readonly rebuilds: readonly Rebuild[];
   readonly differences: readonly Difference[];
-  /** Sentences about changes that correct triggers miss, each with its remedy. */
+  /** Sentences about changes that correct triggers do not report, each with its remedy. */
   readonly warnings: readonly string[];
 }
 
 export interface DiffOptions {
-  /** Whether channels that store are used beside those that are declared. */
+  /** Whether exactly-once channels are used in addition to the declared ones. */
   readonly needsStorage?: boolean;
 }
 
 interface SynchronizeOptions extends DiffOptions {
-  /** How long to wait for another process that changes the schema, in milliseconds. */
+  /** The maximum wait for another process that changes the schema, in milliseconds. */
   readonly lockTimeoutMs?: number;
 }
 
-/** The properties that the module's options give a DataSource. */
 interface Given {
   readonly schema?: string | undefined;
   readonly role?: string | undefined;
@@ -79,8 +78,9 @@ const OPTIONS = Symbol.for('nestjs-pgpubsub:with-pg-pubsub');
 const GIVEN = Symbol.for('nestjs-pgpubsub:given');
 
 /**
- * A DataSource as this library sees it: what it declares, where its storage is, and how its database differs. It holds no
- * connection. Several of them for one DataSource say the same.
+ * A DataSource as this library sees it: its declarations, the place of its storage, and the
+ * difference between them and the database. Holds no connection. All instances for one DataSource
+ * are equivalent.
  */
 export class Database {
   private constructor(readonly dataSource: DataSource) {}
@@ -89,12 +89,12 @@ export class Database {
     return new Database(dataSource);
   }
 
-  /** The options of `withPgPubSub()`; none when it was not called. */
+  /** The options of `withPgPubSub()`; empty without a call. */
   get options(): WithPgPubSubOptions {
     return (Reflect.get(this.dataSource, OPTIONS) as WithPgPubSubOptions | undefined) ?? {};
   }
 
-  /** Sets the options of `withPgPubSub()`. Returns whether they are the first. */
+  /** Sets the options of `withPgPubSub()`. Returns whether it is the first call. */
   wrap(options: WithPgPubSubOptions): boolean {
     const isFirst = !this.isWrapped;
     Object.defineProperty(this.dataSource, OPTIONS, { value: options, configurable: true });
@@ -105,7 +105,7 @@ export class Database {
     return Reflect.has(this.dataSource, OPTIONS);
   }
 
-  /** Takes options of the module. Throws `INVALID_OPTIONS` when `withPgPubSub()` was given another value. */
+  /** Adds options of the module. Throws `INVALID_OPTIONS` if `withPgPubSub()` has another value. */
   use(given: Given): void {
     for (const name of ['schema', 'role'] as const) {
       const before = this.options[name];
@@ -120,7 +120,7 @@ export class Database {
     return (Reflect.get(this.dataSource, GIVEN) as Given | undefined) ?? {};
   }
 
-  /** The name of the application that owns triggers and storage. */
+  /** The name of the application that owns the triggers and the storage. */
   get owner(): string {
     const { migrationsTableName = 'migrations' } = this.dataSource.options;
     return this.options.owner ?? `${defaultSchemaOf(this.dataSource)}.${migrationsTableName}`;
@@ -130,13 +130,15 @@ export class Database {
   get storage(): Storage {
     const { migrationsTableName = 'migrations' } = this.dataSource.options;
     const [migrationsTable = '', migrationsSchema = defaultSchemaOf(this.dataSource)] = migrationsTableName
-      .split('.') // as TypeORM takes it
+      .split('.') // as TypeORM reads it
       .toReversed();
     const schema = this.options.schema ?? this.given.schema ?? defaultSchemaOf(this.dataSource);
     return { schema, migrationsSchema, migrationsTable, role: this.options.role ?? this.given.role };
   }
 
-  /** The declarations of entities and of `withPgPubSub()`. Throws `INVALID_TRIGGER` for what cannot be meant. */
+  /**
+   * The declarations of entities and `withPgPubSub()`. Throws `INVALID_TRIGGER` for invalid ones.
+   */
   get triggers(): readonly ResolvedTrigger[] {
     const { dataSource } = this;
     const { schema } = this.storage;
@@ -152,7 +154,6 @@ export class Database {
     return triggers;
   }
 
-  /** The names of the declared exactly-once channels. */
   get storedChannels(): string[] {
     const channels = [
       ...(this.options.channels ?? []),
@@ -161,12 +162,12 @@ export class Database {
     return channels.filter(({ delivery }) => delivery === 'exactly-once').map(({ name }) => name);
   }
 
-  /** Whether the declarations need the storage: for its tables, or for the functions of their triggers. */
+  /** Whether the declarations need the storage, for its tables or its trigger functions. */
   get needsStorage(): boolean {
     return this.triggers.length > 0 || this.storedChannels.length > 0;
   }
 
-  /** Compares the database with the declarations. Changes nothing. */
+  /** Compares the database with the declarations, and changes nothing. */
   async diff(
     { needsStorage = false, keepsRows = false }: DiffOptions & { readonly keepsRows?: boolean } = {},
     runner?: QueryRunner,
@@ -193,7 +194,7 @@ export class Database {
     }
   }
 
-  /** Throws for what does not fit the tables as they are; those of entities may be about to change. */
+  /** Checks triggers against existing tables, except columns of entities, which may change. */
   private async completeTriggers(
     runner: QueryRunner,
     tableOf: (place: TableName) => CatalogTable | undefined,
@@ -209,7 +210,7 @@ export class Database {
     });
   }
 
-  /** The statements of a migration: triggers that go are dropped before the tables change, triggers that come are created after. */
+  /** Returns a migration: drops triggers before the tables change, creates triggers afterwards. */
   async migration(readTables: () => Promise<SchemaStatements>): Promise<SchemaStatements> {
     const diff = await this.diff();
     const tables = await readTables();
@@ -221,11 +222,12 @@ export class Database {
   }
 
   /**
-   * Changes the database until it has what is declared. Several processes may start at once: one after the other. All of it on
-   * one connection, which holds the lock: a pool may have no other. Throws `TIMED_OUT` when the lock is not free in time: any
-   * role that may connect can take it.
+   * Changes the database until it has everything that is declared. Processes that start at once run
+   * one after the other. Everything runs on one connection, which holds the lock, because a pool
+   * may have no other. Throws `TIMED_OUT` when the lock is not free in time; any role that may
+   * connect can take it.
    *
-   * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+   * no deadline: a part of a migration or of the start, whose limits are the application's
    */
   async synchronize(
     { lockTimeoutMs = SCHEMA_LOCK_TIMEOUT_MS, ...options }: SynchronizeOptions = {},
@@ -263,7 +265,7 @@ const CACHE = new WeakMap<
 
 const NOTHING: SchemaStatements = { up: [], down: [] };
 
-/** For a start that leaves the tables alone. */
+/** The tables of a start that does not change them. */
 const NO_TABLES = { read: async () => NOTHING, build: async () => undefined };
 
 const namesOf = (trigger: ResolvedTrigger, serverVersion: number): string[] => [
@@ -271,7 +273,7 @@ const namesOf = (trigger: ResolvedTrigger, serverVersion: number): string[] => [
   ...generatedFunctions(trigger, serverVersion).map(({ name }) => name),
 ];
 
-/** The steps before and after the tables change, with what has to be made again because of that. */
+/** Returns the steps before and after the tables change, including the required rebuilds. */
 function around(
   { before, after, rebuilds }: DatabaseDiff,
   tables: SchemaStatements,

@@ -6,7 +6,7 @@ import { DELIVERY_OPTIONS, findContradiction, type ChannelSettings } from '../ch
 import type { NotifyChangesOptions } from './notify-changes.options.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 
-/** A notification without any column says nothing. */
+/** The error for a notification without columns, which would be empty. */
 export const NO_COLUMNS_LEFT = [
   'at least one column that the notification carries',
   'none: name those that it carries in "columns", or leave "columns" out to carry all',
@@ -16,7 +16,7 @@ type Satisfiable = Pick<ResolvedTrigger, 'of' | 'exclude' | 'when' | 'columns'> 
   readonly on: Operation | readonly Operation[];
 };
 
-/** Throws for a declaration that can never notify as it says. */
+/** Throws for a declaration that can never notify as declared. */
 export function assertSatisfiable(what: string, { on, of, when, columns, exclude }: Satisfiable): void {
   const operations = typeof on === 'string' ? [on] : on;
   if (of.length > 0 && !operations.includes('update'))
@@ -28,7 +28,6 @@ export function assertSatisfiable(what: string, { on, of, when, columns, exclude
   if (columns?.length === 0) throw invalid(what, ...NO_COLUMNS_LEFT);
 }
 
-/** Throws for an option of the channel that has no effect beside the others. */
 export function assertEffective(what: string, options: ChannelSettings): void {
   const contradiction = findContradiction(options);
   if (contradiction === undefined) return;
@@ -36,7 +35,7 @@ export function assertEffective(what: string, options: ChannelSettings): void {
   throw new PgPubSubError('INVALID_TRIGGER', `${what}: expected ${expected}, got ${got}. ${remedy}`);
 }
 
-/** Throws for a declaration that contradicts its definition, which says how the channel is delivered to all. */
+/** Throws for a declaration that contradicts its definition, which applies to all users of it. */
 export function assertSameChannel(
   what: string,
   options: NotifyChangesOptions,

@@ -12,14 +12,14 @@ import { defaultSchemaOf } from '../postgres/driver.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 
 /**
- * The channels of a DataSource's entities: which entity has which, which operations are sent, and how texts become
- * changes. Made when the application starts, from the declarations and one look into the catalog.
+ * The channels of a DataSource's entities: maps entities to channels and operations, and texts to
+ * changes. Created when the application starts, from the declarations and one query of the catalog.
  */
 export class EntityChannels implements EntitySource {
   readonly definitions: readonly ChannelDefinition[];
   private readonly byChannel: ReadonlyMap<string, readonly ResolvedTrigger[]>;
 
-  /** `decoderOf`: how the texts of a channel become changes; `undefined` for channels of others. */
+  /** `decoderOf`: returns the decoder of a channel; `undefined` for channels without entities. */
   constructor(
     private readonly triggers: readonly ResolvedTrigger[],
     readonly decoderOf: (channel: string) => TextDecoder | undefined,
@@ -59,11 +59,11 @@ export class EntityChannels implements EntitySource {
   classNamesOf(channel: string): readonly string[] {
     const targets = new Set(this.triggers.map(({ target }) => target));
     const classes = [...targets].filter((target) => typeof target === 'function');
-    const standing = classes.filter((entity) => {
+    const matching = classes.filter((entity) => {
       const [chosen, ...more] = this.triggersSelectedBy(entity);
       return chosen?.channel === channel && more.length === 0;
     });
-    return standing.map(({ name }) => name);
+    return matching.map(({ name }) => name);
   }
 
   assertText(channel: string, text: string): void {
@@ -91,7 +91,7 @@ export class EntityChannels implements EntitySource {
     return this.triggers.filter(({ target }) => target === entity);
   }
 
-  /** That of the table's own channel; else those of channels with names of their own. */
+  /** Returns the trigger of the table's own channel; else those of explicitly named channels. */
   private triggersSelectedBy(entity: object): readonly ResolvedTrigger[] {
     const own = this.triggersOf(entity);
     const unnamed = own.filter(({ options }) => options.channel === undefined);
@@ -111,7 +111,7 @@ function groupByChannel(
   return groups;
 }
 
-/** The options of a declaration that are options of its channel. */
+/** Returns the options of a declaration that belong to its channel. */
 function channelOptions(options: NotifyChangesOptions): ChannelOptions {
   return Object.fromEntries(Object.entries(options).filter(([name]) => name in DELIVERY_OPTIONS));
 }

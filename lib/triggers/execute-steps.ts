@@ -2,7 +2,7 @@ import type { QueryRunner } from 'typeorm';
 import { isServerError } from '../common/server-error.js';
 import type { Step } from '../common/step.js';
 
-/** Runs steps in one transaction. Throws what the error of the server means, where it is known. */
+/** Runs steps in one transaction. Throws as `executeStep()`. */
 export async function executeSteps(runner: QueryRunner, steps: readonly Step[]): Promise<void> {
   if (steps.length === 0) return;
   await runner.startTransaction();
@@ -16,9 +16,9 @@ export async function executeSteps(runner: QueryRunner, steps: readonly Step[]):
 }
 
 /**
- * Throws what the error of the server means, where it is known.
+ * Runs a step. If the server rejects it, throws the step's own error, if it has one.
  *
- * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ * no deadline: a part of a migration or of the start, whose limits are the application's
  */
 export async function executeStep(runner: QueryRunner, { up, refused }: Step): Promise<void> {
   try {

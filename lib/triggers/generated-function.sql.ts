@@ -7,19 +7,18 @@ import { statementBody } from './statement-function.sql.js';
 import { conditionFunctionName, functionName } from './trigger.names.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 
-/** A function that a declaration generates. */
 export interface GeneratedFunction {
   readonly schema: string;
   readonly name: string;
-  /** With the types of its parameters, as statements name it. */
+  /** The name with the types of its parameters, as in statements. */
   readonly identity: string;
   readonly body: string;
-  /** As `pg_proc.proconfig` lists them. */
+  /** The settings in the form of `pg_proc.proconfig`. */
   readonly settings: readonly string[];
   readonly create: string;
 }
 
-/** The functions that a declaration needs besides those of the storage. */
+/** Returns the functions that a declaration needs in addition to those of the storage. */
 export const generatedFunctions = (trigger: ResolvedTrigger, serverVersion: number): GeneratedFunction[] => [
   ...(trigger.on.some((operation) => isGenerated(trigger, operation))
     ? [triggerFunction(trigger, serverVersion)]
@@ -27,7 +26,7 @@ export const generatedFunctions = (trigger: ResolvedTrigger, serverVersion: numb
   ...(hasConditionFunction(trigger) ? [conditionFunction(trigger)] : []),
 ];
 
-/** Whether the trigger of the operation calls the generated function: it carries some columns, or filters rows of a statement. */
+/** Whether the trigger calls a generated function: for some columns, or a statement condition. */
 export const isGenerated = (trigger: ResolvedTrigger, operation: Operation): boolean =>
   operation !== 'truncate' &&
   (trigger.columns !== undefined || (trigger.level === 'statement' && isRestricted(trigger, operation)));

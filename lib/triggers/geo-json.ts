@@ -1,18 +1,18 @@
 import { splitJsonObject } from '../common/json-text.js';
 
-/** The digits after the decimal point that `ST_AsGeoJSON()` writes unless the query asks for others. */
+/** The default number of digits after the decimal point in `ST_AsGeoJSON()`. */
 export const DEFAULT_DIGITS = 9;
 
 /** `ST_AsGeoJSON()` names the reference system of a geometry, except this one. */
 const UNNAMED_SYSTEM = 'EPSG:4326';
 
 /**
- * Converts the GeoJSON that `row_to_json()` writes for a geometry to what `ST_AsGeoJSON(geometry, digits)` writes:
- * `row_to_json()` casts to json, which names every reference system and writes 15 digits. Text of
- * `ST_AsGeoJSON(geometry, digits)` is returned with the same values.
+ * Converts the GeoJSON that `row_to_json()` writes for a geometry to the one of
+ * `ST_AsGeoJSON(geometry, digits)`: `row_to_json()` casts to json, which names every reference
+ * system and writes 15 digits. Text of `ST_AsGeoJSON(geometry, digits)` keeps its values.
  *
- * Rounding twice can differ in the last digit, when the digits 10 to 15 are exactly half a unit only because they
- * were rounded.
+ * Rounding twice can differ in the last digit: when digits 10 to 15 are exactly half a unit only
+ * because they were rounded.
  */
 export function shortenGeoJson(text: string, digits = DEFAULT_DIGITS): string {
   return withoutDefaultSystem(text).replaceAll(
@@ -22,7 +22,7 @@ export function shortenGeoJson(text: string, digits = DEFAULT_DIGITS): string {
   );
 }
 
-/** An exponent, which may follow, stays as it is: PostGIS rounds the number in front of it. */
+/** A number without its exponent: PostGIS rounds the part in front of the exponent. */
 const DECIMAL_NUMBER = /(-?)(\d+)\.(\d+)/g;
 
 function withoutDefaultSystem(text: string): string {
@@ -31,7 +31,7 @@ function withoutDefaultSystem(text: string): string {
   return `{${members.map(([name, source]) => `"${name}":${source}`).join(',')}}`;
 }
 
-/** Rounds the written digits, as PostGIS does; a `number` has others. */
+/** Rounds the written digits, as PostGIS does; a `number` would have others. */
 function roundHalfEven(sign: string, whole: string, fraction: string, digits: number): string {
   const kept = BigInt(whole + fraction.slice(0, digits));
   const half = `5${'0'.repeat(fraction.length - digits - 1)}`;

@@ -21,11 +21,12 @@ import { defaultChannel, findMetadata, type ResolvedTrigger } from './trigger.re
 import { dropFunction, dropTrigger, operationTriggers } from './trigger.sql.js';
 
 /**
- * Creates the triggers of a handwritten migration. With the same declaration on the entity, a later `migration:generate` finds no
- * difference. A broadcast creates the storage, with the functions that triggers call, where there is none. Throws
- * `INVALID_TRIGGER`, before anything is changed, for options it does not know, and for columns that the table does not have.
+ * Creates the triggers of a handwritten migration. If the entity has the same declaration, a later
+ * `migration:generate` finds no difference. A broadcast creates the storage, whose functions its
+ * triggers call, if it does not exist. Throws `INVALID_TRIGGER`, before any change, for unknown
+ * options and for columns that the table does not have.
  *
- * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ * no deadline: a part of a migration or of the start, whose limits are the application's
  */
 export async function createNotifyTrigger(
   runner: QueryRunner,
@@ -44,9 +45,10 @@ export async function createNotifyTrigger(
 }
 
 /**
- * Drops what {@link createNotifyTrigger} created, but for the storage. Throws `INVALID_TRIGGER` when there is nothing.
+ * Drops what {@link createNotifyTrigger} created, except the storage. Throws `INVALID_TRIGGER` when
+ * there is nothing to drop.
  *
- * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ * no deadline: a part of a migration or of the start, whose limits are the application's
  */
 export async function dropNotifyTrigger(
   runner: QueryRunner,
@@ -106,7 +108,7 @@ async function resolveLiterals(
   return { trigger: completed(trigger, found, server), serverVersion: server.version };
 }
 
-/** Throws for a trigger that stores while there is nowhere to store: that takes a decision. */
+/** Throws for an exactly-once trigger without a storage, whose place must be chosen. */
 async function storageSteps(
   runner: QueryRunner,
   trigger: ResolvedTrigger,
@@ -120,18 +122,18 @@ async function storageSteps(
   throw new PgPubSubError(
     'INVALID_TRIGGER',
     `${what}: expected the schema "${storageSchema}" to have the storage of notifications for the trigger of ` +
-      `"${table}", got none. Call createNotificationStorage() first, or say where it is by "storageSchema".`,
+      `"${table}", got none. Call createNotificationStorage() first, or set "storageSchema".`,
   );
 }
 
 const notOrdered = (what: string, table: string) =>
   new PgPubSubError(
     'INVALID_TRIGGER',
-    `${what}: expected "${table}" to have a primary key, because the channel is ordered, got none. Name it by "primaryKey".`,
+    `${what}: expected "${table}" to have a primary key, because the channel is ordered, got none. Name its columns in "primaryKey".`,
   );
 
 const notThere = (what: string, got: string) =>
   new PgPubSubError(
     'INVALID_TRIGGER',
-    `${what}: expected a table that exists, got ${got}. Names are those of the database, and exact.`,
+    `${what}: expected a table that exists, got ${got}. Use the exact names of the database.`,
   );

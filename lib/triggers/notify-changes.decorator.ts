@@ -3,13 +3,13 @@ import type { NotifyChangesOptions } from './notify-changes.options.js';
 
 const DECLARATIONS = Symbol.for('nestjs-pgpubsub:notify-changes');
 
-/** The operations in one order: the same operations make the same trigger, however they were listed. */
+/** Sorts operations, because the trigger must not depend on the order in which they are listed. */
 export const inOrder = (operations: Operation | readonly Operation[]): Operation[] =>
   OPERATIONS.filter((operation) => operation === operations || operations.includes(operation));
 
 /**
- * Declares that changes of the entity's table are notified. Repeatable, with a channel each. The trigger itself is
- * created by TypeORM's migrations: see {@link withPgPubSub}.
+ * Declares that changes of the entity's table are notified. Repeatable, with another channel each
+ * time. The trigger itself is created by TypeORM's migrations: see {@link withPgPubSub}.
  *
  * ```ts
  * @Entity()
@@ -23,7 +23,7 @@ export function NotifyChanges(options: NotifyChangesOptions = {}): ClassDecorato
   };
 }
 
-/** What stands on this very class. */
+/** Returns the declarations of this class, without those of its parents. */
 export function declarationsOf(target: object): readonly NotifyChangesOptions[] {
   return (Reflect.getOwnMetadata(DECLARATIONS, target) as readonly NotifyChangesOptions[] | undefined) ?? [];
 }

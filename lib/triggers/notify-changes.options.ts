@@ -4,11 +4,10 @@ import type { ChannelDefinition } from '../channels/channel.definition.js';
 import { DELIVERY_OPTIONS, operations } from '../channels/channel.options.js';
 import { nonEmptyString, optional, valueOf, type GivenOptions } from '../common/parse.js';
 
-/** A list of properties or columns. */
 export const names = (content: string): v.GenericSchema<readonly string[]> =>
   v.pipe(v.array(nonEmptyString, `a list of ${content}`), v.description(`list of ${content}`));
 
-/** The options of a trigger that `@NotifyChanges()` and handwritten migrations have in common. */
+/** The options of a trigger that `@NotifyChanges()` and handwritten migrations share. */
 export const TRIGGER_OPTIONS = {
   /**
    * Operations to notify.

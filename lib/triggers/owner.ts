@@ -1,6 +1,6 @@
 const COMMENT = 'pgpubsub:';
 
-/** The comment on a function that a declaration generates: only the DataSource of this owner changes or drops it. */
+/** The comment on a generated function; only the DataSource of this owner changes it. */
 export const commentOf = (owner: string): string => `${COMMENT}${owner}`;
 
 export const ownerIn = (comment: string | null | undefined): string | undefined =>

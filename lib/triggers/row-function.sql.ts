@@ -16,7 +16,7 @@ import {
 import { includedObject, geoJsonVariables, keyObject, readGeoJson, rowsOfAny } from './row-members.sql.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 
-/** For rows that carry some columns: at most fifteen lines, as a person has to review it. GeoJSON takes more. */
+/** The body for rows with some columns: at most 15 lines, to be reviewable; more with GeoJSON. */
 export function rowBody(trigger: ResolvedTrigger, operations: readonly Operation[]): string {
   const isStored = trigger.delivery === 'exactly-once';
   const { start, each, end } = isStored ? storedRow(trigger) : sentRow(trigger, operations);
@@ -41,7 +41,7 @@ end `;
 
 interface RowLines {
   readonly start: readonly string[];
-  /** The conditions of a branch besides its operation, and its statements. */
+  /** Returns the conditions of a branch, besides its operation, and its statements. */
   readonly each: (operation: Operation) => { readonly condition?: string; readonly statements: string };
   readonly end: readonly string[];
 }

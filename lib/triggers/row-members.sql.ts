@@ -10,13 +10,13 @@ export type Row = 'old' | 'new';
 /** The value of a column of a row, as an expression in a trigger function. */
 export type ValueOf = (row: Row, column: string) => string;
 
-/** In a trigger of rows, and in queries over the rows of a statement. */
+/** The value in a row trigger, and in queries over the rows of a statement. */
 export const valueOfRow: ValueOf = (row, column) => `${row}.${quoteIdentifier(column)}`;
 
-/** PostgreSQL takes 100 arguments, two for each column. A query takes more columns, and more time. */
+/** PostgreSQL allows 100 arguments, two per column. A query allows more, but is slower. */
 const MAX_ARGUMENT_COLUMNS = 50;
 
-/** The JSON of some columns of a row. A member that is no column gets the name of its column in a query. */
+/** Returns the JSON of some columns. In a query, expressions are named after their column. */
 function objectOf(columns: readonly string[], member: (column: string) => string): string {
   if (columns.length <= MAX_ARGUMENT_COLUMNS)
     return `json_build_object(${columns.map((column) => `${quoteLiteral(column)}, ${member(column)}`).join(', ')})`;
@@ -27,7 +27,7 @@ function objectOf(columns: readonly string[], member: (column: string) => string
   return `(select row_to_json(columns.*) from (select ${named.join(', ')}) as columns)`;
 }
 
-/** The carried columns of a row. Those with GeoJSON are in variables, see `readGeoJson()`. */
+/** Returns the JSON of the carried columns. GeoJSON is in variables, see `readGeoJson()`. */
 export function includedObject(trigger: ResolvedTrigger, row: Row, valueOf: ValueOf = valueOfRow): string {
   const { columns = [], spatial } = trigger;
   const geoJson = geoJsonOf(trigger);
@@ -38,14 +38,12 @@ export function includedObject(trigger: ResolvedTrigger, row: Row, valueOf: Valu
   });
 }
 
-/** The columns that are carried as GeoJSON. */
 const geoJsonOf = ({ columns, spatial }: ResolvedTrigger): readonly GeoJsonColumn[] =>
   (spatial?.geoJson ?? []).filter(({ column }) => columns?.includes(column));
 
-/** Whether the trigger carries a column as GeoJSON. */
 export const hasGeoJson = (trigger: ResolvedTrigger): boolean => geoJsonOf(trigger).length > 0;
 
-/** The primary key of a row. Values that may have no GeoJSON are texts. */
+/** Returns the JSON of the primary key. Values that may have no GeoJSON are texts. */
 export const keyObject = (
   { primaryKey, spatial }: ResolvedTrigger,
   row: Row,
@@ -57,7 +55,7 @@ const isSpatial = (spatial: SpatialColumns | undefined, column: string): boolean
   spatial !== undefined &&
   (spatial.text.includes(column) || spatial.geoJson.some((one) => one.column === column));
 
-/** The variables of the values with GeoJSON. */
+/** Declares the variables of values with GeoJSON. */
 export const geoJsonVariables = (trigger: ResolvedTrigger, rows: readonly Row[]): string =>
   rows
     .flatMap((row) => geoJsonOf(trigger).map((_, position) => ` ${variableOf(row, position)} json;`))
@@ -65,14 +63,15 @@ export const geoJsonVariables = (trigger: ResolvedTrigger, rows: readonly Row[])
 
 const variableOf = (row: Row, position: number): string => `${row}_geojson_${position + 1}`;
 
-/** The options of `ST_AsGeoJSON()` that a repository leaves to their defaults: to name the reference system, unless it is EPSG:4326. */
+/** The default options of `ST_AsGeoJSON()`: 8 names the reference system, except EPSG:4326. */
 const DEFAULT_OPTIONS = { geometry: 8, geography: 0 };
 
 /**
- * Reads the GeoJSON of a row as a repository selects it, one statement per column. A value without GeoJSON (a curve, a coordinate that
- * is no number, an unknown reference system) is the server's text, and so is each where the writer may not use PostGIS: the write never
- * fails. All arguments are given, and have their exact types: a function of the same name that another role has created in the schema
- * of PostGIS is not called.
+ * Reads the GeoJSON of a row as a repository selects it, in one statement per column. A value
+ * without GeoJSON (a curve, a coordinate that is not a number, an unknown reference system) becomes
+ * the server's text, as does every value when the writer may not use PostGIS: the write never
+ * fails. All arguments have their exact types, so that a function of the same name, created by
+ * another role in the schema of PostGIS, is not called.
  */
 export const readGeoJson = (trigger: ResolvedTrigger, row: Row, valueOf: ValueOf = valueOfRow): string[] =>
   geoJsonOf(trigger).map(({ column, type, digits = DEFAULT_DIGITS }, position) => {
@@ -82,7 +81,7 @@ export const readGeoJson = (trigger: ResolvedTrigger, row: Row, valueOf: ValueOf
     return `begin ${variable} := ${call}::json; exception when others then ${variable} := to_json(${value}::text); end;`;
   });
 
-/** The rows that some of the operations have. */
+/** Returns the rows that at least one of the operations has. */
 export const rowsOfAny = (operations: readonly Operation[]): Row[] => [
   ...(operations.some((operation) => HAS_OLD.has(operation)) ? (['old'] as const) : []),
   ...(operations.some((operation) => HAS_NEW.has(operation)) ? (['new'] as const) : []),

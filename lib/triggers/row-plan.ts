@@ -6,22 +6,22 @@ import { createColumnReader, createGeoJsonReader, type ColumnReader } from './co
 import { createTextRenderer, type TextRenderer } from './row-text.js';
 import { createZoneConverter } from './row-time-zone.js';
 
-/** A class of entities, and the columns its instances have, in the order in which a repository sets them. */
+/** An entity class, and the columns of its instances in the order of a repository. */
 export interface RowPlan {
   readonly metadata: EntityMetadata;
   readonly columns: readonly PlannedColumn[];
 }
 
 export interface PlannedColumn {
-  /** Among the columns of the table. */
+  /** The position among the table's columns. */
   readonly position: number;
   readonly column: ColumnMetadata;
   readonly read: ColumnReader;
-  /** As PostgreSQL takes it. */
+  /** Returns the text that PostgreSQL accepts as input. */
   readonly render: TextRenderer;
 }
 
-/** Resolves, once, what is the same for all rows of a table. It lives as long as it takes to make the plans. */
+/** Resolves once what is equal for all rows of a table. Lives until all plans are made. */
 export class RowPlanner {
   private readonly positions: ReadonlyMap<string, number>;
   private readonly parsers: TypeParsers;
@@ -46,7 +46,7 @@ export class RowPlanner {
     };
   }
 
-  /** Nothing for a column that the table does not have. */
+  /** Returns `undefined` for a column that the table does not have. */
   planColumn(column: ColumnMetadata): PlannedColumn | undefined {
     const position = this.positions.get(column.databaseName);
     const type = this.types.columns.get(column.databaseName);
@@ -54,7 +54,7 @@ export class RowPlanner {
     return {
       position,
       column,
-      read: this.spatialTypes.includes(column.type) // the repository decides by the type in the entity
+      read: this.spatialTypes.includes(column.type) // the repository uses the entity's type
         ? createGeoJsonReader(this.parsers, column.precision || undefined)
         : createColumnReader(type, this.parsers, this.toZone),
       render: createTextRenderer(type, (moment) => moment),
@@ -62,10 +62,7 @@ export class RowPlanner {
   }
 }
 
-/**
- * Virtual columns have no property: keys of relations, discriminators. In join tables nothing but such keys is
- * there, and TypeORM gives each a property.
- */
+/** Whether the column has a property. Virtual ones (keys, discriminators) only in join tables. */
 const isSetByRepository = (column: ColumnMetadata, metadata: EntityMetadata): boolean =>
   (!column.isVirtual || metadata.isJunction) &&
   !column.isVirtualProperty &&

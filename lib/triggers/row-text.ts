@@ -1,18 +1,19 @@
 import type { ColumnType } from './column-types.catalog.js';
 import { readJsonString, splitJsonArray, splitJsonObject } from '../common/json-text.js';
 
-/** From what a value looks like in JSON to the text of PostgreSQL's own output function. */
+/** Converts the JSON source of a value to the text of PostgreSQL's output function. */
 export type TextRenderer = (source: string) => string;
 
 /**
- * The text PostgreSQL would have sent for a value of `type`: what pg's parsers take. Never called for SQL's null.
- * `toZone` writes moments in the time zone of the reader.
+ * Creates a function that returns the text PostgreSQL would have sent for a value, as input for
+ * pg's parsers. Never called for SQL's null. `toZone` converts moments to the time zone of the
+ * reader.
  */
 export function createTextRenderer(type: ColumnType, toZone: TextRenderer): TextRenderer {
   if (type.element === null) return scalarRenderer(type.name, toZone);
   const { name, delimiter } = type.element;
   const renderElement = scalarRenderer(name, toZone);
-  const hasArraysInside = !isJson(name); // the array in an array of json is a value
+  const hasArraysInside = !isJson(name); // an array within an array of json is a value
   const renderArray = (source: string): string => {
     const elements = splitJsonArray(source).map((element) => {
       if (element === 'null') return 'NULL';
@@ -24,7 +25,7 @@ export function createTextRenderer(type: ColumnType, toZone: TextRenderer): Text
   return (source) => (source.startsWith('"') ? readJsonString(source) : renderArray(source)); // cast to text in the trigger
 }
 
-/** By the name of the type: those of extensions have no fixed number. */
+/** Selects by name, because types of extensions have no fixed number. */
 function scalarRenderer(typeName: string, toZone: TextRenderer): TextRenderer {
   if (isJson(typeName)) return (source) => source;
   switch (typeName) {
@@ -48,16 +49,16 @@ function renderScalar(source: string): string {
   if (source.startsWith('"')) return readJsonString(source);
   if (source === 'true') return 't';
   if (source === 'false') return 'f';
-  if (source.startsWith('{')) return source; // a composite type, which TypeORM does not map: left in JSON
+  if (source.startsWith('{')) return source; // a composite type stays JSON; TypeORM does not map it
   return copied(source); // a number, with all its digits
 }
 
-/** V8 keeps the whole text of a row alive for a slice of 13 characters or more; entities may live long. */
+/** Copies a number: for a slice of 13 or more characters, V8 keeps the whole row text alive. */
 const copied = (number: string): string => (number.length < 13 ? number : readJsonString(`"${number}"`));
 
-/** JSON's timestamps are XML's: `2024-01-01T00:00:00+05:00` where text has `2024-01-01 00:00:00+05`. */
+/** Timestamps in JSON are `2024-01-01T00:00:00+05:00`; the text is `2024-01-01 00:00:00+05`. */
 const withSpace = (timestamp: string): string => timestamp.replace('T', ' ');
-const unquoted = (source: string): string => source.slice(1, -1); // nothing in it is ever escaped
+const unquoted = (source: string): string => source.slice(1, -1); // contains no escapes
 
 function withShortOffset(moment: string): string {
   if (moment.endsWith(' BC')) return `${withShortOffset(moment.slice(0, -3))} BC`;
@@ -74,7 +75,7 @@ const renderHstore: TextRenderer = (source) =>
 
 const quote = (text: string): string => `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
 
-/** The rule of `array_out`. The delimiter is a comma, but for boxes. */
+/** Applies the rule of `array_out`. The delimiter is a comma, except for boxes. */
 function quoteElement(text: string, delimiter: string): string {
   const isPlain = PLAIN_ELEMENT.test(text) && !text.includes(delimiter) && text.toUpperCase() !== 'NULL';
   return isPlain ? text : quote(text);

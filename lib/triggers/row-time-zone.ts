@@ -1,20 +1,20 @@
 /**
- * A moment (`timestamptz`) has no time zone of its own: its text is written in the zone of the session that asks.
- * A row written by a session in another zone than the DataSource's therefore says the same with other words, which
- * matters where the words are kept: in ranges of moments, and when the application has pg return moments as text.
+ * A moment (`timestamptz`) has no time zone: its text is in the zone of the session that reads it.
+ * The text of a row can therefore differ between a session in another zone and the DataSource's.
+ * This matters where the text is kept: in ranges, and when the application has pg return moments as
+ * text.
  */
 
 const MOMENT =
   /(?<year>\d{4,})-(?<month>\d\d)-(?<day>\d\d) (?<hour>\d\d):(?<minute>\d\d):(?<second>\d\d)(?<fraction>\.\d+)?(?<sign>[+-])(?<hours>\d\d)(?::(?<minutes>\d\d))?(?::(?<seconds>\d\d))?(?<bc> BC)?/g;
 
-/** As {@link MOMENT} names them. */
 type MomentParts = Readonly<Record<string, string | undefined>>;
 
 const SECOND_MS = 1_000;
 
 /**
- * Writes all moments in a text as a session in `timeZone` would. A zone that JavaScript does not know (POSIX rules
- * such as `<+05>-05`, `localtime`) leaves them as they are.
+ * Creates a function that converts all moments in a text to `timeZone`. A zone that JavaScript does
+ * not know (POSIX rules such as `<+05>-05`, `localtime`) leaves them unchanged.
  */
 export function createZoneConverter(timeZone: string): (text: string) => string {
   const offsetAt = createOffsets(timeZone);
@@ -22,14 +22,14 @@ export function createZoneConverter(timeZone: string): (text: string) => string 
   return (text) =>
     text.replace(MOMENT, (...found) => {
       const [written] = found;
-      const parts = found.at(-1) as MomentParts; // by the contract of replace(), where it passes any
+      const parts = found.at(-1) as MomentParts; // replace() passes the named groups last
       const moment = momentOf(parts);
-      if (Number.isNaN(moment)) return written; // PostgreSQL's years go further than JavaScript's
+      if (Number.isNaN(moment)) return written; // a year beyond JavaScript's range
       return renderMoment(moment, offsetAt(moment), parts);
     });
 }
 
-/** How far the zone is ahead of UTC, in seconds, at a time given in milliseconds. */
+/** Returns the zone's offset from UTC in seconds, at a time in milliseconds; null if unknown. */
 function createOffsets(timeZone: string): ((moment: number) => number) | null {
   try {
     const format = new Intl.DateTimeFormat('en-US', { timeZone, timeZoneName: 'longOffset' });
@@ -46,7 +46,7 @@ function createOffsets(timeZone: string): ((moment: number) => number) | null {
 const offsetSeconds = ({ sign, hours = '0', minutes = '0', seconds = '0' }: MomentParts): number =>
   (sign === '-' ? -1 : 1) * (Number(hours) * 3_600 + Number(minutes) * 60 + Number(seconds));
 
-/** In milliseconds since 1970, without the fraction of its second, which no zone changes. */
+/** Returns milliseconds since 1970, without the fraction of the second, which no zone changes. */
 function momentOf(parts: MomentParts): number {
   const year = parts['bc'] === undefined ? Number(parts['year']) : 1 - Number(parts['year']);
   const local = new Date(0);
@@ -55,7 +55,7 @@ function momentOf(parts: MomentParts): number {
   return local.getTime() - offsetSeconds(parts) * SECOND_MS;
 }
 
-/** As PostgreSQL's DateStyle ISO. */
+/** Formats a moment as DateStyle ISO. */
 function renderMoment(moment: number, offset: number, { fraction = '' }: MomentParts): string {
   const local = new Date(moment + offset * SECOND_MS);
   const year = local.getUTCFullYear();

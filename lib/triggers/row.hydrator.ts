@@ -5,7 +5,7 @@ import { forEachMember } from '../common/json-text.js';
 import { RowPlanner, type PlannedColumn, type RowPlan } from './row-plan.js';
 
 /**
- * One {@link RowHydrator} per mapped table, as the tables were at the time of `load`. It holds no connection and
+ * One {@link RowHydrator} per mapped table, as the tables were at `load()`. Holds no connection and
  * never ends; after a migration in a running process, load it again to see new columns.
  */
 export class RowHydrators {
@@ -15,7 +15,7 @@ export class RowHydrators {
     private readonly byName: ReadonlyMap<string, RowHydrator>,
   ) {}
 
-  /** Needs an initialised DataSource; sends one statement. */
+  /** Sends one statement. The DataSource must be initialized. */
   static async load(dataSource: DataSource): Promise<RowHydrators> {
     const metadatas = dataSource.entityMetadatas.filter(hasTableOfItsOwn);
     const byMetadata = new Map<EntityMetadata, RowHydrator>();
@@ -29,15 +29,12 @@ export class RowHydrators {
     return new RowHydrators(dataSource, byMetadata, byName);
   }
 
-  /** For rows of the table; if several entities are mapped to it, for the one the DataSource lists first. */
+  /** Finds the hydrator of a table; the first one, if several entities are mapped to it. */
   find(schema: string, table: string): RowHydrator | undefined {
     return this.byName.get(nameOf(schema, table));
   }
 
-  /**
-   * For rows of the entity's table. With single table inheritance, rows of all its classes: which one it is, the
-   * row says.
-   */
+  /** Finds an entity's hydrator. With single table inheritance, the row determines the class. */
   findFor(target: EntityTarget<ObjectLiteral>): RowHydrator | undefined {
     if (!this.dataSource.hasMetadata(target)) return undefined;
     const metadata = this.dataSource.getMetadata(target);
@@ -52,12 +49,12 @@ const nameOf = (schema: string, table: string): string =>
   `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`;
 
 /**
- * Turns the rows of one table, as PostgreSQL's `row_to_json` and `to_jsonb` write them, into entities equal to what
- * the repository returns for `findOneBy`: the text that PostgreSQL would have sent is restored per column, and goes
- * through the same steps of pg and TypeORM. Nothing is loaded, so relations are not there, eager ones included.
+ * Converts rows of one table, as `row_to_json` and `to_jsonb` write them, into entities equal to
+ * what the repository returns for `findOneBy`. The text that PostgreSQL would have sent is restored
+ * per column, and passes the same steps of pg and TypeORM. Nothing is loaded, so that relations are
+ * missing, including eager ones.
  */
 export class RowHydrator {
-  /** The columns of the table, in its order. */
   private readonly names: readonly string[];
   private readonly positions: ReadonlyMap<string, number>;
   private readonly root: RowPlan;
@@ -81,16 +78,16 @@ export class RowHydrator {
   }
 
   /**
-   * The entity of a row. Keys without a column are ignored, and columns without a key leave their property out: the
-   * row was written under another version of the table, or carries some columns only. `select: false` columns are
-   * set when the row has them.
+   * Returns the entity of a row. Keys without a column are ignored, and columns without a key leave
+   * their property out: the row may come from another version of the table, or carry some columns
+   * only. `select: false` columns are set if the row has them.
    *
-   * @throws SyntaxError when the text is not a JSON object; whatever a transformer throws
+   * @throws SyntaxError when the text is not a JSON object; and any error of a transformer
    */
   hydrate(rowText: string): object {
     const sources = this.sourcesOf(rowText);
     const { metadata, columns } = this.planFor(sources);
-    const entity = metadata.create(undefined, { fromDeserializer: true }) as ObjectLiteral; // declared any
+    const entity = metadata.create(undefined, { fromDeserializer: true }) as ObjectLiteral; // TypeORM declares any
     for (const planned of columns) {
       const value = valueOf(planned, sources);
       if (value === undefined) continue;
@@ -101,8 +98,8 @@ export class RowHydrator {
   }
 
   /**
-   * The texts of the row's primary key, by the names of its columns: to compare with, exact where values of JavaScript
-   * are not. A Date, for example, has no microseconds. `undefined` when the row does not have all of them.
+   * Returns the texts of the row's primary key by column name, for exact comparisons: a Date, for
+   * example, has no microseconds. `undefined` when the row lacks one of them.
    */
   keyOf(rowText: string): ReadonlyMap<string, string> | undefined {
     const sources = this.sourcesOf(rowText);
@@ -115,7 +112,7 @@ export class RowHydrator {
     return key.size > 0 ? key : undefined;
   }
 
-  /** Would a repository run something on what it has loaded: `@AfterLoad()` methods, `afterLoad` of subscribers? */
+  /** Whether a repository would run `@AfterLoad()` methods, or `afterLoad` of subscribers. */
   get hasLoadListeners(): boolean {
     return (
       [this.root, ...this.children].some(({ metadata }) => metadata.afterLoadListeners.length > 0) ||
@@ -123,11 +120,11 @@ export class RowHydrator {
     );
   }
 
-  /** Runs them on an entity that `hydrate` has returned: they may be asynchronous, and fail. */
+  /** Runs the load listeners on an entity that `hydrate` returned; they may fail. */
   async runLoadListeners(entity: object): Promise<void> {
     const { metadata } =
       this.children.find(({ metadata: { target } }) => target === entity.constructor) ?? this.root;
-    const runner = this.dataSource.createQueryRunner(); // what subscribers are given; it connects when used
+    const runner = this.dataSource.createQueryRunner(); // for subscribers; connects when used
     try {
       await runner.broadcaster.broadcast('Load', metadata, [entity]);
     } finally {
@@ -136,8 +133,8 @@ export class RowHydrator {
   }
 
   /**
-   * The source texts of the row, by the positions of their columns. Rows have their keys in the order of the table,
-   * so that the next one is nearly always the one expected: much faster than a map per row.
+   * Returns the row's source texts by column position. Rows have their keys in the order of the
+   * table, so that the expected key is nearly always next: much faster than a map per row.
    */
   private sourcesOf(rowText: string): Sources {
     const sources: (string | undefined)[] = [];
@@ -158,7 +155,7 @@ export class RowHydrator {
   }
 }
 
-/** What is `undefined` is not in the row. */
+/** The source texts; `undefined` for a column that the row does not have. */
 type Sources = readonly (string | undefined)[];
 
 function valueOf({ position, read }: PlannedColumn, sources: Sources): unknown {

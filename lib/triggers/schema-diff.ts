@@ -19,7 +19,7 @@ import {
   type OperationTrigger,
 } from './trigger.sql.js';
 
-/** The triggers and functions that depend on columns of a table. A migration that changes the columns makes them again. */
+/** Triggers and functions that depend on columns of a table, recreated when the columns change. */
 export interface Rebuild {
   readonly table: string;
   readonly before: readonly Step[];
@@ -27,9 +27,9 @@ export interface Rebuild {
 }
 
 export interface SchemaDiff {
-  /** To run before the tables change: what goes. */
+  /** Steps to run before the tables change. */
   readonly before: readonly Step[];
-  /** To run after: what comes. */
+  /** Steps to run afterwards. */
   readonly after: readonly Step[];
   readonly rebuilds: readonly Rebuild[];
   readonly differences: readonly Difference[];
@@ -48,8 +48,9 @@ interface Changes {
 }
 
 /**
- * Compares declarations with the catalog, object by object and by what they are. An object of the owner that is not declared any
- * more is dropped. An object of another owner is used when it is what is declared, and never changed.
+ * Compares declarations with the catalog, object by object and by definition. Objects of the owner
+ * that are no longer declared are dropped. An object of another owner is used if it equals the
+ * declaration, and never changed.
  */
 export function diffSchema(
   wanted: readonly ResolvedTrigger[],
@@ -100,7 +101,7 @@ interface Context {
   readonly changes: Changes;
 }
 
-/** Returns the owner of the function that is there. */
+/** Returns the owner of the existing function. */
 function diffFunction(
   trigger: ResolvedTrigger,
   wanted: GeneratedFunction,
@@ -109,7 +110,7 @@ function diffFunction(
 ): string | undefined {
   const holder = ownerIn(found?.comment) ?? owner;
   if (found && isSameFunction(found, wanted, holder)) {
-    // sessions that have compiled it know the types that columns had
+    // sessions that have compiled the function keep the old types of columns
     const { table } = trigger;
     changes.rebuilds.push({ table, before: [{ down: wanted.create }], after: [{ up: wanted.create }] });
     return holder;
@@ -134,7 +135,10 @@ const isSameFunction = (found: CatalogFunction, wanted: GeneratedFunction, owner
   found.comment === commentOf(owner) &&
   comparableSettings(found.settings) === comparableSettings(wanted.settings);
 
-/** The way back of one that was there runs when the table is as it was: SQL functions are checked when they are created. */
+/**
+ * Returns the steps that create a function. Undoing drops only a new one; an old one is restored
+ * when the tables are as before, because SQL functions are checked when they are created.
+ */
 export const createFunctionSteps = (
   trigger: ResolvedTrigger,
   wanted: GeneratedFunction,
@@ -145,7 +149,7 @@ export const createFunctionSteps = (
   { up: commentOnFunction(wanted.identity, commentOf(owner)) },
 ];
 
-/** Returns the owner of the trigger that is there. */
+/** Returns the owner of the existing trigger. */
 function diffTrigger(
   trigger: ResolvedTrigger,
   wanted: OperationTrigger,
@@ -178,7 +182,7 @@ function diffTrigger(
   return holder;
 }
 
-/** PostgreSQL refuses to change and to drop columns that a WHEN clause names. The trigger stays as it is: whose it is, and when it fires. */
+/** Recreates a trigger as it was: PostgreSQL rejects changes of columns in a WHEN clause. */
 function rebuildOf(trigger: ResolvedTrigger, wanted: OperationTrigger, found: CatalogTrigger): Rebuild {
   const { schema, table, name, enabled } = found;
   const same = { ...wanted, arguments: argumentsIn(found) };
@@ -190,7 +194,7 @@ function rebuildOf(trigger: ResolvedTrigger, wanted: OperationTrigger, found: Ca
   };
 }
 
-/** The owner, the first argument, may be another one. */
+/** Compares all but the owner, the first argument. */
 function isSameTrigger(found: CatalogTrigger, wanted: OperationTrigger): boolean {
   const [, ...given] = argumentsIn(found);
   const condition = wanted.condition === undefined ? null : PRINTED_ANY_CHANGE;
@@ -211,14 +215,14 @@ function isSameTrigger(found: CatalogTrigger, wanted: OperationTrigger): boolean
 const argumentsIn = ({ arguments: text }: CatalogTrigger): string[] =>
   Buffer.from(text, 'hex').toString().split('\0').slice(0, -1);
 
-/** Bits of `pg_trigger.tgtype`, from PostgreSQL's pg_trigger.h; AFTER is the absence of BEFORE and INSTEAD. */
+/** Bits of `pg_trigger.tgtype` (see PostgreSQL's pg_trigger.h); no bit means AFTER. */
 const ROW_BIT = 1;
 const OPERATION_BITS: Record<Operation, number> = { insert: 4, delete: 8, update: 16, truncate: 32 };
 
 const typeBits = ({ operation, perRow }: OperationTrigger): number =>
   OPERATION_BITS[operation] | (perRow ? ROW_BIT : 0);
 
-/** With the check of a condition on the rows of a statement, which PL/pgSQL looks at only when it runs it. */
+/** Creates a trigger, after a check of its statement condition, which PL/pgSQL parses later. */
 export function createTriggerSteps(trigger: ResolvedTrigger, wanted: OperationTrigger): Step[] {
   const { schema, table, name, comment, perRow, operation } = wanted;
   const check = !perRow && isRestricted(trigger, operation) ? [checkStep(trigger, operation)] : [];
@@ -234,7 +238,7 @@ const checkStep = (trigger: ResolvedTrigger, operation: Operation): Step => ({
   ...refusal(trigger),
 });
 
-/** Turns an error of the server into one of the declaration, where it has a condition. */
+/** Turns a server error into an error of the declaration, if it has a condition. */
 const refusal = (trigger: ResolvedTrigger): Pick<Step, 'refused'> =>
   trigger.when === undefined ? {} : { refused: conditionRefused(trigger) };
 
@@ -248,7 +252,7 @@ const conditionRefused =
       { cause },
     );
 
-/** The way back runs in the reverse order: first the definition, then what belongs to it. */
+/** Drops a trigger. Undoing runs in reverse: first the definition, then state and comment. */
 function dropTriggerSteps(found: CatalogTrigger): Step[] {
   const { schema, table, name, comment, enabled, definition } = found;
   return [

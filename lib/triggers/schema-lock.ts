@@ -4,10 +4,10 @@ import { isServerError } from '../common/server-error.js';
 import { rowsOf } from '../postgres/empty-search-path.js';
 import { giveSchemaLock, setLockTimeout, readSchemaLockHolder, takeSchemaLock } from './catalog.sql.js';
 
-/** Longer than the schema changes of most starts take: processes that start together wait for each other. */
+/** Longer than the schema changes of most starts: processes that start together wait in turn. */
 export const SCHEMA_LOCK_TIMEOUT_MS = 60_000;
 
-/** The session that holds the lock, as far as this role sees it. */
+/** The session that holds the lock, as visible to this role. */
 interface LockHolder {
   readonly pid: string | null;
   readonly application: string | null;
@@ -17,8 +17,8 @@ interface LockHolder {
 const LOCK_NOT_AVAILABLE = '55P03';
 
 /**
- * Takes the lock of the schema for the session of the runner: one process at a time changes the schema. Throws `TIMED_OUT` when it is
- * not free in time. Any role that may connect can take it.
+ * Takes the schema lock for the runner's session: one process at a time changes the schema. Throws
+ * `TIMED_OUT` when the lock is not free in time. Any role that may connect can take it.
  *
  * no deadline: the server limits it
  */
@@ -37,9 +37,9 @@ export async function lockSchema(runner: QueryRunner, timeoutMs: number): Promis
 }
 
 /**
- * Gives the lock back. A dead connection holds none.
+ * Releases the lock; a lost connection holds none.
  *
- * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ * no deadline: a part of a migration or of the start, whose limits are the application's
  */
 export async function unlockSchema(runner: QueryRunner): Promise<void> {
   await runner.query(giveSchemaLock).catch(() => undefined);
@@ -48,8 +48,8 @@ export async function unlockSchema(runner: QueryRunner): Promise<void> {
 const lockTimedOut = (timeoutMs: number, holder: LockHolder | undefined, cause: unknown) =>
   new PgPubSubError(
     'TIMED_OUT',
-    `expected other processes to change the schema within ${timeoutMs} ms, got ${describeHolder(holder)}. ` +
-      'Start again when that process is done; if it is none of this application, ' +
+    `expected the schema lock to be released within ${timeoutMs} ms, got ${describeHolder(holder)}. ` +
+      'Start again when that process is done. If it does not belong to this application, ' +
       `end its session: select pg_terminate_backend(${holder?.pid ?? '…'}).`,
     { cause },
   );

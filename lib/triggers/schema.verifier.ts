@@ -5,26 +5,25 @@ import { Database, type DiffOptions } from './database.js';
 
 /** The result of a comparison at start-up. */
 export interface Verification {
-  /** Differences, without objects that are not declared any more: another release may need them. */
+  /** Differences, without undeclared objects, which another release may need. */
   readonly drift: readonly Difference[];
   /** See {@link DatabaseDiff.warnings}. */
   readonly warnings: readonly string[];
 }
 
-/** Compares the database with the declared triggers, and with the storage they need. */
+/** Compares the database with the declared triggers, and with the storage that they need. */
 export async function verifySchema(dataSource: DataSource, options: DiffOptions = {}): Promise<Verification> {
   const { differences, warnings } = await Database.of(dataSource).diff(options);
   return { drift: differences.filter(({ kind }) => kind !== 'obsolete'), warnings };
 }
 
-/** A difference in words: `missing: trigger … on …`. */
+/** Describes a difference: `missing: trigger … on …`. */
 export const describeDifference = ({ kind, object }: Difference): string => `${kind}: ${object}`;
 
-/** The remedy for what no migration repairs. */
+/** The remedy for differences that no migration repairs. */
 export const UNDO =
   'Undo what was changed by hand ("pgpubsub migrate --sql" prints the storage as it was created), or create the storage again.';
 
-/** The remedy for differences. */
 export function remedyFor(dataSource: DataSource, differences: readonly Difference[]): string {
   const run = Database.of(dataSource).isWrapped
     ? 'Run "typeorm migration:run", after "typeorm migration:generate" where no migration has them yet'
@@ -37,7 +36,7 @@ export function remedyFor(dataSource: DataSource, differences: readonly Differen
   return remedies.filter((remedy) => remedy !== false).join(' ');
 }
 
-/** For the storage of channels that the DataSource does not know: no migration would have it. */
+/** The error for the storage of channels that the DataSource, and so a migration, does not know. */
 export const storageMissing = (channels: readonly string[], drift: readonly Difference[]) =>
   new PgPubSubError(
     'SCHEMA_DRIFTED',

@@ -1,13 +1,13 @@
 import type { DataSource, EntityMetadata } from 'typeorm';
 import type { CatalogTable } from './trigger.catalog.js';
 
-/** The columns of a table with a type of PostGIS: `row_to_json()` fails for some of their values. */
+/** The columns with a type of PostGIS. `row_to_json()` fails for some of their values. */
 export interface SpatialColumns {
   /** The schema of PostGIS. */
   readonly schema: string;
-  /** Columns that a repository selects as GeoJSON, with the digits that it asks for. */
+  /** Columns that a repository selects as GeoJSON, with their number of digits. */
   readonly geoJson: readonly GeoJsonColumn[];
-  /** Other columns, and arrays: as the server writes them as text. */
+  /** Other columns, and arrays, which are carried as the server's text. */
   readonly text: readonly string[];
 }
 
@@ -17,16 +17,16 @@ export interface GeoJsonColumn {
   readonly digits: number | undefined;
 }
 
-/** What TypeORM knows of them before the table is there. */
+/** The spatial columns that TypeORM knows before the table exists. */
 export interface MappedSpatialColumns {
   readonly geoJson: readonly GeoJsonColumn[];
   readonly text: readonly string[];
 }
 
-/** The schema of PostGIS where there is none yet: an extension is created in the first of the search path. */
+/** The schema of PostGIS before it is installed: by default the first of the search path. */
 const USUAL_SCHEMA = 'public';
 
-/** The columns that the entity maps to a type of PostGIS. */
+/** Returns the columns that the entity maps to a type of PostGIS. */
 export function mappedSpatialColumns(
   dataSource: DataSource,
   { columns }: EntityMetadata,
@@ -39,20 +39,20 @@ export function mappedSpatialColumns(
       .map(({ databaseName, type, precision }) => ({
         column: databaseName,
         type: type === 'geography' ? 'geography' : 'geometry',
-        digits: precision || undefined, // as TypeORM takes it
+        digits: precision || undefined, // as TypeORM reads it
       })),
     text: spatial.filter(({ isArray }) => isArray).map(({ databaseName }) => databaseName),
   };
 }
 
-/** The columns of PostGIS in the catalog. */
 type FoundSpatialColumns = Pick<CatalogTable, 'geometries' | 'geographies' | 'spatial_arrays'>;
 
 const NONE: FoundSpatialColumns = { geometries: [], geographies: [], spatial_arrays: [] };
 
 /**
- * The spatial columns of a table; undefined when it has none. A column that TypeORM does not map to a type of PostGIS is selected as text,
- * one of a table that TypeORM does not know is most useful as GeoJSON.
+ * Returns the spatial columns of a table; undefined when it has none. A column that TypeORM does
+ * not map to a type of PostGIS is selected as text. Tables that TypeORM does not know use GeoJSON,
+ * the most useful form.
  */
 export function spatialColumns(
   mapped: MappedSpatialColumns | undefined,

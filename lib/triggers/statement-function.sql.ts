@@ -32,7 +32,7 @@ import {
 } from './row-members.sql.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 
-/** For the rows of a statement that match a condition, or carry some columns. */
+/** The body for the rows of a statement that match a condition, or carry some columns. */
 export function statementBody(trigger: ResolvedTrigger, operations: readonly Operation[]): string {
   const own = (name: string) => quoteQualified(trigger.storageSchema, name);
   const isStored = trigger.delivery === 'exactly-once';
@@ -67,7 +67,7 @@ end
 `;
 }
 
-/** Sends or stores the rows by one query, or, where GeoJSON is carried, by a loop: a query cannot catch the error of one value. */
+/** Handles the rows in one query; GeoJSON needs a loop, to catch the error of one value. */
 function handleRows(trigger: ResolvedTrigger, operation: Operation): string {
   if (hasGeoJson(trigger)) return loopOverRows(trigger, operation);
   return trigger.delivery === 'exactly-once'
@@ -78,7 +78,7 @@ function handleRows(trigger: ResolvedTrigger, operation: Operation): string {
 const loopVariables = (trigger: ResolvedTrigger, operations: readonly Operation[]): string =>
   ` item record; message text; old_row json; new_row json; old_key json; new_key json;${geoJsonVariables(trigger, rowsOfAny(operations))}`;
 
-/** The columns of a row are columns of `item`, by their position among those that are carried and those of the key. */
+/** Numbers the columns of `item` by position among the carried columns and the primary key. */
 function loopOverRows(trigger: ResolvedTrigger, operation: Operation): string {
   const rows = rowsOfAny([operation]);
   const names = [...new Set([...(trigger.columns ?? []), ...trigger.primaryKey])];
@@ -149,7 +149,7 @@ function storeRows(trigger: ResolvedTrigger, operation: Operation): string {
     from ${rowsOf(trigger, operation)} as changed;`;
 }
 
-/** The rows of a statement that match. `offset 0` keeps the planner from writing their JSON once for each place that mentions it. */
+/** The matching rows. `offset 0` keeps the planner from repeating their JSON at each mention. */
 function rowsOf(trigger: ResolvedTrigger, operation: Operation): string {
   const members = rowsOfAny([operation]).flatMap((row) => [
     `${trigger.columns === undefined ? `row_to_json(${row}.*)` : includedObject(trigger, row)} as ${row}_row`,
@@ -159,7 +159,7 @@ function rowsOf(trigger: ResolvedTrigger, operation: Operation): string {
   return `(select ${members.join(', ')} from ${sourceOf(trigger, operation)}${clause === undefined ? '' : ` where (${clause})`} offset 0)`;
 }
 
-/** In a condition, the row that the operation does not have is null. */
+/** The source of the rows. In a condition, the row that the operation does not have is null. */
 function sourceOf({ when }: ResolvedTrigger, operation: Operation): string {
   const nothing = (rows: string, alias: string) =>
     when === undefined ? '' : ` left join ${rows} as ${alias} on false`;

@@ -7,15 +7,15 @@ import { VERSIONS } from '../storage/versions.js';
 import { Database } from './database.js';
 import { executeStep } from './execute-steps.js';
 
-/** Where {@link createNotificationStorage} creates; both are optional. */
+/** The place of the storage that {@link createNotificationStorage} creates; all are optional. */
 export interface NotificationStorageLiterals {
-  /** An existing schema; without it, the one of the DataSource that the migration runs on. */
+  /** An existing schema; defaults to that of the migration's DataSource. */
   schema?: string;
-  /** As `owner` of {@link withPgPubSub}; without it, that of the DataSource the migration runs on. */
+  /** The `owner` as in {@link withPgPubSub}; defaults to that of the migration's DataSource. */
   owner?: string;
   /**
-   * The version of the storage. Name it, so that the migration stays the same when the library becomes newer: a later
-   * `migration:generate` has the way to the newest one.
+   * The version of the storage. Name it so that the migration does not change with the library; a
+   * later `migration:generate` contains the upgrade to the newest version.
    *
    * @defaultValue the newest version of the library
    */
@@ -37,10 +37,10 @@ const storageShape = group({
 });
 
 /**
- * Creates, in a handwritten migration, the tables and functions of stored notifications. A later `migration:generate`
- * finds no difference. Throws `INVALID_TRIGGER` when they are there already.
+ * Creates the tables and functions of stored notifications in a handwritten migration. A later
+ * `migration:generate` finds no difference. Throws `INVALID_TRIGGER` when they exist already.
  *
- * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ * no deadline: a part of a migration or of the start, whose limits are the application's
  */
 export async function createNotificationStorage(
   runner: QueryRunner,
@@ -56,10 +56,10 @@ export async function createNotificationStorage(
 }
 
 /**
- * Drops what {@link createNotificationStorage} created, with all notifications that wait in it. Throws `INVALID_TRIGGER` while
- * triggers of another owner use it.
+ * Drops what {@link createNotificationStorage} created, including all notifications in it. Throws
+ * `INVALID_TRIGGER` while triggers of another owner use it.
  *
- * no deadline: a part of a migration or of the start, whose locks and duration are the application's
+ * no deadline: a part of a migration or of the start, whose limits are the application's
  */
 export async function dropNotificationStorage(
   runner: QueryRunner,

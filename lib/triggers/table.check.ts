@@ -3,7 +3,7 @@ import { isName, isSymbol, sqlTokens } from '../postgres/sql-tokens.js';
 import type { CatalogTable } from './trigger.catalog.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 
-/** Throws `INVALID_TRIGGER` for columns that the table does not have: a trigger would leave them out without a word. */
+/** Throws `INVALID_TRIGGER` for missing columns, which a trigger would silently leave out. */
 export function assertColumns({ what, table, ...trigger }: ResolvedTrigger, { columns }: CatalogTable): void {
   const named = [...(trigger.columns ?? []), ...trigger.exclude, ...trigger.of, ...trigger.primaryKey];
   const unknown = named.find((name) => !columns.includes(name));
@@ -11,13 +11,13 @@ export function assertColumns({ what, table, ...trigger }: ResolvedTrigger, { co
   throw new PgPubSubError(
     'INVALID_TRIGGER',
     `${what}: expected columns of "${table}" (${columns.join(', ')}), got "${unknown}". ` +
-      'Names are those of the database, and exact.',
+      'Use the exact names of the database.',
   );
 }
 
 /**
- * Throws `INVALID_TRIGGER` for a trigger that would miss changes: one per statement runs for the table that the
- * statement names, be it the partitioned table or one of its partitions, and for no other.
+ * Throws `INVALID_TRIGGER` for a statement trigger that would miss changes: it fires only for the
+ * table that the statement names, which is the partitioned table or one partition.
  */
 export function assertSeesAll({ what, level, on, table }: ResolvedTrigger, found: CatalogTable): void {
   if (level === 'row' || on.every((operation) => operation === 'truncate')) return;
@@ -33,8 +33,8 @@ export function assertSeesAll({ what, level, on, table }: ResolvedTrigger, found
 }
 
 /**
- * Throws `INVALID_TRIGGER` for virtual generated columns in the condition of a statement trigger: its function sees null in them.
- * The WHEN clause of a row trigger sees their values.
+ * Throws `INVALID_TRIGGER` for virtual generated columns in the condition of a statement trigger,
+ * whose function sees null in them. The WHEN clause of a row trigger sees their values.
  */
 export function assertComputed({ what, level, of, when }: ResolvedTrigger, { virtual }: CatalogTable): void {
   if (level === 'row') return;

@@ -78,5 +78,5 @@ export const LITERAL_OPTIONS = {
   owner: optional(nonEmptyString),
 };
 
-/** A trigger in the words of the database: a migration must not change when the entity does. */
+/** A trigger in the names of the database: a migration must not change with the entity. */
 export interface NotifyTriggerLiterals extends GivenOptions<typeof LITERAL_OPTIONS> {}

@@ -15,15 +15,15 @@ export interface CatalogTrigger {
   readonly enabled: string;
   readonly old_table: string | null;
   readonly new_table: string | null;
-  /** No columns, not deferred: as ours are. */
+  /** Whether the trigger has no columns and is not deferred, like ours. */
   readonly plain: boolean;
-  /** The WHEN clause, as PostgreSQL writes it. */
+  /** The WHEN clause, as PostgreSQL prints it. */
   readonly condition: string | null;
-  /** In hexadecimal digits, each with a zero byte at its end. */
+  /** The arguments in hexadecimal digits, each terminated by a zero byte. */
   readonly arguments: string;
   readonly definition: string;
   readonly comment: string | null;
-  /** Whether the owning role has its table and its function. */
+  /** Whether its table and its function are ours. */
   readonly owned: boolean;
 }
 
@@ -32,15 +32,15 @@ export interface CatalogFunction {
   readonly name: string;
   readonly body: string;
   readonly settings: readonly string[] | null;
-  /** With the rights of the caller: as ours are. */
+  /** Whether the function is like a generated one, for example with the rights of the caller. */
   readonly plain: boolean;
-  /** With its parameters, as statements name it. */
+  /** The name with its parameters, as in statements. */
   readonly identity: string;
   readonly definition: string;
   readonly comment: string | null;
-  /** Whether the owning role has it. */
+  /** Whether the function is ours. */
   readonly owned: boolean;
-  /** Whether a role has it that may. */
+  /** Whether its owner is trusted. */
   readonly trusted: boolean;
 }
 
@@ -51,7 +51,7 @@ export interface Catalog {
   readonly functions: readonly CatalogFunction[];
 }
 
-/** The triggers and functions of ours, and those that have their names. */
+/** Reads our triggers and functions, and others with their names. */
 export const readCatalog = (
   runner: QueryRunner,
   names: readonly string[],
@@ -70,7 +70,7 @@ export const readCatalog = (
     };
   });
 
-/** The parts of a server that the text of a trigger depends on. */
+/** The properties of a server that affect the text of a trigger. */
 export interface Server {
   /** As `server_version_num` has it: 180004. */
   readonly version: number;
@@ -83,30 +83,29 @@ export async function findServer(runner: QueryRunner): Promise<Server> {
   return { version: Number(found?.version), postgis: found?.postgis ?? undefined };
 }
 
-/** Where a table stands. */
+/** The schema and name of a table. */
 export interface TableName {
   readonly schema: string;
   readonly table: string;
 }
 
-/** A table as it is. */
 export interface CatalogTable {
-  /** Quoted, with its schema. */
+  /** The quoted name, with its schema. */
   readonly name: string;
   readonly partitioned: boolean;
-  /** Of another table. */
+  /** Whether the table is a partition of another table. */
   readonly partition: boolean;
   readonly columns: readonly string[];
-  /** Columns that are computed when they are read (PostgreSQL 18): trigger functions see null in them. */
+  /** Virtual generated columns (PostgreSQL 18), in which trigger functions see null. */
   readonly virtual: readonly string[];
-  /** Columns with the type geometry of PostGIS, with its type geography, and with arrays of them. */
+  /** Columns with PostGIS's types geometry and geography, and with arrays of them. */
   readonly geometries: readonly string[];
   readonly geographies: readonly string[];
   readonly spatial_arrays: readonly string[];
   readonly primary_key: readonly string[];
 }
 
-/** Those of the tables that are there, by their places. */
+/** Reads the tables; returns a function that finds an existing one by its place. */
 export async function readCatalogTables(
   runner: QueryRunner,
   places: readonly TableName[],

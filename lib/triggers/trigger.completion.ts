@@ -2,7 +2,7 @@ import { spatialColumns } from './spatial-columns.js';
 import type { CatalogTable, Server } from './trigger.catalog.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 
-/** The columns of the table that are not excluded; undefined when there is no need to list them, or when they are not known. */
+/** Returns the columns that are not excluded; undefined if a list is not needed, or not known. */
 export const listed = (
   exclude: readonly string[],
   columns: readonly string[] | undefined,
@@ -10,10 +10,10 @@ export const listed = (
 ): string[] | undefined =>
   exclude.length === 0 && !isSpatial ? undefined : columns?.filter((column) => !exclude.includes(column));
 
-/** PostgreSQL before 13 takes no whole row in a WHEN clause on a partitioned table. */
+/** PostgreSQL before 13 rejects whole rows in a WHEN clause on a partitioned table. */
 const WHOLE_ROWS_OF_PARTITIONS_SINCE = 130_000;
 
-/** Adds what is known only with the server, and with the table, when it is there. */
+/** Adds the properties that depend on the server and on an existing table. */
 export function completed(
   trigger: ResolvedTrigger,
   found: CatalogTable | undefined,

@@ -4,12 +4,12 @@ import type { Operation } from '../channels/entity-change.js';
 /** PostgreSQL's limit for names, in bytes. */
 const MAX_BYTES = 63;
 
-/** The longest name of an operation. */
 const LONGEST: Operation = 'truncate';
 
 /**
- * The name of the trigger of one operation. It begins with an underscore: row triggers fire in the order of their names, and ours
- * fires before triggers whose names begin with a lower-case letter. Channels that differ have different names.
+ * Returns the name of the trigger of one operation. The underscore at its start lets ours fire
+ * before triggers whose names begin with a lower-case letter: row triggers fire in the order of
+ * their names. Channels that differ have different names.
  */
 export function triggerName(channel: string, operation: Operation): string {
   const isReadable =
@@ -20,20 +20,20 @@ export function triggerName(channel: string, operation: Operation): string {
   return `${stem}_${operation}`;
 }
 
-/** Such a channel has a hash of its own, or its triggers could have the names of another channel's. */
+/** Such a channel gets a hash, or its triggers could have the names of another channel's. */
 const ENDS_LIKE_HASH = /_[0-9a-f]{8}$/;
 
-/** The name of the function that a declaration generates: one per table and channel. */
+/** Returns the name of a generated function: one per table and channel. */
 export const functionName = (table: string, channel: string): string =>
   shortened('pgpubsub', [table, channel], CONDITION_SUFFIX);
 
 const CONDITION_SUFFIX = '_when';
 
-/** The name of the function that evaluates a condition which the trigger itself cannot. */
+/** Returns the name of the function of a condition that the trigger cannot evaluate itself. */
 export const conditionFunctionName = (table: string, channel: string): string =>
   `${functionName(table, channel)}${CONDITION_SUFFIX}`;
 
-/** Readable as far as it fits, and a hash that tells similar names apart. */
+/** Shortens a name to the limit, with a hash that distinguishes similar names. */
 function shortened(prefix: string, parts: readonly string[], suffix: string): string {
   const readable = [prefix, ...parts]
     .join('_')

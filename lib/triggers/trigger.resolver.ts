@@ -26,19 +26,19 @@ import {
 } from './spatial-columns.js';
 import { listed } from './trigger.completion.js';
 
-/** A trigger for what has no class to decorate: an EntitySchema, or a table such as a join table. */
+/** A trigger for an EntitySchema, or for a table without an entity class, such as a join table. */
 export type TriggerDeclaration = NotifyChangesOptions &
   (
     | { readonly entity: EntityTarget<ObjectLiteral> }
     | {
         readonly table: string;
         readonly schema?: string;
-        /** The columns that are left of a row too large for a notification. Without them, and without metadata, none. */
+        /** Columns kept of a row too large for a notification; default: none. */
         readonly primaryKey?: readonly string[];
       }
   );
 
-/** A declaration in the words of the database, resolved against the metadata of its DataSource, or written by hand. */
+/** A declaration in database names, resolved with its DataSource's metadata, or handwritten. */
 export interface ResolvedTrigger {
   /** The name of the declaration in errors, for example `@NotifyChanges() on Author`. */
   readonly what: string;
@@ -48,40 +48,41 @@ export interface ResolvedTrigger {
   readonly on: readonly Operation[];
   readonly level: 'row' | 'statement';
   readonly delivery: Delivery;
-  /** The columns that are carried; undefined: all that are not in `exclude`. */
+  /** The carried columns; undefined: all that are not in `exclude`. */
   readonly columns: readonly string[] | undefined;
-  /** Columns that are not carried, where `columns` is undefined: those of the table are not known yet. */
+  /** Columns that are not carried, used while the table's columns are unknown. */
   readonly exclude: readonly string[];
-  /** The columns that the entity maps to a type of PostGIS; undefined for a table that TypeORM does not know. */
+  /** The columns that the entity maps to PostGIS types; undefined without an entity. */
   readonly mappedSpatial: MappedSpatialColumns | undefined;
-  /** The columns with a type of PostGIS; undefined: there are none, or they are not known yet. */
+  /** The columns with a type of PostGIS; undefined: none, or not known yet. */
   readonly spatial: SpatialColumns | undefined;
-  /** Updates count only when one of these columns changed; empty: when any did. */
+  /** Columns of which an update must change one; empty: any. */
   readonly of: readonly string[];
   readonly when: string | undefined;
-  /** Only rows whose column has one of these values: those of a child with single table inheritance. */
+  /** The rows of a child with single table inheritance: those with one of these values. */
   readonly discriminator: { readonly column: string; readonly values: readonly string[] } | undefined;
   /** Exactly-once: whether the primary key is the notification's key. */
   readonly ordered: boolean;
-  /** Exactly-once: whether storing wakes the processes that listen. */
+  /** Exactly-once: whether storing sends a hint that wakes workers. */
   readonly wake: 'notify' | 'poll';
   /** The schema of the storage, with its trigger functions. */
   readonly storageSchema: string;
-  /** The columns that are left of a row too large for a notification. */
+  /** The columns kept of a row too large for a notification. */
   readonly primaryKey: readonly string[];
-  /** The class that was decorated, or the entity that was named; `undefined` for bare tables. */
+  /** The decorated class or the given entity; `undefined` for tables without one. */
   readonly target: unknown;
   /** The definition given as `channel`, if it was one. */
   readonly definition: ChannelDefinition | undefined;
   readonly options: NotifyChangesOptions;
 }
 
-/** What one declaration says for itself. */
+/** The part of a trigger that its declaration determines. */
 type Declared = Omit<ResolvedTrigger, 'storageSchema'>;
 
 /**
- * The triggers a DataSource declares: decorators of its entities, and the list given to `withPgPubSub()`. Throws
- * `INVALID_TRIGGER` with the name of the entity for whatever cannot be meant.
+ * Returns the triggers of a DataSource: decorators of its entities, and the list of
+ * `withPgPubSub()`. Throws `INVALID_TRIGGER`, with the name of the entity, for an invalid
+ * declaration.
  */
 export function resolveTriggers(
   dataSource: DataSource,
@@ -102,8 +103,9 @@ export function resolveTriggers(
 }
 
 /**
- * Declarations of the class and of the classes it extends, unless those are entities of the same table themselves. Not
- * all of `inheritanceTree`: with single table inheritance a parent's has its children, too.
+ * Returns the declarations of the class and its parents, except parents that are entities of the
+ * same table. `inheritanceTree` cannot be used as it is: with single table inheritance, a parent's
+ * contains its children.
  */
 function decorated(dataSource: DataSource, metadata: EntityMetadata): Declared[] {
   const { target, tablePath } = metadata;
@@ -138,13 +140,12 @@ function fromList(dataSource: DataSource, declaration: TriggerDeclaration): Decl
     tableColumns: undefined,
     hidden: [],
     mappedSpatial: undefined,
-    columnOf: (name) => name, // compared with the catalog, once the table is there
+    columnOf: (name) => name, // checked against the catalog later
     target: undefined,
     discriminator: undefined,
   });
 }
 
-/** The first entity of a table. */
 export const findMetadata = (
   dataSource: DataSource,
   schema: string,
@@ -201,7 +202,8 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Dec
   if (named !== undefined) assertChannelName(named);
   const channel = named ?? place.defaultChannel(what);
   assertSatisfiable(what, parsed);
-  if (parsed.when?.includes(DOLLAR_TAG)) throw invalid(what, `"when" without ${DOLLAR_TAG}`, 'it');
+  if (parsed.when?.includes(DOLLAR_TAG))
+    throw invalid(what, `"when" without ${DOLLAR_TAG}`, 'a condition that contains it');
   if (definition) assertSameChannel(what, options, definition);
   else assertEffective(what, parsed);
   const { delivery, ordered, wake } = definition ?? parsed;
@@ -237,8 +239,8 @@ function resolve(what: string, options: NotifyChangesOptions, place: Place): Dec
 }
 
 /**
- * The channel of a table without one: a name is no identity where several schemas have a table of that name. Throws
- * `INVALID_TRIGGER` when it is too long for a channel.
+ * Returns the channel of a declaration without one. Includes the schema, because several schemas
+ * may have a table of that name. Throws `INVALID_TRIGGER` when the name is too long for a channel.
  */
 export function defaultChannel(what: string, dataSource: DataSource, schema: string, table: string): string {
   const name = schema === defaultSchemaOf(dataSource) ? table : `${schema}.${table}`;
@@ -247,7 +249,7 @@ export function defaultChannel(what: string, dataSource: DataSource, schema: str
   throw invalid(what, expected, 'none: give it "channel"');
 }
 
-/** A property may be an embedded with several columns; a relation's is its foreign key. */
+/** Returns the columns of a property; an embedded has several, a relation has its foreign keys. */
 function columnOf(metadata: EntityMetadata, property: string, what: string): string[] {
   const columns = metadata.findColumnsWithPropertyPath(property);
   if (columns.some(({ isVirtualProperty }) => isVirtualProperty))
@@ -264,7 +266,7 @@ function columnOf(metadata: EntityMetadata, property: string, what: string): str
   throw invalid(what, `properties of the entity (${known})`, JSON.stringify(property));
 }
 
-/** Children of single table inheritance share their table: theirs are the rows with their discriminator. */
+/** Returns the discriminator values of an entity with single table inheritance. */
 function discriminatorOf(metadata: EntityMetadata): ResolvedTrigger['discriminator'] {
   if (metadata.tableType !== 'entity-child' || metadata.discriminatorColumn === undefined) return undefined;
   const values = [metadata, ...metadata.childEntityMetadatas].map(({ discriminatorValue }) =>
@@ -277,5 +279,5 @@ const twice = ({ table, channel }: Declared) =>
   new PgPubSubError(
     'INVALID_TRIGGER',
     `expected one declaration for the table "${table}" and the channel "${channel}", got two. ` +
-      'Give one of them a channel of its own, or make them one with several operations in "on".',
+      'Give one of them a channel of its own, or combine them with several operations in "on".',
   );

@@ -15,19 +15,15 @@ export interface OperationTrigger {
   readonly perRow: boolean;
   readonly oldTable: string | null;
   readonly newTable: string | null;
-  /** The WHEN clause. */
   readonly condition: string | undefined;
-  /**
-   * The WHEN clause as it is declared, in the trigger's comment: PostgreSQL keeps it in a form of its own. Null for the
-   * conditions that every trigger has.
-   */
+  /** The declared WHEN clause, because PostgreSQL reformats it; null for the usual conditions. */
   readonly comment: string | null;
   readonly functionSchema: string;
   readonly functionName: string;
   readonly arguments: readonly string[];
 }
 
-/** The triggers of a declaration: transition tables and WHEN clauses allow one operation each, TRUNCATE has no rows. */
+/** Transition tables and WHEN clauses allow one operation per trigger; TRUNCATE has no rows. */
 export const operationTriggers = (trigger: ResolvedTrigger, owner: string): OperationTrigger[] =>
   trigger.on.map((operation) => {
     const { schema, table, channel, level, delivery } = trigger;
@@ -60,7 +56,7 @@ function argumentsOf(trigger: ResolvedTrigger, owner: string): string[] {
     : [...place, ...primaryKey];
 }
 
-/** A name as JSON writes it, without quotes. Ordinary names stay as they are. */
+/** Returns a name as JSON writes it, without quotes. */
 const inJson = (name: string): string => JSON.stringify(name).slice(1, -1);
 
 export function createTrigger(trigger: OperationTrigger): string {
@@ -85,7 +81,7 @@ export const commentOnTrigger = (
 ): string =>
   `comment on trigger ${quoteIdentifier(name)} on ${quoteQualified(schema, table)} is ${comment === null ? 'null' : quoteLiteral(comment)}`;
 
-/** By `pg_trigger.tgenabled`. */
+/** The states by `pg_trigger.tgenabled`. */
 const STATES: Readonly<Record<string, string>> = {
   O: 'enable',
   D: 'disable',
@@ -102,8 +98,8 @@ export const commentOnFunction = (identity: string, comment: string | null): str
   `comment on function ${identity} is ${comment === null ? 'null' : quoteLiteral(comment)}`;
 
 /**
- * Fails when the condition of a statement trigger does not fit the table: PL/pgSQL looks at the query in a function only when it
- * runs it. Runs under the search path of the function, and reads no row.
+ * Fails when the condition of a statement trigger does not fit the table, because PL/pgSQL parses a
+ * function's query only when it runs. Uses the search path of the function, and reads no row.
  */
 export function checkRows(trigger: ResolvedTrigger, operation: Operation): string {
   const name = quoteQualified(trigger.schema, trigger.table);

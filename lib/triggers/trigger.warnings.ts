@@ -16,7 +16,7 @@ interface TriggerIssue extends TableName {
   readonly detail: string | null;
 }
 
-/** Finds what declared triggers miss, or report unexpectedly, although they are as declared. One sentence each, with the remedy. */
+/** Returns a sentence with the remedy for each change that correct triggers miss or reorder. */
 export async function findWarnings(
   runner: QueryRunner,
   triggers: readonly ResolvedTrigger[],
@@ -61,7 +61,7 @@ function describeDisabled({ schema, table, member_schema, member, ours, detail }
   );
 }
 
-/** Undefined for a table that has declarations of its own. */
+/** Returns undefined for a table with its own declarations. */
 function describeInherited(
   { schema, table, member_schema, member }: TriggerIssue,
   triggers: readonly ResolvedTrigger[],
@@ -69,7 +69,7 @@ function describeInherited(
   if (triggers.some((one) => one.schema === member_schema && one.table === member)) return undefined;
   const parents = triggers.filter((one) => one.schema === schema && one.table === table);
   const missed = parents.every(({ level }) => level === 'statement')
-    ? `notified only when an UPDATE or DELETE names ${schema}.${table}` // whose transition tables have the rows
+    ? `notified only when an UPDATE or DELETE names ${schema}.${table}` // its transition tables have the rows
     : 'not notified';
   const declaration = `{ schema: ${quoteLiteral(member_schema)}, table: ${quoteLiteral(member)} }`;
   return (
@@ -78,7 +78,7 @@ function describeInherited(
   );
 }
 
-/** PostgreSQL deletes the row from one partition, and inserts it into the other. */
+/** PostgreSQL deletes the row from one partition and inserts it into another. */
 function describeMoves(
   { schema, table, ours, detail }: TriggerIssue,
   triggers: readonly ResolvedTrigger[],
@@ -110,7 +110,7 @@ function describeEarlier({ member_schema, member, other }: TriggerIssue): string
   );
 }
 
-/** Names the virtual columns that notifications carry: trigger functions see null in them. */
+/** Names carried virtual columns, in which trigger functions see null. */
 function describeUncomputed(
   { schema, table, channel, on, columns }: ResolvedTrigger,
   found: CatalogTable | undefined,

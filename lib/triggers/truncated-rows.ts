@@ -12,12 +12,13 @@ interface Wanted {
   readonly reject: (error: unknown) => void;
 }
 
-/** The number of rows that one query loads. */
+/** The maximum number of rows per query. */
 const MAX_KEYS = 1_000;
 
 /**
- * The errors of the server that one value of a query can cause: data exceptions, texts that the input function of a type does not
- * take (ltree: a syntax error) or finds too complex, and errors in functions of extensions (a curve has no GeoJSON).
+ * The server errors that one value of a query can cause: data exceptions, texts that a type's input
+ * function rejects (ltree: a syntax error) or finds too complex, and errors in functions of
+ * extensions (a curve has no GeoJSON).
  */
 const OF_VALUE = /^(?:22|54|42601$|XX000$)/;
 
@@ -26,8 +27,9 @@ export const isErrorOfValue = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' && OF_VALUE.test(error.code);
 
 /**
- * Loads the rows of changes that were too large for a notification: one query at a time, for all keys that wait, so that
- * a flood of such changes costs the database little more than one. Owned by the decoder of a channel.
+ * Loads rows that were too large for a notification, with one query at a time for all waiting keys,
+ * so that many such changes cost the database little more than one. Owned by the decoder of a
+ * channel.
  */
 export class TruncatedRows {
   private waiting: Wanted[] = [];
@@ -35,7 +37,7 @@ export class TruncatedRows {
 
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Resolves with the row as it is now; `null` when it is gone. */
+  /** Resolves with the current row; `null` when it does not exist any more. */
   load(target: EntityTarget<ObjectLiteral>, key: Key): Promise<ObjectLiteral | null> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ target, key, resolve, reject });
@@ -50,7 +52,7 @@ export class TruncatedRows {
     this.isLoading = false;
   }
 
-  /** Every role that may connect can send keys: one that the server refuses is found by halves, and fails alone. */
+  /** Splits a rejected batch, so that an invalid key, which any role can send, fails alone. */
   private async loadBatch(batch: readonly Wanted[]): Promise<void> {
     try {
       const what = 'the database to return rows that were too large for their notification';
@@ -68,7 +70,7 @@ export class TruncatedRows {
     await this.loadBatch(batch.slice(middle));
   }
 
-  /** Takes keys of one entity, each once: every change gets an instance of its own. */
+  /** Takes keys of one entity, each once, so that every change gets its own instance. */
   private takeBatch(): Wanted[] {
     const taken = new Map<string, Wanted>();
     const left: Wanted[] = [];
@@ -83,11 +85,11 @@ export class TruncatedRows {
   }
 
   /**
-   * Resolves with the rows by their position in the batch. The server says which key a row has: texts of one key differ,
-   * and values of JavaScript are not exact.
+   * Resolves with the rows by their position in the batch. The server compares the keys, because
+   * texts of one key differ, and JavaScript values are not exact.
    */
   private async query(batch: readonly Wanted[]): Promise<ReadonlyMap<number, ObjectLiteral>> {
-    const runner = this.dataSource.createQueryRunner('master'); // a replica may not have them yet
+    const runner = this.dataSource.createQueryRunner('master'); // a replica may lag behind
     try {
       const query = runner.manager.createQueryBuilder(batch[0]?.target as EntityTarget<ObjectLiteral>, 'row');
       const conditions = batch.map(({ key }, position) => {

@@ -1,14 +1,17 @@
 /**
- * The places where triggers that are there as declared miss changes, or report them in an unexpected order; $1, $2 and $3
- * are their schemas, tables and names. `kind` says what it is:
+ * The places where triggers that match their declarations miss changes, or report them in an
+ * unexpected order; $1, $2 and $3: their schemas, tables and names. `kind`:
  *
- * - `disabled`: our trigger `ours` does not fire on the partition `member`; `detail` is its `tgenabled`.
+ * - `disabled`: our trigger `ours` does not fire on the partition `member`; `detail` is its
+ *   `tgenabled`.
  * - `inherited`: the table `member` inherits from the declared one.
  * - `moves`: an update of the columns `detail` may move a row to another partition.
- * - `fires before`: the row trigger `other` of the table or partition `member` has a name that sorts before ours.
+ * - `fires before`: the row trigger `other` of the table or partition `member` has a name that
+ *   sorts before ours.
  *
- * Columns that are new in PostgreSQL 13 are read through `to_jsonb()`. Names are compared as the server compares them to order
- * triggers. Reads catalogs, locks nothing: `pg_get_partkeydef()` would wait for whatever holds the table.
+ * Columns that are new in PostgreSQL 13 are read through `to_jsonb()`. Names are compared as the
+ * server compares them to order triggers. Reads catalogs, locks nothing: `pg_get_partkeydef()`
+ * would wait for locks on the table.
  */
 export const readTriggerIssues = `
   with recursive

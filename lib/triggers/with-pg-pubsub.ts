@@ -15,8 +15,8 @@ const wrapShape = group({
 });
 
 /**
- * Makes TypeORM's own commands see the triggers: `migration:generate` (with `--check`), `migration:run` and `revert`,
- * `schema:log`, `schema:sync`, and `synchronize: true`.
+ * Adds the triggers to TypeORM's own commands: `migration:generate` (with `--check`),
+ * `migration:run` and `revert`, `schema:log`, `schema:sync`, and `synchronize: true`.
  *
  * ```ts
  * export default withPgPubSub(new DataSource({ type: 'postgres', entities: [Author] }));

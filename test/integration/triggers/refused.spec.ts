@@ -43,7 +43,7 @@ describe('what cannot be meant', () => {
     const source = await connect([author({}, { channel: 'author', on: 'insert' })]);
     expect(await errorOf(() => generate(source))).toBe(
       'INVALID_TRIGGER: expected one declaration for the table "author" and the channel "author", got two. ' +
-        'Give one of them a channel of its own, or make them one with several operations in "on".',
+        'Give one of them a channel of its own, or combine them with several operations in "on".',
     );
   });
 

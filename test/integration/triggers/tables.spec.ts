@@ -106,7 +106,7 @@ describe('a table that TypeORM does not know', () => {
       await database.query('create schema legacy; create table legacy.log (id int primary key, line text)');
       const refused =
         'INVALID_TRIGGER: the table "log": expected columns of "log" (id, line), got "lines". ' +
-        'Names are those of the database, and exact.';
+        'Use the exact names of the database.';
       expect(await errorOf(() => generate(source))).toBe(refused);
       expect(await errorOf(() => source.synchronize())).toBe(refused);
       await source.destroy();
