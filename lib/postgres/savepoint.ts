@@ -210,6 +210,6 @@ export class Savepoint {
 const transactionEnded = () =>
   new PgPubSubError(
     'COMPLETION_REFUSED',
-    'expected handlers to leave the transaction of their claim open, got its end. ' +
+    'expected handlers to leave the transaction of their claim open, got one that has ended. ' +
       'Do not commit or roll back on the connection of a claim.',
   );

@@ -90,7 +90,7 @@ function storedRow(trigger: ResolvedTrigger): RowLines {
   };
 }
 
-/** Whether the JSON of the carried columns can be written: see `pgpubsub_broadcast()`. */
+/** Whether the JSON of the included columns can be written: see `pgpubsub_broadcast()`. */
 const isSmall = (row: string, columns: readonly string[]): string =>
   `(pg_column_size(${row}) between 0 and 125000 or pg_column_size(row(${columns
     .map((column) => `${row}.${quoteIdentifier(column)}`)

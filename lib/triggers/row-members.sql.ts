@@ -27,7 +27,7 @@ function objectOf(columns: readonly string[], member: (column: string) => string
   return `(select row_to_json(columns.*) from (select ${named.join(', ')}) as columns)`;
 }
 
-/** Returns the JSON of the carried columns. GeoJSON is in variables, see `readGeoJson()`. */
+/** Returns the JSON of the included columns. GeoJSON is in variables, see `readGeoJson()`. */
 export function includedObject(trigger: ResolvedTrigger, row: Row, valueOf: ValueOf = valueOfRow): string {
   const { columns = [], spatial } = trigger;
   const geoJson = geoJsonOf(trigger);

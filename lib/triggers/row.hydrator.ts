@@ -79,7 +79,7 @@ export class RowHydrator {
 
   /**
    * Returns the entity of a row. Keys without a column are ignored, and columns without a key leave
-   * their property out: the row may come from another version of the table, or carry some columns
+   * their property out: the row may come from another version of the table, or have some columns
    * only. `select: false` columns are set if the row has them.
    *
    * @throws SyntaxError when the text is not a JSON object; and any error of a transformer

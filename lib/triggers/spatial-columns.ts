@@ -7,7 +7,7 @@ export interface SpatialColumns {
   readonly schema: string;
   /** Columns that a repository selects as GeoJSON, with their number of digits. */
   readonly geoJson: readonly GeoJsonColumn[];
-  /** Other columns, and arrays, which are carried as the server's text. */
+  /** Other columns, and arrays, which are included as the server's text. */
   readonly text: readonly string[];
 }
 

@@ -32,7 +32,7 @@ import {
 } from './row-members.sql.js';
 import type { ResolvedTrigger } from './trigger.resolver.js';
 
-/** The body for the rows of a statement that match a condition, or carry some columns. */
+/** The body for the rows of a statement that match a condition, or include some columns. */
 export function statementBody(trigger: ResolvedTrigger, operations: readonly Operation[]): string {
   const own = (name: string) => quoteQualified(trigger.storageSchema, name);
   const isStored = trigger.delivery === 'exactly-once';
@@ -78,7 +78,7 @@ function handleRows(trigger: ResolvedTrigger, operation: Operation): string {
 const loopVariables = (trigger: ResolvedTrigger, operations: readonly Operation[]): string =>
   ` item record; message text; old_row json; new_row json; old_key json; new_key json;${geoJsonVariables(trigger, rowsOfAny(operations))}`;
 
-/** Numbers the columns of `item` by position among the carried columns and the primary key. */
+/** Numbers the columns of `item` by position among the included columns and the primary key. */
 function loopOverRows(trigger: ResolvedTrigger, operation: Operation): string {
   const rows = rowsOfAny([operation]);
   const names = [...new Set([...(trigger.columns ?? []), ...trigger.primaryKey])];

@@ -48,9 +48,9 @@ export interface ResolvedTrigger {
   readonly on: readonly Operation[];
   readonly level: 'row' | 'statement';
   readonly delivery: Delivery;
-  /** The carried columns; undefined: all that are not in `exclude`. */
+  /** The included columns; undefined: all that are not in `exclude`. */
   readonly columns: readonly string[] | undefined;
-  /** Columns that are not carried, used while the table's columns are unknown. */
+  /** Columns that are not included, used while the table's columns are unknown. */
   readonly exclude: readonly string[];
   /** The columns that the entity maps to PostGIS types; undefined without an entity. */
   readonly mappedSpatial: MappedSpatialColumns | undefined;

@@ -110,7 +110,7 @@ function describeEarlier({ member_schema, member, other }: TriggerIssue): string
   );
 }
 
-/** Names carried virtual columns, in which trigger functions see null. */
+/** Names included virtual columns, in which trigger functions see null. */
 function describeUncomputed(
   { schema, table, channel, on, columns }: ResolvedTrigger,
   found: CatalogTable | undefined,
