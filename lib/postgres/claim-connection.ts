@@ -22,7 +22,6 @@ type PgPoolClient = ClientBase & {
   getTransactionStatus?(): string | null;
 };
 
-/** The guarded settings at the start of a claim. */
 export interface FoundSettings {
   readonly values: GuardedValues;
   /** The context that the claim had set for triggers, as JSON; one of `values`, too. */

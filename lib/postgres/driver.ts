@@ -17,7 +17,6 @@ interface PostgresDriver {
 
 export interface Pool {
   readonly options?: { readonly max?: number; readonly connectionTimeoutMillis?: number };
-  /** The class of the pool's connections. */
   Client: new (options: object) => object;
   on(event: 'connect', listener: (client: PoolClient) => void): void;
   end(...parameters: unknown[]): unknown;
@@ -34,7 +33,6 @@ const driverOf = ({ driver }: DataSource): PostgresDriver => driver as unknown a
 /** Returns the pool of the primary server; `undefined` until the DataSource is initialized. */
 export const poolOf = (dataSource: DataSource): Pool | undefined => driverOf(dataSource).master;
 
-/** Returns the maximum number of connections in the DataSource's pool. */
 export const poolSizeOf = (dataSource: DataSource): number =>
   poolOf(dataSource)?.options?.max ?? DEFAULT_POOL_SIZE;
 

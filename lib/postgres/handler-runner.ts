@@ -29,10 +29,7 @@ export function endHandlerRunner(runner: QueryRunner): void {
   (runner as PostgresRunner).isReleased = true;
 }
 
-/**
- * Replaces `manager.query()`, because the runner's error after the end of the handler names it;
- * TypeORM's would only say that the runner was released.
- */
+/** Runs `manager.query()`; after the handler's end, rejects with an error that names it. */
 function queryInHandler(this: EntityManager, ...args: Parameters<EntityManager['query']>): Promise<never> {
   // no deadline: a statement of the handler, whose call is limited
   if (this.queryRunner?.isReleased) return this.queryRunner.query(...args) as Promise<never>; // rejects

@@ -239,10 +239,7 @@ export class HandlerStatements {
 const RETURN = 'Return to have its writes committed, throw to have them undone.';
 const INTERLEAVED = 'Handlers with "concurrency" share a savepoint. Leave the option at 1.';
 
-/**
- * Whether the query is a cursor or a stream. After it was closed, pg-cursor before 2.15 would
- * answer an error with a second Sync.
- */
+/** A cursor or stream. Once closed, pg-cursor before 2.15 answers an error with a second Sync. */
 const hasPortal = (query: Submittable): boolean => 'close' in query || 'cursor' in query;
 
 function failQuery(query: Submittable, error: unknown): void {

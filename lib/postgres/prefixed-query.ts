@@ -44,7 +44,6 @@ export const isPgClient = (client: unknown): client is PgClient =>
   typeof (client.connection as Partial<Wire> | null)?.parse === 'function' &&
   'Query' in client.constructor;
 
-/** A statement as the caller sends it. */
 export interface Statement {
   readonly text: string;
   readonly values?: unknown;

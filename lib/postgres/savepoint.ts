@@ -180,10 +180,7 @@ export class Savepoint {
     return !restoresAlways && settings?.context === contextOfClaim ? settings.values : [];
   }
 
-  /**
-   * Keeps the settings for later claims, except behind a pooler, which announces a process id of
-   * its own: the next claim may run in another session.
-   */
+  /** Keeps the settings for later claims, unless a pooler announces a process id of its own. */
   private readonly noteSettings = (row: readonly unknown[]): void => {
     const values = row.map(String);
     this.found = values.slice(0, GUARDED_SETTINGS.length);

@@ -15,10 +15,7 @@ export interface SchemaStatements {
 export interface SchemaExtension {
   /** Resolves with the statements of a migration; `tables` returns those of TypeORM. */
   log(tables: () => Promise<SchemaStatements>): Promise<SchemaStatements>;
-  /**
-   * Changes the schema. `buildTables` does TypeORM's part on a query runner, which it leaves open;
-   * `tables` returns the statements of that part.
-   */
+  /** Changes the schema. `buildTables` runs TypeORM's part on an open runner; `tables` reads it. */
   build(
     buildTables: (runner: QueryRunner) => Promise<void>,
     tables: (runner: QueryRunner) => Promise<SchemaStatements>,
@@ -31,10 +28,7 @@ interface SchemaBuilder {
   build(): Promise<void>;
 }
 
-/**
- * Extends the schema builder of one DataSource by replacing its methods: TypeORM checks the
- * builder's class, and has no setting for another one.
- */
+/** Replaces methods: TypeORM checks the builder's class, and offers no place for another one. */
 export function extendSchemaBuilder(dataSource: DataSource, extension: SchemaExtension): void {
   const driver = dataSource.driver as unknown as { createSchemaBuilder(): SchemaBuilder };
   const create = driver.createSchemaBuilder.bind(driver);

@@ -120,14 +120,12 @@ function scanDollar(text: string, at: number): SqlToken {
   return { kind: 'string', text: text.slice(at, end), end };
 }
 
-/** Skips white space and comments. */
 function endOfBlanks(text: string, from: number): number {
   let at = endOfSpaces(text, from);
   while (text.startsWith('/*', at)) at = endOfSpaces(text, endOfBlockComment(text, at));
   return at;
 }
 
-/** Skips white space and line comments. */
 function endOfSpaces(text: string, from: number): number {
   let at = from;
   while (at < text.length)

@@ -35,10 +35,7 @@ export function changeText(operation: string | undefined, rows: ChangedRows, end
 /** Converts an expression of type json, which may be null, to text. */
 export const orNull = (json: string): string => `coalesce(${json}::text, 'null')`;
 
-/**
- * The change of a row that is too large: its primary key, or no row if even that is too large, for
- * example with the context.
- */
+/** The change of a too large row: its primary key, or no row if even that is too large. */
 export const truncatedText = (operation: string | undefined, keys: ChangedRows): string =>
   `(select case when octet_length(kept) <= ${MAX_BYTES} then kept else ${leastText(operation)} end ` +
   `from (select ${changeText(operation, keys, `',"truncated":true' || ending`)} as kept offset 0) as kept)`;

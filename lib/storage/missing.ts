@@ -7,10 +7,7 @@ const UNDEFINED = new Set(['42P01', '42883']);
 /** The name of a table or function of the library; the server's message has it in any language. */
 const OURS = /\bpgpubsub_\w+/;
 
-/**
- * Returns `STORAGE_MISSING` for a server error about a missing table or function of the library,
- * and every other error unchanged.
- */
+/** Converts errors about missing tables or functions of the library to `STORAGE_MISSING`. */
 export function explainMissing(error: unknown): unknown {
   if (!isServerError(error) || !UNDEFINED.has(error.code) || !OURS.test(messageOf(error))) return error;
   return new PgPubSubError(

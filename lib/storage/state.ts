@@ -51,7 +51,6 @@ export interface StorageState {
   readonly exists: boolean;
   /** Undefined when the table with the comment, or the comment, is missing. */
   readonly mark: VersionMark | undefined;
-  /** Storages in other schemas. */
   readonly others: readonly { readonly schema: string; readonly mark: VersionMark }[];
 }
 
@@ -139,7 +138,6 @@ function compare(state: StorageState, owner: string): StorageDiff {
   return changedByHand(state, newest, mark.owner === owner);
 }
 
-/** Creates all of the storage; reports its tables. */
 function missing({ place, schemaExists }: StorageState, owner: string): StorageDiff {
   const { schema } = place.storage;
   const tables = Object.keys(newestVersion().objects).filter((object) => object.startsWith('table '));
@@ -171,10 +169,7 @@ export const createSteps = (
   version: number = newestVersion().number,
 ): Step[] => upgrade(place, { owner, number: 0, servesFrom: 0 }, version);
 
-/**
- * Returns the statements that create the storage or upgrade an older one. For an up-to-date
- * storage, returns all statements from the start, for comparison.
- */
+/** Returns statements that create or upgrade the storage; all of them if it is up to date. */
 export function migrationSql({ place, mark, schemaExists }: StorageState, owner: string): string[] {
   const newest = newestVersion().number;
   const isOlder = mark !== undefined && mark.number < newest;
@@ -218,10 +213,7 @@ const remark = (place: StoragePlace, owner: string): Step => ({
   down: commentOnTable(notificationTable(place.storage.schema), 'null'),
 });
 
-/**
- * Reports manual changes. Replaces only the function that reads the migrations table, whose body
- * depends on the option `migrationsTableName`.
- */
+/** Reports manual changes; repairs only the body that depends on `migrationsTableName`. */
 function changedByHand(
   { place, objects }: StorageState,
   version: StorageVersion,

@@ -1,6 +1,5 @@
 import { quoteQualified } from '../common/sql-identifier.js';
 
-/** Stored notifications that wait for their listeners. */
 export const NOTIFICATION_TABLE = 'pgpubsub_notification';
 /** Notifications that are not retried any more. */
 export const DEAD_LETTER_TABLE = 'pgpubsub_dead_letter';
@@ -20,7 +19,6 @@ export const TRIGGER_FUNCTIONS = {
  */
 export const HINT_CHANNEL = 'pgpubsub';
 
-/** The running processes, one row each. */
 export const PROCESS_TABLE = 'pgpubsub_process';
 /** The settings of channels that apply to all processes. */
 export const CHANNEL_TABLE = 'pgpubsub_channel';

@@ -9,7 +9,6 @@ export const textSettings = (serverVersion: number): string =>
   "set search_path = pg_catalog, pg_temp set datestyle = 'ISO' set intervalstyle = 'postgres' set bytea_output = 'hex' " +
   `set extra_float_digits = '${serverVersion < EXACT_FLOATS_SINCE ? 0 : 1}'`;
 
-/** The same, as `pg_proc.proconfig` lists them. */
 export const TEXT_SETTINGS: readonly string[] = [
   'search_path=pg_catalog, pg_temp',
   'datestyle=ISO',

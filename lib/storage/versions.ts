@@ -16,7 +16,7 @@ export interface StorageVersion {
   readonly up: (place: StoragePlace) => readonly string[];
   /** The statements that undo `up`, in the order in which they run. */
   readonly down: (place: StoragePlace) => readonly string[];
-  /** The hashes of its objects, by kind and name, which reveal manual changes. */
+  /** Hashes of its objects by kind and name, which reveal manual changes. */
   readonly objects: Readonly<Record<string, string>>;
 }
 
