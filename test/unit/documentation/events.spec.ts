@@ -15,10 +15,10 @@ const document = readFileSync(at('docs/events.md'), 'utf8');
 const codesIn = (text = ''): string[] => Array.from(text.matchAll(/`([^`]+)`/g), ([, code = '']) => code);
 
 interface Entry {
-  /** In parentheses. */
+  /** The text in parentheses. */
   readonly about: string;
   readonly text: string;
-  /** With the one that all metrics and spans have. */
+  /** The attributes, including the one that all metrics and spans have. */
   readonly attributes: readonly string[];
 }
 
@@ -47,7 +47,7 @@ const events: PubSubEvent[] = [
   { ...SAMPLES['stored-failed'][0], delayMs: undefined },
 ];
 
-describe('the table of events in docs/events.md', () => {
+describe('the list of events in docs/events.md', () => {
   const documented = entriesOf('## Events');
 
   it('lists exactly the events of the library', () => {
@@ -87,7 +87,7 @@ const patternOf = (wording: string): RegExp => {
   return new RegExp(`^${literal.join('.+')}$`);
 };
 
-describe('the table of metrics in docs/events.md', () => {
+describe('the list of metrics in docs/events.md', () => {
   it('lists exactly the metrics of the library, with kind and unit', () => {
     const found = [...metrics].map(([name, { about }]) => {
       const [kind] = about.split(',');
@@ -126,7 +126,7 @@ describe('the table of metrics in docs/events.md', () => {
   });
 });
 
-describe('the table of spans in docs/events.md', () => {
+describe('the list of spans in docs/events.md', () => {
   const documented = entriesOf('## Traces');
   const by = { channel: 'orders', listener: 'shipping' };
   const fail = () => Promise.reject(error);

@@ -24,7 +24,7 @@ interface Subject {
   readonly heading: string;
   /** The rows that the definitions of the options make. */
   readonly rows?: readonly OptionRow[];
-  /** Options that the code takes as well, and whose rows stand below another heading. */
+  /** Options that the code also accepts, and whose rows are below another heading. */
   readonly shared?: { readonly heading: string; readonly names: readonly string[] };
   /** The interface that declares options without definitions. */
   readonly declared?: string;
@@ -127,12 +127,12 @@ const page = readText('docs/options.md');
 
 const readRows = (heading: string) => listOf(sectionOf(page, heading));
 
-it('docs/options.md has these lists, and no others', () => {
+it('docs/options.md has exactly the lists of this test', () => {
   const headings = Array.from(page.matchAll(/^## .*$/gm), ([heading]) => heading);
   expect(headings).toEqual(SUBJECTS.map(({ heading }) => heading));
 });
 
-/** Run with `vitest -u` after a change of a definition: that writes the lists. */
+// `vitest -u` writes the lists after a change of a definition
 it('docs/options.md has the rows that the definitions of the options produce', async () => {
   const lists = SUBJECTS.map(({ heading, rows = [] }) => [heading, rows] as const);
   const expected = await withLists(
@@ -161,7 +161,7 @@ describe.each(SUBJECTS)(
       });
 
     if (shared)
-      it('links the options that another list has', () => {
+      it('links to the options in another list', () => {
         const title = shared.heading.replace('## ', '');
         expect(sectionOf(page, heading)).toContain(`[\`${title}\`](#`);
         expect(elsewhere.map(({ name }) => name)).toEqual(expect.arrayContaining([...shared.names]));

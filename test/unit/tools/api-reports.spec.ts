@@ -4,11 +4,11 @@ import { pruneReport, readEntryPoints } from '../../../tools/api-reports.js';
 const prune = (code: string, known?: ReadonlySet<string>) =>
   pruneReport(`## API Report\n\n\`\`\`ts\n\n${code}\n\n\`\`\`\n`, known);
 
-it('names the report of each entry point that has types', () => {
+it('readEntryPoints() returns each entry point that has types', () => {
   expect(readEntryPoints().map(({ name }) => name)).toEqual(['nestjs-pgpubsub', 'terminus', 'testing']);
 });
 
-it('keeps what exports refer to, directly or not, with the imports, in the same order', () => {
+it('pruneReport() keeps the declarations and imports that exports refer to, in the same order', () => {
   const code = `import type { DataSource } from 'typeorm';
 import * as v from 'valibot';
 
@@ -27,12 +27,12 @@ type Checked<T> = T;`;
   expect([...names]).toEqual(['OPTIONS', 'Option', 'Options', 'Checked']);
 });
 
-it('keeps a declaration that is exported under another name', () => {
+it('pruneReport() keeps a declaration that is exported under another name', () => {
   const code = 'interface Event_2 {\n}\n\nexport { Event_2 as Event }';
   expect(prune(code).code).toBe(code);
 });
 
-it('leaves out internal members, and what they alone refer to', () => {
+it('pruneReport() removes internal members and the declarations that only they refer to', () => {
   const code = `// @public
 export class Service {
     // @internal
@@ -46,12 +46,12 @@ class Instance {
   expect(prune(code).code).toBe('export class Service {\n    notify(): void;\n}');
 });
 
-it('leaves out comments', () => {
+it('pruneReport() removes comments', () => {
   const code = "// @public\nexport type State =\n/** It is\n* open. */\n'open'\n/** closed */\n| 'closed';";
   expect(prune(code).code).toBe("export type State =\n'open'\n| 'closed';");
 });
 
-it('leaves out what another report has already', () => {
+it('pruneReport() removes declarations that another report contains', () => {
   const code =
     'export class Tester {\n    of(service: Service): Own;\n}\n\nclass Service {\n}\n\nclass Own {\n}';
   expect(prune(code, new Set(['Service'])).code).toBe(code.replace('class Service {\n}\n\n', ''));

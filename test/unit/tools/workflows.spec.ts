@@ -53,30 +53,30 @@ const jobOf = (name: string): Job => {
   if (job === undefined) throw new Error(`ci.yml has no job ${name}`);
   return job;
 };
-/** `^0.3.20 || ^1.0.0` → 0.3 and 1. */
+/** Returns the lines of versions in a range: 0.3 and 1 for `^0.3.20 || ^1.0.0`. */
 const majorsOf = (range: string) =>
   range.split(' || ').map((part) => /^\^(0\.\d+|\d+)/.exec(part)?.[1] ?? part);
 
 describe('the workflows', () => {
-  it.each(jobs)('the job %s runs scripts that exist', (_name, job) => {
+  it.each(jobs)('run existing scripts in the job %s', (_name, job) => {
     const scripts = commandsOf(job).flatMap((line) => /^npm (?:run )?([\w:]+)/.exec(line)?.[1] ?? []);
     expect(scripts.filter((script) => script !== 'ci')).not.toEqual([]);
     const isKnown = (script: string) => script === 'ci' || Object.hasOwn(packageJson.scripts, script);
     expect(scripts.filter((script) => !isKnown(script))).toEqual([]);
   });
 
-  it.each(jobs)('the job %s has a timeout, and actions of a major version', (_name, job) => {
+  it.each(jobs)('have a timeout and actions of a major version in the job %s', (_name, job) => {
     expect(job['timeout-minutes']).toBeGreaterThan(0);
     const actions = job.steps.flatMap(({ uses }) => uses ?? []);
     expect(actions.filter((action) => !/^actions\/[\w-]+@v\d+$/.test(action))).toEqual([]);
   });
 
-  it.each(jobs)('the job %s uses axes that its matrix has', (_name, job) => {
+  it.each(jobs)('use axes of the matrix in the job %s', (_name, job) => {
     const used = [...JSON.stringify(job).matchAll(/matrix\.(\w+)/g)].map(([, axis = '']) => axis);
     expect(used.filter((axis) => valuesOf(axis, job).length === 0)).toEqual([]);
   });
 
-  it('may only read, and end earlier runs of a pull request', () => {
+  it('have read permissions only, and a concurrency group', () => {
     for (const workflow of workflows) {
       expect(workflow.permissions).toEqual({ contents: 'read' });
       expect(workflow.concurrency).toBeDefined();
@@ -126,10 +126,10 @@ describe('the matrix', () => {
   });
 });
 
-describe('the forms for issues', () => {
+describe('the issue forms', () => {
   const forms = readdirSync(locate('.github/ISSUE_TEMPLATE')).filter((file) => file !== 'config.yml');
 
-  it.each(forms)('%s has a name, a description, and fields with labels', (file) => {
+  it.each(forms)('include %s with a name, a description, and fields with labels', (file) => {
     const form = parse(readText(`.github/ISSUE_TEMPLATE/${file}`)) as {
       name: string;
       description: string;
@@ -141,7 +141,7 @@ describe('the forms for issues', () => {
     expect(new Set(fields.map(({ id }) => id)).size).toBe(fields.length);
   });
 
-  it('lead to files that exist', () => {
+  it('link to existing files', () => {
     const templates = [...forms.map((file) => `ISSUE_TEMPLATE/${file}`), 'pull_request_template.md'];
     const texts = templates.map((file) => readText(`.github/${file}`));
     const targets = texts.flatMap((text) => [...text.matchAll(/\]\(\.\.\/blob\/main\/([^)]+)\)/g)]);
