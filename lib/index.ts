@@ -1,6 +1,5 @@
 /**
- * Everything an application imports: the module, channels, decorators, the service that sends and receives, and what migrations
- * need.
+ * The main entry point: the module, channels, decorators, the service, and helpers for migrations.
  *
  * @module nestjs-pgpubsub
  */

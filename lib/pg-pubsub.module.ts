@@ -32,16 +32,22 @@ import { PubSubLifecycle } from './instance/nest.lifecycle.js';
 import { ListenerExplorer } from './listeners/listener.explorer.js';
 import { PubSubService } from './pubsub.service.js';
 
-/** The token of an instance's service: `PubSubService` itself for the default one. */
+/**
+ * Returns the injection token of an instance's service: the class `PubSubService` for the default
+ * instance, a string for a named one. Use it with `app.get()` and in tests.
+ */
 export function getPubSubToken(name: string = DEFAULT_NAME): typeof PubSubService | string {
   return isDefaultName(name) ? PubSubService : namedPubSubToken(name);
 }
 
-/** Injects the service of a named instance: `@InjectPubSub('reporting') private readonly pubsub: PubSubService`. */
+/**
+ * Injects the service of a named instance: `@InjectPubSub('reporting') pubsub: PubSubService`.
+ * Without a name, injects the service of the default instance.
+ */
 export const InjectPubSub = (name?: string): ParameterDecorator & PropertyDecorator =>
   Inject(getPubSubToken(name));
 
-/** The name under which the builder provides the options as they were given: derived by it from `moduleName`. */
+/** The token of the options as given; the builder derives the same text from `moduleName`. */
 const GIVEN_OPTIONS = 'PG_PUB_SUB_MODULE_OPTIONS';
 
 const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
@@ -53,7 +59,6 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
     .setExtras<PgPubSubExtras>({ isGlobal: true, name: DEFAULT_NAME, dataSource: DEFAULT_NAME }, addInstance)
     .build();
 
-/** The providers of one instance, beside the one of its options. */
 function addInstance(
   definition: DynamicModule,
   { name, dataSource, isGlobal }: PgPubSubExtras,
@@ -75,7 +80,7 @@ function addInstance(
     { provide: INSTANCE, useFactory: createInstance, inject: [RESOLVED_OPTIONS, DATA_SOURCE] },
     ListenerExplorer,
     PubSubLifecycle,
-    { provide: token, useClass: PubSubService }, // under this one only: `app.get(PubSubService)` takes the last there is
+    { provide: token, useClass: PubSubService }, // not also under its class: `app.get(PubSubService)` returns the last one registered
   ];
   return { ...definition, global: isGlobal ?? true, providers, exports: [token] };
 }
@@ -83,7 +88,10 @@ function addInstance(
 const dataSourceToken = (name: string | undefined) =>
   name === undefined || isDefaultName(name) ? DataSource : namedDataSourceToken(name);
 
-/** Late, because Nest 11 takes a DataSource that fails to connect for a missing one: its own error comes first. */
+/**
+ * Waits one turn: Nest 11 treats a DataSource that fails to connect as missing; its error comes
+ * first.
+ */
 async function missingDataSource(name: string | undefined): Promise<PgPubSubError> {
   await turn();
   const isDefault = name === undefined || isDefaultName(name);
@@ -103,29 +111,44 @@ const createInstance = (options: ResolvedOptions, dataSource: DataSource) =>
   );
 
 /**
- * Publish and subscribe through the application's own PostgreSQL:
+ * The module for publishing and subscribing through the application's own PostgreSQL. Global by
+ * default, so one import is enough:
  *
  * ```ts
  * @Module({ imports: [TypeOrmModule.forRoot({ type: 'postgres' }), PgPubSubModule.forRoot()] })
  * export class AppModule {}
  * ```
+ *
+ * An error in the configuration rejects the start of the application: `INVALID_OPTIONS`,
+ * `DUPLICATE_INSTANCE`, `UNKNOWN_INSTANCE`, `DATA_SOURCE_UNUSABLE`, `SCHEMA_DRIFTED` (a declared
+ * trigger or table is missing or differs) or `CONNECT_FAILED` (the first LISTEN connection).
+ * `docs/errors.md` has the cause and remedy of each.
  */
 @Module({ imports: [DiscoveryModule] })
 export class PgPubSubModule extends ConfigurableModuleClass {
-  /** Options at hand; without any, the application's default DataSource is used as it is. */
+  /**
+   * Registers an instance with these options. Its DataSource is the application's default one,
+   * unless the option `dataSource` names another.
+   */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
     return super.forRoot(options);
   }
 
   /**
-   * Options from elsewhere: `useFactory` (with `inject`), `useClass` or `useExisting` (with a method `create()`).
-   * `name`, `dataSource` and `isGlobal` stand beside them.
+   * Registers an instance with options from `useFactory` (with `inject`), `useClass` or
+   * `useExisting` (a class with a method `create()`). `name`, `dataSource` and `isGlobal` are given
+   * beside them, not returned by the factory.
    */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     return super.forRootAsync(options);
   }
 
-  /** Makes channels known by name in a process that only publishes them; `instance` is the name of their instance. */
+  /**
+   * Makes channels known by name in a process that only publishes them, so that `notify('name')`
+   * finds their definitions. `instance` is the name of the instance that they belong to; the start
+   * rejects with `UNKNOWN_INSTANCE` if there is none. Throws `INVALID_CHANNEL` if `channels` is not
+   * an array.
+   */
   static forFeature(channels: readonly ChannelLike[], instance: string = DEFAULT_NAME): DynamicModule {
     if (!Array.isArray(channels)) throw notAList(channels);
     const feature = new ChannelFeature(channels as readonly ChannelLike[], instance);
@@ -136,5 +159,5 @@ export class PgPubSubModule extends ConfigurableModuleClass {
 const notAList = (got: unknown) =>
   new PgPubSubError(
     'INVALID_CHANNEL',
-    `expected PgPubSubModule.forFeature() to get a list of channels, got ${describeValue(got)}. Put it into [ ].`,
+    `expected the channels of PgPubSubModule.forFeature() in an array, got ${describeValue(got)}. Put them into [ ].`,
   );

@@ -15,33 +15,42 @@ import type { NotifyOptions } from './publishing/notify-options.js';
 import type { InTransactionOptions, TransactionalWork } from './publishing/transaction-settings.js';
 import type { StoredNotifications } from './store/stored-notifications.js';
 
-/** `for await (const notification of …)`, ended by `break`, `return()` or `await using`. */
+/** The notifications that {@link PubSubService.listen} receives. Leaving the loop ends it. */
 export type NotificationStream<T> = AsyncIterableIterator<Notification<T>, undefined> & AsyncDisposable;
 
 /**
- * What applications inject: sends notifications, and receives them without a decorator. One per instance of the
- * module; usable as soon as it can be injected, until the application closes.
+ * Sends notifications, and receives broadcasts without a decorator. Applications inject it. Each
+ * instance of the module has one; it is usable from its injection until the application closes.
  */
 @Injectable()
 export class PubSubService {
-  /** @internal For the library's testing kit and commands. */
+  /** @internal Read by the library's testing kit and commands. */
   readonly [INSTANCE]: Instance;
 
-  /** @internal By Nest. */
+  /** @internal Called by Nest. */
   constructor(@Inject(INSTANCE) instance: Instance) {
     this[INSTANCE] = instance;
   }
 
   /**
-   * Sends one notification, and resolves when the SQL is done. With `manager` it joins that transaction: sent if
-   * and only if it commits. Without, it uses the module's `executor`, else the DataSource's manager.
+   * Sends one notification; resolves when the statement has succeeded. With `manager` it joins that
+   * transaction, and is sent if and only if the transaction commits. Without, it uses the module's
+   * `executor`, else the DataSource's manager.
    *
-   * Everything that could fail in the database is checked before any SQL, because a failing statement would abort
-   * the transaction: `INVALID_CHANNEL`, `INVALID_PAYLOAD` (what JSON cannot carry, NUL characters),
-   * `PAYLOAD_REJECTED` (by the channel's schema), `PAYLOAD_TOO_LARGE` (over 7,999 bytes), `INVALID_ARGUMENT`.
+   * Checks everything before any SQL, because a failed statement would abort the caller's
+   * transaction. Rejects with:
    *
-   * PostgreSQL delivers equal broadcasts of one transaction once: add an id when every one counts. Stored ones are all
-   * handled.
+   * - `INVALID_CHANNEL`, `CHANNEL_CONFLICT`: the channel is invalid, or defined differently
+   *   elsewhere.
+   * - `INVALID_ARGUMENT`: an option is unknown, invalid, or does not fit the channel's delivery.
+   * - `INVALID_PAYLOAD`: JSON cannot represent the payload, or it contains NUL characters.
+   * - `PAYLOAD_REJECTED`: the channel's schema rejects the payload.
+   * - `PAYLOAD_TOO_LARGE`: a broadcast exceeds 7,999 bytes.
+   * - `STORAGE_MISSING`: the tables of stored notifications do not exist. Reported by the database,
+   *   as are other failures, which arrive as TypeORM's errors.
+   *
+   * PostgreSQL delivers equal broadcasts of one transaction once: add an id if each one counts.
+   * Stored notifications are all handled.
    */
   notify<T>(channel: ChannelDefinition<T>, payload: T, options?: NotifyOptions): Promise<void>;
   notify(channel: string, payload?: unknown, options?: NotifyOptions): Promise<void>;
@@ -50,8 +59,10 @@ export class PubSubService {
   }
 
   /**
-   * Sends many in one statement: all or none, in order. Outside of a transaction that statement is one, in which
-   * PostgreSQL delivers equal broadcasts once. Checks, and rejects, as {@link notify} does.
+   * Sends several notifications in one statement, in order: all of them or none. Without `manager`
+   * the statement is a transaction of its own, in which PostgreSQL delivers equal broadcasts once.
+   * Resolves and rejects as {@link notify} does, also with `INVALID_ARGUMENT` if `payloads` is not
+   * iterable.
    */
   notifyMany<T>(channel: ChannelDefinition<T>, payloads: Iterable<T>, options?: NotifyOptions): Promise<void>;
   notifyMany(channel: string, payloads: Iterable<unknown>, options?: NotifyOptions): Promise<void>;
@@ -64,12 +75,14 @@ export class PubSubService {
   }
 
   /**
-   * The broadcasts of these channels from now on, hot: LISTEN with the first subscriber, UNLISTEN with the last,
-   * whoever they are; all share the one LISTEN connection of the process. Completes when the application closes.
-   * `pubsub.gaps$` tells when some may have been missed.
+   * Returns a hot Observable of the broadcasts on these channels. The first subscriber of a channel
+   * starts its LISTEN, the last one ends it; all subscribers share the one LISTEN connection of the
+   * process. Completes when the application closes. A notification that cannot be decoded is logged
+   * and skipped. {@link gaps$} emits when broadcasts may have been missed.
    *
-   * Throws `INVALID_ARGUMENT` without a channel, `INVALID_CHANNEL` and `CHANNEL_CONFLICT` for what is none,
-   * `DELIVERY_UNSUPPORTED` for one that is exactly-once. What cannot be decoded is logged, and does not end it.
+   * Throws `INVALID_ARGUMENT` without a channel, `INVALID_CHANNEL` for a value that is no channel,
+   * `CHANNEL_CONFLICT` if two definitions of one name differ, `DELIVERY_UNSUPPORTED` for an
+   * exactly-once channel.
    */
   observe<T = unknown>(...channels: string[]): Observable<Notification<T>>;
   observe<const C extends readonly ChannelLike[]>(
@@ -81,9 +94,12 @@ export class PubSubService {
   }
 
   /**
-   * What {@link observe} gives, for `for await`. It receives from the call on; what is not consumed yet waits in a buffer (option
-   * `buffer`). Leaving the loop ends it; so does the end of the application. Throws as {@link observe} does; with
-   * `buffer: { overflow: 'error' }` the loop ends with `BUFFER_OVERFLOW` when it is too slow.
+   * Receives the broadcasts on these channels, for `for await`. Receives from the call on;
+   * notifications that are not consumed yet wait in a buffer (option `buffer`). Ends when the loop
+   * is left and when the application closes.
+   *
+   * Throws as {@link observe} does. With `buffer: { overflow: 'error' }` the loop throws
+   * `BUFFER_OVERFLOW` if it is too slow.
    */
   listen<T = unknown>(...channels: string[]): NotificationStream<T>;
   listen<const C extends readonly ChannelLike[]>(...channels: C): NotificationStream<PayloadOf<C[number]>>;
@@ -94,10 +110,13 @@ export class PubSubService {
   }
 
   /**
-   * Runs the work in a transaction, in which everything notified, by `notify()` or by triggers, carries the context.
-   * With `manager` in that transaction, which is open already, for the time of the work. Resolves with what the work
-   * returns. Rejects with `INVALID_ARGUMENT` for a context that JSON cannot carry in 4,000 bytes, and for a `manager` outside
-   * of a transaction; and with what the work throws, which undoes a transaction that was opened here.
+   * Runs `work` in a transaction, and adds `context` to every notification sent in it, by
+   * `notify()` or by triggers. Resolves with the result of `work`. With `manager` it uses that open
+   * transaction, and restores the previous context after `work`.
+   *
+   * Rejects with `INVALID_ARGUMENT` if the context is not an object of at most 4,000 bytes of JSON,
+   * if `manager` has no open transaction, or if `work` is not a function. Rejects with the error of
+   * `work`, which rolls back a transaction that was opened here.
    */
   withContext<T>(
     context: object,
@@ -108,73 +127,87 @@ export class PubSubService {
   }
 
   /**
-   * Runs the work in a transaction whose table changes notify nobody; `notify()` does as ever. With `manager` for the time of
-   * the work. Rejects as {@link withContext} does.
+   * Runs `work` in a transaction whose table changes send no notifications; `notify()` still does.
+   * Resolves with the result of `work`. With `manager` it uses that open transaction, and enables
+   * the triggers again after `work`. Rejects as {@link withContext} does.
    */
   withoutTriggers<T>(work: TransactionalWork<T>, options: InTransactionOptions = {}): Promise<T> {
     return this[INSTANCE].settings.withoutTriggers(work, options);
   }
 
-  /** What is stored: to look at, to try again, to throw away. */
+  /** Reads, counts, retries and deletes stored notifications and dead letters. */
   get stored(): StoredNotifications {
     return this[INSTANCE].stored;
   }
 
   /**
-   * Handles what is stored and claimable now, and resolves when nothing is left, with the number of notifications that were
-   * handled meanwhile, and of those that failed. Without channels: all that have a listener in this process. It happens
-   * by itself at start and after every reconnect. Rejects with `INVALID_ARGUMENT` for a channel that no listener of this
-   * process handles.
+   * Handles the stored notifications that are due now, on these channels or on all channels with a
+   * listener in this process. Resolves when none is left, with the number of notifications that
+   * this process handled meanwhile, and of those that failed for a listener. Not needed in normal
+   * operation: the same happens at start and after every reconnect.
+   *
+   * Rejects with `INVALID_ARGUMENT` for a channel without a listener in this process, and with the
+   * error of a claim that failed (`STORAGE_MISSING`, `TIMED_OUT`, `COMPLETION_REFUSED`, or the
+   * database's).
    */
   async recover(channels?: readonly ChannelLike[]): Promise<{ handled: number; failed: number }> {
     return this[INSTANCE].recover(channels);
   }
 
   /**
-   * Pauses exactly-once channels, or all of them: nothing more of them is claimed, once running claims have ended. Broadcasts go
-   * on. Without `everywhere` this process alone pauses, from the call on, until {@link resume} or its end; rejects as
-   * {@link recover} does.
+   * Pauses these exactly-once channels, or all of them: no more notifications are claimed; running
+   * claims finish. Broadcasts continue.
    *
-   * With `everywhere: true` every process pauses, those that start later included: the pause is stored, and processes are told at
-   * once, or learn within 10 s where hints do not arrive. Without channels it means the exactly-once channels that this process
-   * knows. Resolves when the pause is stored. Rejects with `INVALID_ARGUMENT` for a broadcast channel.
+   * Without `everywhere` only this process pauses, from the call on, until {@link resume} or its
+   * end. Rejects with `INVALID_ARGUMENT` for a channel without a listener in this process.
+   *
+   * With `everywhere: true` every process pauses, also those that start later. Without channels,
+   * this pauses the exactly-once channels that this process knows. Resolves when the pause is
+   * stored. Other processes learn of it at once, or within 10 s where hints do not arrive. Rejects
+   * with `INVALID_ARGUMENT` for a broadcast channel or if no exactly-once channel is known, and
+   * with `STORAGE_MISSING`.
    */
   pause(channels?: readonly ChannelLike[], options?: PauseOptions): Promise<void> {
     return this[INSTANCE].pauses.pause(channels, options);
   }
 
   /**
-   * Undoes {@link pause}, for these channels or for all. Without `everywhere` only what this process has paused for itself; with
-   * it only what was paused everywhere. Rejects as {@link pause} does.
+   * Resumes these channels, or all that are paused. Without `everywhere` it ends only the pauses of
+   * this process; with it, only those of all processes. Rejects as {@link pause} does.
    */
   resume(channels?: readonly ChannelLike[], options?: PauseOptions): Promise<void> {
     return this[INSTANCE].pauses.resume(channels, options);
   }
 
   /**
-   * How this instance is doing: its LISTEN connection, what is stored, the server's queue of notifications, and what is
-   * not well about it. A plain object, for a page or a probe. It does not reject because the database is away, that is
-   * `'down'`; and it takes no longer than `heartbeat.timeoutMs`. `nestjs-pgpubsub/terminus` has it as an indicator.
-   * Rejects with `INVALID_ARGUMENT` for options that are unknown or cannot be meant.
+   * Resolves with a health report of this instance: its LISTEN connection, the backlog of each
+   * channel, the server's notification queue, and the reasons if it is not healthy. A plain object,
+   * for a page or a probe; `nestjs-pgpubsub/terminus` has a health indicator.
+   *
+   * Does not reject when the database is unreachable: `health` is `'down'` then. Takes at most
+   * `heartbeat.timeoutMs`. Rejects with `INVALID_ARGUMENT` for an unknown or invalid option.
    */
   status(options?: StatusOptions): Promise<PubSubStatus> {
     return this[INSTANCE].status.read(options);
   }
 
-  /** The state of the LISTEN connection, now and at every change. */
+  /**
+   * Emits the state of the LISTEN connection: the current one at subscription, then each change.
+   */
   get connection$(): Observable<ConnectionState> {
     return this[INSTANCE].connection.state$;
   }
 
-  /** A {@link Gap} after every time in which broadcasts may have been missed. */
+  /** Emits a {@link Gap} after every interruption in which broadcasts may have been missed. */
   get gaps$(): Observable<Gap> {
     return this[INSTANCE].connection.gaps$;
   }
 
   /**
-   * What happens in this instance, as it happens: connections lost, notifications handled, failed, dropped. The same events
-   * become log lines and metrics; here an application can count them its own way, or tell an error tracker.
-   * `docs/events.md` lists them. A subscriber must not throw, and is called where the work is done: be short.
+   * Emits what happens in this instance: connections lost, notifications handled, failed or
+   * dropped. The library's log lines and metrics are made of the same events; `docs/events.md`
+   * lists them. Subscribers are called synchronously while notifications are handled: they must be
+   * quick and must not throw.
    */
   get events$(): Observable<PubSubEvent> {
     return this[INSTANCE].events.asObservable();
@@ -185,7 +218,7 @@ export class PubSubService {
       throw invalidArgument(
         `${method} to be called with at least one channel`,
         'none',
-        'Name what to receive.',
+        'Name the channels to receive.',
       );
     const selected = this[INSTANCE].registry.select(channels);
     for (const { definition } of selected)
@@ -200,17 +233,16 @@ function payloadsOf(payloads: Iterable<unknown>): unknown[] {
   throw invalidArgument(
     'the payloads of notifyMany() in an array or another iterable',
     describeValue(given),
-    'Put them into [ ], or call notify() for a single one.',
+    'Put them into [ ], or call notify() for a single payload.',
   );
 }
 
-const invalidArgument = (expected: string, got: string, way: string) =>
-  new PgPubSubError('INVALID_ARGUMENT', `expected ${expected}, got ${got}. ${way}`);
+const invalidArgument = (expected: string, got: string, remedy: string) =>
+  new PgPubSubError('INVALID_ARGUMENT', `expected ${expected}, got ${got}. ${remedy}`);
 
 const notObservable = (name: string, method: string) =>
   new PgPubSubError(
     'DELIVERY_UNSUPPORTED',
-    `expected ${method} of broadcast channels, got "${name}", which is exactly-once: each of its notifications is ` +
-      'handled by one listener in the transaction that acknowledges it, which somebody who merely looks on cannot do. ' +
-      'Use @Listener().',
+    `expected ${method} to be called with broadcast channels, got "${name}", which is exactly-once: each of its ` +
+      'notifications is handled in the transaction that acknowledges it, which an observer cannot join. Use @Listener().',
   );

@@ -14,11 +14,11 @@ import { explainMissing } from '../storage/missing.js';
 import { findPaused } from '../observability/status.sql.js';
 import { endPauses, insertPauses } from './channel-pauses.sql.js';
 
-/** Options of `pubsub.pause()` and `resume()`. */
+/** Options of `pubsub.pause()` and `pubsub.resume()`. */
 export interface PauseOptions {
   /**
-   * Whether all processes pause, and not this one alone. Stored in the database: it survives restarts, until `resume()` with
-   * the same option.
+   * Whether all processes pause, not only this one. The pause is stored in the database and
+   * survives restarts, until `resume()` with the same option.
    *
    * @defaultValue `false`
    */
@@ -30,18 +30,17 @@ const optionsShape = group({ everywhere: v.optional(v.boolean(), false) });
 export interface ChannelPausesOptions {
   readonly registry: ChannelRegistry;
   readonly workers: Workers;
-  /** The DataSource's manager, as it is at the time of the call. */
+  /** The DataSource's manager, read at each call. */
   readonly pool: () => SqlExecutor;
-  /** Where pauses are read, apart from the pool. Limits its round trips. */
+  /** The connection that reads pauses, apart from the pool. Limits its round trips. */
   readonly connection: SqlExecutor;
-  /** The schema of the library's tables; known once the DataSource is connected. */
   readonly schema: () => string;
   /** Aborted when the instance stops. */
   readonly signal: AbortSignal;
   readonly report: ReportEvent;
 }
 
-/** The pause before the database is asked again. */
+/** The delay before pauses are read again after a failure. */
 const PAUSE = { minDelayMs: 100, maxDelayMs: 5_000 };
 
 /** Pauses and resumes exactly-once channels, in this process or in all. Owned by the instance. */
@@ -72,8 +71,8 @@ export class ChannelPauses {
   }
 
   /**
-   * Resolves when it is known which channels are paused everywhere, with the first answer of the database, or when the instance
-   * stops. Nothing may be claimed before. Never rejects.
+   * Resolves when the first answer of the database has said which channels are paused everywhere,
+   * or when the instance stops. Nothing may be claimed before. Never rejects.
    */
   known(): Promise<void> {
     this.learning ??= this.refresh();
@@ -81,8 +80,8 @@ export class ChannelPauses {
   }
 
   /**
-   * Reads which channels are paused everywhere. However often it is called meanwhile, it reads once more: any role can send the
-   * hints that call it. Never rejects.
+   * Reads which channels are paused everywhere. All calls made during a read share one further
+   * read, because any role can send the hints that call it. Never rejects.
    */
   async read(): Promise<void> {
     if (this.reading !== undefined) this.isReadAgain = true;
@@ -111,19 +110,20 @@ export class ChannelPauses {
   }
 
   /**
-   * Asks on the instance's own connection; where that is not to be had, through the pool.
+   * Reads the pauses on the instance's own connection, or through the pool if that connection
+   * fails.
    *
-   * no deadline: withDeadline() limits both questions together
+   * no deadline: withDeadline() limits both queries together
    */
   private async readPaused(): Promise<string[]> {
     const { connection, pool, schema } = this.options;
     const sql = findPaused(schema());
-    const asked = connection
+    const query = connection
       .query(sql)
-      .catch((error: unknown) => (isRefused(error) ? Promise.reject(error as Error) : pool().query(sql)));
-    const rows = await withDeadline(asked, {
+      .catch((error: unknown) => (isDenied(error) ? Promise.reject(error as Error) : pool().query(sql)));
+    const rows = await withDeadline(query, {
       ms: 2 * ROUND_TRIP_MS,
-      what: 'the database to say what is paused',
+      what: 'the database to return the paused channels',
     });
     return (rows as { channel: string }[]).map(({ channel }) => channel);
   }
@@ -134,16 +134,16 @@ export class ChannelPauses {
     this.reportClaims('claim-recovered');
   }
 
-  /** A role that may not read pauses works without them; a database that does not answer is asked again. */
+  /** Continues without pauses if the role may not read them; other failures are retried. */
   private noteFailure(error: unknown): void {
     const { signal, report } = this.options;
     if (signal.aborted || this.isKnown) return;
-    if (!isRefused(error)) return this.reportClaims('claim-failed', error);
+    if (!isDenied(error)) return this.reportClaims('claim-failed', error);
     report({ type: 'pauses-unknown', error });
     this.isKnown = true;
   }
 
-  /** Until pauses are known nothing is claimed: that they cannot be read is a failure of the first channel's claims. */
+  /** Reports a failed claim of the first channel: nothing is claimed until pauses are known. */
   private reportClaims(type: 'claim-failed' | 'claim-recovered', error?: unknown): void {
     const { workers, report } = this.options;
     const [channel] = Object.keys(workers.listenersByChannel);
@@ -159,10 +159,10 @@ export class ChannelPauses {
     } catch (error) {
       throw explainMissing(error);
     }
-    if (!this.options.workers.isEmpty) await this.read(); // other processes are notified
+    if (!this.options.workers.isEmpty) await this.read();
   }
 
-  /** A name that this application does not define may be a channel of another one: it is taken as it is. */
+  /** Accepts names that this application does not define: another one may have the channel. */
   private namesOf(channels: readonly ChannelDefinition[]): string[] {
     const { registry } = this.options;
     const broadcast = channels.find(({ name }) => registry.find(name)?.delivery === 'broadcast');
@@ -174,11 +174,10 @@ export class ChannelPauses {
 const INSUFFICIENT_PRIVILEGE = '42501';
 const UNDEFINED_TABLE = '42P01';
 
-/** Whether the server says that this role cannot read pauses: it may not, or there is no table. */
-const isRefused = (error: unknown): boolean =>
+/** Whether the server answered that this role may not read pauses, or that there is no table. */
+const isDenied = (error: unknown): boolean =>
   isServerError(error) && (error.code === INSUFFICIENT_PRIVILEGE || error.code === UNDEFINED_TABLE);
 
-/** Whether the options mean all processes. */
 const isEverywhere = (options: PauseOptions = {}, method: string): boolean =>
   parseShape(optionsShape, options, { code: 'INVALID_ARGUMENT', what: method }).everywhere;
 
@@ -186,5 +185,5 @@ const notStored = (got: string) =>
   new PgPubSubError(
     'INVALID_ARGUMENT',
     `expected exactly-once channels to pause or resume everywhere, got ${got}. ` +
-      'Name channels whose notifications are stored: broadcasts have no place to wait.',
+      'Name exactly-once channels: broadcasts are not stored, so they cannot wait.',
   );

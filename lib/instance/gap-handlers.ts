@@ -2,7 +2,7 @@ import type { Observable, Subscription } from 'rxjs';
 import type { Gap, ReportEvent } from '../common/events.js';
 import type { GapHandler } from '../listeners/listener.definition.js';
 
-/** The `@OnGap()` methods of an instance. Owned by the instance; ends with `stop()`. */
+/** Calls the `@OnGap()` methods of an instance. Owned by the instance; ends with `stop()`. */
 export class GapHandlers {
   private readonly subscriptions: Subscription[] = [];
   private readonly calls = new Set<Promise<unknown>>();
@@ -22,7 +22,6 @@ export class GapHandlers {
     this.subscriptions.push(subscription);
   }
 
-  /** The calls that run now. */
   get pending(): Promise<unknown>[] {
     return [...this.calls];
   }

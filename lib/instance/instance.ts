@@ -46,11 +46,12 @@ import {
 } from './wiring.js';
 
 /**
- * One instance of the library in an application: builds its parts, starts and stops them in order, and does what the
- * service offers. Owned by the module; created idle, it runs from `start()` to `stop()`.
+ * One instance of the library in an application: builds its parts, starts and stops them in order,
+ * and implements what the service offers. Owned by the module; idle until `start()`, ends with
+ * `stop()`.
  */
 export class Instance {
-  /** The events of this instance, as they happen; completes with the application. */
+  /** The events of this instance; completes with `stop()`. */
   readonly events = new Subject<PubSubEvent>();
   readonly registry = new ChannelRegistry();
   readonly telemetry: PubSubTelemetry;
@@ -86,7 +87,7 @@ export class Instance {
     lines: LineLogger,
     private readonly transport: Transport = postgresTransport,
   ) {
-    setMaxListeners(0, this.shutdown.signal); // each running handler may wait for it
+    setMaxListeners(0, this.shutdown.signal); // each running handler adds a listener
     if (transport.hasDatabase && dataSource.options.type === 'postgres') guardPools(dataSource);
     this.database.use({ schema: options.schema, role: options.role });
     this.logger = new PubSubLogger(lines);
@@ -109,7 +110,7 @@ export class Instance {
     return this.options.name;
   }
 
-  /** Aborted when running handlers have had their time to finish. */
+  /** Aborted when running handlers have used up their time to finish. */
   get signal(): AbortSignal {
     return this.shutdown.signal;
   }
@@ -118,7 +119,6 @@ export class Instance {
     return Database.of(this.dataSource);
   }
 
-  /** Records an event: metrics, health, log, and `events`. Never throws. */
   readonly report: ReportEvent = (event) => {
     try {
       this.telemetry.record(event);
@@ -126,29 +126,29 @@ export class Instance {
       this.poolWatch.record(event);
       this.logger.write(event);
     } catch (error) {
-      warnOf(error); // what is told of the work must not stop it
+      warnOf(error); // recording must not stop the work
     }
-    this.events.next(event); // what a subscriber throws, RxJS throws elsewhere
+    this.events.next(event); // RxJS rethrows the errors of subscribers outside of this call
   };
 
   /**
-   * Makes the channels known that are known without listeners, so that `notify('name')` in the application's own hooks finds
-   * them defined. `explore` finds the listeners, later.
+   * Registers the channels that need no listener, so that `notify('name')` finds their definitions
+   * in the application's own hooks. `explore` finds the listeners later.
    */
   async initialize(channels: readonly ChannelLike[], explore: () => Promise<Discovered>): Promise<void> {
     this.explore = explore;
-    this.telemetry.start(); // all providers are made: one of them may have registered an SDK
+    this.telemetry.start(); // providers exist now: one of them may have registered an SDK
     if (!this.transport.hasDatabase || this.dataSource.isInitialized) await this.prepareEntities();
     for (const channel of channels) this.telemetry.name(this.registry.resolve(channel).name);
   }
 
-  /** The listeners of the application, found once, after the database was compared with what they need. */
+  /** Returns the application's listeners, found once, after the schema check for entities. */
   discovered(): Promise<Discovered> {
     this.discovering ??= this.discover();
     return this.discovering;
   }
 
-  /** Attaches these listeners, and opens the LISTEN connection. Rejects when it cannot be opened. */
+  /** Attaches the listeners and opens the LISTEN connection. Rejects with `CONNECT_FAILED`. */
   async start(listeners: readonly ListenerDefinition[]): Promise<void> {
     const { gapHandlers } = await this.discovered();
     for (const listener of listeners) this.attach(listener);
@@ -156,15 +156,15 @@ export class Instance {
     this.hints.listen();
     // no deadline: the LISTEN connection limits itself
     if (this.options.listen === true || listeners.length > 0) await this.connection.start();
-    else this.connection.startWhenWanted(); // a process that only publishes needs none until it observes
+    else this.connection.startWhenWanted(); // a process that only publishes needs no connection until it observes
     if (this.transport.hasDatabase) this.workers.start();
     this.hints.follow();
   }
 
-  /** Claims stored notifications from now on, except on channels that are paused everywhere: the application is up. */
+  /** Starts claiming, except on channels paused everywhere. Called when the application is up. */
   async claim(): Promise<void> {
     if (this.isStopped || this.workers.isEmpty || !this.transport.hasDatabase) return;
-    await this.pauses.known(); // before the heartbeat, which may have to wait for a lock on the same connection
+    await this.pauses.known(); // before the heartbeat, which may wait for a lock on the same connection
     if (this.isStopped) return;
     this.heartbeat.start();
     this.workers.claim();
@@ -174,7 +174,7 @@ export class Instance {
     return this.stopping.signal.aborted;
   }
 
-  /** Stops in order. Never rejects: Nest 11 would not close the rest of the application. */
+  /** Stops the parts in order. Never rejects: Nest 11 would not close the other providers. */
   async stop(): Promise<void> {
     this.stopping.abort();
     await this.closing(async () => {
@@ -202,17 +202,17 @@ export class Instance {
     }
   }
 
-  /** Resolves when every broadcast received by now has been handled, and what that has caused. For tests. */
+  /** Resolves when all broadcasts received by now are handled, and what they caused. For tests. */
   async whenIdle(): Promise<void> {
     for (;;) {
-      await turn(); // what has been received is on its way to the queues
+      await turn(); // received notifications are on their way to the queues
       const work = [...this.dispatcher.decoding, ...this.listeners.pending, ...this.gapHandlers.pending];
       if (work.length === 0) return;
       await Promise.all(work);
     }
   }
 
-  /** Writes the log lines that are held back. */
+  /** Writes the log lines that are delayed. */
   flushLog(): void {
     this.logger.flush();
   }
@@ -224,14 +224,13 @@ export class Instance {
   ): Promise<void> {
     const definition = this.registry.resolve(channel);
     const { name } = definition;
-    // An observer that has just subscribed here should hear what is sent here next.
+    // An observer that has just subscribed here receives what is sent here next.
     if (this.connection.isListenPending(name)) await this.connection.whenListening(name);
     await this.telemetry.sending(name, payloads.length, (trace) =>
       this.publisher.publish(definition, payloads, options, trace),
     );
   }
 
-  /** Handles what is stored and due on these channels, or on all that have a listener here. */
   async recover(channels?: readonly ChannelLike[]): Promise<DrainCount> {
     const definitions = this.registry.resolveList(channels);
     if (!this.workers.isEmpty) await this.pauses.known();
@@ -242,7 +241,7 @@ export class Instance {
     if (this.transport.hasDatabase) assertUsable(this.dataSource);
     await this.prepareEntities();
     const discovered = await this.explore();
-    for (const { channel } of discovered.listeners) this.telemetry.name(channel.name); // whether they run here or not
+    for (const { channel } of discovered.listeners) this.telemetry.name(channel.name); // also those that do not run here
     if (this.transport.hasDatabase) await assertStorage(this.readiness, this.registry.definitions);
     return discovered;
   }
@@ -252,7 +251,7 @@ export class Instance {
     return { ...this.options, dataSource, report };
   }
 
-  /** Makes the channels of entities known, early if that is possible. */
+  /** Registers the channels of entities, once, as early as possible. */
   private prepareEntities(): Promise<void> {
     this.entities ??= this.loadEntities();
     return this.entities;
@@ -280,7 +279,7 @@ export class Instance {
     });
   }
 
-  /** Lets running handlers finish, up to the timeout; then aborts their signal, and leaves them behind. */
+  /** Lets running handlers finish, up to the timeout; then aborts their signal and leaves them. */
   private async settleHandlers(): Promise<void> {
     const settled = new AbortController();
     const afterMs = this.options.shutdownTimeoutMs;
@@ -291,7 +290,7 @@ export class Instance {
     const { signal } = this.shutdown;
     const [claims] = await Promise.all([this.workers.stop(signal), this.listeners.close(signal)]);
     settled.abort();
-    await turn(); // those that end on their signal have ended then
+    await turn(); // handlers that end on their signal have ended then
     const listeners = [...this.listeners.running.map(({ listener }) => listener), ...claims];
     if (listeners.length > 0) this.report({ type: 'abandoned', listeners, afterMs });
   }

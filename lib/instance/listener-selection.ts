@@ -3,13 +3,13 @@ import { PgPubSubError } from '../common/errors.js';
 import type { ListenerDefinition } from '../listeners/listener.definition.js';
 import type { Instance } from './instance.js';
 
-/** A listener that the application has, with the instance it belongs to. */
+/** A listener of the application, with the instance it belongs to. */
 export interface ListenerCandidate {
   readonly instance: Instance;
   readonly listener: ListenerDefinition;
-  /** The names of its channel: its own, and those of the entity classes that stand for it. */
+  /** The names of its channel: its own, and those of its entity classes. */
   readonly channelNames: readonly string[];
-  /** Whether the option `listen` includes it. `false` includes none, and is taken for all. */
+  /** Whether the option `listen` includes it; with `listen: false` all are included. */
   readonly isListed: boolean;
 }
 
@@ -18,21 +18,22 @@ export type SelectListeners = (
 ) => Promise<readonly ListenerCandidate[]>;
 
 /**
- * Chooses the listeners that run, in place of the option `listen`. A program that runs the application without its own
- * main file provides it under `LISTENER_SELECTION` to all modules. It is asked once, when the listeners of all
- * instances are known and none of them runs; an error stops the application.
+ * Chooses the listeners that run, in place of the option `listen`. A program that runs the
+ * application without its own main file provides it under `LISTENER_SELECTION` to all modules.
+ * `select` is called once, when the listeners of all instances are known and none of them runs; its
+ * error stops the application.
  */
 export class ListenerSelection {
   private selected: Promise<readonly ListenerCandidate[]> | undefined;
 
   constructor(private readonly select: SelectListeners) {}
 
-  /** Whether an instance of the application has asked. */
+  /** Whether an instance of the application has requested its listeners. */
   get hasBegun(): boolean {
     return this.selected !== undefined;
   }
 
-  /** The chosen listeners of one of the application's instances. */
+  /** Returns the chosen listeners of one of the application's instances. */
   async chosenOf(instance: Instance, instances: readonly Instance[]): Promise<readonly ListenerDefinition[]> {
     this.selected ??= candidatesOf(instances).then(this.select);
     const selected = await this.selected;
@@ -55,14 +56,16 @@ async function candidatesOf(instances: readonly Instance[]): Promise<ListenerCan
   return (await Promise.all(candidates)).flat();
 }
 
-/** The listeners that the option `listen` names. Throws `INVALID_OPTIONS` when it lists a channel without a listener. */
+/**
+ * Returns the listeners that `listen` names. Throws `INVALID_OPTIONS` for a channel without one.
+ */
 export function listedListeners(
   { options, registry }: Pick<Instance, 'options' | 'registry'>,
   listeners: readonly ListenerDefinition[],
 ): readonly ListenerDefinition[] {
   if (typeof options.listen === 'boolean') return options.listen ? listeners : [];
   const known = new Set(listeners.map(({ channel }) => channel.name));
-  const wanted = options.listen.map((channel) => registry.resolve(channel as ChannelLike).name); // which throws for anything else
+  const wanted = options.listen.map((channel) => registry.resolve(channel as ChannelLike).name); // resolve() throws for other values
   const unknown = wanted.find((channel) => !known.has(channel));
   if (unknown !== undefined) throw unknownListenChannel(unknown, [...known]);
   return listeners.filter(({ channel }) => wanted.includes(channel.name));

@@ -16,8 +16,8 @@ import { assertInstance, assertUnique } from './instance-names.js';
 import { listedListeners, type ListenerSelection } from './listener-selection.js';
 
 /**
- * Passes Nest's lifecycle on to an instance. One provider has all hooks, because Nest 11 runs the hooks of a module's
- * providers at the same time.
+ * Passes Nest's lifecycle on to an instance. One provider has all hooks, because Nest 11 runs the
+ * hooks of a module's providers at the same time.
  */
 @Injectable()
 export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
@@ -45,7 +45,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     });
   }
 
-  /** Every `onModuleInit` is done: providers are ready to handle what arrives. */
+  /** Starts the instance after every `onModuleInit`: providers are ready for notifications. */
   async onApplicationBootstrap(): Promise<void> {
     const instances = this.found(Instance);
     try {
@@ -56,12 +56,15 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
       await this.instance.start(chosen); // no deadline: opens the LISTEN connection, which limits itself
       afterBootstrap(this.modules, () => void this.instance.claim());
     } catch (error) {
-      await Promise.all(instances.map((instance) => instance.stop())); // Nest runs no destroy hooks then
+      await Promise.all(instances.map((instance) => instance.stop())); // Nest runs no destroy hooks after a failed start
       throw error;
     }
   }
 
-  /** Before TypeORM closes its pool and Nest its server, whose open responses the completed subjects end. */
+  /**
+   * Stops before TypeORM closes its pool, and before Nest closes its server: completed subjects end
+   * open responses.
+   */
   async onModuleDestroy(): Promise<void> {
     await this.instance.stop();
   }

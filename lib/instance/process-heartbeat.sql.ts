@@ -1,8 +1,9 @@
 import { processTable } from '../storage/storage.sql.js';
 
 /**
- * Writes the row of a process: $1 its id, $2 application, $3 host, $4 version of the library, $5 its listeners by channel as
- * JSON. Deletes rows that are older than a minute, or of the future, but for those that another process is deleting.
+ * Writes the row of a process: $1 id, $2 application, $3 host, $4 version of the library, $5 its
+ * listeners by channel (JSON). Deletes rows that are older than a minute or lie in the future,
+ * except those that another process is deleting.
  */
 export const recordProcess = (schema: string): string => `
   with recorded as (
@@ -18,7 +19,7 @@ export const recordProcess = (schema: string): string => `
   )
 `;
 
-/** Deletes the row of process $1, which ends. */
+/** Deletes the row of the process $1. */
 export const removeProcess = (schema: string): string => `
   delete from ${processTable(schema)} where instance = $1::text
 `;

@@ -10,24 +10,23 @@ import { recordProcess, removeProcess } from './process-heartbeat.sql.js';
 
 export interface ProcessHeartbeatOptions {
   readonly connection: SqlExecutor;
-  /** The schema of the library's tables; known once the DataSource is connected. */
   readonly schema: () => string;
-  /** The name of the application, as its connections have it. */
+  /** The `application_name` of the application's connections. */
   readonly application: () => string;
-  /** The names of the listeners of stored notifications that run here, by channel. */
+  /** The names of the listeners of stored notifications in this process, by channel. */
   readonly listeners: () => Readonly<Record<string, readonly string[]>>;
-  /** Runs with each beat, after the row was written. Never rejects, and takes one round trip at most. */
+  /** Run with each beat, after the row is written. Never reject; take at most one round trip. */
   readonly duties: readonly (() => Promise<void>)[];
   readonly report: ReportEvent;
 }
 
 const INTERVAL_MS = 10_000;
-/** How long the last beat may take: the end of the application does not wait longer. */
+/** The time limit of the last statement: the end of the application does not wait longer. */
 const END_TIMEOUT_MS = 2_000;
 
 /**
- * The row of this process in `pgpubsub_process`, written every 10 s from `start()` to `stop()`, and what else is due in that
- * rhythm. Works without the right to write the row. Owned by the instance.
+ * Writes the row of this process in `pgpubsub_process` every 10 s, from `start()` to `stop()`, and
+ * runs other periodic duties. Works without the right to write the row. Owned by the instance.
  */
 export class ProcessHeartbeat {
   private readonly id = randomUUID();
@@ -52,7 +51,7 @@ export class ProcessHeartbeat {
   }
 
   private async beat(): Promise<void> {
-    await this.inRoot(() => this.work()).catch(warnOf); // the next beat comes whatever this one met
+    await this.inRoot(() => this.work()).catch(warnOf); // a failure does not stop later beats
     if (!this.isStarted) return;
     this.timer = setTimeout(() => void this.beat(), INTERVAL_MS);
     this.timer.unref();

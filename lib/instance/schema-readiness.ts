@@ -13,8 +13,8 @@ export interface SchemaReadinessOptions extends Pick<ResolvedOptions, 'synchroni
 }
 
 /**
- * Creates or compares the triggers that the entities declare, as the options `synchronize` and `verifySchema` say. Rejects
- * with `SCHEMA_DRIFTED`.
+ * Creates or compares the declared triggers, by the options `synchronize` and `verifySchema`.
+ * Rejects with `SCHEMA_DRIFTED` if they differ and `verifySchema` is `'error'`.
  */
 export async function assertTriggers(options: SchemaReadinessOptions): Promise<void> {
   const { dataSource } = options;

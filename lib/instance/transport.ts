@@ -4,16 +4,16 @@ import { createStatements, type Statements } from '../publishing/statements.js';
 import { Database } from '../triggers/database.js';
 import { EntityChannels } from '../triggers/entity-channels.js';
 
-/** The connection that receives, as the other parts see it. */
+/** The connection that receives notifications, as the other parts of an instance use it. */
 export type TransportConnection = Pick<ListenConnection, keyof ListenConnection>;
 
-/** The way of notifications out of an instance and into it. `nestjs-pgpubsub/testing` has one without a database. */
+/** Sends and receives notifications. `nestjs-pgpubsub/testing` has one without a database. */
 export interface Transport {
-  /** Whether there is a database: without one nothing is compared with it, and nothing stored is claimed. */
+  /** Whether there is a database to compare schemas with and to claim stored notifications from. */
   readonly hasDatabase: boolean;
   createConnection(options: ListenConnectionOptions): TransportConnection;
   createStatements(schema: () => string): Statements;
-  /** The channels of the DataSource's entities; `undefined` when it has none. */
+  /** The channels of the DataSource's entities; `undefined` if no entity declares a trigger. */
   loadEntities(dataSource: DataSource): Promise<EntityChannels | undefined>;
 }
 

@@ -15,8 +15,8 @@ import { ProcessHeartbeat } from './process-heartbeat.js';
 import { ChannelPauses } from './channel-pauses.js';
 import type { TransportConnection, Transport } from './transport.js';
 
-// Each function builds one part of an instance, with the callbacks by which the part reaches the others. A callback may use
-// parts that are built later: none is called before the instance is complete.
+// Each function builds one part of an instance, with callbacks to the other parts. A callback may
+// use parts that are built later: none is called before the instance is complete.
 
 export function createTelemetry({ options, registry }: Instance): PubSubTelemetry {
   return new PubSubTelemetry({
@@ -34,7 +34,7 @@ export function createConnection(instance: Instance, transport: Transport): Tran
     isDirected: options.connection !== undefined,
     heartbeat: options.heartbeat,
     reconnect: options.reconnect,
-    pool: () => dataSource.manager, // read late: transaction libraries replace it
+    pool: () => dataSource.manager, // read at each use: transaction libraries replace it
     receive: (notification) => {
       hints.receive(notification);
       instance.dispatcher.receive(notification);
@@ -142,7 +142,7 @@ export function createHeartbeat(instance: Instance, connection: InstanceConnecti
   });
 }
 
-/** Deletes expired dead letters, one portion after the other, beside the heartbeats. */
+/** Returns a duty that deletes expired dead letters, beside the heartbeats; one run at a time. */
 function createExpiry(instance: Instance, connection: InstanceConnection): () => Promise<void> {
   const { options, registry, database, report } = instance;
   let running: Promise<unknown> | undefined;

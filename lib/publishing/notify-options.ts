@@ -4,24 +4,27 @@ import { PgPubSubError, describeValue } from '../common/errors.js';
 import { isJsonObject } from '../common/json.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 
-/** Options of `pubsub.notify()` and `notifyMany()`; all are optional. */
+/** Options of `pubsub.notify()` and `notifyMany()`. */
 export interface NotifyOptions {
   /**
-   * The transaction to join: sent if and only if it commits. Whatever has `query`: EntityManager, QueryRunner,
-   * Repository, DataSource. Without it the module's `executor`, else none: sent at once.
+   * The transaction to join; the notification is sent if and only if it commits. Takes anything
+   * with a method `query`: EntityManager, QueryRunner, Repository, DataSource. Without it, the
+   * module's `executor` is used, else the DataSource's manager.
    */
   manager?: SqlExecutor | undefined;
-  /** Exactly-once: notifications with the same key are handled in order, on channels that are `ordered`. At most 1,000 bytes. */
+  /**
+   * Exactly-once, on `ordered` channels: orders notifications of the same key; up to 1,000 bytes.
+   */
   key?: string | undefined;
-  /** Exactly-once: not before this time. Without it at once. */
+  /** Exactly-once: the earliest time at which it is handled; by default at once. */
   availableAt?: Date | undefined;
-  /** Exactly-once: not before so many milliseconds have passed, by the clock of the server. Not together with `availableAt`. */
+  /** Exactly-once, instead of `availableAt`: the delay in milliseconds, by the server's clock. */
   delayMs?: number | undefined;
-  /** Travels beside the payload, over the module's `context`. */
+  /** Data sent beside the payload, merged over the module's `context`. */
   context?: object | undefined;
 }
 
-/** Throws `INVALID_ARGUMENT` for options that are unknown, or that this channel cannot mean. */
+/** Throws `INVALID_ARGUMENT` for options that are unknown, invalid, or do not fit the channel. */
 export function assertNotifyOptions(channel: ChannelDefinition, options: NotifyOptions): void {
   assertKnown(options);
   if (channel.delivery === 'exactly-once') assertStored(channel, options);
@@ -30,7 +33,7 @@ export function assertNotifyOptions(channel: ChannelDefinition, options: NotifyO
 
 const NOTIFY_OPTIONS = new Set(['manager', 'key', 'availableAt', 'delayMs', 'context']);
 
-/** Throws `INVALID_ARGUMENT` for options that are no plain object: a function, an array, a manager by itself. */
+/** Throws `INVALID_ARGUMENT` unless the options are a plain object; a manager alone is none. */
 export function assertOptions(options: unknown, what: string): void {
   if (isJsonObject(options) && !isBuiltIn(options) && !('query' in options)) return;
   throw new PgPubSubError(
@@ -40,11 +43,11 @@ export function assertOptions(options: unknown, what: string): void {
   );
 }
 
-/** These have no options, and would be taken for none. */
+/** Whether the value is a built-in object without own properties: it would pass as no options. */
 const isBuiltIn = (value: object): boolean =>
   types.isPromise(value) || types.isMap(value) || types.isSet(value) || types.isDate(value);
 
-/** A misspelt `manager` would send outside of the transaction. */
+/** Rejects unknown options: a misspelt `manager` would send outside of the transaction. */
 function assertKnown(options: NotifyOptions): void {
   assertOptions(options, 'notify() and notifyMany()');
   const unknown = Object.keys(options).find((option) => !NOTIFY_OPTIONS.has(option));
@@ -83,12 +86,15 @@ function assertStored(channel: ChannelDefinition, { key, availableAt, delayMs }:
     throw invalidOption(`"availableAt" or "delayMs" ${what}`, 'both');
 }
 
-/** Keys are indexed, and an entry of an index has room for little more. */
+/** Keys are indexed, and an index entry has room for little more. */
 const MAX_KEY_BYTES = 1_000;
-/** A hundred years. */
+/** One hundred years. */
 const MAX_DELAY_MS = 3_155_760_000_000;
 
-/** Other years are written with a sign and six digits, which PostgreSQL cannot read; and it has no year 0. */
+/**
+ * Whether PostgreSQL reads the year as `toISOString()` writes it: there is no year 0, and years
+ * outside of 0 to 9999 have a sign and six digits.
+ */
 const isTimestamp = (date: Date): boolean =>
   !Number.isNaN(date.getTime()) && date.getUTCFullYear() >= 1 && date.getUTCFullYear() <= 9999;
 

@@ -4,29 +4,30 @@ import { isPgPubSubError } from '../common/errors.js';
 import type { JsonObject } from '../common/json.js';
 import type { NotifyOptions } from './notify-options.js';
 
-/** One notification on its way to the server. */
+/** A notification on its way to the server. */
 export interface Outgoing {
   readonly channel: string;
 }
 
-/** One broadcast, as NOTIFY takes it. */
+/** A broadcast, as NOTIFY takes it. */
 export interface OutgoingBroadcast extends Outgoing {
   readonly text: string;
 }
 
-/** One notification, as it is stored. */
+/** A notification, as it is stored. */
 export interface OutgoingStored extends Outgoing {
-  /** JSON text; `null` for none. */
   readonly payload: string | null;
   readonly context: string | null;
   readonly key: string | null;
   readonly availableAt: Date | null;
   readonly delayMs: number | null;
-  /** Whether the processes that claim are woken. */
+  /** Whether a hint wakes the processes that claim. */
   readonly hints: boolean;
 }
 
-/** Encodes broadcasts. Throws for what PostgreSQL or JSON would refuse; a trace is left out where it has no room. */
+/**
+ * Encodes broadcasts, without a trace that does not fit. Throws as {@link encodeStoredOnes} does.
+ */
 export const encodeBroadcasts = (
   channel: ChannelDefinition,
   payloads: readonly unknown[],
@@ -40,7 +41,7 @@ export const encodeBroadcasts = (
       encodeBroadcast(channel, payload, context),
   }));
 
-/** `undefined` where there is no room for the trace beside the payload. */
+/** Returns `undefined` if the trace does not fit beside the payload. */
 function encodeTraced(
   channel: ChannelDefinition,
   payload: unknown,
@@ -54,7 +55,7 @@ function encodeTraced(
   }
 }
 
-/** Encodes notifications that are stored. Throws for what PostgreSQL or JSON would refuse. */
+/** Encodes stored notifications. Throws for values that JSON or PostgreSQL would reject. */
 export function encodeStoredOnes(
   channel: ChannelDefinition,
   payloads: readonly unknown[],
@@ -67,11 +68,11 @@ export function encodeStoredOnes(
   const text = encodeContext(channel, context);
   return payloads.map((payload) => {
     const json = encodeStored(channel, payload);
-    return { channel: name, payload: json, context: text, key, availableAt, delayMs, hints }; // spread, it took twice as long
+    return { channel: name, payload: json, context: text, key, availableAt, delayMs, hints }; // a spread would take twice as long
   });
 }
 
-/** Returns what both contexts have, and where they differ what `over` has. */
+/** Merges two contexts; members of `over` replace those of `under`. */
 export const joined = (
   under: JsonObject | undefined,
   over: JsonObject | undefined,

@@ -1,20 +1,19 @@
 import { HINT_CHANNEL, noteSchemaVersion, notificationTable } from '../storage/storage.sql.js';
 
 /**
- * Sends one broadcast: $1 channel, $2 text. Takes no lock before commit, where the queue of the cluster has one. It
- * returns no columns and no row: pg would spend as long on them as on all else that a result takes.
+ * Sends one broadcast: $1 channel, $2 text. Takes no lock before the commit, which locks the
+ * cluster's notification queue. Returns neither columns nor rows: pg would spend as long on them as
+ * on the rest of the result.
  */
 export const sendBroadcast = 'select where pg_notify($1, $2) is null';
 
-/**
- * Between the texts of one statement: JSON escapes control characters, so that none of them contains it.
- */
+/** Separates the texts of one statement. JSON escapes control characters: no text contains it. */
 export const TEXT_SEPARATOR = '\u0001';
 
 /**
- * Sends any number of broadcasts, in order: $1 their channels, $2 their texts, each behind a separator (so that
- * one empty text is not none). One joined text is cheaper to write, send and take apart than an array or JSON.
- * PostgreSQL takes unnest() of several arrays for its own, and only without a schema.
+ * Sends several broadcasts, in order: $1 their channels, $2 their texts, each after a separator (so
+ * that one empty text counts). One joined text is cheaper to write, send and split than an array or
+ * JSON. `unnest` has no schema here: PostgreSQL accepts several arrays only without one.
  */
 export const sendBroadcasts = `
   select pg_catalog.count(pg_notify(channel, text))
@@ -22,9 +21,10 @@ export const sendBroadcasts = `
 `;
 
 /**
- * Stores any number of notifications, in order, and wakes those who claim: $1 the channels, or the one of all; $2 the
- * payloads as above, empty for none; $3 contexts, $4 keys, $5 times, $6 delays in milliseconds, each null when nobody
- * has one; $7 the channels to hint at. What is shorter is filled up with nulls.
+ * Stores several notifications, in order, and hints at their channels. $1 the channels, or one
+ * channel for all; $2 the payloads, joined as above, empty for none; $3 contexts, $4 keys, $5
+ * times, $6 delays in milliseconds, each null if no notification has one; $7 the channels to hint
+ * at. Shorter lists are filled up with nulls.
  */
 export const storeNotifications = (schema: string): string => `
   with stored as (
@@ -39,7 +39,7 @@ export const storeNotifications = (schema: string): string => `
   select pg_catalog.count(pg_notify('${HINT_CHANNEL}', hinted)) from pg_catalog.unnest($7::text[]) as hinted
 `;
 
-/** What a notification may say beside its channel and payload; left out, each has its default. */
+/** The optional values of a stored notification: column and expression of each. */
 export const STORED_VALUES = {
   context: ['context', (parameter: string) => `${parameter}::jsonb`],
   key: ['key', (parameter: string) => `${parameter}::text`],
@@ -53,8 +53,9 @@ export const STORED_VALUES = {
 export type StoredValue = keyof typeof STORED_VALUES;
 
 /**
- * Stores one notification: $1 the channel, $2 the payload, from $3 on what `given` names; and wakes those who claim.
- * Planned in a fraction of the time of the statement for any number, it takes little more than half as long.
+ * Stores one notification: $1 channel, $2 payload, from $3 on the values that `given` names; sends
+ * a hint if `hints`. Its planning is much cheaper than that of the statement for several: it takes
+ * little more than half as long.
  */
 export function storeNotification(schema: string, given: readonly StoredValue[], hints: boolean): string {
   const columns = given.map((value) => STORED_VALUES[value][0]);

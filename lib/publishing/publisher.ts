@@ -14,38 +14,37 @@ import type { Statement, Statements } from './statements.js';
 
 export interface PublisherOptions {
   readonly statements: Statements;
-  /** The DataSource's manager as it is at the time of the call: libraries replace it within their transactions. */
+  /** The DataSource's manager, read at each call: libraries replace it within transactions. */
   readonly pool: () => SqlExecutor;
   readonly executor: (() => SqlExecutor | undefined) | undefined;
-  /** The context of everything that is sent on this route: the module's, and the transaction's. */
+  /** The context of everything sent on this route: the module's, merged with the transaction's. */
   readonly contextOf: (route: Route) => JsonObject | undefined;
-  /** Throws for a text that everybody who listens to the channel would refuse. */
+  /** Throws for a text that all listeners of the channel would reject. */
   readonly assertText: (channel: string, text: string) => void;
   readonly report: ReportEvent;
 }
 
-/** Where a call of `notify()` belongs in a trace, as members of `context`; nothing where nobody traces. */
+/** The place of a `notify()` call in a trace, as members of `context`; `undefined`: not traced. */
 export interface CallTrace {
-  /** The call itself. */
   readonly call: JsonObject | undefined;
-  /** Its caller: the same for all of its calls. */
+  /** The span of the caller: the same for all of its calls. */
   readonly caller: JsonObject | undefined;
 }
 
 export const UNTRACED: CallTrace = { call: undefined, caller: undefined };
 
 /**
- * Sends notifications: checks them before any SQL, joins the caller's transaction, batches what is sent at the
- * same time. Owned by the module; holds no connection.
+ * Sends notifications: checks them before any SQL, joins the caller's transaction, and sends
+ * concurrent calls together. Owned by the module; holds no connection.
  */
 export class Publisher {
   private readonly queues = new WeakMap<object, StatementQueue>();
-  /** Statements shared by many callers run in nobody's context: another's transaction could be found there. */
+  /** Runs shared statements in no caller's async context: it may hold that caller's transaction. */
   private readonly inRoot = AsyncLocalStorage.snapshot();
 
   constructor(private readonly options: PublisherOptions) {}
 
-  /** Resolves when the server has taken all of them, in one statement; rejects before any SQL if one is refused. */
+  /** Resolves when one statement has sent all. Rejects before any SQL if one payload is invalid. */
   async publish(
     channel: ChannelDefinition,
     payloads: readonly unknown[],
@@ -80,7 +79,7 @@ export class Publisher {
     const context = this.resolveContext(route, options);
     for (const payload of payloads) {
       const checked = validatePayload(channel, payload);
-      if (checked instanceof Promise) await checked; // awaiting a value, too, would cost a turn per call
+      if (checked instanceof Promise) await checked; // awaiting each value would cost a turn per call
     }
     if (payloads.length === 0) return;
     const { statements, assertText } = this.options;
@@ -89,7 +88,8 @@ export class Publisher {
       for (const { payload } of outgoing) assertText(channel.name, payload ?? '');
       return this.send(statements.stored, outgoing, route);
     }
-    // Within a transaction equal notifications are delivered once, and have to stay equal.
+    // In a transaction PostgreSQL delivers equal broadcasts once: a trace per call would make them
+    // differ.
     const traced = route.kind === 'pool' ? trace.call : trace.caller;
     const outgoing = encodeBroadcasts(channel, payloads, context, traced);
     for (const { text } of outgoing) assertText(channel.name, text);
@@ -97,7 +97,7 @@ export class Publisher {
   }
 
   private routeOf({ manager }: NotifyOptions): Route {
-    if (manager !== undefined) return resolveRoute(manager); // null would be sent outside of the transaction
+    if (manager !== undefined) return resolveRoute(manager); // null is rejected: it would send outside of the transaction
     return resolveRoute(this.options.executor?.() ?? this.options.pool());
   }
 
@@ -129,5 +129,5 @@ export class Publisher {
 const notAContext = (got: unknown) =>
   new PgPubSubError(
     'INVALID_ARGUMENT',
-    `expected "context" to be an object, got ${describeValue(got)}. Name what it says: { tenant }.`,
+    `expected "context" to be an object, got ${describeValue(got)}. Give it members: { tenant }.`,
   );

@@ -12,20 +12,20 @@ interface Call {
 }
 
 /**
- * The way of notifications through one executor: one statement on the wire at a time, and all calls made meanwhile
- * share the next one. Created with the first call, forgotten with its executor.
+ * Sends notifications through one executor: one statement at a time; all calls made meanwhile share
+ * the next one. Created with the first call, garbage-collected with its executor.
  */
 export class StatementQueue {
   private waiting: Call[] = [];
   private isSending = false;
 
-  /** `splits`: each call is a transaction of its own, so that one which fails must not take the others along. */
+  /** `splits`: each call is a transaction of its own, so a failing one must not fail the others. */
   constructor(
     private readonly executor: SqlExecutor,
     private readonly splits: boolean,
   ) {}
 
-  /** Resolves when the server has taken all; they are sent together and in order. */
+  /** Resolves when the server has accepted all, sent together and in order. */
   send<O extends Outgoing>(statement: Statement<O>, outgoing: readonly O[]): Promise<void> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ statement, outgoing, resolve, reject });
@@ -38,14 +38,15 @@ export class StatementQueue {
     while (this.waiting.length > 0) {
       const calls = this.takeCalls();
       await this.sendTogether(calls);
-      // Callers that come in numbers come again: in this turn they can share a statement, instead of the first of
-      // them being sent alone while the others wait for its round trip (1.3 times the rate with 100 callers).
+      // Concurrent callers tend to call again: waiting one turn lets them share a statement,
+      // instead of the first being sent alone while the others wait for its round trip (1.3 times
+      // the rate with 100 callers).
       if (calls.length > 1) await turn();
     }
     this.isSending = false;
   }
 
-  /** The calls of one kind, from the first on, that may share a statement: the order is kept. */
+  /** Takes the first calls that may share a statement; keeps the order. */
   private takeCalls(): Call[] {
     const [first] = this.waiting;
     const other = this.waiting.findIndex(({ statement }) => statement !== first?.statement);
@@ -63,7 +64,8 @@ export class StatementQueue {
       );
       for (const call of calls) call.resolve();
     } catch (error) {
-      // Only what the server refused is certainly not sent; after a lost connection nobody knows.
+      // Splits only what the server rejected: after a lost connection the statement may have
+      // succeeded.
       if (this.splits && calls.length > 1 && isServerError(error)) {
         for (const call of calls) await this.sendTogether([call]);
       } else {

@@ -10,34 +10,33 @@ import {
 } from './publish.sql.js';
 
 /**
- * Sends or stores notifications of one delivery. Calls of the same delivery that are made at the same time share a
- * statement; `countTogether()` says how many.
+ * Sends or stores notifications of one delivery. Concurrent calls of the same delivery share a
+ * statement; `countTogether()` returns how many may.
  */
 export interface Statement<O extends Outgoing = Outgoing> {
-  /** Returns the number of these calls, from the first on, that may share a statement; at least 1. */
+  /** Returns how many of the first calls may share a statement; at least 1. */
   countTogether(calls: readonly { readonly outgoing: readonly O[] }[]): number;
   execute(executor: SqlExecutor, outgoing: readonly O[]): Promise<void>;
 }
 
-/** The statements by delivery. */
 export interface Statements {
   readonly broadcast: Statement<OutgoingBroadcast>;
   readonly stored: Statement<OutgoingStored>;
 }
 
-/** Returns the statements of an instance; the tables are in `schema`, which is known once the DataSource is connected. */
+/** Returns the statements of an instance. `schema` holds the tables; known when connected. */
 export const createStatements = (schema: () => string): Statements => ({
   broadcast: broadcastStatement,
   stored: new StoreStatement(schema),
 });
 
-/** The number of notifications of several calls that a statement takes at most. */
+/** The maximum number of notifications of several calls in one statement. */
 const MAX_SHARED = 1_000;
 
 export const broadcastStatement: Statement<OutgoingBroadcast> = {
   /**
-   * PostgreSQL delivers equal notifications of one transaction once, and these calls are transactions of their own:
-   * from the first repetition on they wait for the next statement. (PostgreSQL 12 and older compare each with each.)
+   * Stops at the first repetition: PostgreSQL delivers equal notifications of one transaction once,
+   * and each call is a transaction of its own. (PostgreSQL 12 and older compare each with each.)
    */
   countTogether(calls) {
     const seen = new Set<string>();
@@ -66,12 +65,14 @@ export const broadcastStatement: Statement<OutgoingBroadcast> = {
   },
 };
 
-/** The number of characters of all payloads in a shared statement: the server keeps several copies of a statement. */
+/**
+ * The maximum number of payload characters in a shared statement; the server keeps copies of it.
+ */
 const MAX_STATEMENT_LENGTH = 8_000_000;
 
-/** Stores notifications in `schema`, which is known once the DataSource is connected. Owned by the publisher. */
+/** Stores notifications in `schema`. Owned by the publisher. */
 class StoreStatement implements Statement<OutgoingStored> {
-  /** The texts of statements by their shape (the values and hints given). There are few shapes, so all texts are kept. */
+  /** Statement texts by shape (values given, hints). There are few shapes, so all are kept. */
   private readonly texts = new Map<string, string>();
 
   constructor(private readonly schema: () => string) {}
@@ -116,11 +117,11 @@ class StoreStatement implements Statement<OutgoingStored> {
 
 const OPTIONAL_VALUES: readonly StoredValue[] = ['context', 'key', 'availableAt', 'delayMs'];
 
-/** Writes a Date in UTC; pg would write it in the time zone of this process. */
+/** Writes a Date in UTC; pg would use the time zone of this process. */
 const parameterOf = (value: OutgoingStored[StoredValue]): unknown =>
   value instanceof Date ? value.toISOString() : value;
 
-/** Sends one channel where all notifications have the same, and null for a list without values: the statement completes both. */
+/** Passes one channel if all notifications have the same, and null for a list without values. */
 function parametersOf(outgoing: readonly OutgoingStored[]): unknown[] {
   const channels = new Set<string>();
   const hinted = new Set<string>();

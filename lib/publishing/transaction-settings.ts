@@ -9,18 +9,18 @@ import { assertOptions } from './notify-options.js';
 
 const DISABLED = 'pgpubsub.disabled';
 
-/** What `withContext()` and `withoutTriggers()` run; `manager` is that of the transaction. */
+/** Work to run in a transaction; `manager` is that transaction's. */
 export type TransactionalWork<T> = (manager: EntityManager) => Promise<T>;
 
 /** Options of `withContext()` and `withoutTriggers()`. */
 export interface InTransactionOptions {
-  /** A transaction that is already open; without it one is opened around the work. */
+  /** An open transaction to use; without it, a new one is opened. */
   manager?: SqlExecutor;
 }
 
 /**
- * Settings of one transaction that its triggers and `notify()` calls obey. Bound to the transaction (SET LOCAL), never to
- * the pooled session: they end with it, however it ends.
+ * Sets the context and disables triggers for single transactions. The settings belong to the
+ * transaction (SET LOCAL), never to the pooled session, and end with it.
  *
  * no deadline: a call of the application, limited by the options of its DataSource
  */
@@ -28,7 +28,7 @@ export class TransactionSettings {
   private readonly contexts = new WeakMap<QueryRunner, JsonObject>();
   private readonly withTriggersDisabled = new WeakSet<QueryRunner>();
 
-  /** `trace`: where the caller is in a trace, for what triggers send in its name; nothing where nobody traces. */
+  /** `trace`: the caller's span, for notifications of triggers; `undefined` without tracing. */
   constructor(
     private readonly dataSource: DataSource,
     private readonly common: (() => object) | undefined,
@@ -37,7 +37,7 @@ export class TransactionSettings {
     if (common) installContext(dataSource, () => ({ ...trace(), ...common() }));
   }
 
-  /** The context of everything that is sent on this route. */
+  /** The context of everything sent on this route. */
   contextOf(route: Route): JsonObject | undefined {
     const runner = openRunnerOf(route);
     const own = runner && this.contexts.get(runner);
@@ -78,7 +78,7 @@ export class TransactionSettings {
     });
   }
 
-  /** What triggers find with this context of the transaction; nothing when it has none, nor the module. */
+  /** The context for triggers as JSON; empty if neither the transaction nor the module has one. */
   private contextJson(own: JsonObject | undefined): string {
     if (own === undefined && this.common === undefined) return '';
     const json = JSON.stringify({ ...this.trace(), ...this.common?.(), ...own });
@@ -100,7 +100,7 @@ export class TransactionSettings {
 }
 
 /**
- * Sets, works, and sets back: the transaction may go on after the work.
+ * Sets, runs `work`, and restores the setting: the transaction may continue after the work.
  *
  * no deadline: a call of the application, limited by the options of its DataSource
  */
@@ -117,13 +117,13 @@ async function setDuring<T>(
     await manager.query(setLocal(setting, previous));
     return result;
   } catch (error) {
-    // After a failed statement nothing can be set any more, and the rollback undoes it.
+    // After a failed statement nothing can be set; the rollback undoes the setting.
     await manager.query(setLocal(setting, previous)).catch(() => undefined);
     throw error;
   }
 }
 
-/** A misspelt `manager` would work in another transaction. */
+/** Rejects unknown options: a misspelt `manager` would run in another transaction. */
 function assertKnown(options: InTransactionOptions): void {
   const what = 'withContext() and withoutTriggers()';
   assertOptions(options, what);
@@ -140,7 +140,7 @@ function assertWork(work: unknown, call: string): void {
   throw new PgPubSubError(
     'INVALID_ARGUMENT',
     `expected "work" of ${call} to be a function, got ${describeValue(work)}. ` +
-      'Pass what is to be done in the transaction: async (manager) => { … }.',
+      'Pass the function to run in the transaction: async (manager) => { … }.',
   );
 }
 
@@ -150,7 +150,7 @@ function transactionRunnerOf(manager: EntityManager): QueryRunner {
   return runner;
 }
 
-/** It travels with every notification of the transaction, and takes its room: 7,999 bytes with the payload. */
+/** The context is part of every notification, which has 7,999 bytes for it and the payload. */
 const MAX_CONTEXT_BYTES = 4_000;
 
 function assertContext(context: unknown): void {
@@ -160,7 +160,7 @@ function assertContext(context: unknown): void {
   if (obstacle === undefined) return;
   throw new PgPubSubError(
     'INVALID_ARGUMENT',
-    `expected the context to be an object that JSON can carry in ${MAX_CONTEXT_BYTES} bytes, got ${obstacle}. Keep it small: a tenant, a trace.`,
+    `expected the context to be an object that fits into ${MAX_CONTEXT_BYTES} bytes of JSON, got ${obstacle}. Keep it small: a tenant, a trace.`,
   );
 }
 
@@ -173,5 +173,5 @@ const notOpen = (got: string) =>
   new PgPubSubError(
     'INVALID_ARGUMENT',
     `expected "manager" to be an EntityManager, QueryRunner or Repository with an open transaction, got ${got}. ` +
-      'Leave it out to have one opened.',
+      'Leave it out to open a new transaction.',
   );

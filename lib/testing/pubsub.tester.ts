@@ -174,5 +174,5 @@ const notTesting = (name: string) =>
 const notAContext = (got: unknown) =>
   new PgPubSubError(
     'INVALID_ARGUMENT',
-    `expected "context" to be an object, got ${describeValue(got)}. Name what it says: { tenant }.`,
+    `expected "context" to be an object, got ${describeValue(got)}. Give it members: { tenant }.`,
   );

@@ -139,7 +139,7 @@ it('says why an exactly-once channel cannot be observed, and asks for a channel'
   await using app = await database.start();
   const stored = defineChannel('stored', { delivery: 'exactly-once' });
   expect(() => app.pubsub.observe(stored)).toThrow(
-    /expected observe\(\) of broadcast channels, got "stored".*exactly-once.*@Listener/s,
+    /expected observe\(\) to be called with broadcast channels, got "stored".*exactly-once.*@Listener/s,
   );
   expect(() => app.pubsub.listen(stored)).toThrow(/exactly-once/);
   expect(() => app.pubsub.observe()).toThrow(/at least one channel/);
