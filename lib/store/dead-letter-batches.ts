@@ -6,39 +6,40 @@ import { ALL_DEAD_LETTERS, findRetryable } from './retryable-dead-letters.js';
 import { StoredConditions, type StoredConditionsOptions } from './stored-conditions.js';
 import { countDeadLetters, discardDeadLetters, readEndOfBatch, readServerTimeAsText } from './stored.sql.js';
 
-/** How many are retried or discarded in one transaction. */
+/** The number of dead letters in one transaction. */
 const BATCH_SIZE = 1_000;
 
-/** The primary key of the table. */
+/** The primary key of the table of dead letters. */
 type Key = readonly [id: string, listener: string, letter: string];
 
 /**
- * Dead letters that are retried or discarded in portions, each a transaction of its own: many of them in one would lock
- * and write for minutes, and leave nothing done when it is interrupted. Walks along the primary key, so that no portion
- * reads what those before have deleted, and leaves what dies after the begin: no letter is retried twice. Belongs to who
- * has begun it; holds no connection between two portions.
+ * Retries or discards dead letters in batches, each in a transaction of its own. One transaction
+ * for many would lock and write for minutes, and an interruption would undo all of it. Walks along
+ * the primary key, so no batch reads rows that earlier batches deleted. Skips letters that are
+ * added after the start, so none is retried twice. Owned by its caller; holds no connection between
+ * two batches.
  *
  * no deadline: a call of the application, limited by the options of its DataSource
  */
 export class DeadLetterBatches {
   private constructor(
     private readonly options: StoredConditionsOptions,
-    /** On $4 and the following. */
+    /** Their parameters start at $4. */
     private readonly conditions: Conditions,
-    /** The number of letters at the start, without those that are left. */
+    /** The number of letters at the start, without `left`. */
     readonly total: number,
-    /** The letters that are left, because no running process has their listener. */
+    /** The letters that stay, because no running process has their listener. */
     readonly left: readonly CountedListener[],
   ) {}
 
-  /** With `isRetry`, letters whose listener no running process has are left. */
+  /** Counts the letters. With `isRetry`, letters whose listener no running process has stay. */
   static async begin(
     options: StoredConditionsOptions,
     filter: StoredFilter,
     isRetry = false,
   ): Promise<DeadLetterBatches> {
     const { manager } = options.dataSource;
-    const [time] = await manager.query<{ now: string }[]>(readServerTimeAsText); // rows as their statements say
+    const [time] = await manager.query<{ now: string }[]>(readServerTimeAsText);
     const conditionsFrom = async (first: number): Promise<Conditions> => {
       const where = await new StoredConditions(options).ofDead(filter, 'deadLetters', first + 1);
       return {
@@ -54,7 +55,7 @@ export class DeadLetterBatches {
     return new DeadLetterBatches(options, restrict(await conditionsFrom(4), 4), Number(found?.count), left);
   }
 
-  /** Puts them back to work, as `StoredNotifications.retry()` does; yields how many each portion had. */
+  /** Retries the letters as `StoredNotifications.retry()` does; yields the number of each batch. */
   async *retry(): AsyncGenerator<number, void, undefined> {
     try {
       yield* this.walk(retryDeadLetters);
@@ -63,7 +64,7 @@ export class DeadLetterBatches {
     }
   }
 
-  /** Deletes them, likewise. */
+  /** Deletes the letters; yields the number of each batch. */
   discard(): AsyncGenerator<number, void, undefined> {
     return this.walk(discardDeadLetters);
   }
@@ -97,7 +98,6 @@ export class DeadLetterBatches {
     return end && [end.id, end.listener, end.letter];
   }
 
-  /** Rows as their statement says. */
   private query<Row>(sql: string, parameters: unknown[]): Promise<Row[]> {
     return this.options.dataSource.manager.query(sql, parameters);
   }

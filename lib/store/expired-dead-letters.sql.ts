@@ -1,10 +1,10 @@
 import { deadLetterTable } from '../storage/storage.sql.js';
 
 /**
- * Deletes up to `size` dead letters that are older than their channel keeps them, the oldest first: $1 the channels, $2 the age
- * in milliseconds that each keeps. The number of deleted ones is the column `count`. Locks the deleted rows until the end of the
- * transaction, and skips those that another process deletes or retries. Uses the index (channel, died_at): the time of the
- * statement, unlike the clock's, can be compared by an index.
+ * Deletes up to `size` expired dead letters, oldest first: $1 channels, $2 the age in milliseconds
+ * that each keeps. Returns their number as `count`. Locks the deleted rows until the transaction
+ * ends; skips rows that another process deletes or retries. Uses the index `(channel, died_at)`,
+ * which can compare the time of the statement, but not `clock_timestamp()`.
  */
 export const deleteExpiredDeadLetters = (schema: string, size: number): string => `
   with gone as (

@@ -4,13 +4,14 @@ import type { DeadLetterOptions } from '../common/options.js';
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { deleteExpiredDeadLetters } from './expired-dead-letters.sql.js';
 
-/** The largest number of dead letters that one statement deletes. */
+/** The maximum number of dead letters that one statement deletes. */
 const BATCH_SIZE = 1_000;
 
 /**
- * Deletes the dead letters that are older than their channel keeps them, in milliseconds since they became dead letters, by the
- * server's clock. Resolves with their number, after as many statements as needed; each is a transaction of its own when `executor` is a
- * pool. Channels that are not in the map keep theirs. Rejects with `TIMED_OUT` when a statement takes more than 10 s.
+ * Deletes the dead letters that are older than `keepMsByChannel`, in milliseconds of the server's
+ * clock since they became dead letters. Resolves with their number, after as many statements as
+ * needed; with a pool as `executor`, each is a transaction of its own. Channels that are not in the
+ * map keep theirs. Rejects with `TIMED_OUT` if a statement takes more than 10 s.
  */
 export async function removeExpiredDeadLetters(
   executor: SqlExecutor,
@@ -29,14 +30,17 @@ export async function removeExpiredDeadLetters(
         what,
       },
     );
-    const [found] = rows as { count: string }[]; // as the statement says
+    const [found] = rows as { count: string }[]; // the columns of the statement
     const count = Number(found?.count ?? 0);
     total += count;
     if (count < BATCH_SIZE) return total;
   }
 }
 
-/** The ages at which channels' dead letters are deleted, where they are: the channel's own, or the module's. */
+/**
+ * Returns the ages, in milliseconds, at which dead letters are deleted: the channel's own option,
+ * else the module's. Omits channels that keep theirs.
+ */
 export function keptDeadLetters(
   channels: Iterable<ChannelDefinition>,
   module: DeadLetterOptions,

@@ -1,14 +1,14 @@
 import { notificationTable, processTable } from '../storage/storage.sql.js';
 
-/** Whether this role may read the table $1 (its quoted name), which may not be there. Locks nothing. */
+/** Whether this role may read the table $1 (quoted); false without that table. Locks nothing. */
 export const canRead = `
   select coalesce(pg_catalog.has_table_privilege(to_regclass($1)::oid, 'select'), false)::text as can_read
 `;
 
 /**
- * The listeners of the processes that were seen within the last minute, by channel. A process without listeners is a
- * row without a channel: no row means that no process is known. Rows of another form than `{"channel": ["listener"]}`
- * are skipped. Locks nothing.
+ * Reads the listeners of the processes that were seen within the last minute, by channel. A process
+ * without listeners is a row without a channel, so no row means that no process is known. Skips
+ * rows of another form than `{"channel": ["listener"]}`. Locks nothing.
  */
 export const readLiveListeners = (schema: string): string => `
   select distinct c.channel, l.listener
@@ -21,14 +21,14 @@ export const readLiveListeners = (schema: string): string => `
     and pg_catalog.jsonb_typeof(p.listeners) = 'object'
 `;
 
-/** Whether a process has this listener of this channel; the parameter holds all of them as `{"channel": ["listener"]}`. */
+/** Whether a process has this listener; the parameter holds `{"channel": ["listener"]}` of all. */
 export const isLive = (parameter: number, channel: string, listener: string): string =>
   `coalesce(($${parameter}::jsonb -> ${channel}) ? ${listener}, false)`;
 
 /**
- * The listeners for which stored notifications of the channels $1 wait although no process has them, $2 the listeners
- * of all processes. Of each channel the first $3 rows are read, by the index `(channel, available_at, id)`: the rows
- * that no process handles are the first ones in the end. Locks nothing.
+ * Counts the pending notifications of the channels $1 by listeners that no process has; $2 holds
+ * the listeners of all processes. Reads the first $3 rows of each channel by the index
+ * `(channel, available_at, id)`: rows that no process handles end up first. Locks nothing.
  */
 export const findUnhandledRows = (schema: string): string => `
   select n.channel, waiting.listener, count(*)::text as count

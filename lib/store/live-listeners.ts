@@ -3,17 +3,19 @@ import { processTable } from '../storage/storage.sql.js';
 import { canRead, findUnhandledRows, isLive, readLiveListeners } from './live-listeners.sql.js';
 import type { Conditions } from './stored-filter.js';
 
-/** The listeners that this application has of a channel; `undefined` for a channel that it does not handle. */
+/**
+ * Returns this application's listeners of a channel; `undefined` if it does not handle the channel.
+ */
 export type ListenersOf = (channel: string) => readonly string[] | undefined;
 
-/** Stored notifications or dead letters of a listener. */
+/** The number of stored notifications or dead letters of a listener. */
 export interface CountedListener {
   readonly channel: string;
   readonly listener: string;
   readonly count: number;
 }
 
-/** The stored notifications to look at: the first `countUpTo` rows of each of these channels. */
+/** The stored notifications to count: the first `countUpTo` rows of each channel. */
 export interface UnhandledScope {
   readonly schema: string;
   readonly channels: readonly string[];
@@ -21,17 +23,20 @@ export interface UnhandledScope {
 }
 
 /**
- * The listeners of all processes that run at the moment, as they report them every 10 s: a value that is read once and
- * soon out of date. Tells which rows no process can handle.
+ * The listeners of all running processes, as they report them every 10 s. Read once, and soon out
+ * of date. Shows which rows no process can handle.
  *
- * no deadline: the caller limits the question, by statement_timeout, by its command or by the options of its DataSource
+ * no deadline: the caller limits the query, by statement_timeout, by its command or by the options
+ * of its DataSource
  */
 export class LiveListeners {
   private readonly byChannel = new Map<string, Set<string>>();
 
   private constructor() {}
 
-  /** `undefined` when no process has reported its listeners, or this role may not read the reports: nothing is known. */
+  /**
+   * Resolves with `undefined` if no process has reported listeners or this role may not read them.
+   */
   static async find(executor: SqlExecutor, schema: string): Promise<LiveListeners | undefined> {
     const [privilege] = await rowsOf<{ can_read: string }>(executor, canRead, [processTable(schema)]);
     if (privilege?.can_read !== 'true') return undefined;
@@ -52,22 +57,24 @@ export class LiveListeners {
     else known.add(listener);
   }
 
-  /** Whether a process has any listener of this channel. */
   hasChannel(channel: string): boolean {
     return this.byChannel.has(channel);
   }
 
-  /** The given conditions on a dead letter `n`, and that a process has its listener; `first` is their first parameter. */
+  /** Adds, from parameter `first` on, that a process has the listener of the dead letter `n`. */
   restrict(where: Conditions, first: number): Conditions {
     return this.and(where, first, '');
   }
 
-  /** The given conditions on a dead letter `n`, and that no process has its listener; `first` is their first parameter. */
+  /** Adds, from parameter `first` on, that no process has the listener of the dead letter `n`. */
   exclude(where: Conditions, first: number): Conditions {
     return this.and(where, first, 'not ');
   }
 
-  /** The listeners, at most 20, for which stored notifications wait although neither a process nor `listenersOf` has them. */
+  /**
+   * Finds up to 20 listeners with pending notifications that are unknown to processes and
+   * `listenersOf`.
+   */
   async findUnhandled(
     executor: SqlExecutor,
     { schema, channels, countUpTo }: UnhandledScope,
@@ -94,7 +101,7 @@ export class LiveListeners {
   }
 }
 
-/** Numbers are texts: the application's type parsers are its own. */
+/** Numbers are texts, because the application may have replaced pg's type parsers. */
 export type CountedRow = Readonly<Record<'channel' | 'listener' | 'count', string>>;
 
 export const countedOf = ({ channel, listener, count }: CountedRow): CountedListener => ({
@@ -103,8 +110,9 @@ export const countedOf = ({ channel, listener, count }: CountedRow): CountedList
   count: Number(count),
 });
 
-/** Rows as their statement says: a driver declares them `any`. */
+/** Casts rows to the columns of their statement: drivers declare them `any`. */
 async function rowsOf<Row>(executor: SqlExecutor, sql: string, parameters: unknown[] = []): Promise<Row[]> {
-  // no deadline: the caller limits the question, by statement_timeout, by its command or by the options of its DataSource
+  // no deadline: the caller limits the query, by statement_timeout, by its command or by the
+  // options of its DataSource
   return (await executor.query(sql, parameters)) as Row[];
 }

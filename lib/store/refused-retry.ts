@@ -5,11 +5,13 @@ import { RETRY_REFUSED } from './retry.sql.js';
 
 const UNIQUE_VIOLATION = '23505';
 
-/** Whether a new id is taken; application triggers may violate constraints of other tables. */
+/** Whether a new id is taken. Checks the table, because triggers may violate other constraints. */
 const isTaken = (error: { readonly code: string; readonly table?: string }): boolean =>
   error.code === UNIQUE_VIOLATION && error.table === NOTIFICATION_TABLE;
 
-/** Rejects with the error of a retry, and with a remedy where its statement has refused to put back all letters. */
+/**
+ * Throws the error of a retry; as `COMPLETION_REFUSED`, with a remedy, if it would lose letters.
+ */
 export function rejectRetry(error: unknown): never {
   if (!isServerError(error)) throw error;
   if (isTaken(error)) throw notPutBack('0 of them', MOVE_SEQUENCE, error);
@@ -19,8 +21,8 @@ export function rejectRetry(error: unknown): never {
 
 const LOOK_FOR_TRIGGER = `Look for a trigger on the table ${NOTIFICATION_TABLE} that skips rows.`;
 const MOVE_SEQUENCE =
-  'A letter whose id another notification has gets a new id, and the next id of the sequence is taken. ' +
-  `Skip ahead, and retry again: select setval(sequence, nextval(sequence) + 1000000000) from pg_get_serial_sequence('${NOTIFICATION_TABLE}', 'id') as sequence.`;
+  'A letter whose id is in use gets a new one, and the next id of the sequence is in use, too. ' +
+  `Advance the sequence, and retry again: select setval(sequence, nextval(sequence) + 1000000000) from pg_get_serial_sequence('${NOTIFICATION_TABLE}', 'id') as sequence.`;
 
 const notPutBack = (count: string, remedy: string, cause: unknown) =>
   new PgPubSubError(

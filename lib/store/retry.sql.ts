@@ -1,15 +1,14 @@
 import { HINT_CHANNEL, deadLetterTable, notificationTable } from '../storage/storage.sql.js';
 
-/** Begins the text that a retry raises with when fewer letters are back than were removed. */
+/** The start of the text that a retry raises if fewer letters are back than were removed. */
 export const RETRY_REFUSED = 'pgpubsub: put back';
 
-/** The columns that a notification gets back from its letter. */
+/** The columns that a notification gets from its dead letter. */
 const BACK = 'channel, payload, context, key, created_at, schema_version, process_id, last_error';
 
-/** The columns that tell notifications apart. Letters written by hand differ in `created_at`. */
+/** The columns that identify a notification. Letters written by hand differ in `created_at`. */
 const CONTENT = 'id, channel, key, context, payload_text';
 
-/** Whether two rows with one id have the same content. */
 const hasContent = (a: string, b: string): string =>
   [
     `${a}.channel = ${b}.channel`,
@@ -19,7 +18,7 @@ const hasContent = (a: string, b: string): string =>
   ].join(' and ');
 
 /**
- * Whether a waiting notification is the one that letters belong to: it has their content, and is
+ * Whether a pending notification is the one that letters belong to: it has their content, and is
  * not pending for any of their listeners.
  */
 const isOf = (waiting: string, letters: string): string => `${hasContent(waiting, letters)} and case
@@ -27,19 +26,19 @@ const isOf = (waiting: string, letters: string): string => `${hasContent(waiting
     else not ${waiting}.listeners operator(pg_catalog.&&) ${letters}.listeners end`;
 
 /**
- * Puts dead letters back to work, for their listeners alone, and wakes the processes that claim.
- * Loses no letter, and merges none with another notification, though several may have one id:
+ * Turns dead letters into pending notifications, for their listeners alone, and sends hints. Loses
+ * no letter and merges none with another notification, even if several have one id:
  *
  * - `notifications`: letters of equal content belong to as many notifications as one listener has
  *   letters. The n-th letter of each listener belongs to the n-th notification.
- * - `back`: one notification of each id keeps it, and joins its row that still waits for other
- *   listeners; a claim of that row is waited for. A row of another notification stays as it is.
+ * - `back`: one notification of each id keeps it, and joins its row if that is still pending for
+ *   other listeners; waits for a claim of that row. A row of another notification stays as it is.
  * - `renamed`: all others get a new id, by the default of the column: roles that may insert need no
  *   right to its sequence. They are sorted, which also completes `back` before the first insert.
  *
- * Raises, and changes nothing, when fewer letters are back than were removed (a trigger skipped
- * rows), or when a new id is taken. SQL can raise only by a cast of a text that is no number. Locks
- * the letters, and the rows that they join, until the transaction ends.
+ * Raises, and changes nothing, if fewer letters are back than were removed (a trigger skipped
+ * rows), or if a new id is taken. SQL can raise only by casting a text that is no number. Locks the
+ * letters, and the rows that they join, until the transaction ends.
  */
 export const retryDeadLetters = (schema: string, where: string): string => `
   with gone as (

@@ -18,31 +18,30 @@ export interface StoredConditionsOptions {
   readonly dataSource: DataSource;
   readonly storage: () => Storage;
   readonly nameOf: (channel: ChannelLike) => string;
-  /** The listeners of this application; without it those of other processes count. */
+  /** The listeners of this application; without it, only those that processes report count. */
   readonly listenersOf?: ListenersOf;
   readonly report?: ReportEvent;
 }
 
-/** No condition of the table's own. */
 const NONE: Conditions = { sql: '', parameters: [] };
 
 /**
- * Turns filters into conditions of SQL, on a row `n`; `first` is the number of their first parameter. Asks the database
- * which migrations have run, where a filter names one. Holds nothing.
+ * Turns filters into SQL conditions on a row `n`; `first` is the number of their first parameter.
+ * Reads the executed migrations if a filter names one. Holds nothing.
  *
  * no deadline: a call of the application, limited by the options of its DataSource
  */
 export class StoredConditions {
   constructor(private readonly options: StoredConditionsOptions) {}
 
-  /** Of what waits. */
+  /** Conditions on pending notifications. */
   async ofPending(filter: StoredFilter, method: string, first: number): Promise<Conditions> {
     const resolved = await this.resolve(filter, method);
     const waits = `not $${first} = any(n.handled_by) and (n.listeners is null or $${first} = any(n.listeners))`;
     return conditionsOf(resolved, ownOf(resolved, waits), first);
   }
 
-  /** Of dead letters. */
+  /** Conditions on dead letters. */
   async ofDead(filter: StoredFilter, method: string, first: number): Promise<Conditions> {
     const resolved = await this.resolve(filter, method);
     return conditionsOf(resolved, ownOf(resolved, `n.listener = $${first}`), first);
@@ -55,7 +54,10 @@ export class StoredConditions {
     return versions === undefined ? resolved : { ...resolved, versions };
   }
 
-  /** The migrations executed before this one; `undefined`: all, since it has not been executed. */
+  /**
+   * The migrations executed before this one; `undefined` (all of them) if it has not been executed.
+   * Rejects with `INVALID_ARGUMENT` for an unknown name.
+   */
   private async versionsBefore(name: string): Promise<readonly string[] | undefined> {
     const executed = await this.executed();
     if (executed.includes(name)) return executed.slice(0, executed.indexOf(name));
@@ -70,7 +72,7 @@ export class StoredConditions {
     const storage = this.options.storage();
     const { manager } = this.options.dataSource;
     const table = quoteQualified(storage.migrationsSchema, storage.migrationsTable);
-    const [found] = await manager.query<{ found: boolean }[]>(hasMigrations, [table]); // as the statements say
+    const [found] = await manager.query<{ found: boolean }[]>(hasMigrations, [table]);
     if (!found?.found) return [];
     const rows = await manager.query<{ name: string }[]>(executedMigrations(storage));
     return rows.map(({ name }) => name);
@@ -84,5 +86,5 @@ const unknownMigration = (name: string, known: readonly string[]) =>
   new PgPubSubError(
     'INVALID_ARGUMENT',
     `expected "beforeMigration" to be the name of a migration (${[...new Set(known)].slice(-5).join(', ') || 'there are none'}), got "${name}". ` +
-      'Names are those of the migrations table.',
+      'Use a name of the migrations table.',
   );

@@ -3,33 +3,39 @@ import type { ChannelLike } from '../channels/channel.registry.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import { anyObject, group, nonEmptyString, parseShape } from '../common/parse.js';
 
-/** Which stored notifications are meant: those for which everything given holds. */
+/** Selects stored notifications or dead letters that match all given members; `{}` selects all. */
 export interface StoredFilter {
-  /** On one of these channels. */
+  /** The channel, or one of several. */
   channel?: ChannelLike | readonly ChannelLike[];
-  /** Of dead letters: theirs. Of what waits: those that this listener has not handled yet. */
+  /**
+   * The listener: of dead letters the one that gave up; of pending notifications one that has not
+   * handled them yet.
+   */
   listener?: string;
-  /** Of the notifications. */
+  /** The id of the notification, or one of several. */
   id?: string | readonly string[];
-  /** Stored before this time. */
+  /** The time before which it was stored. */
   before?: Date;
-  /** Stored before this migration ran (all of them, when it has not run yet). Its name, as in the migrations table. */
+  /**
+   * The name of a migration, as in the migrations table: selects what was stored before it ran, or
+   * everything if it has not run.
+   */
   beforeMigration?: string;
-  /** Their context contains all of this. */
+  /** Members that the context contains. */
   context?: Record<string, unknown>;
 }
 
-/** A filter with the names of its channels, and the migrations that were executed before the one it names. */
+/** A filter with the names of its channels, and the migrations executed before the one it names. */
 export interface ResolvedFilter extends Omit<StoredFilter, 'channel' | 'id' | 'beforeMigration'> {
   readonly channels?: readonly string[];
   readonly ids?: readonly string[];
-  /** What is stored under one of these, or under none, is meant. */
+  /** Selects what was stored under one of these migrations, or under none. */
   readonly versions?: readonly string[];
 }
 
 const MAX_ID = '9223372036854775807';
 
-/** Is it the text of a bigint? Another one would be an error of the server, and end the caller's transaction. */
+/** Whether the text is a bigint. Others fail on the server and abort the caller's transaction. */
 export const isId = (text: string): boolean =>
   /^\d{1,19}$/.test(text) && text.padStart(MAX_ID.length, '0') <= MAX_ID;
 
@@ -47,7 +53,7 @@ const filterShape = group({
   context: v.optional(anyObject),
 });
 
-/** Throws `INVALID_ARGUMENT` for what it does not know: a misspelt condition would mean all of them. */
+/** Throws `INVALID_ARGUMENT` for unknown members: a misspelt condition would select everything. */
 export function resolveFilter(
   filter: StoredFilter,
   method: string,
@@ -63,7 +69,7 @@ export function resolveFilter(
     what: `stored.${method}()`,
   });
   const channels =
-    channel === undefined ? undefined : ((Array.isArray(channel) ? channel : [channel]) as ChannelLike[]); // which nameOf() checks
+    channel === undefined ? undefined : ((Array.isArray(channel) ? channel : [channel]) as ChannelLike[]); // nameOf() checks them
   return Object.fromEntries(
     Object.entries({
       ...rest,
@@ -73,12 +79,12 @@ export function resolveFilter(
   );
 }
 
-/** Dead letters and waiting notifications are not deleted without a word on which. */
+/** Throws `INVALID_ARGUMENT` without a filter: changing everything requires `{}`. */
 export function assertFilter(filter: unknown, method: string): asserts filter is StoredFilter {
   if (typeof filter === 'object' && filter !== null && !Array.isArray(filter)) return;
   throw new PgPubSubError(
     'INVALID_ARGUMENT',
-    `expected stored.${method}() to get a filter, got ${describeValue(filter)}. Say which ones: { channel }; {} means all.`,
+    `expected stored.${method}() to get a filter, got ${describeValue(filter)}. Pass one, such as { channel }; {} selects all.`,
   );
 }
 
@@ -87,7 +93,7 @@ export interface Conditions {
   readonly parameters: readonly unknown[];
 }
 
-/** The conditions on a row `n`; `first` is the number of their first parameter. */
+/** Returns the conditions on a row `n`; `first` is the number of their first parameter. */
 export function conditionsOf(
   { channels, ids, before, versions, context }: ResolvedFilter,
   more: Conditions,

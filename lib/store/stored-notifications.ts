@@ -15,28 +15,28 @@ import {
   readLargePayload,
 } from './stored.sql.js';
 
-/** A stored notification that waits for listeners. */
+/** A stored notification that is pending for at least one listener. */
 export interface PendingNotification {
   readonly id: string;
   readonly channel: string;
-  /** The JSON value as it is stored; `undefined` for none. */
+  /** The JSON value as stored; `undefined` for none. */
   readonly payload: JsonValue | undefined;
   readonly context: JsonObject;
   readonly key: string | null;
   readonly createdAt: Date;
-  /** When it is due: later than now, if it was sent so, or is to be tried again. */
+  /** The time at which it is due: in the future if it was sent with a delay or is to be retried. */
   readonly availableAt: Date;
-  /** How often it was tried. */
+  /** The number of attempts so far. */
   readonly attempts: number;
-  /** The listeners that are done with it. */
+  /** The listeners that have handled it or given up. */
   readonly handledBy: readonly string[];
-  /** Message and stack of the last failure. */
+  /** Message and stack of the last error; `null` before the first. */
   readonly lastError: string | null;
-  /** The newest migration when it was stored. */
+  /** The newest migration that had been executed when it was stored. */
   readonly schemaVersion: string | null;
 }
 
-/** A stored notification that a listener has given up. */
+/** A stored notification that one listener has given up. */
 export interface DeadLetter extends PendingNotification {
   readonly listener: string;
   readonly diedAt: Date;
@@ -44,25 +44,26 @@ export interface DeadLetter extends PendingNotification {
 
 const PAGE_SIZE = 200;
 
-/** One row of `stored.sql.ts`. */
+/** A row of a statement of `stored.sql.ts`. */
 type Row = Readonly<Record<string, string | null>> & { readonly is_large?: boolean };
 
 /**
- * What is stored, to look at and to repair: `pubsub.stored`. Reads page by page; holds no connection in between. Every method
- * rejects with `INVALID_ARGUMENT` for a filter that it does not understand; to change something one has to be given, and `{}`
- * means all.
+ * Reads, counts, retries and deletes stored notifications and dead letters: `pubsub.stored`. Reads
+ * page by page, and holds no connection in between. Every method rejects with `INVALID_ARGUMENT`
+ * for an invalid filter, and with `STORAGE_MISSING` if the tables do not exist. Methods that change
+ * rows require a filter; `{}` selects all.
  *
  * no deadline: a call of the application, limited by the options of its DataSource
  */
 export class StoredNotifications {
   private readonly conditions: StoredConditions;
 
-  /** @internal Applications have it from the service. */
+  /** @internal Applications get it from the service. */
   constructor(private readonly options: StoredConditionsOptions) {
     this.conditions = new StoredConditions(options);
   }
 
-  /** What waits, oldest first; as it is at the time each page is read. */
+  /** Yields the pending notifications, oldest first, as they are when their page is read. */
   async *pending(filter: StoredFilter = {}): AsyncGenerator<PendingNotification, void, undefined> {
     const { schema } = this.options.storage();
     const where = await this.conditions.ofPending(filter, 'pending', 2);
@@ -74,7 +75,7 @@ export class StoredNotifications {
     }
   }
 
-  /** The dead letters, oldest first: one for each notification and listener. */
+  /** Yields the dead letters, oldest first: one for each notification and listener. */
   async *deadLetters(filter: StoredFilter = {}): AsyncGenerator<DeadLetter, void, undefined> {
     const { schema } = this.options.storage();
     const where = await this.conditions.ofDead(filter, 'deadLetters', 4);
@@ -88,16 +89,18 @@ export class StoredNotifications {
     }
   }
 
-  /** How many wait. */
+  /** Resolves with the number of pending notifications. */
   async count(filter: StoredFilter = {}): Promise<number> {
     const where = await this.conditions.ofPending(filter, 'count', 1);
     return this.countOf(countPending, where);
   }
 
   /**
-   * Puts dead letters back to work, for their listener alone, with all attempts before them. Returns their number. A letter
-   * whose listener neither this application nor another running process has stays as it is, and a warning names it (event
-   * `retry-refused`): it would wait indefinitely. While no process is known, all letters are put back.
+   * Makes dead letters pending again, for their listener alone and with all attempts; resolves with
+   * their number. Skips letters whose listener neither this application nor another running process
+   * has, because they would stay pending indefinitely; the event `retry-refused` names them. While
+   * no process is known, retries all. Rejects with `COMPLETION_REFUSED`, and changes nothing, if
+   * the database does not take back all letters.
    */
   async retry(filter: StoredFilter): Promise<number> {
     assertFilter(filter, 'retry');
@@ -108,13 +111,16 @@ export class StoredNotifications {
     return count;
   }
 
-  /** Deletes dead letters. Returns how many. */
+  /** Deletes dead letters; resolves with their number. */
   async discard(filter: StoredFilter): Promise<number> {
     assertFilter(filter, 'discard');
     return this.countOf(discardDeadLetters, await this.conditions.ofDead(filter, 'discard', 1));
   }
 
-  /** Deletes what waits, and is not being handled at the moment: nobody will ever handle it. Returns how many. */
+  /**
+   * Deletes pending notifications without handling them; resolves with their number. Skips those
+   * that are being handled.
+   */
   async purge(filter: StoredFilter): Promise<number> {
     assertFilter(filter, 'purge');
     return this.countOf(purgePending, await this.conditions.ofPending(filter, 'purge', 1));
@@ -128,7 +134,7 @@ export class StoredNotifications {
     return Number(rows[0]?.['count']);
   }
 
-  /** The payload of a row; `large` reads the one that is too large for a page, by the row's key. */
+  /** Resolves with the payload of a row; `large` reads a large one by the row's key. */
   private async payloadOf(row: Row, large: string, key: readonly unknown[]): Promise<JsonValue | undefined> {
     const json = row.is_large ? (await this.query(large, key))[0]?.['payload'] : row['payload'];
     return json === null || json === undefined ? undefined : (JSON.parse(json) as JsonValue);
@@ -136,7 +142,7 @@ export class StoredNotifications {
 
   private async query(sql: string, parameters: readonly unknown[]): Promise<Row[]> {
     try {
-      return await this.options.dataSource.manager.query(sql, [...parameters]); // rows as their statement says
+      return await this.options.dataSource.manager.query(sql, [...parameters]);
     } catch (error) {
       throw explainMissing(error);
     }

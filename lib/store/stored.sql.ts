@@ -1,10 +1,10 @@
 import { quoteQualified } from '../common/sql-identifier.js';
 import { deadLetterTable, notificationTable, type Storage } from '../storage/storage.sql.js';
 
-/** Larger payloads are read one by one: a page must fit into memory. */
+/** Larger payloads (in bytes) are read one by one: a page has to fit into memory. */
 const LARGE_PAYLOAD = 32_768;
 
-/** As texts: the application's type parsers are its own. */
+/** All columns as texts, because the application may have replaced pg's type parsers. */
 const columns = `
   n.id::text as id, n.channel, case when pg_catalog.pg_column_size(n.payload) < ${LARGE_PAYLOAD} then n.payload::text end as payload,
   coalesce(pg_catalog.pg_column_size(n.payload) >= ${LARGE_PAYLOAD}, false) as is_large, n.context::text as context, n.key,
@@ -12,23 +12,23 @@ const columns = `
   n.attempts::text as attempts, pg_catalog.to_json(n.handled_by)::text as handled_by, n.last_error, n.schema_version
 `;
 
-/** A page of what waits, behind the id $1, oldest first: the conditions' parameters follow. Locks nothing. */
+/** Reads a page of pending notifications after the id $1, oldest first. Locks nothing. */
 export const pagePending = (schema: string, where: string, size: number): string => `
   select ${columns} from ${notificationTable(schema)} as n where n.id > $1::bigint and ${where} order by n.id limit ${size}
 `;
 
-/** A page of the dead letters, behind the id $1, the listener $2 and the letter $3. */
+/** Reads a page of dead letters after the id $1, listener $2 and letter $3. Locks nothing. */
 export const pageDeadLetters = (schema: string, where: string, size: number): string => `
   select ${columns}, (extract(epoch from n.died_at) operator(pg_catalog.*) 1000)::text as died_ms, n.listener, n.letter::text as letter
   from ${deadLetterTable(schema)} as n where (n.id, n.listener, n.letter) > ($1::bigint, $2::text, $3::bigint) and ${where}
   order by n.id, n.listener, n.letter limit ${size}
 `;
 
-/** Reads the payload of a notification that waits: $1 the id. */
+/** Reads the payload of a pending notification: $1 id. */
 export const readLargePayload = (schema: string): string =>
   `select payload::text as payload from ${notificationTable(schema)} where id = $1`;
 
-/** Reads the payload of a dead letter: $1 the id, $2 the listener, $3 the letter. */
+/** Reads the payload of a dead letter: $1 id, $2 listener, $3 letter. */
 export const readLargeDeadLetter = (schema: string): string => `
   select payload::text as payload from ${deadLetterTable(schema)}
   where id = $1::bigint and listener = $2::text and letter = $3::bigint
@@ -43,17 +43,19 @@ export const discardDeadLetters = (schema: string, where: string): string =>
 export const countDeadLetters = (schema: string, where: string): string =>
   `select count(*)::text as count from ${deadLetterTable(schema)} as n where ${where}`;
 
-/** The dead letters of each channel and listener. */
+/** Counts the dead letters of each channel and listener. */
 export const countDeadLettersByListener = (schema: string, where: string): string => `
   select n.channel, n.listener, count(*)::text as count from ${deadLetterTable(schema)} as n where ${where}
   group by 1, 2 order by 1, 2
 `;
 
-/** In ISO 8601, whatever the session's "DateStyle". */
+/** Reads the time in ISO 8601, independent of the session's "DateStyle". */
 export const readServerTimeAsText =
   "select pg_catalog.to_json(clock_timestamp()) operator(pg_catalog.#>>) '{}' as now";
 
-/** The last of the next `size` dead letters, in the order of the primary key. No row: there are none. Locks nothing. */
+/**
+ * Reads the last of the next `size` dead letters by primary key, if there are any. Locks nothing.
+ */
 export const readEndOfBatch = (schema: string, where: string, size: number): string => `
   select id::text as id, listener, letter::text as letter
   from (
@@ -63,7 +65,7 @@ export const readEndOfBatch = (schema: string, where: string, size: number): str
   order by portion.id desc, portion.listener desc, portion.letter desc limit 1
 `;
 
-/** What is being handled stays: it is locked. */
+/** Deletes pending notifications; skips those that are being handled, which are locked. */
 export const purgePending = (schema: string, where: string): string => `
   with gone as (
     delete from ${notificationTable(schema)} where id in (
@@ -73,7 +75,7 @@ export const purgePending = (schema: string, where: string): string => `
   select count(*)::text as count from gone
 `;
 
-/** The executed migrations, in their order; $1 the name of the table, which may not be there. */
+/** Reads the executed migrations in order; $1 the name of their table, which may not exist. */
 export const hasMigrations = 'select to_regclass($1) is not null as found';
 export const executedMigrations = ({ migrationsSchema, migrationsTable }: Storage): string =>
   `select name from ${quoteQualified(migrationsSchema, migrationsTable)} order by id`;
