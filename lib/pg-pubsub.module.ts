@@ -89,8 +89,8 @@ const dataSourceToken = (name: string | undefined) =>
   name === undefined || isDefaultName(name) ? DataSource : namedDataSourceToken(name);
 
 /**
- * Waits one turn: Nest 11 treats a DataSource that fails to connect as missing; its error comes
- * first.
+ * Waits one turn, so that the error of a DataSource that fails to connect comes first: Nest 11 then
+ * treats it as missing.
  */
 async function missingDataSource(name: string | undefined): Promise<PgPubSubError> {
   await turn();

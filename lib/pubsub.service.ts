@@ -191,9 +191,7 @@ export class PubSubService {
     return this[INSTANCE].status.read(options);
   }
 
-  /**
-   * Emits the state of the LISTEN connection: the current one at subscription, then each change.
-   */
+  /** Emits the state of the LISTEN connection: the current one at subscription, then changes. */
   get connection$(): Observable<ConnectionState> {
     return this[INSTANCE].connection.state$;
   }

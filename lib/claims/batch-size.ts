@@ -1,41 +1,38 @@
 import type { ClaimCursor } from './claim.sql.js';
 
-/** The time that a row is assumed to take before any has been handled: the first claim is small. */
+/** The assumed time per row before any was handled: the first claim is small. */
 const UNKNOWN_MS = 25;
 
-/** The resolution of the clock. */
 const LEAST_MS = 0.001;
 
-/** How often a saturated channel is read from its start, where rows may stand that were committed late. */
+/** The interval at which a saturated channel is read from its start, for rows committed late. */
 const FULL_SCAN_MS = 1_000;
-/** The least pause between two such reads, as a multiple of their duration: they pass over all entries of handled rows. */
+/** The minimum pause between such reads, in multiples of their duration: they skip handled rows. */
 const FULL_SCAN_SHARE = 20;
 
-/** The rows that a claim has read. */
 export interface Claimed {
   readonly wanted: number;
-  /** The number of rows that were read. */
   readonly size: number;
   readonly last: ClaimCursor | undefined;
   readonly from: ClaimCursor | undefined;
   readonly tookMs: number;
 }
 
-/** Decides how large the next claim of a channel is, and where it begins. Owned by the channel's worker. */
+/** Decides the size and the start of a channel's next claim. Owned by the channel's worker. */
 export class AdaptiveBatchSize {
   private rowMs = UNKNOWN_MS;
   private cursor: ClaimCursor | undefined;
   private nextFullScan = 0;
   private claimMs = 0;
   /**
-   * Whether handlers take longer than claiming: several claims at once pay off. Those of handlers that do next to nothing
-   * would only pass over each other's rows (100 rows cost the server 11 µs each with four claims, 7.7 with one).
+   * Whether handlers take longer than claiming, so that concurrent claims pay off. Claims with fast
+   * handlers would only skip each other's rows (100 rows cost the server 11 µs each with four
+   * claims, 7.7 with one).
    */
   isSlow = true;
 
   constructor(private readonly limits: { readonly maxSize: number; readonly maxTimeMs: number }) {}
 
-  /** The number of rows that are likely to be handled in time. */
   get size(): number {
     return Math.max(
       1,
@@ -43,7 +40,7 @@ export class AdaptiveBatchSize {
     );
   }
 
-  /** The place behind the last claim, as long as claims are full; `undefined`: from the start. */
+  /** The position after the last claim while claims are full; `undefined`: the start. */
   nextCursor(now: number): ClaimCursor | undefined {
     return now >= this.nextFullScan ? undefined : this.cursor;
   }
@@ -54,7 +51,9 @@ export class AdaptiveBatchSize {
     if (from === undefined) this.nextFullScan = now + Math.max(FULL_SCAN_MS, tookMs * FULL_SCAN_SHARE);
   }
 
-  /** Adapts to slower rows slowly, and to faster ones at once: claims that are too small cost more than late ones. */
+  /**
+   * Adapts slowly to slower rows, at once to faster ones: small claims cost more than late ones.
+   */
   handled(rows: number, tookMs: number, handlingMs: number): void {
     if (rows === 0) return;
     this.isSlow = handlingMs > this.claimMs + (tookMs - handlingMs);

@@ -17,11 +17,11 @@ export interface ChannelWorkerOptions {
   readonly context: Omit<ClaimContext, 'isEnding'>;
   readonly slots: Semaphore;
   readonly batch: { readonly maxSize: number; readonly maxTimeMs: number };
-  /** How long to wait before looking without a hint, at this moment. */
+  /** The current interval of polls without a hint. */
   readonly pollMs: () => number;
-  /** Whether it claims without being asked: the application is up. */
+  /** Whether it claims on its own: the application is up. */
   readonly isActive: () => boolean;
-  /** Looks whether the channel has due rows, together with other channels; `noteDueTime()` gets the answer. */
+  /** Polls for due rows, together with other channels; `noteDueTime()` receives the result. */
   readonly pollDue: (worker: ChannelWorker) => void;
 }
 
@@ -32,27 +32,30 @@ interface Claiming {
   readonly began: number;
 }
 
-/** After a burst of hints the time of the next row is asked for only this often. */
+/** The minimum interval between queries for the next due row: bursts of hints would repeat them. */
 const DUE_INTERVAL_MS = 100;
-/** When to look again for a key that another process was handling: that process could not see the row that we held. */
+/**
+ * The delay before a key of another process is claimed again: that process could not see the row
+ * that this one held.
+ */
 const KEY_RETRY_MS = 100;
 
 /**
- * Claims the rows of one channel: woken by hints, by the time of scheduled rows, and by a look that finds due rows, for
- * which it asks in a slow poll. It decides when and how much is claimed; works until nothing claimable is left, on more
- * connections the more there is. Owned by `Workers`; idle, it holds nothing.
+ * Claims the rows of one channel. Hints, scheduled rows and polls wake it. Decides when and how
+ * much is claimed, and works until nothing claimable is left, on more connections the more there
+ * is. Owned by `Workers`; holds nothing while idle.
  */
 export class ChannelWorker {
   readonly count: DrainCount = { handled: 0, failed: 0 };
   private readonly context: ClaimContext;
   private readonly batchSize: AdaptiveBatchSize;
-  private readonly heads: HeadSearch | undefined; // of an ordered channel
+  private readonly heads: HeadSearch | undefined; // only for ordered channels
   private readonly timers: WorkerTimers;
   private readonly connections = new Set<ClaimConnection>();
   private readonly idleWaiters: (() => void)[] = [];
   private state: 'running' | 'paused' | 'stopped' | 'abandoned' = 'running';
   private loops = 0;
-  private busyLoops = 0; // those whose handlers run
+  private busyLoops = 0; // loops whose handlers run
   private isWoken = false;
   private lastClaim = 0;
   private lastDueQuery = 0;
@@ -79,8 +82,8 @@ export class ChannelWorker {
   }
 
   /**
-   * Looks for rows. Hints that arrive during a claim cause one more claim, not one each: when it ends, or beside it, when
-   * its handlers take longer than a claim should.
+   * Requests a claim. Hints that arrive during a claim cause one more claim, not one each: after
+   * it, or beside it if its handlers take longer than a claim should.
    */
   wake(): void {
     if (this.isEnding) return;
@@ -90,7 +93,7 @@ export class ChannelWorker {
     else if (this.loops === this.busyLoops) this.startSpareLoop();
   }
 
-  /** Takes from a look in how many milliseconds the first row is due; zero: now; `undefined`: there is none. */
+  /** Receives from a poll the milliseconds until a row is due; zero: now; `undefined`: no row. */
   noteDueTime(dueMs: number | undefined): void {
     this.timers.pollLater();
     if (dueMs === 0 || this.pauses.isFailing) this.wake();
@@ -102,12 +105,12 @@ export class ChannelWorker {
     this.timers.clear();
   }
 
-  /** Lets the worker claim again, from when it is woken. */
+  /** Lets the worker claim again, once it is woken. */
   resume(): void {
     if (this.state === 'paused') this.state = 'running';
   }
 
-  /** Claims until nothing claimable is left; resolves with what this process has done meanwhile. */
+  /** Claims until nothing claimable is left; resolves with the counts of this process meanwhile. */
   async drain(): Promise<DrainCount> {
     const before = { ...this.count };
     this.pauses.end();
@@ -116,21 +119,20 @@ export class ChannelWorker {
     return { handled: this.count.handled - before.handled, failed: this.count.failed - before.failed };
   }
 
-  /** Lets running handlers finish and commits what they did. */
+  /** Lets running handlers finish and commits their work. */
   async stop(): Promise<void> {
     this.state = 'stopped';
     this.timers.clear();
     await this.whenIdle();
   }
 
-  /** Gives up the claims that still run: the server undoes them, others can claim their rows. */
+  /** Gives up running claims: the server rolls them back, and others can claim their rows. */
   async abandon(): Promise<void> {
     this.state = 'abandoned';
     const cause = new Error('the application closes');
     await Promise.all([...this.connections].map((connection) => connection.destroy(cause)));
   }
 
-  /** Whether the claim under way is the last. */
   private get isEnding(): boolean {
     return this.state !== 'running';
   }
@@ -149,7 +151,7 @@ export class ChannelWorker {
 
   /** Starts one more loop when all running loops are busy in handlers. */
   private startSpareLoop(): void {
-    if (this.loops >= this.options.slots.share) return; // the first that ends looks again
+    if (this.loops >= this.options.slots.share) return; // the first loop that ends claims again
     const restMs = this.lastClaim + this.options.batch.maxTimeMs - performance.now();
     if (restMs > 0) this.timers.wakeIn(restMs);
     else this.startLoop();
@@ -169,8 +171,8 @@ export class ChannelWorker {
   }
 
   /**
-   * Claims on one connection until nothing claimable is left, or another channel waits for its turn. Resolves with
-   * whether there may be more.
+   * Claims on one connection until no row is left or another channel waits for its turn. Resolves
+   * with whether there may be more rows.
    */
   private async takeTurn(): Promise<boolean> {
     const release = await this.options.slots.acquire(this);
@@ -187,17 +189,18 @@ export class ChannelWorker {
     }
   }
 
-  /** Settles what was given up also when nothing more is claimed; what fails now is left to the next connection. */
+  /**
+   * Settles given-up claims also if nothing more is claimed. The next connection retries failures.
+   */
   private async settleRemaining(): Promise<void> {
     if (this.context.givenUp.length === 0 || this.state === 'abandoned') return;
     try {
       await this.use(await ClaimConnection.open(this.context.dataSource), () => Promise.resolve());
     } catch {
-      // the database is away: noteFailure() tells of the claim
+      // the database is unreachable: noteFailure() reports the claim
     }
   }
 
-  /** Settles what was given up, works on the connection, and gives it back. */
   private async use<T>(connection: ClaimConnection, work: () => Promise<T>): Promise<T> {
     this.connections.add(connection);
     try {
@@ -264,7 +267,7 @@ export class ChannelWorker {
       this.count.failed += failed;
       this.count.handled += attempted - failed;
       this.batchSize.handled(claim.attempted, claim.tookMs, claim.handlingMs);
-      // The time of a retry is known here: another loop may claim at that moment, and see neither the row nor its time.
+      // Another loop may claim at this moment, and see neither the retried row nor its time.
       if (retryInMs !== undefined) this.timers.wakeIn(retryInMs);
       return hasMore;
     } finally {
@@ -272,7 +275,7 @@ export class ChannelWorker {
     }
   }
 
-  /** Looks when the next row becomes due; `began` is when the last claim of this loop did. */
+  /** Schedules the claim of the next due row; `began` is the start of this loop's last claim. */
   private async scheduleNext(connection: ClaimConnection, began: number): Promise<void> {
     const searchInMs = this.heads?.searchInMs(performance.now());
     if (searchInMs !== undefined) this.timers.wakeIn(searchInMs);
@@ -294,7 +297,7 @@ export class ChannelWorker {
   private noteFailure(error: unknown): void {
     const { channel, report, listeners } = this.context;
     if (this.state !== 'abandoned') report({ type: 'claim-failed', channel, error });
-    const refusals = { retry: listeners[0]?.retry, pollMs: this.options.pollMs() };
-    this.timers.wakeIn(this.pauses.noteFailure(performance.now(), isRejected(error) ? refusals : undefined));
+    const rejection = { retry: listeners[0]?.retry, pollMs: this.options.pollMs() };
+    this.timers.wakeIn(this.pauses.noteFailure(performance.now(), isRejected(error) ? rejection : undefined));
   }
 }

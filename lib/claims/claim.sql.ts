@@ -6,13 +6,13 @@ import type { ClaimContext } from './claim-context.js';
 import { claimMark } from './given-up.sql.js';
 import { claimHeadOf, claimHeads, claimOldestHeads, type HeadsFrom } from './heads.sql.js';
 
-/** Where the next claim begins: behind the last row of the one before. */
+/** The last row of the previous claim, after which the next one starts. */
 export interface ClaimCursor {
   readonly availableAt: string;
   readonly id: string;
 }
 
-/** Which rows a claim takes: up to `size`, from a place on where there is one; or one row. */
+/** The rows that a claim takes: up to `size`, from a position if there is one, or a single row. */
 export type ClaimRange =
   | { readonly size: number; readonly from?: ClaimCursor | undefined }
   | { readonly size: number; readonly heads: HeadsFrom }
@@ -21,31 +21,33 @@ export type ClaimRange =
 type Scope = Pick<ClaimContext, 'schema' | 'channel' | 'ordered' | 'listeners' | 'filter' | 'heldBack'>;
 
 /**
- * Larger payloads and contexts (in bytes, not compressed) are read when their turn comes: a claim must fit into memory. The
- * sizes that cost least come first: those of the values as they are stored.
+ * Larger payloads and contexts (in bytes, not compressed) are read when their turn comes: a claim
+ * must fit into memory. The cheapest size is tested first: that of the value as stored.
  */
 const LARGE = 32_768;
-/** The same for a context in its binary form: each of its numbers can have 131,072 digits, which take the server 0.5 ms to write. */
+/**
+ * The same for a binary context: each number can have 131,072 digits, which take 0.5 ms to write.
+ */
 const LARGE_CONTEXT = 2_048;
-/** Larger keys are read when a claim continues behind them. */
+/** Larger keys are read when a claim continues after them. */
 const LARGE_KEY = 8_192;
 
 const contains = (filter: JsonObject): string =>
   `coalesce(n.context, '{}') @> ${quoteLiteral(JSON.stringify(filter))}::jsonb`;
 
-/** An empty text stands for a value that is too large; no JSON is empty. */
+/** Selects an empty text for a value that is too large; no JSON text is empty. */
 const unlessLarge = (column: string, isLarge: string): string =>
   `case when ${column} is null then null when ${isLarge} or octet_length(${column}::text) >= ${LARGE} then '' else ${column}::text end`;
 
 const PAYLOAD = unlessLarge('n.payload', `pg_catalog.pg_column_size(n.payload) >= ${LARGE}`);
-/** `#> '{}'` is the context itself, not compressed any more. */
+/** `#> '{}'` returns the context itself, decompressed. */
 const CONTEXT = unlessLarge(
   'n.context',
   `pg_catalog.pg_column_size(n.context) >= ${LARGE_CONTEXT} or pg_catalog.pg_column_size(n.context #> '{}'::text[]) >= ${LARGE_CONTEXT}`,
 );
 const KEY = `case when octet_length(n.key) < ${LARGE_KEY} then n.key end`;
 
-/** The columns that `parseRow()` reads, in its order. Texts only, so that no type parser of the application is met. */
+/** The columns that `parseRow()` reads, in order; as texts, so that no type parser applies. */
 const rowColumns = ({ ordered, listeners }: Scope): string =>
   [
     'n.id',
@@ -65,10 +67,9 @@ const rowColumns = ({ ordered, listeners }: Scope): string =>
     ...listeners.flatMap(({ filter }) => (filter === undefined ? [] : [contains(filter)])),
   ].join(', ');
 
-/** The conditions on a due row of the channel that a listener of this process handles. */
 const conditions = (scope: Scope): string[] => [
   `n.channel = ${quoteLiteral(scope.channel)}`,
-  'n.available_at <= statement_timestamp()', // stable, where clock_timestamp() could not use the index
+  'n.available_at <= statement_timestamp()', // stable: clock_timestamp() could not use the index
   ...wanted(scope),
 ];
 
@@ -95,24 +96,24 @@ const heldIds = (heldBack: Scope['heldBack']): string[] =>
   [...heldBack].filter(([, { until }]) => until > performance.now()).map(([id]) => id);
 
 /**
- * Settings that keep the planner on the index, for the one statement: a table that is empty at one moment and full at the next has no
- * statistics to go by, and with wrong ones the planner reads and sorts all rows for each claim, instead of the index's
- * first.
+ * Settings that keep the planner on the index, for this statement only. A table that is empty at
+ * one moment and full at the next has no useful statistics. With wrong ones the planner reads and
+ * sorts all rows for each claim, instead of the first rows of the index.
  */
 export const PLANNER_SETTINGS = ['enable_seqscan', 'enable_bitmapscan', 'enable_sort'];
 
-/** The context for triggers while the claim runs, as JSON; `{}`: the session's. */
+/** The context for triggers while the claim runs, as JSON; `{}`: the session's own. */
 export const contextOfClaim = ({ context }: ClaimContext): string => JSON.stringify(context?.() ?? {});
 
 /**
- * Begins a transaction and locks claimable rows until it ends, oldest first, skipping those another process holds; one
- * round trip. Uses the index `(channel, available_at, id)`. From a place on, because entries of rows that are handled
- * stay at the index's start until vacuum may remove them. Settings take a statement each: one SELECT for all of them
- * takes the server ten times as long.
+ * Begins a transaction and locks claimable rows until it ends, oldest first, skipping those that
+ * another process holds; one round trip. Uses the index `(channel, available_at, id)`. Starts at a
+ * position, because index entries of handled rows stay at the start until vacuum may remove them.
+ * Settings take a statement each: one SELECT for all of them takes the server ten times as long.
  */
 export function beginClaim(context: ClaimContext, range: ClaimRange, contextJson: string): string {
   return [
-    // The isolation is set, because a stricter default of the DataSource would fail instead of skipping.
+    // A stricter isolation level, as a default of the DataSource, would fail instead of skipping.
     `begin isolation level read committed ${claimMark(context)}`,
     ...(contextJson === '{}' ? [] : [setContext(contextJson)]),
     ...deadPeerSettings(context),
@@ -122,17 +123,18 @@ export function beginClaim(context: ClaimContext, range: ClaimRange, contextJson
   ].join('; ');
 }
 
-/** The platform of a server, which decides what it can be told about dead peers: one row with two texts. */
+/** Reads the server's platform, which decides the dead-peer settings it supports, as two texts. */
 export const readPlatform = `
   select current_setting('server_version_num') as version, lower(version()) as build
 `;
 
-/** The longest keep-alive that Linux takes. */
+/** The maximum keep-alive of Linux. */
 const MAX_KEEP_ALIVE_S = 32_767;
 
 /**
- * How soon the server gives up a connection whose peer is silent: unanswered data after `tcp_user_timeout` (PostgreSQL 12
- * and later, on Linux), a silent connection after the keep-alives. Other platforms would log that they do not know it.
+ * The time after which the server gives up a connection whose peer is silent: unanswered data after
+ * `tcp_user_timeout` (PostgreSQL 12 and later, on Linux), an idle connection after the keep-alives.
+ * Servers on other platforms would log that they do not support them.
  */
 function deadPeerSettings({ deadPeerTimeoutMs, platform }: ClaimContext): string[] {
   const seconds = Math.min(Math.max(1, Math.floor(deadPeerTimeoutMs / 1_000)), MAX_KEEP_ALIVE_S);
@@ -163,7 +165,10 @@ const afterCursor = (cursor: ClaimCursor | undefined): string[] =>
     ? []
     : [`(n.available_at, n.id) > (to_timestamp(${quoteLiteral(cursor.availableAt)}::float8), ${cursor.id})`];
 
-/** Claims the oldest row of each key only. The last columns say whether the key is ours to handle, and where to go on. */
+/**
+ * Claims the oldest row of each key only. Further columns say whether this transaction has locked
+ * the key, and where to continue.
+ */
 function claimHeadsOf(scope: Scope, range: ClaimRange): string {
   const heads = {
     table: notificationTable(scope.schema),
@@ -177,23 +182,23 @@ function claimHeadsOf(scope: Scope, range: ClaimRange): string {
   return claimHeads(heads, range.size, from === 'window' ? undefined : from);
 }
 
-/** Reads a payload and a context that were too large to come with their claim: $1 the id. */
+/** Reads a payload and a context that were too large for their claim: $1 id. */
 export const readLargeRow = (schema: string): string =>
   `select payload::text as payload, context::text as context from ${notificationTable(schema)} where id = $1`;
 
-/** Reads a key that was too large to come with its claim: $1 the id. */
+/** Reads a key that was too large for its claim: $1 id. */
 export const readLargeKey = (schema: string): string =>
   `select key from ${notificationTable(schema)} where id = $1`;
 
 /**
- * Ends the claim: deletes what is handled, releases the rest; one round trip. Raises instead of committing when fewer rows
- * are deleted than were handled (row-level security, a trigger, or rows that were deleted meanwhile), or when a handler
- * has left other settings than these.
+ * Ends the claim: deletes the handled rows and releases the rest; one round trip. Raises instead of
+ * committing if fewer rows are deleted than were handled (row-level security, a trigger, or rows
+ * that were deleted meanwhile), or if a handler has changed `settings`.
  */
 export function completeClaim(schema: string, handled: readonly string[], settings?: GuardedValues): string {
   if (handled.length === 0 && settings === undefined) return 'commit';
   const ids = `'{${handled.join(',')}}'::pg_catalog.int8[]`;
-  // All arguments in their exact types: another role could add a function that takes fewer.
+  // Passes all arguments in their exact types: another role could add a function that takes fewer.
   const expected = settings === undefined ? [NO_TEXTS, NO_TEXTS] : [texts(GUARDED_SETTINGS), texts(settings)];
   return `select ${quoteQualified(schema, COMPLETE_FUNCTION)}(${[ids, ...expected].join(', ')}); commit`;
 }
@@ -201,11 +206,11 @@ export function completeClaim(schema: string, handled: readonly string[], settin
 const NO_TEXTS = 'null::text[]';
 const texts = (values: readonly string[]): string => `array[${values.map(quoteLiteral).join(', ')}]`;
 
-/** The server's clock, in milliseconds. */
+/** Reads the server's clock, in milliseconds. */
 export const readServerTime =
   'select extract(epoch from clock_timestamp()) operator(pg_catalog.*) 1000 as now';
 
-/** Puts off what is retried, or left for other listeners: $1 a JSON array of rows. */
+/** Postpones rows that are retried or left for other listeners: $1 a JSON array of rows. */
 export const postpone = (schema: string): string => `
   update ${notificationTable(schema)} as n
   set attempts = r.attempts, available_at = to_timestamp(r.available_ms / 1000::float8), handled_by = r.handled_by, listeners = r.listeners,
@@ -216,7 +221,10 @@ export const postpone = (schema: string): string => `
   where n.id = r.id
 `;
 
-/** Copies what its listener has given up on: $1 a JSON array of rows. Each becomes a letter of its own, because ids may repeat. */
+/**
+ * Copies given-up rows ($1, a JSON array) to the dead letters. Each becomes a letter of its own,
+ * because ids may repeat.
+ */
 export const moveToDeadLetters = (schema: string): string => `
   insert into ${deadLetterTable(schema)} (
     id, channel, payload, context, key, created_at, available_at, attempts, handled_by, last_error,
@@ -229,8 +237,9 @@ export const moveToDeadLetters = (schema: string): string => `
 `;
 
 /**
- * Milliseconds until the next scheduled row of channel $1; rows that became due within the last $2 ms count as due now:
- * the claim that began then did not see them. Rows that others have locked are older. `taken`: whether there are any.
+ * Milliseconds until the next scheduled row of channel $1. Rows that became due within the last $2
+ * ms count as due now: the claim that began then did not see them. Rows that others have locked are
+ * older; `taken` says whether there are any.
  */
 export const nextDue = (context: ClaimContext): string => `
   select extract(epoch from min(available_at) - clock_timestamp()) operator(pg_catalog.*) 1000 as ms, ${isTaken(context)} as taken
@@ -238,7 +247,10 @@ export const nextDue = (context: ClaimContext): string => `
   where channel = $1 and available_at < 'infinity' and available_at > statement_timestamp() - $2::float8 * interval '1 millisecond'
 `;
 
-/** Whether other processes handle rows: nothing tells when one of them dies. Rows of ordered channels wait for others. */
+/**
+ * Whether other processes handle rows: nothing signals the end of a crashed one. On ordered
+ * channels always false: rows wait for others there.
+ */
 const isTaken = (context: ClaimContext): string =>
   context.ordered
     ? 'false'

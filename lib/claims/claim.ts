@@ -27,32 +27,34 @@ type Values = (string | null)[];
 /** The rows that the server has locked for a claim. */
 interface Locked {
   readonly rows: readonly ClaimedRow[];
-  /** The number of rows that were locked, with those of keys that another process handles. */
+  /** The number of locked rows, including those whose key another process handles. */
   readonly size: number;
-  /** The key of the last of them. */
   readonly lastKey: string | null;
-  /** Where a claim of an ordered channel goes on, if it has not seen all of it. */
+  /** The position at which a claim of an ordered channel continues; `undefined` if all is read. */
   readonly end: HeadsCursor | undefined;
 }
 
 /**
- * One claim: rows that are locked, run through their listeners, and completed in one transaction. It knows how it ended:
- * `commit()` resolves when the server has verified and committed all of it; else nothing of it has happened, and `undo()`
- * or `giveUpConnection()` tells the rows so. Owned by the loop of a worker.
+ * One claim: rows that are locked, run through their listeners, and completed in one transaction.
+ * `commit()` resolves when the server has verified and committed all of it. Otherwise nothing of it
+ * has happened, and `undo()` or `giveUpConnection()` settles the rows. Owned by the loop of a
+ * worker.
  */
 export class Claim {
-  /** The rows to run: those that have done no harm. */
+  /** The rows to run: those without a crash. */
   readonly rows: readonly ClaimedRow[];
-  /** Rows whose last claim ended with its process or connection: for a claim of their own each, most crashed last. */
+  /**
+   * Rows that are run in a claim of their own each, because their last claim ended with its process
+   * or connection; sorted by crashes, fewest first.
+   */
   readonly suspects: readonly ClaimedRow[];
-  /** Whether it is a claim of one row, which has to bear what becomes of the claim. */
+  /** Whether it is a claim of a single row, which bears the outcome of the claim. */
   readonly isAlone: boolean;
-  /** The rows whose handlers run at the moment. */
   readonly running = new Set<ClaimedRow>();
   readonly savepoint: Savepoint;
-  /** How long the handlers took, without what completes the claim. */
+  /** The duration of the handlers in milliseconds, without the completion. */
   handlingMs = 0;
-  /** How long the claim took from its first handler to its commit. */
+  /** The duration from the first handler to the commit, in milliseconds. */
   tookMs = 0;
   /** The number of rows that were attempted and committed. */
   attempted = 0;
@@ -62,9 +64,8 @@ export class Claim {
   private constructor(
     readonly connection: ClaimConnection,
     readonly context: ClaimContext,
-    /** All rows that are locked, in the order in which they were read. */
     readonly locked: Locked,
-    /** Rows whose last claim crashed; `undefined`: the claim is of one row, whose history does not matter. */
+    /** The ids of rows whose last claim crashed; `undefined` for a claim of a single row. */
     crashed: ReadonlySet<string> | undefined,
     readonly startedAt: number,
     contextJson: string,
@@ -100,19 +101,18 @@ export class Claim {
     }
   }
 
-  /** The number of rows that this claim is to handle. */
   get size(): number {
     return this.locked.rows.length;
   }
 
-  /** Runs the handlers of the rows that there is time for. Rejects when the transaction is lost, or has ended. */
+  /** Runs as many handlers as time allows. Rejects if the transaction is lost or has ended. */
   async run(): Promise<void> {
     this.runAt = performance.now();
     await runHandlers(this);
     this.handlingMs = performance.now() - this.runAt;
   }
 
-  /** Lets listeners give up on all rows, without running them. */
+  /** Lets the listeners give up all rows, without running them. */
   giveUp(errorOf: (row: ClaimedRow) => unknown): void {
     for (const row of this.rows) for (const listener of row.due) row.giveUp(listener, errorOf(row));
   }
@@ -123,8 +123,9 @@ export class Claim {
   }
 
   /**
-   * Completes and commits what the handlers did; rows that were not attempted are released. Resolves with the attempted
-   * rows. Rejects with `COMPLETION_REFUSED`, or with the error of the server, when it is not all of it committed.
+   * Completes and commits the work of the handlers; releases rows that were not attempted. Resolves
+   * with the attempted rows. Rejects with `COMPLETION_REFUSED`, or with the error of the server, if
+   * not all of it is committed.
    */
   async commit(): Promise<readonly ClaimedRow[]> {
     this.savepoint.assertIntact();
@@ -149,20 +150,22 @@ export class Claim {
     return attempted;
   }
 
-  /** Undoes the claim on its connection, so that its rows can be claimed as if nothing had happened. */
+  /** Undoes the claim on its connection, so that its rows can be claimed as before. */
   async undo(): Promise<void> {
     const text = undoClaim(this.context.schema, this.ids);
     await this.connection.roundTrip(text, 'the database to undo a claim', { ends: true });
   }
 
-  /** Leaves the claim to be settled, after its connection was given up. `counted`: its running rows used up an attempt. */
+  /** Registers the claim to be settled. `counted`: rows whose handlers run have used an attempt. */
   giveUpConnection(counted: boolean): void {
     const { context, ids, isCommitting } = this;
     const ran = counted ? [...this.running].map(({ id }) => id) : [];
     context.givenUp.push({ processId: this.connection.processId, ids, ran, isCommitting });
   }
 
-  /** The connection was given up because of these rows: others that ran beside them have used up no attempt. */
+  /**
+   * Limits the running rows to those that caused the loss of the connection and used an attempt.
+   */
   setRunning(rows: readonly ClaimedRow[]): void {
     this.running.clear();
     for (const row of rows) this.running.add(row);
@@ -172,7 +175,7 @@ export class Claim {
     return this.locked.rows.map(({ id }) => id);
   }
 
-  /** Writes dead letters and retries; outside of the savepoint, and verified. */
+  /** Writes dead letters and retries, outside of the savepoint, and verifies their number. */
   private async writeFailures(attempted: readonly ClaimedRow[]): Promise<void> {
     const { schema } = this.context;
     const dead = attempted.flatMap(deadRows);
@@ -203,9 +206,12 @@ const ANSWER = 'the database to answer a claim';
 const COMPLETION = 'the database to answer the completion of a claim';
 
 const rowsOf = (result: { readonly rows: readonly unknown[] } | undefined): readonly Values[] =>
-  (result?.rows ?? []) as readonly Values[]; // by rowMode 'array', as texts
+  (result?.rows ?? []) as readonly Values[]; // rowMode 'array' returns texts
 
-/** Rows of an ordered channel have three values more: the lock of the key, whether the key is ours to handle, and where to go on. */
+/**
+ * Rows of an ordered channel have three more values: the lock of the key, whether this claim has
+ * the key, and the position to continue at.
+ */
 function readLocked(
   { ordered, listeners }: ClaimContext,
   found: readonly Values[],
@@ -225,12 +231,11 @@ function readLocked(
   };
 }
 
-/** The position of the key among the columns of a row. */
 const KEY = 4;
-/** The number of columns that claims of an ordered channel have besides. */
+/** The number of additional columns in claims of an ordered channel. */
 const HEADS_COLUMNS = 3;
 
-/** The key of the last locked row of an ordered channel, behind which a claim goes on. */
+/** The key of the last locked row of an ordered channel, after which a claim continues. */
 async function lastKeyOf(
   connection: ClaimConnection,
   { schema, ordered }: ClaimContext,
@@ -248,8 +253,8 @@ async function lastKeyOf(
 }
 
 /**
- * Finds the rows that were locked by a claim that did not end well, and counts that with this claim, before they are run
- * again: a row must not take down processes indefinitely.
+ * Finds rows whose last claim crashed, and counts the crash in this claim, before they run again: a
+ * row must not crash processes indefinitely.
  */
 async function countCrashes(
   connection: ClaimConnection,
@@ -269,11 +274,11 @@ async function countCrashes(
   return new Set(crashed.map(({ id }) => id));
 }
 
-/** Whether the database answered, and refused a claim or its completion. */
+/** Whether the database answered, and rejected a claim or its completion. */
 export const isRejected = (error: unknown): boolean =>
   isServerError(error) || (isPgPubSubError(error) && error.code === 'COMPLETION_REFUSED');
 
-/** The server's way to say that rows are missing is an error of its own. */
+/** Translates the server's error for missing rows into `COMPLETION_REFUSED`. */
 function refusedCompletion(error: unknown): unknown {
   const [, count] = new RegExp(`${COMPLETION_REFUSED} (\\d+ of \\d+)$`).exec(messageOf(error)) ?? [];
   if (count !== undefined) return notCompleted(count, error);
@@ -284,7 +289,7 @@ function refusedCompletion(error: unknown): unknown {
 const notCompleted = (count: string, cause?: unknown) =>
   new PgPubSubError(
     'COMPLETION_REFUSED',
-    `expected the database to complete all notifications that were handled, got ${count}${cause === undefined ? '' : ` (${messageOf(cause)})`}. ` +
+    `expected the database to complete all handled notifications, got ${count}${cause === undefined ? '' : ` (${messageOf(cause)})`}. ` +
       'Look for row-level security, a trigger or missing rights on the tables of this library.',
     { cause },
   );

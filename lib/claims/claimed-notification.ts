@@ -39,12 +39,12 @@ export class ClaimedNotification implements Notification {
 }
 
 /**
- * All notifications of a claim, for a listener with `batch: true`. `payload` is what the listener gets as its first
+ * The notifications of a claim, for listeners with `batch: true`; `payload` is their first
  * argument.
  */
 export class ClaimedBatch extends Array<Notification> implements NotificationBatch {
   static override get [Symbol.species](): ArrayConstructor {
-    return Array; // what map() and filter() return are ordinary arrays
+    return Array; // map() and filter() return plain arrays
   }
 
   readonly #transaction: HandlerTransaction;

@@ -4,27 +4,26 @@ import type { JsonObject } from '../common/json.js';
 import type { ClaimListener } from './claim-context.js';
 import type { Retry, RowFields } from './parse-row.js';
 
-/** The failure of a listener with a row, and what becomes of it. */
+/** The failure of a listener with a row, and its consequence. */
 export interface Failure {
   readonly listener: string;
   readonly error: unknown;
-  /** Which attempt it was. */
+  /** The number of the attempt, from 1. */
   readonly attempt: number;
-  /** In how many milliseconds the listener is retried; `undefined`: it has given up. */
+  /** Milliseconds until the retry; `undefined`: the listener has given up. */
   readonly delayMs: number | undefined;
 }
 
-/** The largest value of the column. */
+/** The maximum of the column. */
 const MAX_ATTEMPTS = 2_147_483_647;
 
-/** Times are rounded on their way: a millisecond early is due. */
+/** Times are rounded on their way: a row that is a millisecond early is due. */
 const TOLERANCE_MS = 1;
 
-/** A row of a claim: the listeners that are due, and what they have done with it. Owned by its claim. */
+/** A row of a claim: the listeners that are due, and their results. Owned by its claim. */
 export class ClaimedRow {
-  /** The listeners of this process that the row is addressed to and that have not handled it yet. */
+  /** The listeners of this process that the row is for and that have not handled it. */
   readonly listeners: readonly ClaimListener[];
-  /** The listeners to run now. */
   readonly due: readonly ClaimListener[];
   readonly failures: Failure[] = [];
   readonly succeeded: string[] = [];
@@ -49,7 +48,7 @@ export class ClaimedRow {
     this.due = due.length === 0 ? this.listeners : due;
   }
 
-  /** Forgets what was read for this row alone: the other rows of the claim are as large. */
+  /** Releases the memory of a large row: the other rows of the claim may be as large. */
   release(): void {
     if (!this.fields.isLarge) return;
     this.payload = undefined;
@@ -62,7 +61,7 @@ export class ClaimedRow {
     return this.fields.id;
   }
 
-  /** Which attempt it is for this listener: counts its failures, and the claims that no process has survived. */
+  /** Returns the number of the attempt for this listener: counts failures and crashed claims. */
   attemptOf({ name }: ClaimListener): number {
     const { retries, crashCount } = this.fields;
     return Math.min((retries.get(name)?.attempts ?? 0) + crashCount + 1, MAX_ATTEMPTS);
@@ -72,7 +71,7 @@ export class ClaimedRow {
     this.succeeded.push(name);
   }
 
-  /** The row is not addressed to this listener, by its operation. */
+  /** Marks the row as not addressed to this listener, by its operation. */
   skip({ name }: ClaimListener): void {
     this.succeeded.push(name);
     this.skipped.push(name);
@@ -98,19 +97,19 @@ export class ClaimedRow {
     return this.failures.length > 0;
   }
 
-  /** The listeners that are done with the row: they have succeeded, or given up. */
+  /** The listeners that have succeeded or given up. */
   get done(): string[] {
     const givenUp = this.failures.filter(({ delayMs }) => delayMs === undefined);
     return [...this.succeeded, ...givenUp.map(({ listener }) => listener)];
   }
 
-  /** The listeners that are left of those the row names; `null`: it is for all. */
+  /** The listeners named by the row that are not done; `null` if the row is for all. */
   get remaining(): readonly string[] | null {
     const done = new Set([...this.fields.handledBy, ...this.done]);
     return this.fields.listeners?.filter((name) => !done.has(name)) ?? null;
   }
 
-  /** Whether no listener has anything left to do with the row, of those it names also in other processes. */
+  /** Whether all listeners are done, including those that the row names in other processes. */
   get isComplete(): boolean {
     if (this.failures.length === 0 && this.fields.listeners === null)
       return this.succeeded.length === this.listeners.length;
@@ -123,7 +122,7 @@ export class ClaimedRow {
   }
 }
 
-/** Whether the row is fresh, and no listener has a filter. */
+/** Whether no listener has handled the row, and nothing restricts its listeners. */
 const hasNoSpecialCases = ({ handledBy, listeners, matches }: RowFields): boolean =>
   handledBy.length === 0 && listeners === null && matches.length === 0;
 
@@ -138,7 +137,7 @@ function isAddressedTo(row: RowFields, listener: ClaimListener, all: readonly Cl
 const isDue = (retry: Retry | undefined, { now }: RowFields): boolean =>
   (retry?.at ?? 0) <= now + TOLERANCE_MS;
 
-/** A row for `postpone()`; `nowMs` is the server's time. */
+/** Returns a row for `postpone()`; `nowMs` is the server's time. */
 export function postponedRow(row: ClaimedRow, nowMs: number): object {
   const { fields, listeners, failures, remaining } = row;
   const done = new Set(row.done);
@@ -161,7 +160,7 @@ export function postponedRow(row: ClaimedRow, nowMs: number): object {
   };
 }
 
-/** Rows for `moveToDeadLetters()`: one for each listener that has given up. */
+/** Returns rows for `moveToDeadLetters()`: one for each listener that has given up. */
 export const deadRows = ({ id, failures }: ClaimedRow): object[] =>
   failures
     .filter(({ delayMs }) => delayMs === undefined)
@@ -174,10 +173,10 @@ export const deadRows = ({ id, failures }: ClaimedRow): object[] =>
 
 const MAX_ERROR_LENGTH = 10_000;
 
-/** Message and stack, as PostgreSQL can store them. */
+/** Returns message and stack in a form that PostgreSQL can store. */
 export function errorText(error: unknown): string {
   const message = messageOf(error);
   const stack = stackOf(error) ?? '';
   const text = stack.includes(message) ? stack : `${message}\n${stack}`.trim();
-  return Buffer.from(text.slice(0, MAX_ERROR_LENGTH).replaceAll('\0', '')).toString(); // no half of a surrogate pair
+  return Buffer.from(text.slice(0, MAX_ERROR_LENGTH).replaceAll('\0', '')).toString(); // replaces half of a surrogate pair
 }

@@ -1,4 +1,4 @@
-/** The number of notifications that were handled, and that failed. */
+/** The numbers of notifications that were handled and that failed. */
 export interface DrainCount {
   handled: number;
   failed: number;

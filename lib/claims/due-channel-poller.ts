@@ -9,19 +9,18 @@ import type { Semaphore } from './semaphore.js';
 
 export interface DueChannelPollerOptions {
   readonly dataSource: DataSource;
-  /** The schema of the library's tables. */
   readonly schema: string;
   readonly slots: Semaphore;
 }
 
-/** When to look again after the connection of a look was lost. */
+/** The delay before a poll is repeated after its connection was lost. */
 const RETRY_MS = 1_000;
 
 /**
- * Looks for due rows of many channels with one statement, and wakes the workers of those that have some. The first of the
- * workers claims in any case: a look needs fewer rights than a claim, and the claim tells what is wrong. Channels that are
- * asked for during a look are looked at together by the next one. Owned by `Workers`; takes a slot and a connection while it
- * looks, and nothing else.
+ * Polls many channels for due rows with one statement, and wakes the workers of channels that have
+ * some. The first worker claims in any case: a poll needs fewer rights than a claim, and the claim
+ * reports what is wrong. Channels requested during a poll are polled together by the next one.
+ * Owned by `Workers`; takes a slot and a connection while it polls.
  */
 export class DueChannelPoller {
   private readonly pending = new Set<ChannelWorker>();
@@ -32,13 +31,13 @@ export class DueChannelPoller {
 
   constructor(private readonly options: DueChannelPollerOptions) {}
 
-  /** Looks at the channels of these workers soon, together with all others that are asked for in this turn. */
+  /** Polls the channels of these workers soon, together with all others requested in this turn. */
   poll(workers: Iterable<ChannelWorker>): void {
     for (const worker of workers) this.pending.add(worker);
     this.start();
   }
 
-  /** Gives up the look that is under way. */
+  /** Cancels a running poll. */
   async stop(): Promise<void> {
     this.isStopped = true;
     this.nextPoll.clear();
@@ -51,7 +50,7 @@ export class DueChannelPoller {
     setImmediate(() => void this.pollPending());
   }
 
-  /** Looks until no channel is wanted, or the connection is lost. Never rejects. */
+  /** Polls until no request is left or the connection is lost. Never rejects. */
   private async pollPending(): Promise<void> {
     let hasAnswer = true;
     while (this.pending.size > 0 && !this.isStopped && hasAnswer) hasAnswer = await this.pollOnce();
@@ -59,7 +58,7 @@ export class DueChannelPoller {
     if (!hasAnswer && !this.isStopped) this.nextPoll.in(RETRY_MS);
   }
 
-  /** Resolves with false when the look has to be repeated: its connection was lost. */
+  /** Resolves with false if the connection was lost and the poll has to be repeated. */
   private async pollOnce(): Promise<boolean> {
     const [first] = this.pending;
     first?.wake();
@@ -68,14 +67,14 @@ export class DueChannelPoller {
       return true;
     }
     const release = await this.options.slots.acquire(this);
-    const workers = [...this.pending]; // those that were asked for meanwhile, too
+    const workers = [...this.pending]; // includes requests made meanwhile
     this.pending.clear();
     try {
       if (!this.isStopped) await this.pollWorkers(workers);
       return true;
     } catch (error) {
       if (isRejected(error) || isTimedOut(error)) {
-        for (const worker of workers) worker.wake(); // their claims tell of it, and are repeated
+        for (const worker of workers) worker.wake(); // their claims report the error, and are retried
         return true;
       }
       for (const worker of workers) this.pending.add(worker);
@@ -97,7 +96,7 @@ export class DueChannelPoller {
     this.connection = connection;
     try {
       const text = readDueChannels(schema, channels);
-      const results = await connection.roundTrip(text, 'the database to say what is due');
+      const results = await connection.roundTrip(text, 'the database to return the due channels');
       const rows = results.flatMap((result) => (result.command === 'SELECT' ? result.rows : []));
       return new Map((rows as [string, string][]).map(([channel, ms]) => [channel, Number(ms)]));
     } catch (error) {

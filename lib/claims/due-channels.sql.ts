@@ -3,9 +3,10 @@ import { notificationTable } from '../storage/storage.sql.js';
 import { PLANNER_SETTINGS } from './claim.sql.js';
 
 /**
- * Reads for each of these channels in how many milliseconds its first row is due: zero when it is due now. Channels without
- * a row that is ever due are left out. One probe of the index `(channel, available_at, id)` per channel, however many rows
- * wait; locks no row. One round trip, and one transaction for the settings.
+ * Reads the milliseconds until the first row of each channel is due; zero: it is due now. Omits
+ * channels without a row that is ever due. One probe of the index `(channel, available_at, id)` per
+ * channel, independent of the number of rows; locks no row. One round trip, and one transaction for
+ * the settings.
  */
 export const readDueChannels = (schema: string, channels: readonly string[]): string =>
   [

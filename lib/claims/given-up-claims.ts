@@ -5,8 +5,9 @@ import { readPlatform } from './claim.sql.js';
 import { settleClaim } from './given-up.sql.js';
 
 /**
- * Settles the claims that this process has given up without an answer. Best effort: what the server refuses is counted
- * like a crash by the next claim. Rejects when the connection is lost; what was not settled is left for the next one.
+ * Settles the claims that this process has given up without an answer, as far as possible: the next
+ * claim counts what the server rejects like a crash. Rejects if the connection is lost; the next
+ * one settles the rest.
  */
 export async function settleGivenUp(connection: ClaimConnection, context: ClaimContext): Promise<void> {
   const { givenUp } = context;
@@ -25,12 +26,12 @@ export async function settleGivenUp(connection: ClaimConnection, context: ClaimC
 
 const SETTLED = 'the database to settle a claim';
 
-/** Reads what the server can be told about dead peers. */
+/** Reads which dead-peer settings the server supports. */
 export async function findPlatform(connection: ClaimConnection): Promise<Platform> {
   const { rows } = await connection.statement<{ version: string; build: string }>(
     readPlatform,
     [],
-    'the database to say its version',
+    'the database to return its version',
   );
   const { version = '0', build = '' } = rows[0] ?? {};
   const isLinux = build.includes('linux');

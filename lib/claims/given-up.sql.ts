@@ -2,13 +2,16 @@ import { quoteLiteral } from '../common/sql-identifier.js';
 import { notificationTable } from '../storage/storage.sql.js';
 import type { ClaimContext, GivenUpClaim } from './claim-context.js';
 
-/** Marks the advisory locks of transactions that are being settled, among the locks of the application: an arbitrary number. */
+/**
+ * The class of the advisory locks of transactions that are being settled: an arbitrary number, to
+ * tell them from the application's locks.
+ */
 const SETTLING = 1_885_827_121;
 
 /**
- * Which of these transactions ($1) have ended without a commit. Their lock stays visible in the row as its xmax, which is
- * the lower half of their number: they are the last before the next one that end so. Those that another process settles
- * are left out.
+ * Finds the transactions ($1) that have ended without a commit. Their lock stays visible in the row
+ * as its xmax, the lower half of a transaction number; the full number is the highest one with that
+ * half below the server's next. Omits transactions that another process settles.
  */
 export const findAborted = `
   select id::text as id from pg_catalog.unnest($1::bigint[]) as id, txid_snapshot_xmax(txid_current_snapshot()) as next
@@ -21,37 +24,40 @@ export const findAborted = `
 `;
 
 /**
- * A comment that tells claims of a channel by the query in pg_stat_activity, of which the server keeps the first 1,024 bytes: the context
- * and the columns can be longer. No name can end the comment.
+ * A comment that identifies claims of a channel by their query in pg_stat_activity. The server
+ * keeps the first 1,024 bytes of a query, and context and columns can be longer. No name can end
+ * the comment.
  */
 export const claimMark = ({ schema, channel }: Pick<ClaimContext, 'schema' | 'channel'>): string =>
   `/* pgpubsub ${Buffer.from(`${notificationTable(schema)} ${channel}`).toString('base64url')} */`;
 
-/** Adds one to a counter that any writer may have filled. */
+/** Adds one to a counter, which any writer may have filled. */
 const increased = (column: string): string => `${column} = least(${column}, 2147483646) + 1`;
 
-/** Counts for these rows ($1) that a claim ended with its process or connection: nothing could be written meanwhile. */
+/** Counts a crash of these rows ($1): their claim ended with its process or connection. */
 export const countCrash = (schema: string): string =>
   `update ${notificationTable(schema)} set ${increased('deaths')}, ${increased('attempts')} where id = any($1::bigint[])`;
 
 /**
- * Undoes a claim whose transaction is still ours, and locks its rows once more for a moment: a lock whose transaction was
- * undone would stay visible in them, and be taken for that of a process that crashed.
+ * Undoes a claim whose transaction is still open, and locks its rows again for a moment. The lock
+ * of a rolled-back transaction would stay visible in them, and count as the lock of a crashed
+ * process.
  */
 export const undoClaim = (schema: string, ids: readonly string[]): string =>
   `rollback; begin; ${lockRows(schema, ids, 'skip locked')}; commit`;
 
-/** Holds a text: the transaction of the claim that is being settled, or none. */
+/** The setting with the transaction of the claim that is being settled, or an empty text. */
 const GIVEN_UP = "current_setting('pgpubsub.given_up')";
 
 /**
- * Settles a claim that was given up, in one transaction: ends the server's session that still holds its rows, waits until
- * they are free, and locks them once more. Others see in them then neither a crash nor, for those that `ran`, less than one.
- * The advisory lock hides the transaction from `findAborted` meanwhile.
+ * Settles a given-up claim in one transaction: ends the server's session that still holds its rows,
+ * waits until they are free, and locks them again. Other claims then see no crash in them, except
+ * of rows in `ran`, whose crash is counted here. Meanwhile the advisory lock hides the transaction
+ * from `findAborted`.
  *
- * The session is ended only while it holds the locks of the rows, or, for a claim whose rows are not known, waits behind it:
- * behind a pooler the number of the process may be that of another session. A session that commits is left to itself: it
- * may wait for the commit to be durable.
+ * The session is ended only while it holds the locks of the rows, or, if the rows are unknown,
+ * while its query has the mark of the channel: behind a pooler the process number may be that of
+ * another session. A session that commits is not ended: it may wait for the commit to be durable.
  */
 export function settleClaim({ schema, channel }: ClaimContext, claim: GivenUpClaim): string {
   const { ids, ran } = claim;
@@ -75,7 +81,7 @@ export function settleClaim({ schema, channel }: ClaimContext, claim: GivenUpCla
   ].join('; ');
 }
 
-/** The transaction of the session of a claim, while it may be ended. */
+/** Selects the transaction of a claim's session, while that may be ended. */
 function findSession(table: string, mark: string, { processId, ids, isCommitting }: GivenUpClaim): string {
   const state =
     isCommitting || ids.length === 0 ? "a.state like 'idle in transaction%'" : "a.state <> 'idle'";

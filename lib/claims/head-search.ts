@@ -1,31 +1,30 @@
 import { FIRST_KEY, FIRST_UNKEYED, type HeadsCursor, type HeadsFrom } from './heads.sql.js';
 
-/** How long a channel counts as free of blocked rows after a claim has found it so. */
+/** The time for which a channel counts as free of blocked rows after a claim found it so. */
 const FREE_MS = 1_000;
-/** How often all due rows are searched for those without a key, while rows are blocked. */
+/** The interval at which all due rows are searched for unkeyed ones, while rows are blocked. */
 const SEARCH_MS = 1_000;
-/** The same as a multiple of the duration of the search, so that it takes at most a twentieth of the time. */
+/** The same as a multiple of the search's duration: it takes at most a twentieth of the time. */
 const SEARCH_SHARE = 20;
 
 interface FoundHeads {
-  /** The rows that the claim has locked. */
+  /** The number of rows that the claim has locked. */
   readonly locked: number;
-  /** Those whose key no other transaction handles. */
+  /** The number of them whose key no other transaction handles. */
   readonly usable: number;
-  /** The key of the last locked row. */
   readonly lastKey: string | null;
-  /** The cursor of the result's last column, if one row has it. */
+  /** The cursor of the result's last column, if a row has one. */
   readonly end: HeadsCursor | undefined;
 }
 
 /**
- * Decides where each claim of an ordered channel looks for heads: the oldest row of a key, or a row without one. A round
- * reads the oldest rows; if too many of them are blocked, all keys; then the rows without a key. Owned by the channel's
- * worker, which ends when a round finds nothing.
+ * Decides where each claim of an ordered channel searches for heads: the oldest row of a key, or a
+ * row without a key. A round reads the oldest rows; if too many of them are blocked, all keys; then
+ * the rows without a key. Owned by the channel's worker, which stops when a round finds nothing.
  */
 export class HeadSearch {
   private cursor: HeadsCursor | undefined;
-  /** Where the last search for rows without a key ended. */
+  /** The position at which the last search for rows without a key ended. */
   private frontier = FIRST_UNKEYED;
   private hasFound = false;
   private freeUntil = 0;
@@ -45,7 +44,7 @@ export class HeadSearch {
     return this.claimedUnkeyed(claim, isFull, now);
   }
 
-  /** Milliseconds until all due rows must be searched again, if rows are blocked. */
+  /** Milliseconds until all due rows must be searched again; `undefined` if no rows are blocked. */
   searchInMs(now: number): number | undefined {
     return this.frontier === FIRST_UNKEYED ? undefined : Math.max(1, this.nextSearch - now);
   }
@@ -57,7 +56,7 @@ export class HeadSearch {
     }
     this.freeUntil = 0;
     if (!isFull && claim.end === undefined) {
-      this.frontier = FIRST_UNKEYED; // every due row has been looked at
+      this.frontier = FIRST_UNKEYED; // every due row has been read
       return this.endRound();
     }
     this.cursor = FIRST_KEY;
@@ -77,7 +76,7 @@ export class HeadSearch {
   }
 
   private claimedUnkeyed({ end }: FoundHeads, isFull: boolean, now: number): boolean {
-    if (isFull) return true; // again from the same position: what it found is gone
+    if (isFull) return true; // from the same position again: the rows found there will be handled
     if (end !== undefined) {
       this.cursor = this.frontier = end;
       return true;

@@ -2,12 +2,12 @@ import type { ClaimConnection } from '../postgres/claim-connection.js';
 import type { ClaimContext } from './claim-context.js';
 import { nextDue } from './claim.sql.js';
 
-/** When to look again for rows that others are handling: nothing tells when one of them dies. */
+/** The delay before rows of other processes are claimed again: nothing signals a crash. */
 const TAKEN_RETRY_MS = 1_000;
 
 /**
- * Finds in how many milliseconds the next row of a channel becomes due, for a worker whose last claim began `sinceMs` ago;
- * `undefined`: none is known.
+ * Finds the milliseconds until a channel's next row is due, if one is known, for a worker whose
+ * last claim began `sinceMs` ago.
  */
 export async function findNextDue(
   connection: ClaimConnection,
@@ -17,7 +17,7 @@ export async function findNextDue(
   const { rows } = await connection.statement<{ readonly ms: unknown; readonly taken: boolean }>(
     nextDue(context),
     [context.channel, sinceMs],
-    'the database to say when the next notification is due',
+    'the database to return the time of the next notification',
   );
   const { ms = null, taken = false } = rows[0] ?? {};
   const dueMs = ms === null ? Infinity : Math.max(1, Math.ceil(Number(ms)));

@@ -1,11 +1,11 @@
-/** The next time at which a worker looks for rows by itself: the soonest of those it was asked for. */
+/** Wakes a worker at the soonest of the requested times. Owned by its user; holds one timer. */
 export class NextWakeUp {
   private timer: NodeJS.Timeout | undefined;
   private at = Infinity;
 
   constructor(private readonly wake: () => void) {}
 
-  /** A later time than one that is set already changes nothing. */
+  /** Sets the timer, unless it is set to an earlier time. */
   in(delayMs: number): void {
     const at = performance.now() + delayMs;
     if (at >= this.at) return;

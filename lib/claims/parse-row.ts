@@ -1,21 +1,20 @@
 import { PgPubSubError, describeValue, isPgPubSubError } from '../common/errors.js';
 import { isJsonObject, type JsonObject } from '../common/json.js';
 
-/** The failed attempts of a listener, as the row remembers them. */
+/** The failed attempts of a listener, as the row stores them. */
 export interface Retry {
   readonly attempts: number;
-  /** When the listener is due again: milliseconds of the server's clock. */
+  /** The time of the retry, in milliseconds of the server's clock. */
   readonly at: number;
 }
 
-/** The columns of a claimed row. */
 export interface RowFields {
   readonly id: string;
-  /** The transaction that locked the row before, even if that was undone; `'0'`: none. */
+  /** The transaction that last locked the row, even if it was rolled back; `'0'`: none. */
   readonly lastLocker: string;
   /** JSON text; `null` for none. */
   readonly payload: string | null;
-  /** Whether payload and context have to be read by themselves. */
+  /** Whether payload and context have to be read separately. */
   readonly isLarge: boolean;
   readonly context: JsonObject;
   readonly key: string | null;
@@ -24,24 +23,24 @@ export interface RowFields {
   readonly createdAt: string;
   readonly availableAt: string;
   readonly processId: number;
-  /** The listeners that are done with the row. */
+  /** The listeners that have handled the row or given up. */
   readonly handledBy: readonly string[];
   /** The listeners that the row is for; `null`: all. */
   readonly listeners: readonly string[] | null;
   readonly retries: ReadonlyMap<string, Retry>;
   /** The number of claims of the row that ended with their process or connection. */
   readonly crashCount: number;
-  /** Milliseconds of the server's clock, where `retries` have to be compared with it; else 0. */
+  /** The server's clock in milliseconds; 0 without `retries` to compare it with. */
   readonly now: number;
   /** For each listener with a filter: whether the row's context contains it. */
   readonly matches: readonly boolean[];
-  /** Why the row cannot be handled; `undefined` for a row that can be read. */
+  /** The reason why the row cannot be handled; `undefined` if it can. */
   readonly unreadable: PgPubSubError | undefined;
 }
 
 type Values = readonly (string | null)[];
 
-/** Stands for a value that was too large to come with its claim. */
+/** The mark of a value that was too large for its claim. */
 const LARGE = '';
 
 const NO_CONTEXT: JsonObject = Object.freeze({});
@@ -49,8 +48,8 @@ const NOTHING: readonly never[] = Object.freeze([]);
 const NO_RETRIES: ReadonlyMap<string, Retry> = new Map();
 
 /**
- * Reads the values that `rowColumns()` lists. Rows are untrusted: any role that may insert can have written any column.
- * A row that cannot be read says so in `unreadable`, and harms no other.
+ * Reads the values that `rowColumns()` lists. Rows are untrusted: any role that may insert can have
+ * written any column. An invalid row has its error in `unreadable`, and does not affect others.
  */
 export function parseRow(values: Values): RowFields {
   const [id, lastLocker, payload, contextJson, key, attempts, createdAt, availableAt, processId] = values;
@@ -76,7 +75,7 @@ export function parseRow(values: Values): RowFields {
     matches: matches.length === 0 ? NOTHING : matches.map((match) => match === 't'),
     unreadable: undefined,
   };
-  // Most rows are ordinary: no context, handled by none, for all listeners, never tried.
+  // Most rows have no context, are for all listeners, and were never handled or retried.
   if (!context && !handledBy && !listeners && !retries) return fields;
   try {
     return {
@@ -91,16 +90,16 @@ export function parseRow(values: Values): RowFields {
   }
 }
 
-/** Throws for a context that is no JSON object. */
+/** Throws `INVALID_PAYLOAD` for a context that is no JSON object. */
 export const parseContext = (json: string | null | undefined): JsonObject =>
   readColumn('context', json, NO_CONTEXT, isJsonObject);
 
-const MAX_COUNT = 2_147_483_647; // an integer of PostgreSQL
+const MAX_COUNT = 2_147_483_647; // the maximum of PostgreSQL's integer
 
-/** The last moment that PostgreSQL knows, in milliseconds. */
+/** The maximum timestamp of PostgreSQL, in milliseconds. */
 const MAX_TIME_MS = 9_200_000_000_000_000;
 
-/** A counter that the library adds to: within the range of its column. */
+/** Returns a counter that the library adds to, limited to the range of its column. */
 const countOf = (value: string | null | undefined): number =>
   Math.min(Math.max(Number(value ?? 0) || 0, 0), MAX_COUNT - 1);
 

@@ -7,24 +7,22 @@ import { Claim } from './claim.js';
 import type { ClaimContext } from './claim-context.js';
 import type { ClaimedRow } from './claimed-row.js';
 
-/** The outcome of a claim that is committed. */
+/** The result of a committed claim. */
 export interface ClaimResult {
-  /** The number of rows that were attempted, and of those that have failed for a listener. */
   readonly attempted: number;
   readonly failed: number;
-  /** Whether more rows are known to be claimable. */
   readonly hasMore: boolean;
-  /** In how many milliseconds the first of its rows is retried. */
+  /** Milliseconds until the first retry of its rows; `undefined`: no row is retried. */
   readonly retryInMs: number | undefined;
 }
 
-/** Where the number of rows held back for one channel ends: their attempts are in the memory of this process only. */
+/** The maximum number of rows held back per channel, as their attempts are only in memory. */
 const MAX_HELD_BACK = 1_000;
 
 /**
- * Runs a claim to its end. A claim that is refused is undone and its rows run one by one, each in a claim of its own, so
- * that the row whose fault it is fails alone. Rejects when the connection is lost, or when the database refuses even to
- * record failures.
+ * Runs a claim to its end. A rejected claim is undone and its rows run one by one, each in a claim
+ * of its own, so that only the row that caused it fails. Rejects if the connection is lost, or if
+ * the database rejects even the failures.
  */
 export async function runClaim(claim: Claim): Promise<ClaimResult> {
   const { connection, context } = claim;
@@ -46,7 +44,7 @@ export async function runClaim(claim: Claim): Promise<ClaimResult> {
   };
 }
 
-/** Resolves with the attempted rows; with `undefined` when the claim was refused, and undone. */
+/** Resolves with the attempted rows; with `undefined` if the claim was rejected and undone. */
 async function tryClaim(claim: Claim): Promise<readonly ClaimedRow[] | undefined> {
   try {
     await claim.run();
@@ -54,12 +52,12 @@ async function tryClaim(claim: Claim): Promise<readonly ClaimedRow[] | undefined
   } catch (error) {
     throwIfLost(claim, error);
     await undo(claim);
-    if (!isConstraint(error)) claim.context.restoresSettings = true; // a handler may have changed some
+    if (!isConstraint(error)) claim.context.restoresSettings = true; // a handler may have changed settings
     return undefined;
   }
 }
 
-/** Runs one row. Whatever is refused now is this row's failure. */
+/** Runs one row in a claim of its own; a rejection is the failure of this row. */
 async function runAlone(
   connection: ClaimConnection,
   context: ClaimContext,
@@ -67,7 +65,7 @@ async function runAlone(
 ): Promise<readonly ClaimedRow[]> {
   const claim = await Claim.begin(connection, context, { id });
   const maxAttempts = Math.min(...context.listeners.map(({ retry }) => retry.maxAttempts));
-  const limit = Math.max(maxAttempts, 2); // the first crash may have been another row's
+  const limit = Math.max(maxAttempts, 2); // the first crash may have been caused by another row
   try {
     if (claim.rows.some(({ fields }) => fields.crashCount >= limit)) claim.giveUp(crashedTooOften);
     else await claim.run();
@@ -79,7 +77,7 @@ async function runAlone(
   }
 }
 
-/** Records that the listeners of a row have failed, because what they did was refused. */
+/** Records that the listeners of a row have failed, because their work was rejected. */
 async function failAlone(
   connection: ClaimConnection,
   context: ClaimContext,
@@ -90,8 +88,8 @@ async function failAlone(
   claim.fail(error);
   try {
     return report(claim, await claim.commit());
-  } catch (refusal) {
-    throwIfLost(claim, refusal);
+  } catch (rejection) {
+    throwIfLost(claim, rejection);
     await undo(claim);
     holdBack(context, id);
     context.report({ type: 'claim-failed', channel: context.channel, error });
@@ -99,7 +97,7 @@ async function failAlone(
   }
 }
 
-/** Keeps a row from being run again before its retry time, where the database takes no note of its failure. */
+/** Keeps a row whose failure the database does not record from running before its retry time. */
 function holdBack(context: ClaimContext, id: string): void {
   const { heldBack, listeners } = context;
   const attempts = (heldBack.get(id)?.attempts ?? 0) + 1;
@@ -109,12 +107,12 @@ function holdBack(context: ClaimContext, id: string): void {
   heldBack.set(id, { attempts, until: performance.now() + Math.min(...pauses) });
 }
 
-/** Forgets rows that could have been claimed again by now: others may have removed them. */
+/** Forgets rows whose retry time has passed: other processes may have removed them. */
 function forgetOverdue(heldBack: ClaimContext['heldBack']): void {
   for (const [id, { until }] of heldBack) if (until < performance.now()) heldBack.delete(id);
 }
 
-/** An undone claim leaves its rows as they were. When that is refused, too, the connection is of no use. */
+/** Undoes a claim, which leaves its rows as they were; destroys the connection if that fails. */
 async function undo(claim: Claim): Promise<void> {
   try {
     await claim.undo();
@@ -124,10 +122,10 @@ async function undo(claim: Claim): Promise<void> {
   }
 }
 
-/** Whether a deferred constraint was violated: settings have nothing to do with it. */
+/** Whether a deferred constraint was violated, which has nothing to do with settings. */
 const isConstraint = (error: unknown): boolean => isServerError(error) && error.code.startsWith('23');
 
-/** Throws when the connection is lost. What it was given up for decides which rows have used up an attempt. */
+/** Throws if the connection is lost. The reason decides which rows have used up an attempt. */
 function throwIfLost(claim: Claim, error: unknown): void {
   if (!claim.connection.isLost) return;
   const isHandlerTimeout = isPgPubSubError(error) && error.code === 'HANDLER_TIMEOUT';
@@ -156,13 +154,11 @@ function report(claim: Claim, attempted: readonly ClaimedRow[]): readonly Claime
 }
 
 const crashedTooOften = ({ fields }: ClaimedRow) =>
-  new Error(
-    `expected its handlers to end, but ${fields.crashCount} times the process or its connection ended while they ran`,
-  );
+  new Error(`the process or its connection ended ${fields.crashCount} times while the handlers ran`);
 
 const tooManyRefused = (channel: string) =>
   new PgPubSubError(
     'COMPLETION_REFUSED',
-    `expected the database to complete notifications of channel "${channel}" or to record their failures, got refusals for ` +
-      `more than ${MAX_HELD_BACK} of them. Look for row-level security, a trigger or missing rights on the tables of this library.`,
+    `expected the database to complete notifications of channel "${channel}" or to record their failures, got more than ` +
+      `${MAX_HELD_BACK} rejections. Look for row-level security, a trigger or missing rights on the tables of this library.`,
   );

@@ -11,24 +11,23 @@ import type { ClaimedRow, Failure } from './claimed-row.js';
 import { parseContext } from './parse-row.js';
 
 /**
- * Runs the listeners of a claim's rows, and leaves in each row how it went. Rejects when the claim cannot go on: its
- * connection is lost, or its transaction has ended.
+ * Runs the listeners of a claim's rows, and stores the results in the rows. Rejects if the claim
+ * cannot continue: its connection is lost, or its transaction has ended.
  */
 export async function runHandlers(claim: Claim): Promise<void> {
   await new HandlerRun(claim).run();
 }
 
-/** The number of characters of large rows that a listener gets at a time. */
+/** The maximum number of characters of large rows for one call. */
 const MAX_READ_SIZE = 8_000_000;
 
-/** The error of a handler. */
 type Thrown = Pick<Failure, 'error'>;
 
 class HandlerRun {
   private readonly deadline: number;
   private readonly watchdog = new Watchdog();
   private readonly scopes = new Map<ClaimListener, HandlerScope>();
-  /** No more handlers start: one was too late, or has changed what cannot be restored. */
+  /** Whether no more handlers start: one was too late, or has changed what cannot be restored. */
   private isCutShort = false;
 
   constructor(private readonly claim: Claim) {
@@ -77,18 +76,20 @@ class HandlerRun {
     else row.fail(listener, failure.error);
   }
 
-  /** Calls the listener with all rows at once; if that fails with each row, so that a bad one does not hold the others. */
+  /**
+   * Calls the listener with all rows at once; if that fails, with each row, to isolate bad ones.
+   */
   private async runBatch(listener: ClaimListener): Promise<void> {
     const rows = await this.rowsFor(listener);
     if (rows.length === 0 || (await this.tryBatch(listener, rows)) || rows.length === 1) return;
-    this.isCutShort = false; // one row is tried in any case, or the same batch would fail again and again
+    this.isCutShort = false; // runs at least one row, or the same batch would fail again and again
     for (const [index, row] of rows.entries()) {
       if (index > 0 && this.isTimeUp()) return;
       await this.tryBatch(listener, [row]);
     }
   }
 
-  /** A failure of a single row is that row's; of several, it is no row's yet. */
+  /** Attributes a failure to the row if there is only one; of several rows, none has failed yet. */
   private async tryBatch(listener: ClaimListener, rows: readonly ClaimedRow[]): Promise<boolean> {
     const transaction = this.createTransaction(listener);
     const notifications = rows.map((row) => this.notificationOf(row, listener, transaction));
@@ -101,8 +102,9 @@ class HandlerRun {
   }
 
   /**
-   * Runs handlers that interleave behind one savepoint. When one fails, all of it is undone; one that was too late has
-   * failed, the others run again one after the other, which shows whose failure it was.
+   * Runs interleaving handlers under one savepoint. If one fails, all are undone. Rows with a
+   * handler timeout fail; the others run again one after the other, which shows which of them
+   * fails.
    */
   private async runInterleaved(listener: ClaimListener): Promise<void> {
     const rows = await this.rowsFor(listener);
@@ -132,7 +134,7 @@ class HandlerRun {
     failures: ReadonlyMap<ClaimedRow, unknown>,
   ): Promise<void> {
     const isOnly = started.length === 1;
-    this.isCutShort = false; // of the rows that run again, those before one that is too late are handled
+    this.isCutShort = false; // rows before one with a timeout are handled
     for (const row of started) {
       if (this.isCutShort) return;
       const error = failures.get(row);
@@ -141,7 +143,7 @@ class HandlerRun {
     }
   }
 
-  /** Runs a handler in its transaction; resolves with its failure, and rejects when the claim cannot go on. */
+  /** Runs a handler; resolves with its failure, and rejects if the claim cannot continue. */
   private call(
     rows: readonly ClaimedRow[],
     transaction: HandlerTransaction,
@@ -166,7 +168,10 @@ class HandlerRun {
     return failure;
   }
 
-  /** The decoded rows that are due for this listener and addressed to it; of large ones those that fit into memory together. */
+  /**
+   * Returns the decoded rows that are due for this listener and addressed to it; of large ones, as
+   * many as fit into memory together.
+   */
   private async rowsFor(listener: ClaimListener): Promise<ClaimedRow[]> {
     const rows: ClaimedRow[] = [];
     let readSize = 0;
@@ -186,7 +191,7 @@ class HandlerRun {
     return listener.accepts(this.notificationOf(row, listener, this.createTransaction(listener)));
   }
 
-  /** Decodes the payload of a row. What cannot be decoded now never will be: its listeners give up. */
+  /** Decodes a payload. Listeners give up a row that cannot be decoded: a retry would fail, too. */
   private async decode(row: ClaimedRow): Promise<boolean> {
     if (row.hasFailed) return false;
     try {
@@ -205,7 +210,7 @@ class HandlerRun {
     }
   }
 
-  /** Resolves with the payload. */
+  /** Reads payload and context of a large row; resolves with the payload. */
   private async readLarge(row: ClaimedRow): Promise<string | null> {
     const { connection, context } = this.claim;
     const { rows } = await connection.statement<{ payload: string | null; context: string | null }>(
@@ -245,7 +250,7 @@ class HandlerRun {
   }
 }
 
-/** Limits a codec or a schema that answers later as the handlers of the row are limited. */
+/** Limits an asynchronous codec or schema as the handlers of the row are limited. */
 function limited(decoded: Promise<unknown>, row: ClaimedRow): Promise<unknown> {
   const limits = row.due.map(({ timeoutMs }) => timeoutMs);
   if (limits.includes(false)) return decoded;

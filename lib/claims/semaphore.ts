@@ -6,10 +6,11 @@ interface Waiter {
 }
 
 /**
- * Limits the number of claims that a process works on at once: each holds a connection of the application's pool.
- * Channels take turns: a free slot goes to the waiting channel whose last turn is the longest ago. (By the age of their
- * oldest rows, a channel with an old backlog would take all turns.) One channel may not hold the last slot when there
- * are others, so that a handler that hangs leaves them one.
+ * Limits the number of concurrent claims of a process: each holds a connection of the application's
+ * pool. Channels take turns: a free slot goes to the waiting channel whose last turn is the longest
+ * ago. (Turns by the age of the oldest rows would all go to a channel with an old backlog.) One
+ * channel may not hold the last slot if there are others, so that a hanging handler leaves them
+ * one.
  */
 export class Semaphore {
   private readonly held = new Map<object, number>();
@@ -28,18 +29,18 @@ export class Semaphore {
     return this.owners() > 1 && this.total > 1 ? this.total - 1 : this.total;
   }
 
-  /** Whether another owner waits for a slot: who holds one should give it back after its claim. */
+  /** Whether another owner waits for a slot, which a holder should release after its claim. */
   isWantedByOthers(owner: object): boolean {
     return this.waiting.some((waiter) => waiter.owner !== owner && this.heldBy(waiter.owner) < this.share);
   }
 
-  /** Resolves with the function that gives the slot back. */
+  /** Resolves with the function that releases the slot. */
   async acquire(owner: object): Promise<Release> {
     if (this.isFree(owner) && this.waiting.length === 0) this.take(owner);
     else
       await new Promise<void>((grant) => {
         this.waiting.push({ owner, grant });
-        this.grantNext(); // those who wait may all hold their share
+        this.grantNext(); // all waiting owners may hold their share
       });
     let isHeld = true;
     return () => {

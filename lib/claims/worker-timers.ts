@@ -1,17 +1,17 @@
 import { NextWakeUp } from './next-wake-up.js';
 
 export interface WorkerTimersOptions {
-  /** How long to wait before looking without a hint, at this moment. */
+  /** The current interval of polls without a hint. */
   readonly pollMs: () => number;
-  /** Whether no timer may be set: the worker is paused, or stops, or the application is not up yet. */
+  /** Whether no timer may be set: the worker is paused or stops, or the application is not up. */
   readonly isOff: () => boolean;
   readonly wake: () => void;
   readonly poll: () => void;
 }
 
 /**
- * The times at which a worker does something by itself: it claims at the soonest of the times it was asked for, and looks at
- * the end of its poll interval. Owned by a `ChannelWorker`.
+ * The timers of a worker: it claims at the soonest of the requested times, and polls at the end of
+ * its poll interval. Owned by a `ChannelWorker`.
  */
 export class WorkerTimers {
   private readonly nextWakeUp: NextWakeUp;
@@ -25,12 +25,12 @@ export class WorkerTimers {
     });
   }
 
-  /** Claims after this time, and at the latest after the poll interval. */
+  /** Claims after this time, at the latest after the poll interval. */
   wakeIn(delayMs: number): void {
     if (!this.options.isOff()) this.nextWakeUp.in(Math.min(delayMs, this.options.pollMs()));
   }
 
-  /** Claims when a row is due; one that is due after the next poll is left to that. */
+  /** Claims when a row is due; a row that is due after the next poll is left to the poll. */
   wakeWhenDue(dueMs: number | undefined): void {
     if (dueMs !== undefined && dueMs < this.options.pollMs()) this.wakeIn(dueMs);
   }

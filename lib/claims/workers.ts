@@ -20,16 +20,15 @@ export interface WorkersOptions {
   /** The schema of the library's tables; known once the DataSource is connected. */
   readonly schema: () => string;
   readonly channels: Pick<ChannelRegistry, 'acquire'>;
-  /** The number of claims at once; `undefined`: as many as the pool can spare. */
+  /** The number of concurrent claims; `undefined`: as many as the pool can spare. */
   readonly concurrency: number | undefined;
   readonly batch: BatchOptions;
   readonly poll: PollOptions;
   readonly deadPeerTimeoutMs: number;
   readonly filter: JsonObject | undefined;
   readonly context: (() => object) | undefined;
-  /** The module's context and the trace of the handler that runs; `undefined` where there is not both. */
+  /** The module's context and the running handler's trace; `undefined` unless there are both. */
   readonly contextOfHandler: () => JsonObject | undefined;
-  /** Whether hints arrive at the moment. */
   readonly receivesHints: () => boolean;
   readonly signal: AbortSignal;
   readonly report: ReportEvent;
@@ -41,34 +40,37 @@ interface Attached {
   readonly listeners: ClaimListener[];
 }
 
-/** Without the option `concurrency`, claims take at most this number of connections, and at most half of the pool. */
+/** The maximum default of `concurrency`, which is also limited to half of the pool. */
 const MAX_DEFAULT_CLAIMS = 4;
-/** How long a handler may take to end on its signal before its claim is given up. */
+/** The time in which a handler may end on its signal before its claim is given up. */
 const SIGNAL_GRACE_MS = 100;
 
 /**
- * The workers of an instance: one for each channel that has a listener here. Owned by the module; claims from `start()`
- * to `stop()`.
+ * The workers of an instance: one for each channel that has a listener here. Owned by the module;
+ * claims from `start()` to `stop()`.
  */
 export class Workers {
-  /** Workers by the channel's name: two definitions with one name are one channel. */
+  /** The channels by name: two definitions with one name are one channel. */
   private readonly attached = new Map<string, Attached>();
   private workers = new Map<string, ChannelWorker>();
   private poller: DueChannelPoller | undefined;
   private readonly pausedHere = new Set<string>();
   private pausedEverywhere: ReadonlySet<string> = new Set();
-  /** Whether all channels are paused here as soon as their workers are made. */
+  /** Whether all channels are paused here as soon as their workers exist. */
   private pausesAll = false;
-  /** Receive the failures of claims, by channel, while `recover()` runs. */
+  /** Collect the failures of claims by channel, for each running `recover()`. */
   private readonly failures = new Set<Map<string, unknown>>();
-  /** Whether workers claim by themselves. Before that they do only for `recover()`. */
+  /** Whether workers claim on their own; before, only `recover()` claims. */
   private isClaiming = false;
-  /** Never the context of a request: handlers must not inherit its transaction or user. */
+  /** Runs handlers outside of a request's async context: they must not inherit its transaction. */
   private readonly inRoot = AsyncLocalStorage.snapshot();
 
   constructor(private readonly options: WorkersOptions) {}
 
-  /** Adds a listener, before `start()`. Throws `INVALID_LISTENER` for a name that the channel has: rows remember names. */
+  /**
+   * Adds a listener, before `start()`. Throws `INVALID_LISTENER` if its channel has one of this
+   * name.
+   */
   attach(channel: ChannelDefinition, listener: ClaimListener): void {
     const known = this.attached.get(channel.name) ?? { channel, listeners: [] };
     if (known.listeners.some(({ name }) => name === listener.name))
@@ -77,7 +79,7 @@ export class Workers {
     this.attached.set(channel.name, known);
   }
 
-  /** The names of the listeners that a channel has here; `undefined` for a channel that is not handled here. */
+  /** The names of a channel's listeners in this process; `undefined` if it has none. */
   listenersOf(channel: string): readonly string[] | undefined {
     return this.attached.get(channel)?.listeners.map(({ name }) => name);
   }
@@ -86,7 +88,7 @@ export class Workers {
     return this.attached.size === 0;
   }
 
-  /** Makes the workers, which can be paused and asked to recover from now on. */
+  /** Creates the workers, which can be paused and can recover from now on. */
   start(): void {
     const { concurrency, report, dataSource } = this.options;
     if (this.isEmpty) return;
@@ -102,19 +104,19 @@ export class Workers {
     report({ type: 'claiming', channels: [...this.workers.keys()], concurrency: total, poolSize });
   }
 
-  /** Claims from now on. LISTEN is in force: hints tell of new rows, and the rows that are there are claimed now. */
+  /** Starts claiming: LISTEN is active, so hints announce new rows. Claims existing rows now. */
   claim(): void {
     this.isClaiming = true;
     this.wakeAll();
   }
 
-  /** Wakes the worker of a hinted channel. Called on pg's stack: starts nothing here and now. */
+  /** Wakes the worker of a hinted channel, in a later turn: called on pg's stack. */
   hint(channel: string): void {
     const worker = this.workers.get(channel);
     if (worker && this.isClaiming) queueMicrotask(() => this.inRoot(() => worker.wake()));
   }
 
-  /** Looks for due rows of all channels, and wakes the workers of those that have some. */
+  /** Polls all channels for due rows, and wakes the workers of those that have some. */
   wakeAll(): void {
     this.pollDue([...this.workers.values()]);
   }
@@ -124,7 +126,7 @@ export class Workers {
     if (this.isClaiming) this.inRoot(() => this.poller?.poll(running));
   }
 
-  /** Rejects with the error of a claim that failed meanwhile: what it would have handled is left. */
+  /** Rejects with the error of a claim that failed meanwhile: its rows are not handled. */
   async recover(channels: readonly ChannelDefinition[] | undefined): Promise<DrainCount> {
     const workers = this.chosen(channels);
     const failures = new Map<string, unknown>();
@@ -139,31 +141,29 @@ export class Workers {
     }
   }
 
-  /** Counts what this process has done on these channels since the start. */
+  /** The counts of this process on these channels since the start. */
   countOf(channels: readonly ChannelDefinition[] | undefined): DrainCount {
     return sumOf(this.chosen(channels).map(({ count }) => count));
   }
 
-  /** The channels of these that are handled here, and whether they are paused in this process. */
+  /** The channels with a worker among these, and whether they are paused in this process. */
   statesOf(
     channels: readonly ChannelDefinition[] | undefined,
   ): { readonly channel: string; readonly isPaused: boolean }[] {
     return this.chosen(channels).map(({ channel }) => ({ channel, isPaused: this.pausedHere.has(channel) }));
   }
 
-  /** The names of the listeners of each channel. */
   get listenersByChannel(): Record<string, readonly string[]> {
     return Object.fromEntries(
       Array.from(this.attached.keys(), (name) => [name, this.listenersOf(name) ?? []]),
     );
   }
 
-  /** The channels that are paused in this process, and those that are paused in all processes. */
   get paused(): { readonly here: readonly string[]; readonly everywhere: readonly string[] } {
     return { here: [...this.pausedHere], everywhere: [...this.pausedEverywhere] };
   }
 
-  /** Before the workers are made, as in a hook of the application, it holds for those that come. */
+  /** Pauses channels; before `start()`, as in an application's hook, those of later workers. */
   pause(channels: readonly ChannelDefinition[] | undefined): void {
     for (const name of this.namesOf(channels)) this.pausedHere.add(name);
     if (channels === undefined) this.pausesAll = !this.isStarted;
@@ -177,7 +177,7 @@ export class Workers {
     this.applyPauses();
   }
 
-  /** Not checked before the workers are made: until then it is not known which channels have a listener. */
+  /** Checks names only after `start()`: before, it is unknown which channels have a listener. */
   private namesOf(channels: readonly ChannelDefinition[] | undefined): string[] {
     if (this.isStarted) return this.chosen(channels).map(({ channel }) => channel);
     return (channels ?? []).map(({ name }) => name);
@@ -187,7 +187,6 @@ export class Workers {
     return this.poller !== undefined;
   }
 
-  /** Takes the channels that are paused in all processes, in place of those before. */
   setPausedEverywhere(channels: ReadonlySet<string>): void {
     const before = this.pausedEverywhere;
     if (before.size === channels.size && [...channels].every((channel) => before.has(channel))) return;
@@ -208,7 +207,10 @@ export class Workers {
     this.pollDue(resumed);
   }
 
-  /** Lets running handlers finish; when the signal is aborted, gives their claims up. Returns what was left behind. */
+  /**
+   * Lets running handlers finish; when the signal is aborted, gives up their claims. Resolves with
+   * the names of the abandoned claims, for the log.
+   */
   async stop(signal: AbortSignal): Promise<readonly string[]> {
     const workers = [...this.workers.values()];
     const stopped = Promise.all([this.poller?.stop(), ...workers.map((worker) => worker.stop())]);
@@ -233,7 +235,7 @@ export class Workers {
     throw new PgPubSubError(
       'INVALID_ARGUMENT',
       `expected an exactly-once channel that has a listener in this process (${known}), got "${name}". ` +
-        'Call it where the listener runs.',
+        'Call it in a process that runs the listener.',
     );
   }
 
@@ -287,13 +289,12 @@ const sumOf = (counts: readonly Readonly<DrainCount>[]): DrainCount => ({
   failed: counts.reduce((sum, { failed }) => sum + failed, 0),
 });
 
-/** A claim that fails because the tables are missing says so. */
 const explained = (event: PubSubEvent): PubSubEvent =>
   event.type === 'claim-failed' ? { ...event, error: explainMissing(event.error) } : event;
 
 const sameName = (channel: string, name: string) =>
   new PgPubSubError(
     'INVALID_LISTENER',
-    `expected the listeners of the exactly-once channel "${channel}" to have names of their own, got two with "${name}". ` +
-      'Provide the class in one module, or give one of them another { name }: what is stored remembers who has handled it.',
+    `expected the listeners of the exactly-once channel "${channel}" to have different names, got two with "${name}". ` +
+      'Provide the class in one module, or give one of them another { name }: rows store the names of listeners that have handled them.',
   );

@@ -12,9 +12,7 @@ export const insertPauses = (schema: string): string => `
   ${NOTIFY_PROCESSES}
 `;
 
-/**
- * Ends the pauses of the channels $1 (null: of all) and notifies all processes. Locks their rows.
- */
+/** Ends the pauses of the channels $1 (null: all) and notifies all processes. Locks their rows. */
 export const endPauses = (schema: string): string => `
   with changed as (
     update ${channelTable(schema)} set paused = false where paused and ($1::text[] is null or channel = any($1::text[]))

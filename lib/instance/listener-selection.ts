@@ -56,9 +56,7 @@ async function candidatesOf(instances: readonly Instance[]): Promise<ListenerCan
   return (await Promise.all(candidates)).flat();
 }
 
-/**
- * Returns the listeners that `listen` names. Throws `INVALID_OPTIONS` for a channel without one.
- */
+/** Returns the listeners that `listen` names. Throws `INVALID_OPTIONS` for unknown channels. */
 export function listedListeners(
   { options, registry }: Pick<Instance, 'options' | 'registry'>,
   listeners: readonly ListenerDefinition[],

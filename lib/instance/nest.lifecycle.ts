@@ -62,8 +62,8 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
   }
 
   /**
-   * Stops before TypeORM closes its pool, and before Nest closes its server: completed subjects end
-   * open responses.
+   * Stops before TypeORM closes its pool and Nest its server; completed subjects end open
+   * responses.
    */
   async onModuleDestroy(): Promise<void> {
     await this.instance.stop();

@@ -12,9 +12,7 @@ export interface NotifyOptions {
    * module's `executor` is used, else the DataSource's manager.
    */
   manager?: SqlExecutor | undefined;
-  /**
-   * Exactly-once, on `ordered` channels: orders notifications of the same key; up to 1,000 bytes.
-   */
+  /** Exactly-once, on `ordered` channels: equal keys are handled in order. At most 1,000 bytes. */
   key?: string | undefined;
   /** Exactly-once: the earliest time at which it is handled; by default at once. */
   availableAt?: Date | undefined;

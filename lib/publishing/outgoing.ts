@@ -16,6 +16,7 @@ export interface OutgoingBroadcast extends Outgoing {
 
 /** A notification, as it is stored. */
 export interface OutgoingStored extends Outgoing {
+  /** JSON text; `null` for none. */
   readonly payload: string | null;
   readonly context: string | null;
   readonly key: string | null;
@@ -25,9 +26,7 @@ export interface OutgoingStored extends Outgoing {
   readonly hints: boolean;
 }
 
-/**
- * Encodes broadcasts, without a trace that does not fit. Throws as {@link encodeStoredOnes} does.
- */
+/** Encodes broadcasts, without a trace that does not fit. Throws as `encodeStoredOnes()` does. */
 export const encodeBroadcasts = (
   channel: ChannelDefinition,
   payloads: readonly unknown[],

@@ -65,9 +65,7 @@ export const broadcastStatement: Statement<OutgoingBroadcast> = {
   },
 };
 
-/**
- * The maximum number of payload characters in a shared statement; the server keeps copies of it.
- */
+/** The maximum number of payload characters in a shared statement; the server keeps copies. */
 const MAX_STATEMENT_LENGTH = 8_000_000;
 
 /** Stores notifications in `schema`. Owned by the publisher. */

@@ -3,9 +3,7 @@ import { processTable } from '../storage/storage.sql.js';
 import { canRead, findUnhandledRows, isLive, readLiveListeners } from './live-listeners.sql.js';
 import type { Conditions } from './stored-filter.js';
 
-/**
- * Returns this application's listeners of a channel; `undefined` if it does not handle the channel.
- */
+/** Returns this application's listeners of a channel; `undefined` if it does not handle it. */
 export type ListenersOf = (channel: string) => readonly string[] | undefined;
 
 /** The number of stored notifications or dead letters of a listener. */
@@ -35,7 +33,7 @@ export class LiveListeners {
   private constructor() {}
 
   /**
-   * Resolves with `undefined` if no process has reported listeners or this role may not read them.
+   * Resolves with `undefined` if no process has reported, or if this role may not read the reports.
    */
   static async find(executor: SqlExecutor, schema: string): Promise<LiveListeners | undefined> {
     const [privilege] = await rowsOf<{ can_read: string }>(executor, canRead, [processTable(schema)]);
@@ -72,8 +70,8 @@ export class LiveListeners {
   }
 
   /**
-   * Finds up to 20 listeners with pending notifications that are unknown to processes and
-   * `listenersOf`.
+   * Finds up to 20 listeners that have pending notifications, but are unknown to all processes and
+   * to `listenersOf`.
    */
   async findUnhandled(
     executor: SqlExecutor,

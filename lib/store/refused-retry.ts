@@ -9,9 +9,7 @@ const UNIQUE_VIOLATION = '23505';
 const isTaken = (error: { readonly code: string; readonly table?: string }): boolean =>
   error.code === UNIQUE_VIOLATION && error.table === NOTIFICATION_TABLE;
 
-/**
- * Throws the error of a retry; as `COMPLETION_REFUSED`, with a remedy, if it would lose letters.
- */
+/** Throws the error of a retry: `COMPLETION_REFUSED` with a remedy if it would lose letters. */
 export function rejectRetry(error: unknown): never {
   if (!isServerError(error)) throw error;
   if (isTaken(error)) throw notPutBack('0 of them', MOVE_SEQUENCE, error);

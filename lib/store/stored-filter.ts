@@ -8,8 +8,7 @@ export interface StoredFilter {
   /** The channel, or one of several. */
   channel?: ChannelLike | readonly ChannelLike[];
   /**
-   * The listener: of dead letters the one that gave up; of pending notifications one that has not
-   * handled them yet.
+   * The listener that has given up (dead letters) or not yet handled it (pending notifications).
    */
   listener?: string;
   /** The id of the notification, or one of several. */

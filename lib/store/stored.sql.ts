@@ -53,9 +53,7 @@ export const countDeadLettersByListener = (schema: string, where: string): strin
 export const readServerTimeAsText =
   "select pg_catalog.to_json(clock_timestamp()) operator(pg_catalog.#>>) '{}' as now";
 
-/**
- * Reads the last of the next `size` dead letters by primary key, if there are any. Locks nothing.
- */
+/** Reads the last of the next `size` dead letters by primary key, if any. Locks nothing. */
 export const readEndOfBatch = (schema: string, where: string, size: number): string => `
   select id::text as id, listener, letter::text as letter
   from (

@@ -95,7 +95,7 @@ it.each([
     await database.drained();
     const handled = await database.effects('work');
     expect(handled.map(({ n }) => n).toSorted((a, b) => a - b)).toEqual(upTo(10).filter((n) => n !== 5));
-    const reason = 'expected its handlers to end, but 3 times the process or its connection ended';
+    const reason = 'the process or its connection ended 3 times while the handlers ran';
     expect(await database.deadLetters()).toEqual([
       expect.objectContaining({
         payload: { n: 5, act },
