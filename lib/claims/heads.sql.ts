@@ -147,14 +147,14 @@ function rowsByTime(
   limit: number,
   { isHead, cursor }: { isHead: string; cursor?: { readonly availableAt: string; readonly id: string } },
 ): string {
-  const behind =
+  const after =
     cursor === undefined
       ? []
       : [`(n.available_at, n.id) > (${quoteLiteral(cursor.availableAt)}::timestamptz, ${cursor.id})`];
   return `
     select n.ctid, n.id, n.available_at, ${isHead} as is_head, row_number() over (order by n.available_at, n.id) as nth
     from ${scope.table} as n
-    where ${[ofChannel(scope), isDue, ...behind, ...scope.conditions].join(' and ')}
+    where ${[ofChannel(scope), isDue, ...after, ...scope.conditions].join(' and ')}
     order by n.available_at, n.id limit ${limit}
   `;
 }

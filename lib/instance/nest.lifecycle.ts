@@ -38,7 +38,7 @@ export class PubSubLifecycle implements OnModuleInit, OnApplicationBootstrap, On
     for (const { instance } of features) assertInstance(instance, names, 'forFeature()');
     const channels = features.filter(({ instance }) => instance === name).flatMap((own) => own.channels);
     const { globalEnhancers } = options;
-    const assertKnown = (asked: string, method: string) => assertInstance(asked, names, method);
+    const assertKnown = (given: string, method: string) => assertInstance(given, names, method);
     await this.instance.initialize(channels, () => {
       this.explorer.watchLazyModules(this.lazyModules, { name, report });
       return this.explorer.explore({ name, globalEnhancers, registry, report, assertInstance: assertKnown });
