@@ -59,10 +59,10 @@ export class PubSubService {
   }
 
   /**
-   * Sends several notifications in one statement, in order: all of them or none. Without `manager`
-   * the statement is a transaction of its own, in which PostgreSQL delivers equal broadcasts once.
-   * Resolves and rejects as {@link notify} does, also with `INVALID_ARGUMENT` if `payloads` is not
-   * iterable.
+   * Sends several notifications in one statement, in order: all of them or none. Outside of a
+   * transaction the statement is a transaction of its own, in which PostgreSQL delivers equal
+   * broadcasts once. Resolves and rejects as {@link notify} does, also with `INVALID_ARGUMENT` if
+   * `payloads` is not iterable.
    */
   notifyMany<T>(channel: ChannelDefinition<T>, payloads: Iterable<T>, options?: NotifyOptions): Promise<void>;
   notifyMany(channel: string, payloads: Iterable<unknown>, options?: NotifyOptions): Promise<void>;
