@@ -1,14 +1,16 @@
 import { deadLetterTable, notificationTable } from '../storage/storage.sql.js';
 
 /**
- * Counts the stored notifications and the dead letters of each channel. At most $1 rows of a channel are read (null: all
- * of them), so that the query costs no more when the backlog is long; the channels themselves are found by skipping
- * along the index `(channel, available_at, id)`. Dead letters have no such index: at most $1 of them are read in all.
- * `where` is a condition on a row `n`; its parameters begin at $2. Locks nothing.
+ * Counts the stored notifications and the dead letters of each channel. Reads at most $1 rows of a
+ * channel (null: all rows), so that a long backlog does not make the query slower. Finds the
+ * channels by skipping along the index `(channel, available_at, id)`. Dead letters have no such
+ * index: at most $1 of them are read in total. `where` is a condition on a row `n`; its parameters
+ * begin at $2. Locks nothing.
  *
- * Ages are computed from finite times only, because PostgreSQL 16 and older cannot subtract infinite ones. A row that is
- * available at `infinity` is waiting and never due. One that is available at `-infinity` is due, like any row sent for a
- * time in the past, since it was stored.
+ * Ages are computed from finite times only, because PostgreSQL 16 and older cannot subtract
+ * infinite ones. A row that is available at `infinity` is waiting and never due. A row that is
+ * available at `-infinity`, or that was sent for a time in the past, has been due since it was
+ * stored.
  */
 export const readBacklog = (schema: string, where: string): string => `
   with recursive channels as (

@@ -1,44 +1,42 @@
 import type { SqlExecutor } from '../common/sql-executor.js';
 import { readBacklog } from './backlog.sql.js';
 
-/** What is stored of one channel. */
+/** The numbers and ages of the stored notifications of one channel. */
 export interface ChannelBacklog {
   readonly channel: string;
-  /** How many wait for a listener. */
+  /** The number of stored notifications that wait for a listener. */
   readonly waiting: number;
-  /** Of these: may be claimed now. */
+  /** The number of waiting notifications that can be claimed now. */
   readonly due: number;
-  /** Of these: have been tried, and failed. */
+  /** The number of waiting notifications that have failed before. */
   readonly retrying: number;
-  /** How long ago the oldest of these was stored, in whole milliseconds; `null` when nothing waits. */
+  /** The age of the oldest waiting notification, in whole milliseconds; `null` when none waits. */
   readonly oldestAgeMs: number | null;
-  /** For how long one has been due that nobody has claimed, in whole milliseconds; 0 when none is. */
+  /** The longest time that one has been due unclaimed, in whole milliseconds; 0 if none is due. */
   readonly overdueMs: number;
-  /** How many dead letters there are. */
   readonly dead: number;
 }
 
 export interface BacklogScope {
-  /** Where the library's tables are. */
   readonly schema: string;
-  /** Rows of a channel, and dead letters of all, are counted up to this number; `null`: all of them. */
+  /** The limit for counting rows of a channel, and dead letters in total; `null`: none. */
   readonly countUpTo: number | null;
-  /** A condition on a row `n`, whose parameters begin at $2. Without it all rows. */
+  /** A condition on a row `n`, with parameters from $2 on; without it all rows count. */
   readonly condition?: { readonly sql: string; readonly parameters: readonly unknown[] };
 }
 
-/** The channels that have something stored, or dead letters, in the order of their names. */
+/** Returns the channels that have stored notifications or dead letters, sorted by name. */
 export async function findBacklog(
   executor: SqlExecutor,
   { schema, countUpTo, condition }: BacklogScope,
 ): Promise<ChannelBacklog[]> {
   const sql = readBacklog(schema, condition?.sql ?? 'true');
-  // no deadline: the caller limits the question, by statement_timeout or by its command
+  // no deadline: the caller limits the query, by statement_timeout or by its command
   const rows: unknown = await executor.query(sql, [countUpTo, ...(condition?.parameters ?? [])]);
   return (rows as Row[]).map(backlogOf); // as the statement says
 }
 
-/** As texts: the application's type parsers are its own. */
+/** Columns are texts, because the application may have replaced pg's type parsers. */
 type Row = Readonly<Record<'channel' | 'waiting' | 'due' | 'retrying' | 'dead', string>> &
   Readonly<Record<'oldest_age_ms' | 'overdue_ms', string | null>>;
 
@@ -50,7 +48,7 @@ function backlogOf(row: Row): ChannelBacklog {
     due: Number(row.due),
     retrying: Number(row.retrying),
     oldestAgeMs,
-    // it may have been sent for a time in the past, and nobody could claim it before it was stored
+    // a row sent for a time in the past could not be claimed before it was stored
     overdueMs: Math.min(wholeOf(row.overdue_ms ?? '0'), oldestAgeMs ?? 0),
     dead: Number(row.dead),
   };

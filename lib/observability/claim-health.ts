@@ -4,27 +4,29 @@ import type { PubSubEvent } from '../common/events.js';
 import { isServerError } from '../common/server-error.js';
 import { counted } from '../common/wording.js';
 
-/** Claims of a channel that fail one after the other. */
+/** Consecutive failures. */
 interface Failing {
   readonly since: number;
   readonly count: number;
   readonly error: unknown;
 }
 
-/** Failures of rows, which say nothing of the next row. */
+/** Failures of rows, which do not predict whether the next row fails. */
 interface Recent {
   readonly at: number;
   readonly count: number;
   readonly error: unknown;
 }
 
-/** For how long a handler that timed out, or a completion that was refused, is shown after the last one. */
+/** The time for which timed-out handlers and rejected completions are reported. */
 const RECENT_MS = 300_000;
 
-/** From this number of failures on claims are not well: a connection may be lost once, and the next claim succeeds. */
+/** The number of consecutive failures that is normal: a claim may lose its connection once. */
 const TOLERATED = { lost: 2, refused: 1, unanswered: 0 } as const;
 
-/** What `pubsub.status()` says of the claims of an instance, from its events. Owned by the instance. */
+/**
+ * Collects problems of claims from the events of an instance, which owns it, for `pubsub.status()`.
+ */
 export class ClaimHealth {
   private readonly failing = new Map<string, Failing>();
   private readonly timeouts = new Map<string, Recent>();
@@ -42,16 +44,16 @@ export class ClaimHealth {
       this.add(this.refusals, event.channel, event.error);
   }
 
-  /** A sentence for everything that is not well. */
+  /** The problems, a sentence each. */
   get reasons(): string[] {
     return [
       ...[...this.failing].flatMap(([channel, failing]) => this.reasonOf(channel, failing)),
       ...this.recent(this.refusals).map(
-        ([channel, { error }]) => `completions on "${channel}" are refused: ${messageOf(error)}`,
+        ([channel, { error }]) => `completions on "${channel}" are rejected: ${messageOf(error)}`,
       ),
       ...this.recent(this.timeouts).map(
         ([listener, { count, error }]) =>
-          `${listener} timed out ${counted(count, 'time')} and has handled nothing since: ${messageOf(error)}`,
+          `${listener} timed out ${counted(count, 'time')} and has handled nothing since then: ${messageOf(error)}`,
       ),
     ];
   }
@@ -76,7 +78,9 @@ export class ClaimHealth {
     const kind = isTimedOut(error) ? 'unanswered' : isRefused(error) ? 'refused' : 'lost';
     if (count <= TOLERATED[kind]) return [];
     const seconds = Math.round((this.now() - since) / 1_000);
-    const what = { unanswered: 'get no answer', refused: 'are refused', lost: 'fail' }[kind];
+    const what = { unanswered: 'have had no answer', refused: 'have been rejected', lost: 'have failed' }[
+      kind
+    ];
     return [`claims on "${channel}" ${what} for ${seconds} s: ${messageOf(error)}`];
   }
 }

@@ -1,6 +1,5 @@
 import type { Delivered, Notification, NotificationBatch } from '../channels/notification.js';
 
-/** Whose call it is. */
 export interface HandledBy {
   readonly channel: string;
   readonly listener: string;
@@ -10,6 +9,5 @@ export const isBatch = (
   delivered: Delivered,
 ): delivered is NotificationBatch & { readonly payload: unknown } => Array.isArray(delivered);
 
-/** One by one. */
 export const notificationsOf = (delivered: Delivered): readonly Notification[] =>
   isBatch(delivered) ? delivered : [delivered];

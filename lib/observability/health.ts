@@ -6,35 +6,35 @@ import type { CountedListener } from '../store/live-listeners.js';
 import type { ChannelBacklog } from './backlog.js';
 
 /**
- * `up`: all is well. `degraded`: it works, and somebody should look. `down`: nothing can be sent or received here at the
- * moment.
+ * `up`: no problem. `degraded`: the instance works, but has a problem that needs attention. `down`:
+ * nothing can be sent or received in this process at the moment.
  */
 export type Health = 'up' | 'degraded' | 'down';
 
-/** What `pubsub.status()` takes for well. */
+/** The limits beyond which `pubsub.status()` reports an instance as degraded. */
 export interface StatusOptions {
   /**
-   * For how long a stored notification may be due without being claimed, in milliseconds: longer is degraded.
+   * The longest time that a stored notification may be due unclaimed, in milliseconds.
    *
    * @defaultValue `300_000`
    */
   maxBacklogAgeMs?: number;
   /**
-   * How many dead letters there may be: more is degraded. `Infinity` when others look after them.
+   * The largest number of dead letters; `Infinity` ignores dead letters.
    *
    * @defaultValue `0`
    */
   maxDeadLetters?: number;
   /**
-   * How full the server's queue of notifications may be, from 0 to 1: more is degraded. When it is full, nobody can
-   * commit a notification any more.
+   * The largest usage of the server's notification queue, from 0 to 1. When the queue is full,
+   * commits that notify fail.
    *
    * @defaultValue `0.5`
    */
   maxQueueUsage?: number;
   /**
-   * For how long the LISTEN connection may be lost, in milliseconds: until then it is degraded, then down. It comes back
-   * by itself, so that a moment is no reason to stop sending requests here.
+   * The time that the LISTEN connection may be lost before the health changes from degraded to
+   * down, in milliseconds. The connection is reopened automatically.
    *
    * @defaultValue `30_000`
    */
@@ -50,7 +50,7 @@ export const STATUS_DEFAULTS = {
   maxReconnectingMs: 30_000,
 } as const satisfies Limits;
 
-/** From 0 on; `Infinity` is a limit that is never reached. */
+/** A number from 0; `Infinity` is a limit that is never reached. */
 const count = v.pipe(v.number('a number from 0 on'), v.minValue(0, 'a number from 0 on'));
 const share = 'a number from 0 to 1';
 
@@ -64,39 +64,36 @@ const limitsShape = group({
   maxReconnectingMs: v.optional(milliseconds(), STATUS_DEFAULTS.maxReconnectingMs),
 });
 
-/** Throws `INVALID_ARGUMENT`: a misspelt limit would never be reached. */
+/** Fills in the defaults. Throws `INVALID_ARGUMENT` for unknown or invalid limits. */
 export const resolveLimits = (options: StatusOptions): Limits =>
   parseShape(limitsShape, options, { code: 'INVALID_ARGUMENT', what: 'status()' });
 
-/** What was found out about an instance, at one time. */
 export interface StatusInput {
   readonly connection: ConnectionSnapshot;
   readonly channels: readonly ChannelBacklog[];
-  /** Stored notifications that wait for a listener that no running process has. */
+  /** The stored notifications that wait for a listener that no running process has. */
   readonly unhandled?: readonly CountedListener[];
   readonly queueUsage: number | null;
-  /** A sentence for everything that is not well about the claims of this instance. */
+  /** The problems with the claims of this instance, a sentence each. */
   readonly claims: readonly string[];
-  /** Handlers of broadcasts that run at the moment, with the longest of each listener. */
+  /** The running handlers of broadcasts, one per listener: the one that has run longest. */
   readonly running: readonly RunningHandler[];
-  /** Why the database could not be asked, if so. */
+  /** The reason why the database could not be queried, if so. */
   readonly probeFailure: { readonly reason: string; readonly isServerError: boolean } | undefined;
 }
 
-/** A handler that runs at the moment. */
 export interface RunningHandler {
   readonly channel: string;
   readonly listener: string;
   readonly forMs: number;
 }
 
-/** One thing that is not well, and how bad that is. */
 interface HealthIssue {
   readonly health: 'degraded' | 'down';
   readonly reason: string;
 }
 
-/** How well that is, with a sentence for everything that is not. */
+/** Returns the health, and a sentence for each problem. */
 export function evaluateHealth(
   input: StatusInput,
   limits: Limits,
@@ -115,11 +112,18 @@ export function evaluateHealth(
   return { health, reasons: issues.map(({ reason }) => reason) };
 }
 
-/** A server that refuses to tell is there: a right is missing, or a table is locked. */
+/**
+ * An error of the server, such as a missing right or a locked table, shows that it is reachable.
+ */
 function databaseIssues({ probeFailure }: StatusInput): HealthIssue[] {
   if (probeFailure === undefined) return [];
   return probeFailure.isServerError
-    ? [{ health: 'degraded', reason: `the database refuses to say what is stored: ${probeFailure.reason}` }]
+    ? [
+        {
+          health: 'degraded',
+          reason: `the server rejected the query for stored notifications: ${probeFailure.reason}`,
+        },
+      ]
     : [{ health: 'down', reason: `the database does not answer: ${probeFailure.reason}` }];
 }
 
@@ -133,7 +137,7 @@ function connectionIssues(
     return [
       {
         health: 'degraded',
-        reason: `the LISTEN connection is deaf, broadcasts do not arrive, stored notifications are polled for${because}`,
+        reason: `the LISTEN connection is deaf; broadcasts do not arrive, stored notifications are polled${because}`,
       },
     ];
   const isLong = state === 'closed' || forMs > maxReconnectingMs;
@@ -153,7 +157,7 @@ function backlogIssues(
   const dead = channels.reduce((sum, channel) => sum + channel.dead, 0);
   const issues = overdue.map(
     ({ channel, overdueMs, due }) =>
-      `"${channel}": ${counted(due, 'stored notification')} due, the first for ${inSeconds(overdueMs)}, and nobody claims ${due === 1 ? 'it' : 'them'}`,
+      `"${channel}": ${counted(due, 'due notification')} unclaimed for ${inSeconds(overdueMs)}`,
   );
   if (dead > maxDeadLetters) issues.push(`${counted(dead, 'dead letter')}: ${describeDeadLetters(channels)}`);
   return issues.map((reason) => ({ health: 'degraded', reason }));
@@ -177,12 +181,12 @@ function queueIssues(queueUsage: number | null, { maxQueueUsage }: Limits): Heal
   return [
     {
       health: 'degraded',
-      reason: `the server's queue of notifications is ${percent} % full: a session that listens is in a long transaction`,
+      reason: `the server's notification queue is ${percent} % full: a listening session is in a long transaction`,
     },
   ];
 }
 
-/** How long the handler of a broadcast may run: it has no limit of its own, and what comes after it waits. */
+/** Handlers of broadcasts have no timeout, and later notifications wait for them. */
 const MAX_RUNNING_MS = 60_000;
 
 const runningIssues = (running: readonly RunningHandler[]): HealthIssue[] =>
@@ -190,7 +194,7 @@ const runningIssues = (running: readonly RunningHandler[]): HealthIssue[] =>
     .filter(({ forMs }) => forMs > MAX_RUNNING_MS)
     .map(({ channel, listener, forMs }) => ({
       health: 'degraded',
-      reason: `${listener} has been handling a notification of "${channel}" for ${inSeconds(forMs)}`,
+      reason: `${listener} has been handling a notification on "${channel}" for ${inSeconds(forMs)}`,
     }));
 
 const inSeconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;

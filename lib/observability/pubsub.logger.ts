@@ -4,7 +4,7 @@ import { escapeControls, escapeStack } from '../common/log-text.js';
 import { counted, renderDelay } from '../common/wording.js';
 import { RateLimiter, type Delay } from './rate-limiter.js';
 
-/** The part of Nest's logger that is used here. */
+/** The part of Nest's logger that this library uses. */
 export interface LineLogger {
   log(message: string): void;
   warn(message: string): void;
@@ -16,12 +16,12 @@ type Level = keyof LineLogger;
 interface Line {
   readonly level: Level;
   readonly text: string;
-  /** Lines of one kind are limited in rate; without it each is written. */
+  /** Groups lines for the rate limit; lines without a kind are not limited. */
   readonly kind?: string;
   readonly stack?: string | undefined;
 }
 
-/** Words what the parts report. The only place that logs; owned by the module, ends with `close()`. */
+/** Writes the log lines of all events. Owned by the instance; ends with `close()`. */
 export class PubSubLogger {
   private readonly limiter = new RateLimiter();
 
@@ -34,7 +34,7 @@ export class PubSubLogger {
     this.limiter.limit(line.kind, (delay) => this.writeLine(line, delay));
   }
 
-  /** Writes what is held back: a sum follows, or the end. */
+  /** Writes the lines that the rate limit holds back. */
   flush(): void {
     this.limiter.flush();
   }
@@ -43,7 +43,10 @@ export class PubSubLogger {
     this.limiter.close();
   }
 
-  /** Never throws: the application's logger must not stop a queue, and what a timer throws ends the process. */
+  /**
+   * Never throws: an error of the application's logger must not stop a queue, and an error in a
+   * timer ends the process.
+   */
   private writeLine({ level, text, stack }: Line, delay?: Delay): void {
     const line = escapeControls(text);
     const message = delay === undefined ? line : `${line} (${wordDelay(delay)})`;
@@ -56,11 +59,11 @@ export class PubSubLogger {
   }
 }
 
-/** It may be over by now, or mended: its time is not that of the log. */
+/** States the age of a late line: the problem may have been fixed since. */
 const wordDelay = ({ ageMs, suppressed }: Delay): string =>
   `${renderDelay(ageMs)} ago${suppressed === 0 ? '' : `, and ${suppressed} more like this`}`;
 
-/** `undefined`: nothing to say. Longer than functions should be: a list, in which one looks up an event. */
+/** Returns `undefined` for events without a log line. Long on purpose: a list of all events. */
 function renderEvent(event: PubSubEvent): Line | undefined {
   switch (event.type) {
     case 'listening':
@@ -73,7 +76,7 @@ function renderEvent(event: PubSubEvent): Line | undefined {
       return {
         level: 'warn',
         kind: event.type,
-        text: `Connected, but what this application sends does not arrive: ${event.reason}`,
+        text: `The LISTEN connection is open, but notifications sent by this application do not arrive: ${event.reason}`,
       };
     case 'disconnected':
       return {
@@ -82,7 +85,7 @@ function renderEvent(event: PubSubEvent): Line | undefined {
         text: `Lost the LISTEN connection, reconnecting: ${messageOf(event.error)}`,
       };
     case 'reconnecting': {
-      const text = `The LISTEN connection is not open, attempt ${event.attempt} in ${renderDelay(event.delayMs)}: ${messageOf(event.error)}`;
+      const text = `Could not open the LISTEN connection, attempt ${event.attempt} in ${renderDelay(event.delayMs)}: ${messageOf(event.error)}`;
       return { level: 'warn', kind: event.type, text };
     }
     case 'gap':
@@ -106,42 +109,42 @@ function renderEvent(event: PubSubEvent): Line | undefined {
       return { level: 'error', kind, text, stack: stackOf(event.error) };
     }
     case 'gap-handler-failed': {
-      const text = `@OnGap() ${event.listener} failed: ${messageOf(event.error)}`;
+      const text = `@OnGap() method ${event.listener} failed: ${messageOf(event.error)}`;
       return { level: 'error', kind: `gap ${event.listener}`, text, stack: stackOf(event.error) };
     }
     case 'refused': {
-      const text = `The server refused to LISTEN to channel "${event.channel}": ${messageOf(event.error)}`;
+      const text = `The server rejected LISTEN on channel "${event.channel}": ${messageOf(event.error)}`;
       return { level: 'error', kind: `refused ${event.channel}`, text };
     }
     case 'crowded': {
-      const text = `Listening to ${event.count} channels: the server compares each name with all others. Put names of users or rows into the payload of one channel`;
+      const text = `Listening to ${event.count} channels, which is slow: the server compares each channel name with all others. Put the names of users or rows into the payload of one channel.`;
       return { level: 'warn', kind: event.type, text };
     }
     case 'rejected': {
-      const text = `Refused a notification of channel "${event.channel}": ${messageOf(event.error)}`;
+      const text = `Rejected a notification on channel "${event.channel}": ${messageOf(event.error)}`;
       return { level: 'error', kind: `rejected ${event.channel}`, text };
     }
     case 'dropped': {
-      const text = `Dropped a notification of channel "${event.channel}": ${event.receiver} is too slow (${event.total} so far)`;
+      const text = `Dropped a notification on channel "${event.channel}": ${event.receiver} is too slow (${event.total} dropped so far)`;
       return { level: 'warn', kind: `dropped ${event.receiver} ${event.channel}`, text };
     }
     case 'discarded': {
-      const text = `Closing: ${event.count} notifications of channel "${event.channel}" were still waiting for ${event.receiver}`;
+      const text = `Shutdown discarded ${counted(event.count, 'notification')} on channel "${event.channel}" that waited for ${event.receiver}`;
       return { level: 'warn', text };
     }
     case 'abandoned':
       return {
         level: 'warn',
-        text: `Closing: still running after ${event.afterMs} ms: ${event.listeners.join(', ')}`,
+        text: `Shutdown timed out after ${event.afterMs} ms; still running: ${event.listeners.join(', ')}`,
       };
     case 'claiming': {
       const text = `Handling stored notifications of ${listChannels(event.channels)}, up to ${event.concurrency} claims at once (the pool has ${event.poolSize} connections)`;
       return { level: 'log', text };
     }
-    case 'reconnected': // the line about its gap says it
+    case 'reconnected': // covered by the line of `gap`
     case 'published':
     case 'stored':
-    case 'publish-failed': // whoever called has the error
+    case 'publish-failed': // the caller has the error
     case 'received':
     case 'handled':
     case 'claimed':
@@ -159,9 +162,9 @@ function renderEvent(event: PubSubEvent): Line | undefined {
     case 'stored-failed': {
       const fate =
         event.delayMs === undefined
-          ? 'it is a dead letter now'
-          : `it is tried again in ${renderDelay(event.delayMs)}`;
-      const text = `Listener ${event.listener} failed with notification ${event.id} of channel "${event.channel}" (attempt ${event.attempt}), ${fate}: ${messageOf(event.error)}`;
+          ? 'moved to the dead letters'
+          : `will retry in ${renderDelay(event.delayMs)}`;
+      const text = `Listener ${event.listener} failed on channel "${event.channel}", notification ${event.id}, attempt ${event.attempt}; ${fate}: ${messageOf(event.error)}`;
       const kind = `stored ${event.listener} ${event.channel} ${event.delayMs === undefined}`;
       return {
         level: event.delayMs === undefined ? 'error' : 'warn',
@@ -171,7 +174,7 @@ function renderEvent(event: PubSubEvent): Line | undefined {
       };
     }
     case 'interrupted': {
-      const text = `The process or connection that handled notification ${event.id} of channel "${event.channel}" has ended meanwhile (${event.deaths} so far): it is handled alone now`;
+      const text = `Notification ${event.id} on channel "${event.channel}" was interrupted: the process or connection that handled it ended (interruptions so far: ${event.deaths}). It is now handled in a claim of its own.`;
       return { level: 'warn', kind: `interrupted ${event.channel}`, text };
     }
     case 'pauses-changed':
@@ -179,19 +182,19 @@ function renderEvent(event: PubSubEvent): Line | undefined {
         level: 'log',
         text:
           event.channels.length === 0
-            ? 'No channel is paused everywhere any more'
+            ? 'No channel is paused everywhere'
             : `Paused everywhere: ${listChannels(event.channels)}`,
       };
     case 'pauses-unknown': {
-      const text = `Pauses of all processes have no effect here, because they could not be read: ${messageOf(event.error)}`;
+      const text = `Could not read which channels are paused everywhere; these pauses have no effect in this process: ${messageOf(event.error)}`;
       return { level: 'warn', text };
     }
     case 'expiry-failed': {
-      const text = `Expired dead letters could not be deleted, will retry: ${messageOf(event.error)}`;
+      const text = `Could not delete expired dead letters, will retry: ${messageOf(event.error)}`;
       return { level: 'warn', kind: 'expiry', text };
     }
     case 'unrecorded': {
-      const text = `This process could not write its row in pgpubsub_process: ${messageOf(event.error)}`;
+      const text = `Could not write the row of this process into pgpubsub_process: ${messageOf(event.error)}`;
       return { level: 'warn', kind: 'unrecorded', text };
     }
     case 'retry-refused': {
@@ -202,7 +205,7 @@ function renderEvent(event: PubSubEvent): Line | undefined {
     case 'close-failed':
       return {
         level: 'error',
-        text: `Closing failed: ${messageOf(event.error)}`,
+        text: `Shutdown failed: ${messageOf(event.error)}`,
         stack: stackOf(event.error),
       };
     case 'drifted':
@@ -218,11 +221,11 @@ function renderEvent(event: PubSubEvent): Line | undefined {
       return { level: 'log', text };
     }
     case 'names-minified': {
-      const text = `The class names of these listeners look minified: ${event.listeners.join(', ')}. Stored notifications remember a listener by its name, and the next build may change it: set the option "name" of @Listener(), or keep class names when you bundle.`;
+      const text = `The class names of these listeners look minified: ${event.listeners.join(', ')}. Stored notifications refer to a listener by its name, which the next build may change. Set the option "name" of @Listener(), or keep class names when you bundle.`;
       return { level: 'warn', text };
     }
     case 'lazily-loaded': {
-      const text = `These methods never run, because their module was loaded after the start: ${event.listeners.join(', ')}. Import the module of a listener, in place of loading it with LazyModuleLoader.`;
+      const text = `These methods never run, because their module was loaded after the application started: ${event.listeners.join(', ')}. Import the module instead of loading it with LazyModuleLoader.`;
       return { level: 'warn', text };
     }
     default:
@@ -230,7 +233,7 @@ function renderEvent(event: PubSubEvent): Line | undefined {
   }
 }
 
-/** Guards come first: an application may rely on them. */
+/** Lists guards first, because the security of an application may depend on them. */
 const listEnhancers = (skipped: Extract<PubSubEvent, { type: 'enhancers-skipped' }>): string =>
   (['guards', 'interceptors', 'pipes', 'filters'] as const)
     .filter((kind) => skipped[kind].length > 0)

@@ -17,13 +17,13 @@ import { createInstruments, type Instruments, type MetricsOf } from './metrics.d
 export interface MetricsOptions {
   readonly meter: Meter;
   readonly instance: string;
-  /** May metrics call this channel by name? */
+  /** Whether metrics may name this channel. */
   readonly isNamed: (channel: string) => boolean;
 }
 
 type EventOf<Type extends PubSubEvent['type']> = Extract<PubSubEvent, { type: Type }>;
 
-/** Counts what the parts report, and times handlers. Owned by the telemetry; lives as long as the instance. */
+/** Counts events and times handlers. Owned by the telemetry; lives as long as the instance. */
 export class PubSubMetrics {
   private readonly instruments: Instruments;
   private readonly common: Attributes;
@@ -93,7 +93,6 @@ export class PubSubMetrics {
     }
   }
 
-  /** The same handler, timed. */
   timed({ channel, listener }: HandledBy, invoke: Invoke): (delivered: Delivered) => Promise<unknown> {
     const { instruments } = this;
     const attributes = this.attributesOf({ channel, listener });
@@ -167,7 +166,7 @@ interface About {
 
 const secondsSince = (began: number): number => (performance.now() - began) / 1_000;
 
-/** Of stored notifications. By the clocks of the server and of this process, which may differ a little. */
+/** Compares the clocks of the server and of this process, which may differ slightly. */
 function agesOf(delivered: Delivered): number[] {
   const now = Date.now();
   return notificationsOf(delivered).flatMap(({ createdAt }) =>

@@ -18,58 +18,53 @@ import {
 } from './health.js';
 import { findPaused, limitStatements, readServer } from './status.sql.js';
 
-/** How an instance is doing: a plain object, as `JSON.stringify()` takes it. Times are texts in ISO 8601. */
+/** A health report of an instance, ready for `JSON.stringify()`. Times are ISO 8601 strings. */
 export interface PubSubStatus {
-  /** Of the instance. */
   readonly name: string;
   readonly health: Health;
-  /** Why it is not `'up'`, a sentence each. */
+  /** The reasons why `health` is not `'up'`, a sentence each. */
   readonly reasons: readonly string[];
   readonly connection: {
-    /** `'closed'` in a process that only publishes: then that is as it should be. */
+    /** The state; `'closed'` is normal in a process that only publishes. */
     readonly state: ConnectionState;
-    /** When it got into this state. */
     readonly since: string;
-    /** What is listened to here. */
+    /** The channels that this process listens to. */
     readonly channels: readonly string[];
-    /** When the server last said anything on it: a heartbeat, a notification. */
+    /** When the server last sent anything on it, such as a heartbeat or a notification. */
     readonly lastHeardAt: string | null;
-    /** When a test notification last came back. */
+    /** When a test notification last arrived. */
     readonly lastTestedAt: string | null;
-    /** Why it is deaf, or not open. */
+    /** The reason why the connection is deaf or not open. */
     readonly reason: string | null;
   };
   /**
-   * What is stored, whichever process handles it; only channels that have something. Counts end at 10,000 per channel, so
-   * that asking stays cheap. Empty without the tables, and for a role that may not read them.
+   * The channels that have stored notifications or dead letters, of all processes. Counts end at
+   * 10,000 per channel. Empty without the tables, and for a role that may not read them.
    */
   readonly channels: readonly ChannelBacklog[];
   /** The exactly-once channels that are not claimed because of `pubsub.pause()`. */
   readonly paused: {
-    /** In this process. */
+    /** The channels paused in this process. */
     readonly here: readonly string[];
-    /** In all processes; empty without the tables, and for a role that may not read them. */
+    /** The channels paused in all processes; empty without the right to read the tables. */
     readonly everywhere: readonly string[];
   };
-  /** How full the server's queue of notifications is, from 0 to 1; `null` when it did not answer. */
+  /** The usage of the server's notification queue, from 0 to 1; `null` without an answer. */
   readonly queueUsage: number | null;
 }
 
 export interface StatusReaderOptions {
   readonly name: string;
   readonly dataSource: DataSource;
-  /** Where the library's tables are; asked once the DataSource is connected. */
+  /** Returns the schema of the library's tables; called once the DataSource is connected. */
   readonly schema: () => string;
   readonly connection: () => ConnectionSnapshot;
   /** The listeners of stored notifications that run in this process. */
   readonly listenersOf?: ListenersOf;
-  /** What is not well about the claims of this instance. */
   readonly claims: () => readonly string[];
-  /** The channels that are paused in this process. */
   readonly pausedHere: () => readonly string[];
-  /** The handlers of broadcasts that run at the moment. */
   readonly running: () => readonly RunningHandler[];
-  /** How long the database may take to answer. */
+  /** The time that the database has to answer, in milliseconds. */
   readonly timeoutMs: number;
 }
 
@@ -85,19 +80,21 @@ type StoredStatus = Pick<StatusInput, 'channels' | 'unhandled' | 'queueUsage' | 
   readonly pausedEverywhere: readonly string[];
 };
 
-/** A question that hangs outlives who asked it, and holds a connection of the pool: the next ones wait for it, too. */
+/**
+ * The number of queries that may run at once. A hanging query outlives its caller and holds a
+ * connection of the pool, so further callers wait for the running ones.
+ */
 const MAX_PENDING = 2;
-/** The server gives up a statement before the client does, and says why. */
+/** The share of the timeout after which the server cancels a statement, before the client does. */
 const SERVER_SHARE = 0.8;
 
-/** Answers `pubsub.status()`: asks the database, in a bounded time, and adds what the parts know. */
+/** Implements `pubsub.status()`: queries the database in a bounded time. */
 export class StatusReader {
-  /** Questions that have no answer yet. */
   private readonly pending = new Set<Promise<StoredStatus>>();
 
   constructor(private readonly options: StatusReaderOptions) {}
 
-  /** Rejects for options that cannot be meant only: a database that is away is an answer. */
+  /** Rejects only for invalid options. An unreachable database is part of the result. */
   async read(options: StatusOptions = {}): Promise<PubSubStatus> {
     const limits = resolveLimits(options);
     const { pausedEverywhere, ...stored } = await this.readWithinLimit();
@@ -142,13 +139,13 @@ export class StatusReader {
     const answer = this.readStored();
     this.pending.add(answer);
     const forget = () => this.pending.delete(answer);
-    answer.then(forget, forget); // also when it comes too late
+    answer.then(forget, forget); // late answers, too
     return answer;
   }
 
   /**
-   * In a transaction, for the limit that the server keeps: a check that waits for a lock must not hold a connection of
-   * the pool while the next ones come.
+   * Runs in a transaction, for which the server enforces the timeout: a query that waits for a lock
+   * must not keep a connection of the pool from the next queries.
    *
    * no deadline: readWithinLimit() limits the answer, and the server limits each statement
    */

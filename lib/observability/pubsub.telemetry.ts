@@ -9,21 +9,19 @@ import type { HandledBy } from './handling.js';
 import { PubSubMetrics } from './pubsub.metrics.js';
 import { PubSubTracing } from './pubsub.tracing.js';
 
-/** Of what we record, as OpenTelemetry calls it: the instrumentation scope. */
+/** OpenTelemetry's instrumentation scope. */
 const SCOPE = 'nestjs-pgpubsub';
 
 export interface TelemetryOptions {
-  /** Of the module. */
   readonly name: string;
-  /** Do notifications carry the trace context of who sends them? */
+  /** Whether notifications carry the trace context of their sender. */
   readonly traceContext: boolean;
-  /** Does the application have a definition of this channel? */
   readonly isDefined: (channel: string) => boolean;
 }
 
 /**
- * What is recorded through OpenTelemetry, if the application has registered an SDK by the time its providers are made;
- * else nothing at all is, and nothing is asked again. Owned by the module, lives as long as it.
+ * Records metrics and traces through OpenTelemetry. Records nothing unless the application has
+ * registered an SDK before Nest creates its providers. Owned by the instance, and lives as long.
  */
 export class PubSubTelemetry {
   private readonly names: ChannelNames;
@@ -34,16 +32,16 @@ export class PubSubTelemetry {
     this.names = new ChannelNames(options.isDefined);
   }
 
-  /** Looks who is there to record for: meters, unlike tracers, cannot be had before their provider. */
+  /** A meter, unlike a tracer, cannot be created before its provider. */
   start(): void {
     const common = { instance: this.options.name, isNamed: (channel: string) => this.names.has(channel) };
     const meter = metrics.getMeter(SCOPE, VERSION);
     const tracer = trace.getTracer(SCOPE, VERSION);
     if (meter !== createNoopMeter()) this.metrics = new PubSubMetrics({ ...common, meter });
-    if (!(tracer instanceof ProxyTracer)) this.tracing = new PubSubTracing({ ...common, tracer }); // one stands for none
+    if (!(tracer instanceof ProxyTracer)) this.tracing = new PubSubTracing({ ...common, tracer }); // a proxy: no SDK is registered
   }
 
-  /** The channel stands in the code: it may be called by name. */
+  /** Lets metrics name the channel, which is written in the code. */
   name(channel: string): void {
     this.names.add(channel);
   }
@@ -61,18 +59,16 @@ export class PubSubTelemetry {
     );
   }
 
-  /** The same handler, recorded. */
   handling(by: HandledBy, invoke: Invoke): Invoke {
     const timed = this.metrics?.timed(by, invoke) ?? invoke;
     return this.tracing?.handling(by, timed) ?? timed;
   }
 
-  /** Do notifications carry traces? */
   get isTracing(): boolean {
     return this.options.traceContext && this.tracing !== undefined;
   }
 
-  /** Where the caller is in a trace, for notifications that are sent in its name. */
+  /** Returns the caller's position in a trace, for the context of notifications. */
   traceContext(): JsonObject | undefined {
     return this.options.traceContext ? this.tracing?.current() : undefined;
   }

@@ -29,13 +29,13 @@ import { decodeTraceContext, encodeTraceContext } from './trace-context.js';
 export interface TracingOptions {
   readonly tracer: Tracer;
   readonly instance: string;
-  /** May a span be called after this channel? */
+  /** Whether the name of a span may contain this channel. */
   readonly isNamed: (channel: string) => boolean;
 }
 
 /**
- * The spans of an instance: one around each sending, one around each call of a listener, linked to the spans that its
- * notifications were sent in. Owned by the telemetry; lives as long as the instance.
+ * Creates a span around each call that sends, and one around each call of a listener, linked to the
+ * spans of the senders. Owned by the telemetry; lives as long as the instance.
  */
 export class PubSubTracing {
   private readonly common: Attributes;
@@ -44,20 +44,20 @@ export class PubSubTracing {
     this.common = attributesOfInstance(options.instance);
   }
 
-  /** The span that is active where this is called, as members of a context. */
+  /** Returns the active span of the caller as members of a context. */
   current(): JsonObject | undefined {
     return encodeTraceContext(trace.getActiveSpan()?.spanContext());
   }
 
-  /** Sends within a span, whose members of a context `send` gets. */
+  /** Calls `send` within a span, with that span as members of a context. */
   sending<T>(channel: string, count: number, send: (span: JsonObject | undefined) => Promise<T>): Promise<T> {
     const span = this.startSpan('send', channel, SpanKind.PRODUCER, count > 1 ? { [BATCH_SIZE]: count } : {});
     return within(span, () => send(encodeTraceContext(span.spanContext())));
   }
 
   /**
-   * The same handler, within a span of its own trace each time: whoever handles is not a part of what the sender does, and
-   * a batch has many senders.
+   * Wraps the handler so that each call runs in a span that starts a trace: handling is not part of
+   * the sender's work, and a batch has many senders.
    */
   handling({ channel, listener }: HandledBy, invoke: Invoke): (delivered: Delivered) => Promise<unknown> {
     return (delivered) => {
@@ -84,13 +84,12 @@ export class PubSubTracing {
       [CHANNEL]: channel,
       ...more,
     };
-    // What started the application may have been a span, and would be the parent of everything handled.
+    // a span that was active at the start of the application must not be the parent of all handling
     const root = operation === 'process';
     return tracer.startSpan(name, { kind, root, attributes, ...(links && { links }) });
   }
 }
 
-/** Runs the work with the span active, and ends the span with it. */
 async function within<T>(span: Span, work: () => Promise<T>): Promise<T> {
   try {
     return await context.with(trace.setSpan(context.active(), span), work);

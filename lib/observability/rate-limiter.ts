@@ -1,22 +1,21 @@
-/** How long repetitions of a line are counted instead of written. */
+/** The time in which repetitions of a line are counted instead of written. */
 const WINDOW_MS = 10_000;
 
-/** So many kinds are told apart at once; the rest is one: a loop may go through thousands of channels. */
+/** The number of kinds that are limited separately; all others count as one kind. */
 const MAX_KINDS = 100;
 const OTHERS = 'others';
 
-/** Of a line that is written late. */
+/** Passed for a line that is written late. */
 export interface Delay {
-  /** So long ago it was to be written. */
+  /** The time since the line was reported. */
   readonly ageMs: number;
-  /** So many of its kind before it were not written at all. */
+  /** The number of earlier lines of its kind that are never written. */
   readonly suppressed: number;
 }
 
-/** Without a delay the line is written at once. */
 type Write = (delay?: Delay) => void;
 
-/** What waits for the end of a window: its newest line, which has the newest numbers. */
+/** The newest line of a window, which has the newest numbers; written when the window ends. */
 interface Held {
   readonly write: Write;
   readonly at: number;
@@ -29,22 +28,23 @@ interface Window {
 }
 
 /**
- * Lets the first line of a kind through at once and counts its repetitions, so that a loop cannot flood the log;
- * what was held back is said when the window ends, and that opens the next one. Owned by the logger, ends with `close()`.
+ * Writes the first line of a kind immediately and counts its repetitions, so that a loop cannot
+ * flood the log. The newest repetition is written when the window ends, which opens the next
+ * window. Owned by the logger; ends with `close()`.
  */
 export class RateLimiter {
   private readonly windows = new Map<string, Window>();
   private isClosed = false;
 
   limit(kind: string, write: Write): void {
-    if (this.isClosed) return write(); // nobody would write it later
+    if (this.isClosed) return write(); // no timer would write it later
     const isKnown = this.windows.has(kind) || this.windows.size < MAX_KINDS;
     this.limitKind(isKnown ? kind : OTHERS, write);
   }
 
-  /** Writes what is held back, without waiting. */
+  /** Writes the held lines without waiting for the end of their windows. */
   flush(): void {
-    const late = [...this.windows].filter(([, { held }]) => held !== undefined); // each opens another
+    const late = [...this.windows].filter(([, { held }]) => held !== undefined); // a copy: ending a window opens another
     for (const [kind] of late) this.endWindow(kind);
   }
 

@@ -1,17 +1,18 @@
 import { TraceFlags, createTraceState, isSpanContextValid, type SpanContext } from '@opentelemetry/api';
 import type { JsonObject } from '../common/json.js';
 
-/** https://www.w3.org/TR/trace-context/#traceparent-header-field-values; later versions may add fields. */
+// https://www.w3.org/TR/trace-context/#traceparent-header-field-values
+// later versions may add fields
 const TRACEPARENT =
   /^(?!ff)[0-9a-f]{2}-(?<traceId>[0-9a-f]{32})-(?<spanId>[0-9a-f]{16})-(?<flags>[0-9a-f]{2})(?:-|$)/;
 
-/** What W3C lets anybody cut off. */
+/** The length from which on W3C allows every participant to drop `tracestate`. */
 const MAX_TRACESTATE_LENGTH = 512;
 
 /**
- * A span as members of a notification's context, `traceparent` and `tracestate` as W3C Trace Context writes them:
- * whichever propagator the application has registered, sender and receiver understand each other. Nothing for spans
- * that are not sampled: a link to one leads nowhere.
+ * Encodes a span as the members `traceparent` and `tracestate` (W3C Trace Context) of a context,
+ * independent of the propagators that the applications have registered. Returns `undefined` for a
+ * span that is not sampled, because a link to it leads nowhere.
  */
 export function encodeTraceContext(span: SpanContext | undefined): JsonObject | undefined {
   if (span === undefined || !isSampled(span) || !isSpanContextValid(span)) return undefined;
@@ -23,7 +24,7 @@ export function encodeTraceContext(span: SpanContext | undefined): JsonObject | 
     : { traceparent, tracestate };
 }
 
-/** The reverse. `undefined` where there is none, or none that is valid: contexts may come from anybody. */
+/** Returns `undefined` without a valid span, because any program may send a context. */
 export function decodeTraceContext({ traceparent, tracestate }: JsonObject): SpanContext | undefined {
   if (typeof traceparent !== 'string') return undefined;
   const { traceId, spanId, flags } = TRACEPARENT.exec(traceparent)?.groups ?? {};

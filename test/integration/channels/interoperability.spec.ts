@@ -128,7 +128,7 @@ describe('values', () => {
     await client.query(`notify checked_orders, '{"id":3,"at":"2024-01-01T00:00:00Z"}'`);
     expect((await received.next()).payload).toEqual({ id: 3, at: new Date('2024-01-01T00:00:00Z') });
     const line = await app.log.find(({ level }) => level === 'error');
-    expect(line.text).toMatch(/Refused a notification of channel "checked_orders".*id/);
+    expect(line.text).toMatch(/Rejected a notification on channel "checked_orders".*id/);
   });
 });
 

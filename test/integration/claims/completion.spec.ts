@@ -115,7 +115,7 @@ describe('a completion that is refused', () => {
       expect(runs.all.filter((payload) => payload === 2)).toHaveLength(ran);
       const { health, reasons } = await app.pubsub.status();
       expect(health).toBe('degraded');
-      expect(reasons.join()).toMatch(/completions on "orders" are refused: .*got 0 of 1/);
+      expect(reasons.join()).toMatch(/completions on "orders" are rejected: .*got 0 of 1/);
     } finally {
       await query('drop policy gone on pgpubsub_notification; drop policy added on pgpubsub_notification; drop owned by handling_role; drop role handling_role'); // prettier-ignore
     }
@@ -262,7 +262,7 @@ it('status() says why, when the rights are revoked while it runs, and is up when
     await settled(Orders);
     await query('revoke update, delete on pgpubsub_notification from revoked_role');
     await eventually(async () => (await app.pubsub.status()).health === 'degraded', 'status() is degraded');
-    expect((await app.pubsub.status()).reasons.join()).toMatch(/claims on "orders" are refused .*permission denied/); // prettier-ignore
+    expect((await app.pubsub.status()).reasons.join()).toMatch(/claims on "orders" have been rejected .*permission denied/); // prettier-ignore
     await query('grant update, delete on pgpubsub_notification to revoked_role');
     await query(`select pgpubsub_notify('orders', '2')`);
     await eventually(async () => (await effects()).length === 2, 'it claims again');

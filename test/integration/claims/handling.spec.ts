@@ -241,7 +241,7 @@ describe('a commit that fails', () => {
     await query("insert into effect (what) values ('taken')");
     try {
       await using app = await handle(['taken', 1, 2], (payload, { manager }) => write(manager, String(payload))); // prettier-ignore
-      await app.log.find(({ text }) => text.includes('it is a dead letter now'));
+      await app.log.find(({ text }) => text.includes('moved to the dead letters'));
       await settled(Orders);
       expect((await effects()).toSorted()).toEqual(['1', '2', 'taken']);
       expect(await errors()).toEqual([expect.stringContaining('later')]);

@@ -39,7 +39,11 @@ it('is claimed again when its connection is lost: what it wrote has never happen
   expect(attempts.all.slice(2).toSorted()).toEqual(['1 attempt 2', '2 attempt 2', '3 attempt 2']);
   expect(await deadLetters(Orders)).toEqual([]);
   await app.log.find(({ text }) => text.includes('Claim on channel "orders" failed, will retry'));
-  await app.log.find(({ text }) => text.includes('has ended meanwhile (1 so far): it is handled alone now'));
+  await app.log.find(({ text }) =>
+    text.includes(
+      'was interrupted: the process or connection that handled it ended (interruptions so far: 1)',
+    ),
+  );
 });
 
 it('ends as a dead letter when each of its claims dies, and holds nobody', async () => {
@@ -125,7 +129,7 @@ it('does not lose its place to a claim that was merely too slow', async () => {
   await app.pubsub.notifyMany(Orders, range(10));
   await settled(Orders);
   expect(runs.all.toSorted()).toEqual(range(10).map((id) => `${id} attempt 1`).toSorted()); // prettier-ignore
-  expect(app.log.all.filter(({ text }) => text.includes('has ended meanwhile'))).toEqual([]);
+  expect(app.log.all.filter(({ text }) => text.includes('was interrupted'))).toEqual([]);
   expect(await waiting(Orders)).toEqual([]);
 });
 

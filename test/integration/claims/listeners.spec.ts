@@ -90,7 +90,7 @@ describe('several listeners of a channel', () => {
     await using app = await start({ providers: [Listeners] });
     const before = Date.now();
     await app.pubsub.notify(Orders, 1);
-    await app.log.find(({ text }) => /Listeners\.fails failed with notification \d+ .*\(attempt 1\), it is tried again in/.test(text)); // prettier-ignore
+    await app.log.find(({ text }) => /Listeners\.fails failed on channel .*, notification \d+, attempt 1; will retry in/.test(text)); // prettier-ignore
     await eventually(async () => (await waiting(Orders))[0]?.attempts === 1, 'the failure is committed');
     const [row] = await waiting(Orders);
     expect(row).toMatchObject({ attempts: 1, handled_by: ['Listeners.succeeds'], deaths: 0 });
@@ -170,7 +170,7 @@ describe('a dead letter', () => {
     expect(await deadLetters(Orders)).toMatchObject([
       { payload: { id: 1 }, context: { tenant: 'a' }, key: 'k', attempts: 1, listener: 'Handler.receive', last_error: expect.stringMatching(/^NonRetryableError: hopeless\n\s+at /) },
     ]); // prettier-ignore
-    const line = await app.log.find(({ text }) => text.includes('it is a dead letter now'));
+    const line = await app.log.find(({ text }) => text.includes('moved to the dead letters'));
     expect(line.level).toBe('error');
   });
 

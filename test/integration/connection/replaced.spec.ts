@@ -173,7 +173,7 @@ describe('a server session that stays', () => {
     const { app, lost, heartbeats } = await startListening({ url: latin.url });
     await using _app = app;
     app.pubsub.observe('🎉', 'a').subscribe();
-    await app.log.find(({ text }) => text.includes('refused to LISTEN to channel "🎉"'));
+    await app.log.find(({ text }) => text.includes('rejected LISTEN on channel "🎉"'));
     await heartbeats(3);
     expect(lost.all).toEqual([]);
     await latin.terminateListeners();

@@ -58,7 +58,7 @@ describe('a LISTEN connection that is terminated in the packet that says that th
       await app.pubsub.notify('orders', round);
       expect(await received.next()).toBe(round);
     }
-    const lines = app.log.all.filter(({ text }) => text.startsWith('The LISTEN connection is not open'));
+    const lines = app.log.all.filter(({ text }) => text.startsWith('Could not open the LISTEN connection'));
     expect(lines.at(-1)?.text).toContain('terminating connection due to administrator command');
   });
 });

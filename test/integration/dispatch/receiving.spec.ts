@@ -127,7 +127,7 @@ it('drops what a slow iterator has no room for, by policy, and counts it', async
     for (let index = 0; index < 3; index++) seen.push((await slow.next()).value?.payload);
     expect(seen).toEqual(expected[overflow]);
     const line = await app.log.find(({ level, text }) => level === 'warn' && text.includes('Dropped'));
-    expect(line.text).toContain('channel "orders": listen() is too slow (1 so far)');
+    expect(line.text).toContain('channel "orders": listen() is too slow (1 dropped so far)');
     if (overflow === 'error') {
       await expect(slow.next()).rejects.toMatchObject({ code: 'BUFFER_OVERFLOW' });
       expect(await slow.next()).toEqual({ done: true, value: undefined });

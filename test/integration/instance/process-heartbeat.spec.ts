@@ -63,7 +63,7 @@ describe('the row of a process', () => {
       const { provider, received } = collector(Orders);
       await using app = await start({ providers: [provider] });
       await app.log.find(({ text }) =>
-        text.includes('could not write its row in pgpubsub_process: not yours'),
+        text.includes('Could not write the row of this process into pgpubsub_process: not yours'),
       );
       await app.pubsub.notify(Orders, 1);
       expect((await received.next()).payload).toBe(1);

@@ -58,7 +58,7 @@ it('lets running handlers finish, discards what waits, takes nothing new, and co
   expect(events.all.toSorted()).toEqual(['connection$', 'gaps$', 'observe()']);
   expect(states.at(-1)).toBe('closed');
   await app.log.find(({ text }) =>
-    text.includes('2 notifications of channel "orders" were still waiting for Holding.receive'),
+    text.includes('discarded 2 notifications on channel "orders" that waited for Holding.receive'),
   );
   await eventually(async () => (await database.listenSessions()) === 0, 'the session is closed');
 });
@@ -74,7 +74,9 @@ it('aborts the signal at the timeout, says who is still running, and closes all 
   await app.close();
 
   expect(log.all).toEqual(['started 1', 'aborted']);
-  await app.log.find(({ text }) => text === 'Closing: still running after 100 ms: Holding.receive');
+  await app.log.find(
+    ({ text }) => text === 'Shutdown timed out after 100 ms; still running: Holding.receive',
+  );
   await eventually(async () => (await database.listenSessions()) === 0, 'the session is closed');
 });
 

@@ -338,6 +338,6 @@ it('warns of listeners of modules that are loaded after the start', async () => 
   await app.app.get(LazyModuleLoader).load(() => LazyModule, { logger: false });
   const { text } = await app.log.find(({ level }) => level === 'warn');
   expect(text).toContain(
-    'These methods never run, because their module was loaded after the start: Lazy.receive.',
+    'These methods never run, because their module was loaded after the application started: Lazy.receive.',
   );
 });

@@ -70,7 +70,7 @@ describe('the health of an instance', () => {
   });
 
   it('is degraded when claims fail', () => {
-    const claims = ['claims on "orders" are refused for 3 s: permission denied'];
+    const claims = ['claims on "orders" have been rejected for 3 s: permission denied'];
     expect(judged({ claims })).toEqual({ health: 'degraded', reasons: claims });
   });
 
@@ -79,7 +79,7 @@ describe('the health of an instance', () => {
     expect(running(60_000).health).toBe('up');
     expect(running(61_000)).toEqual({
       health: 'degraded',
-      reasons: ['A.b has been handling a notification of "orders" for 61 s'],
+      reasons: ['A.b has been handling a notification on "orders" for 61 s'],
     });
   });
 

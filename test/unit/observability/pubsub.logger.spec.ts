@@ -36,7 +36,7 @@ describe('PubSubLogger', () => {
     };
 
     expect(write({ type: 'stored-failed', ...dead })).toEqual([
-      'error: Listener Orders.receive failed with notification 7 of channel "orders" (attempt 10), it is a dead letter now: boom, with a stack',
+      'error: Listener Orders.receive failed on channel "orders", notification 7, attempt 10; moved to the dead letters: boom, with a stack',
     ]);
   });
 
@@ -45,11 +45,11 @@ describe('PubSubLogger', () => {
     const logger = new PubSubLogger({ log: vi.fn<() => void>(), warn: vi.fn<() => void>(), error: error_ });
     logger.write({ type: 'close-failed', error });
 
-    expect(error_).toHaveBeenCalledWith('Closing failed: boom', error.stack);
+    expect(error_).toHaveBeenCalledWith('Shutdown failed: boom', error.stack);
   });
 
   it('writes a thrown value that is not an error without a stack', () => {
-    expect(write({ type: 'close-failed', error: 'boom' })).toEqual(['error: Closing failed: "boom"']);
+    expect(write({ type: 'close-failed', error: 'boom' })).toEqual(['error: Shutdown failed: "boom"']);
   });
 
   it.each([
@@ -81,8 +81,8 @@ describe('PubSubLogger with repeated lines', () => {
 
     vi.advanceTimersByTime(10_000);
     expect(written).toEqual([
-      'warn: Dropped a notification of channel "orders": listen() is too slow (1 so far)',
-      'warn: Dropped a notification of channel "orders": listen() is too slow (1000 so far) (10.0 s ago, and 998 more like this)',
+      'warn: Dropped a notification on channel "orders": listen() is too slow (1 dropped so far)',
+      'warn: Dropped a notification on channel "orders": listen() is too slow (1000 dropped so far) (10.0 s ago, and 998 more like this)',
     ]);
   });
 
@@ -93,7 +93,7 @@ describe('PubSubLogger with repeated lines', () => {
     logger.flush();
 
     expect(written.slice(1)).toEqual([
-      'warn: Dropped a notification of channel "orders": listen() is too slow (2 so far) (3.2 s ago)',
+      'warn: Dropped a notification on channel "orders": listen() is too slow (2 dropped so far) (3.2 s ago)',
     ]);
   });
 
@@ -103,7 +103,7 @@ describe('PubSubLogger with repeated lines', () => {
     logger.close();
 
     expect(written.slice(1)).toEqual([
-      'warn: Dropped a notification of channel "orders": listen() is too slow (3 so far) (0 ms ago, and 1 more like this)',
+      'warn: Dropped a notification on channel "orders": listen() is too slow (3 dropped so far) (0 ms ago, and 1 more like this)',
     ]);
   });
 

@@ -30,11 +30,11 @@ export const SAMPLES: {
       delayMs: 1_500,
       error,
     },
-    'warn: Listener Orders.receive failed with notification 7 of channel "orders" (attempt 2), it is tried again in 1.5 s: boom',
+    'warn: Listener Orders.receive failed on channel "orders", notification 7, attempt 2; will retry in 1.5 s: boom',
   ],
   interrupted: [
     { type: 'interrupted', channel: 'orders', id: '7', deaths: 1 },
-    'warn: The process or connection that handled notification 7 of channel "orders" has ended meanwhile (1 so far): it is handled alone now',
+    'warn: Notification 7 on channel "orders" was interrupted: the process or connection that handled it ended (interruptions so far: 1). It is now handled in a claim of its own.',
   ],
   'retry-refused': [
     { type: 'retry-refused', channel: 'orders', listener: 'Orders.receive', count: 2 },
@@ -46,12 +46,12 @@ export const SAMPLES: {
   ],
   deafened: [
     { type: 'deafened', reason: 'a pooler' },
-    'warn: Connected, but what this application sends does not arrive: a pooler',
+    'warn: The LISTEN connection is open, but notifications sent by this application do not arrive: a pooler',
   ],
   disconnected: [{ type: 'disconnected', error }, 'warn: Lost the LISTEN connection, reconnecting: boom'],
   reconnecting: [
     { type: 'reconnecting', attempt: 3, delayMs: 250, error },
-    'warn: The LISTEN connection is not open, attempt 3 in 250 ms: boom',
+    'warn: Could not open the LISTEN connection, attempt 3 in 250 ms: boom',
   ],
   reconnected: [{ type: 'reconnected', attempt: 3 }],
   gap: [{ type: 'gap', gap }, 'log: Listening again; broadcasts may have been missed for 1.5 s'],
@@ -80,31 +80,31 @@ export const SAMPLES: {
   ],
   'gap-handler-failed': [
     { type: 'gap-handler-failed', listener: 'Cache.clear', error },
-    'error: @OnGap() Cache.clear failed: boom, with a stack',
+    'error: @OnGap() method Cache.clear failed: boom, with a stack',
   ],
   refused: [
     { type: 'refused', channel: 'orders', error },
-    'error: The server refused to LISTEN to channel "orders": boom',
+    'error: The server rejected LISTEN on channel "orders": boom',
   ],
   crowded: [
     { type: 'crowded', count: 5_000 },
-    'warn: Listening to 5000 channels: the server compares each name with all others. Put names of users or rows into the payload of one channel',
+    'warn: Listening to 5000 channels, which is slow: the server compares each channel name with all others. Put the names of users or rows into the payload of one channel.',
   ],
   rejected: [
     { type: 'rejected', channel: 'orders', error },
-    'error: Refused a notification of channel "orders": boom',
+    'error: Rejected a notification on channel "orders": boom',
   ],
   dropped: [
     { type: 'dropped', channel: 'orders', receiver: 'listen()', total: 7 },
-    'warn: Dropped a notification of channel "orders": listen() is too slow (7 so far)',
+    'warn: Dropped a notification on channel "orders": listen() is too slow (7 dropped so far)',
   ],
   discarded: [
     { type: 'discarded', channel: 'orders', receiver: 'Orders.receive', count: 3 },
-    'warn: Closing: 3 notifications of channel "orders" were still waiting for Orders.receive',
+    'warn: Shutdown discarded 3 notifications on channel "orders" that waited for Orders.receive',
   ],
   abandoned: [
     { type: 'abandoned', listeners: ['Orders.receive', 'Mails.send'], afterMs: 10_000 },
-    'warn: Closing: still running after 10000 ms: Orders.receive, Mails.send',
+    'warn: Shutdown timed out after 10000 ms; still running: Orders.receive, Mails.send',
   ],
   'pauses-changed': [
     { type: 'pauses-changed', channels: ['orders', 'mails'] },
@@ -112,17 +112,17 @@ export const SAMPLES: {
   ],
   'pauses-unknown': [
     { type: 'pauses-unknown', error },
-    'warn: Pauses of all processes have no effect here, because they could not be read: boom',
+    'warn: Could not read which channels are paused everywhere; these pauses have no effect in this process: boom',
   ],
   'expiry-failed': [
     { type: 'expiry-failed', error },
-    'warn: Expired dead letters could not be deleted, will retry: boom',
+    'warn: Could not delete expired dead letters, will retry: boom',
   ],
   unrecorded: [
     { type: 'unrecorded', error },
-    'warn: This process could not write its row in pgpubsub_process: boom',
+    'warn: Could not write the row of this process into pgpubsub_process: boom',
   ],
-  'close-failed': [{ type: 'close-failed', error }, 'error: Closing failed: boom, with a stack'],
+  'close-failed': [{ type: 'close-failed', error }, 'error: Shutdown failed: boom, with a stack'],
   drifted: [
     { type: 'drifted', error: new Error('expected the trigger of orders, got none') },
     'warn: expected the trigger of orders, got none',
@@ -146,11 +146,11 @@ export const SAMPLES: {
   ],
   'names-minified': [
     { type: 'names-minified', listeners: ['t.receive', 'e1.send'] },
-    'warn: The class names of these listeners look minified: t.receive, e1.send. Stored notifications remember a listener by its name, and the next build may change it: set the option "name" of @Listener(), or keep class names when you bundle.',
+    'warn: The class names of these listeners look minified: t.receive, e1.send. Stored notifications refer to a listener by its name, which the next build may change. Set the option "name" of @Listener(), or keep class names when you bundle.',
   ],
   'lazily-loaded': [
     { type: 'lazily-loaded', listeners: ['Orders.receive', 'Cache.clear'] },
-    'warn: These methods never run, because their module was loaded after the start: Orders.receive, Cache.clear. Import the module of a listener, in place of loading it with LazyModuleLoader.',
+    'warn: These methods never run, because their module was loaded after the application started: Orders.receive, Cache.clear. Import the module instead of loading it with LazyModuleLoader.',
   ],
   duplicated: [
     { type: 'duplicated', listener: 'Orders.receive' },
