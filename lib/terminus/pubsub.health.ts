@@ -35,14 +35,14 @@ export const HEALTH_OPTIONS = {
 export interface PgPubSubHealthOptions extends StatusOptions, GivenOptions<typeof HEALTH_OPTIONS> {}
 
 /**
- * The health of an instance, for `@nestjs/terminus`. A provider of the module that imports `TerminusModule`:
+ * Reports the health of an instance to `@nestjs/terminus`. Provide it beside `TerminusModule`:
  *
  * ```ts
  * this.health.check([() => this.pubsub.check('pubsub')]);
  * ```
  *
- * The details are those of `pubsub.status()`. Terminus 12 calls a degraded one `degraded`, terminus 11 `up`; either
- * way `health` says it.
+ * The details are those of `pubsub.status()`. The status of a degraded instance is `degraded` in
+ * terminus 12 and `up` in terminus 11, both with `health: 'degraded'`.
  */
 @Injectable()
 export class PgPubSubHealthIndicator {
@@ -53,9 +53,8 @@ export class PgPubSubHealthIndicator {
   ) {}
 
   /**
-   * The status of the instance under this key, for `HealthCheckService.check()`. What is not well is an answer, and no error.
-   * Throws `UNKNOWN_INSTANCE` when there is no default instance and none is given, and `INVALID_ARGUMENT` for options that are
-   * unknown or cannot be meant.
+   * Returns the status of the instance under this key; problems do not throw. Throws
+   * `UNKNOWN_INSTANCE` without an instance, and `INVALID_ARGUMENT` for invalid options.
    */
   async check<const Key extends string>(
     key: Key,
@@ -72,13 +71,13 @@ export class PgPubSubHealthIndicator {
   }
 }
 
-/** Whether this version of terminus knows a state between up and down: from 12 on. */
+/** Whether this version of terminus has the status `degraded`: from 12 on. */
 const hasDegraded = (session: object): boolean => 'degraded' in session;
 
 const noInstance = () =>
   new PgPubSubError(
     'UNKNOWN_INSTANCE',
-    'expected PgPubSubHealthIndicator.check() to have the option "instance", because there is no default instance, got none. ' +
+    'PgPubSubHealthIndicator.check() needs the option "instance", because the application has no default instance. ' +
       'Inject an instance with @InjectPubSub(name), and pass it as { instance }.',
   );
 
@@ -98,7 +97,7 @@ function divide(options: object): { own: object; limits: object } {
   };
 }
 
-/** Whether a value has the shape of a `PubSubService`, which may come from another copy of this package. */
+/** Compares the shape, because the service may come from another copy of this package. */
 function isService(value: unknown): boolean {
   return (
     typeof value === 'object' && value !== null && 'status' in value && typeof value.status === 'function'

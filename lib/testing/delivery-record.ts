@@ -6,13 +6,13 @@ import type { JsonObject } from '../common/json.js';
 import type { Instance } from '../instance/instance.js';
 import type { OutgoingBroadcast, OutgoingStored } from '../publishing/outgoing.js';
 
-/** What the application has notified. */
+/** A notification that the application has sent. */
 export interface SentNotification<T = unknown> {
   readonly channel: string;
-  /** As a receiver would get it: through JSON, and the codec of the channel. */
+  /** The payload as a receiver gets it: through JSON and the codec of the channel. */
   readonly payload: T;
   readonly context: JsonObject;
-  /** Exactly-once: as given to `notify()`. */
+  /** The options of `notify()` for exactly-once channels. */
   readonly key: string | null;
   readonly availableAt: Date | null;
   readonly delayMs: number | null;
@@ -20,7 +20,7 @@ export interface SentNotification<T = unknown> {
 
 const NO_CONTEXT: JsonObject = Object.freeze({});
 
-/** The notifications that an instance has sent and received, and its failures, for a test to read. Owned by the instance. */
+/** Records notifications and failures of an instance, which owns the record. */
 export class DeliveryRecord {
   private readonly watched = new Set<string>();
   private readonly failures: unknown[] = [];
@@ -31,7 +31,7 @@ export class DeliveryRecord {
     instance.events.subscribe((event) => this.note(event));
   }
 
-  /** From now on what arrives on this channel is received, whoever else listens to it. */
+  /** Records the notifications of this channel from now on. */
   watch(channel: string): void {
     if (this.watched.has(channel)) return;
     this.watched.add(channel);
@@ -43,14 +43,14 @@ export class DeliveryRecord {
     this.messages.push(message);
   }
 
-  /** Decoded now: a codec that fails is no failure of who sends. */
+  /** Decodes on reading, so that an error of the codec does not fail the sender. */
   get sent(): SentNotification[] {
     return this.messages.map((message) =>
       'text' in message ? this.broadcast(message) : this.stored(message),
     );
   }
 
-  /** What has failed since the last call. */
+  /** Returns the failures since the last call. */
   takeFailures(): unknown[] {
     return this.failures.splice(0);
   }
@@ -75,14 +75,14 @@ export class DeliveryRecord {
     return {
       channel,
       payload: this.decoderOf(channel).decodeJson(payload),
-      context: context === null ? NO_CONTEXT : (JSON.parse(context) as JsonObject), // which encodeContext() has written
+      context: context === null ? NO_CONTEXT : (JSON.parse(context) as JsonObject), // written by encodeContext()
       key,
       availableAt,
       delayMs,
     };
   }
 
-  /** Without the entities of the test: their changes come from triggers, not from `notify()`. */
+  /** Ignores entities, whose changes come from triggers and not from `notify()`. */
   private decoderOf(channel: string): ChannelDecoder {
     return new ChannelDecoder(this.definitionOf(channel));
   }

@@ -4,8 +4,8 @@ import { buildMetadata, rejectQueries } from '../postgres/driver.js';
 import { noDatabase } from './no-database.js';
 
 /**
- * A DataSource that knows its entities and is never connected: repositories can be injected, and whatever they would ask the
- * database is an error that says so.
+ * Returns a DataSource that knows its entities and is never connected: repositories can be
+ * injected, and their queries reject with `DATA_SOURCE_UNUSABLE`.
  */
 export async function createDisconnectedDataSource(entities: readonly EntityClass[]): Promise<DataSource> {
   const dataSource = new DataSource({ type: 'postgres', entities: [...entities] as EntityClass[] as never }); // abstract ones, too

@@ -13,16 +13,17 @@ import { makeDue } from './drain.sql.js';
 
 /** Options of {@link drain}; all are optional. */
 export interface DrainOptions {
-  /** Only these; without it all that have a listener in this process. */
+  /** The channels to drain; without it all that have a listener in this process. */
   readonly channels?: readonly ChannelLike[];
   /**
-   * What waits for a later time, because it was sent so or has failed, is due at once. What is put off meanwhile waits.
+   * Whether to handle delayed notifications and pending retries at once; those added meanwhile
+   * wait.
    *
    * @defaultValue `false`
    */
   readonly withScheduled?: boolean;
   /**
-   * How long it may take, in milliseconds.
+   * The time limit, in milliseconds.
    *
    * @defaultValue `10_000`
    */
@@ -36,12 +37,12 @@ const optionsShape = group({
 });
 
 /**
- * Handles everything that is stored and due on a real database, and what the handlers store meanwhile; resolves when
- * nothing claimable is left, with how many notifications were handled, and how many failed (those wait for their retry, or
- * are dead letters). Channels that are paused are drained, too, and are paused again afterwards: `pubsub.pause()` and
- * `drain()` together make a test decide when anything is handled.
+ * Handles all stored notifications that are due on a real database, and those that handlers store
+ * meanwhile. Resolves with the numbers of handled and of failed notifications; failed ones wait for
+ * their retry or are dead letters. Also drains paused channels and pauses them again: with
+ * `pubsub.pause()` and `drain()` a test decides when notifications are handled.
  *
- * Rejects with `TIMED_OUT`, which says what is left, and with what kept it from claiming.
+ * Rejects with `TIMED_OUT`, which names what is left, and with the error of a failed claim.
  */
 export async function drain(
   pubsub: PubSubService,
@@ -53,7 +54,7 @@ export async function drain(
   });
   const instance = pubsub[INSTANCE];
   const { workers, registry, dataSource, database } = instance;
-  const definitions = channels?.map((channel) => registry.resolve(channel as ChannelLike)); // which it checks
+  const definitions = channels?.map((channel) => registry.resolve(channel as ChannelLike)); // resolve() checks it
   const states = workers.statesOf(definitions);
   const paused = states.filter(({ isPaused }) => isPaused).map(({ channel }) => channel);
   const names = states.map(({ channel }) => channel);
@@ -71,7 +72,7 @@ export async function drain(
   return { handled: after.handled - before.handled, failed: after.failed - before.failed };
 }
 
-/** The stored notifications that wait, on one channel or on all, oldest first. */
+/** Returns the pending notifications of one channel or of all, oldest first. */
 export async function pending(pubsub: PubSubService, channel?: ChannelLike): Promise<PendingNotification[]> {
   const found: PendingNotification[] = [];
   for await (const notification of pubsub.stored.pending(channel === undefined ? {} : { channel }))
@@ -79,7 +80,7 @@ export async function pending(pubsub: PubSubService, channel?: ChannelLike): Pro
   return found;
 }
 
-/** Until a round of all channels has found nothing: handlers of one store for another. */
+/** Repeats until a round finds nothing, because handlers may store for other channels. */
 async function drainAll(
   { workers, events }: Instance,
   channels: readonly ChannelDefinition[] | undefined,
@@ -117,13 +118,13 @@ async function leftOver({ dataSource, database }: Instance, names: readonly stri
   const backlog = await findBacklog(dataSource.manager, { schema, countUpTo: null });
   const left = backlog.filter(({ channel, due }) => due > 0 && names.includes(channel));
   return (
-    left.map(({ channel, due }) => `${due} due on "${channel}"`).join(', ') || 'a handler that still runs'
+    left.map(({ channel, due }) => `${due} due on "${channel}"`).join(', ') || 'a handler is still running'
   );
 }
 
 const timedOut = (timeoutMs: number, left: string) =>
   new PgPubSubError(
     'TIMED_OUT',
-    `expected drain() to be done within ${timeoutMs} ms, got ${left}. ` +
-      'Look for a handler that hangs, or one that stores without end; or raise "timeoutMs".',
+    `drain() did not finish within ${timeoutMs} ms: ${left}. ` +
+      'Find the handler that hangs or stores notifications endlessly, or raise "timeoutMs".',
   );

@@ -5,27 +5,25 @@ import { PgPubSubError, describeValue } from '../common/errors.js';
 import type { JsonObject } from '../common/json.js';
 import type { ResolvedTrigger } from '../triggers/trigger.resolver.js';
 
-/** A change of a row, as a test makes it up. */
+/** A change of a row, as given by a test. */
 export interface PublishedChange<E = object> {
   readonly operation: Operation;
   /** An instance of the entity; for inserts and updates. */
   readonly new?: E | null;
   /** An instance of the entity; for updates and deletes. */
   readonly old?: E | null;
-  /**
-   * The properties that an update changed. Without it those that differ between `old` and `new`.
-   */
+  /** The properties that an update changed; by default those that differ. */
   readonly changed?: readonly Extract<keyof E, string>[];
 }
 
 /**
- * Changes of entities on their way to listeners. The trigger, its condition and the making of entities from rows are
- * PostgreSQL's and TypeORM's part, and not here: entities arrive as the test has made them. What travels is a token.
+ * Holds changes of entities on their way to listeners; a token travels in their place. Triggers and
+ * the conversion of rows are not simulated: entities arrive as the test created them.
  */
 export class EntityDeliveries {
   private readonly waiting = new Map<string, DecodedText>();
 
-  /** The text that stands for this change; throws `INVALID_ARGUMENT` for one that no trigger would send. */
+  /** Returns the token. Throws `INVALID_ARGUMENT` for a change that no trigger would send. */
   add(channel: string, trigger: ResolvedTrigger, change: PublishedChange, context: JsonObject): string {
     assertChange(channel, trigger, change);
     const { operation, old = null, new: now = null } = change;
@@ -44,7 +42,7 @@ export class EntityDeliveries {
     return token;
   }
 
-  /** Throws `INVALID_PAYLOAD` for what was not put in by the test. */
+  /** Throws `INVALID_PAYLOAD` for a text that is no token. */
   decode(channel: string, text: string): DecodedText {
     const decoded = this.waiting.get(text);
     if (decoded === undefined) throw notPublished(channel);
@@ -53,7 +51,7 @@ export class EntityDeliveries {
   }
 }
 
-/** Which rows a change has, by its operation. */
+/** The rows that a change has, by operation. */
 const ROWS = {
   insert: { new: true, old: false },
   update: { new: true, old: true },
@@ -98,13 +96,13 @@ function differences(old: object | null, now: object | null): string[] {
 const invalidChange = (channel: string, expected: string, got: string) =>
   new PgPubSubError(
     'INVALID_ARGUMENT',
-    `expected publish() on channel "${channel}", which belongs to an entity, to get ${expected}, got ${got}. ` +
-      `Publish what listeners get: { operation: 'insert', new: repository.create({ … }) }.`,
+    `expected publish() on the entity channel "${channel}" to get ${expected}, got ${got}. ` +
+      `Publish a change as listeners receive it: { operation: 'insert', new: repository.create({ … }) }.`,
   );
 
 const notPublished = (channel: string) =>
   new PgPubSubError(
     'INVALID_PAYLOAD',
-    `expected changes of the entity's table on channel "${channel}", put in by publish(entity, change), got a text that was notified. ` +
-      'What triggers do with rows needs a real database.',
+    `channel "${channel}" belongs to an entity and takes only changes given to publish(entity, change), got a notified text. ` +
+      'Test triggers on a real database.',
   );

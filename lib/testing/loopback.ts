@@ -9,21 +9,21 @@ import type { OutgoingBroadcast, OutgoingStored } from '../publishing/outgoing.j
 import { broadcastStatement, type Statement, type Statements } from '../publishing/statements.js';
 import type { EntityChannels } from '../triggers/entity-channels.js';
 
-/** The sessions of PostgreSQL that `notification.processId` tells apart: the application's, and the test's. */
+/** The values of `notification.processId` for the application and for the test. */
 export const APPLICATION_PROCESS = 1;
 export const TEST_PROCESS = 2;
 
 export interface LoopbackOptions {
-  /** Something is about to be delivered on this channel. */
+  /** Called before a delivery on this channel. */
   readonly delivering: (channel: string) => void;
-  /** The application has notified. */
+  /** Called for each notification that the application sends. */
   readonly sent: (message: OutgoingBroadcast | OutgoingStored) => void;
   readonly loadEntities: (dataSource: DataSource) => Promise<EntityChannels>;
 }
 
 /**
- * A transport without a database: what is sent as a broadcast comes back as text, as from the wire; what is to be stored is
- * recorded, and not handled. Owned by one instance.
+ * A transport without a database, owned by one instance. Broadcasts come back as text, as from the
+ * server; stored notifications are only recorded.
  */
 export class Loopback implements Transport {
   readonly hasDatabase = false;
@@ -31,7 +31,7 @@ export class Loopback implements Transport {
 
   constructor(private readonly options: LoopbackOptions) {}
 
-  /** The application has been started, and not closed yet. */
+  /** Whether the application has been started and is not closed yet. */
   get isOpen(): boolean {
     return this.link.state !== 'closed';
   }
@@ -67,7 +67,7 @@ export class Loopback implements Transport {
     return this.options.loadEntities(dataSource);
   }
 
-  /** One statement is one transaction, in which PostgreSQL delivers equal notifications once. */
+  /** PostgreSQL delivers equal notifications of a transaction once. */
   deliveryFrom(processId: number): Statement<OutgoingBroadcast> {
     return {
       countTogether: (calls) => broadcastStatement.countTogether(calls),
@@ -91,7 +91,6 @@ export class Loopback implements Transport {
   }
 }
 
-/** Always there, from the start of the application to its end. */
 class LoopbackConnection implements TransportConnection {
   private readonly states = new ConnectionStates();
   private readonly gaps = new Subject<Gap>();
@@ -138,11 +137,11 @@ class LoopbackConnection implements TransportConnection {
   }
 
   reopenNow(): void {
-    // there is nothing to reopen
+    // never lost
   }
 
   stopReopening(): void {
-    // there is nothing to reopen
+    // never lost
   }
 
   stop(): Promise<void> {

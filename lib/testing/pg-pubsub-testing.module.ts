@@ -9,13 +9,13 @@ import { createDisconnectedDataSource } from './disconnected-data-source.js';
 import { PubSubTester } from './pubsub.tester.js';
 import { createTestingInstance, type TestingInstance } from './testing-instance.js';
 
-/** What the DataSource that is never connected knows. */
+/** Options of the DataSource, which is never connected. */
 export interface TestingEntities {
-  /** Those with `@NotifyChanges()` whose changes are listened to, and those they are related to. */
+  /** The entities that have listeners of their changes, and those they are related to. */
   readonly entities?: readonly EntityClass[];
 }
 
-/** As `Test.createTestingModule()` returns it. */
+/** The part of Nest's `TestingModuleBuilder` that is used here. */
 interface ModuleBuilder {
   overrideProvider(token: unknown): {
     useFactory(options: { factory: (...args: never[]) => unknown; inject?: unknown[] }): unknown;
@@ -25,11 +25,12 @@ interface ModuleBuilder {
 const createInstance = { inject: [RESOLVED_OPTIONS, DATA_SOURCE], factory: createTestingInstance };
 
 /**
- * Stands in for `PgPubSubModule` in tests without a database: the same listeners, guards, pipes, codecs, schemas and
- * buffers, and a {@link PubSubTester} in place of PostgreSQL.
+ * Replaces `PgPubSubModule` in tests without a database: the same listeners, guards, pipes, codecs,
+ * schemas and buffers, with a {@link PubSubTester} in place of PostgreSQL.
  *
  * ```ts
- * const app = await Test.createTestingModule({ imports: [OrdersModule, PgPubSubTestingModule.forRoot()] }).compile();
+ * const imports = [OrdersModule, PgPubSubTestingModule.forRoot()];
+ * const app = await Test.createTestingModule({ imports }).compile();
  * await app.init();
  * ```
  */
@@ -41,12 +42,12 @@ export class PgPubSubTestingModule {
     ...options
   }: PgPubSubOptions & PgPubSubExtras & TestingEntities = {}): DynamicModule {
     const real = PgPubSubModule.forRoot(options);
-    const exported = isDefaultName(options.name) ? [PubSubTester] : []; // others by PubSubTester.of(app, name)
+    const exported = isDefaultName(options.name) ? [PubSubTester] : []; // for others: PubSubTester.of(app, name)
     return {
       ...real,
       module: PgPubSubTestingModule,
       providers: [
-        ...(real.providers ?? []), // of one token the last one counts
+        ...(real.providers ?? []), // the last provider of a token wins
         { provide: DATA_SOURCE, useFactory: () => createDisconnectedDataSource(entities) },
         { provide: INSTANCE, inject: createInstance.inject, useFactory: createInstance.factory },
         {
@@ -60,9 +61,9 @@ export class PgPubSubTestingModule {
   }
 
   /**
-   * For modules that import `PgPubSubModule.forRoot()` themselves, an `AppModule` above all: takes the database from under
-   * every instance, and replaces the application's default DataSource by one that is never connected. Override what
-   * asks it for rows after this. The tester is `PubSubTester.of(app)`.
+   * Removes the database from every instance of a module that imports `PgPubSubModule.forRoot()`
+   * itself, such as an `AppModule`. Replaces the default DataSource by one that is never connected;
+   * override providers that query it afterwards. The tester is `PubSubTester.of(app)`.
    *
    * ```ts
    * const builder = Test.createTestingModule({ imports: [AppModule] });

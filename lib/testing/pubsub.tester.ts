@@ -19,16 +19,15 @@ import { isTesting, type TestingInstance } from './testing-instance.js';
 
 /** Options of `tester.publish()`. */
 export interface PublishOptions {
-  /** Travels beside the payload. */
   readonly context?: object | undefined;
 }
 
-/** Sends nothing itself: the statements of the test deliver in this process. */
+/** Is never queried: the statements of the test deliver in this process. */
 const NOWHERE = { query: () => Promise.reject(noDatabase('a query')) };
 
 /**
- * The other side of an application under `PgPubSubTestingModule`: sends as another process would, waits until everything is
- * handled, and shows what went through. Injectable, or `PubSubTester.of(app)`; usable from `app.init()` to `app.close()`.
+ * Sends notifications as another process would, waits until they are handled, and shows those sent
+ * and received. Injectable, or `PubSubTester.of(app)`; usable from `app.init()` to `app.close()`.
  */
 export class PubSubTester {
   private readonly publisher: Publisher;
@@ -42,11 +41,11 @@ export class PubSubTester {
       executor: undefined,
       contextOf: () => undefined, // the module's context is this application's
       assertText: (channel, text) => registry.assertText(channel, text),
-      report: () => undefined, // another process would not tell this one either
+      report: () => undefined, // this process sees no events of another one
     });
   }
 
-  /** Of an application that was started with {@link PgPubSubTestingModule}; `name` is the instance's. */
+  /** Returns the tester of an application; `name` is the name of the instance. */
   static of(app: Pick<INestApplicationContext, 'get'>, name: string = DEFAULT_NAME): PubSubTester {
     const instances: Instance[] = app.get(INSTANCE, { strict: false, each: true });
     const instance = instances.find((candidate) => candidate.name === name);
@@ -55,9 +54,10 @@ export class PubSubTester {
   }
 
   /**
-   * Sends a broadcast as another process would; resolves when it is on its way to the listeners here, {@link flush} when
-   * they have handled it. Rejects as `notify()` does, for what JSON cannot carry, the schema refuses, or is too large.
-   * Of an entity it takes a change, and hands its entities to the listeners as they are.
+   * Sends a broadcast as another process would; {@link flush} waits until listeners have handled
+   * it. Rejects like `notify()` when JSON cannot represent the payload, the schema rejects it, or
+   * it is too large. For an entity it takes a change, whose entities the listeners receive
+   * unchanged.
    */
   publish<E extends object>(
     entity: EntityClass<E>,
@@ -73,41 +73,42 @@ export class PubSubTester {
     const trigger = this.findTrigger(definition.name, channel, payload);
     if (trigger === undefined)
       await this.publisher.publish(definition, [payload], { context: options.context });
-    else this.publishChange(definition, trigger, payload as PublishedChange, options); // which it checks
+    else this.publishChange(definition, trigger, payload as PublishedChange, options); // add() checks it
   }
 
   /**
-   * Resolves when everything delivered by now has been handled, and whatever that has caused. Rejects with what a listener
-   * threw, or could not be decoded, since the last call; with an `AggregateError` when there are several.
+   * Resolves when all notifications delivered so far, and those that their handlers send, are
+   * handled. Rejects with the error of a listener or of decoding since the last call, and with an
+   * `AggregateError` if there are several.
    */
   async flush(): Promise<void> {
     this.assertStarted('flush()');
     await this.instance.whenIdle();
     const failures = this.instance.record.takeFailures();
-    if (failures.length > 1) throw new AggregateError(failures, `${failures.length} deliveries have failed`);
+    if (failures.length > 1) throw new AggregateError(failures, `${failures.length} deliveries failed`);
     if (failures.length === 1) throw failures[0];
   }
 
-  /** What has arrived on the channel (or on all of them) so far, in order, whether or not anybody listens to it. */
+  /** Returns all received notifications of one channel or of all, in order, even without a listener. */
   received<const C extends ChannelLike = ChannelLike>(channel?: C): Notification<PayloadOf<C>>[] {
     return this.of(channel, this.instance.record.received) as Notification<PayloadOf<C>>[]; // decoded by its codec
   }
 
   /**
-   * What the application has notified on the channel (or on all of them) so far, in order. Exactly-once channels included:
-   * what they store is recorded here, and not handled.
+   * Returns all notifications sent by the application so far on one channel or on all, in order.
+   * Those of exactly-once channels are recorded, but not handled.
    */
   sent<const C extends ChannelLike = ChannelLike>(channel?: C): SentNotification<PayloadOf<C>>[] {
     return this.of(channel, this.instance.record.sent) as SentNotification<PayloadOf<C>>[]; // decoded by its codec
   }
 
-  /** Tells `gaps$` and `@OnGap()` that broadcasts may have been missed since then. */
+  /** Reports to `gaps$` and `@OnGap()` that broadcasts may have been missed since then. */
   interrupt(from: Date = new Date()): void {
     this.assertStarted('interrupt()');
     this.instance.loopback.interrupt({ from, to: new Date() });
   }
 
-  /** Forgets what was received, sent and failed: the next test begins anew. */
+  /** Forgets the notifications and failures, for the next test. */
   clear(): void {
     this.instance.record.clear();
   }
@@ -120,12 +121,12 @@ export class PubSubTester {
   ): void {
     const { changes, loopback } = this.instance;
     if (!isJsonObject(context)) throw notAContext(context);
-    const carried = JSON.parse(encodeContext(channel, context) ?? '{}') as JsonObject; // which it has written
+    const carried = JSON.parse(encodeContext(channel, context) ?? '{}') as JsonObject; // written by encodeContext()
     const text = changes.add(channel.name, trigger, change, carried);
     loopback.deliver({ channel: channel.name, text, processId: TEST_PROCESS });
   }
 
-  /** By the entity that was given, or else by the rows: several tables may share a channel. */
+  /** Prefers the given entity, then the class of the rows: several tables may share a channel. */
   private findTrigger(name: string, channel: ChannelLike, payload: unknown): ResolvedTrigger | undefined {
     const own = this.instance.database.triggers.filter((trigger) => trigger.channel === name);
     const rows = isJsonObject(payload) ? [payload['new'], payload['old']] : [];
@@ -153,26 +154,26 @@ export class PubSubTester {
 const notStarted = (method: string) =>
   new PgPubSubError(
     'INVALID_ARGUMENT',
-    `expected ${method} between the start of the application and its end, got it outside: nobody listens. ` +
-      'Call "await app.init()" first; compile() alone starts nothing.',
+    `${method} works only while the application runs. ` +
+      'Call it after "await app.init()" (compile() starts no listeners) and before app.close().',
   );
 
 const notHandled = (channel: string) =>
   new PgPubSubError(
     'DELIVERY_UNSUPPORTED',
-    `expected publish() on a broadcast channel, got "${channel}", which is exactly-once: its listeners share a transaction with the ` +
-      'acknowledgement, which needs a database. Test them on a real one, with notify() and drain().',
+    `publish() supports only broadcast channels, and "${channel}" is exactly-once: its handlers run in a transaction, which needs a database. ` +
+      'Test them on a real one, with notify() and drain().',
   );
 
 const notTesting = (name: string) =>
   new PgPubSubError(
     'UNKNOWN_INSTANCE',
-    `expected an instance "${name}" of PgPubSubTestingModule in the application, got none. ` +
+    `the application has no instance "${name}" of PgPubSubTestingModule. ` +
       'Import PgPubSubTestingModule.forRoot(), or replace PgPubSubModule with PgPubSubTestingModule.override().',
   );
 
 const notAContext = (got: unknown) =>
   new PgPubSubError(
     'INVALID_ARGUMENT',
-    `expected "context" to be an object, got ${describeValue(got)}. Give it members: { tenant }.`,
+    `expected "context" to be an object, got ${describeValue(got)}. Name its values, as in { tenant }.`,
   );

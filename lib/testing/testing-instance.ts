@@ -12,12 +12,11 @@ import { EntityDeliveries } from './entity-deliveries.js';
 import { Loopback } from './loopback.js';
 import { noDatabase } from './no-database.js';
 
-/** An instance on a {@link Loopback}, with what only a test looks at. */
+/** An instance on a {@link Loopback} that records deliveries for a test. */
 export class TestingInstance extends Instance {
   readonly record = new DeliveryRecord(this);
   private readonly calls = new Set<Promise<void>>();
 
-  /** For {@link createTestingInstance}. */
   constructor(
     options: ResolvedOptions,
     dataSource: DataSource,
@@ -40,7 +39,7 @@ export class TestingInstance extends Instance {
     return Promise.reject(noDatabase('recover()'));
   }
 
-  /** Resolves when everything sent by now has been delivered and handled, and whatever that has caused. */
+  /** Resolves when all notifications sent so far, and by their handlers, are handled. */
   override async whenIdle(): Promise<void> {
     do {
       await Promise.all(this.calls);
@@ -60,11 +59,10 @@ export function createTestingInstance(options: ResolvedOptions, dataSource: Data
   return instance;
 }
 
-/** Whether an instance was built for tests. */
 export const isTesting = (instance: Instance | undefined): instance is TestingInstance =>
   instance !== undefined && 'loopback' in instance;
 
-/** The channels of the entities that the test has listed. */
+/** The channels of the entities that the test lists. */
 class KnownEntities extends EntityChannels {
   constructor(
     private readonly dataSource: DataSource,
@@ -84,6 +82,6 @@ class KnownEntities extends EntityChannels {
 const notListed = (entity: unknown) =>
   new PgPubSubError(
     'INVALID_CHANNEL',
-    `expected the entities of PgPubSubTestingModule to include ${describeValue(entity)}, whose changes are listened to, got others. ` +
-      'List it, and those it is related to: forRoot({ entities: [Author, Post] }).',
+    `the entities of PgPubSubTestingModule do not include ${describeValue(entity)}, which has a listener. ` +
+      'List it with the entities that it is related to: forRoot({ entities: [Author, Post] }).',
   );

@@ -1,5 +1,5 @@
 /**
- * For tests of applications: listeners without a database, and stored notifications that are handled when the test says so.
+ * Tools for tests: listeners without a database, and `drain()` for stored notifications.
  *
  * @module nestjs-pgpubsub/testing
  */
