@@ -5,7 +5,7 @@ const UNITS = [
   ['s', 1_000],
 ] as const;
 
-/** A time span for people: `3 min`. The largest unit of which there is at least one, rounded down. */
+/** Renders a time span in its largest whole unit, rounded down: `3 min`. */
 export function renderAge(ms: number): string {
   const [unit, size] = UNITS.find(([, size]) => ms >= size) ?? ['s', 1_000];
   return `${Math.floor(ms / size)} ${unit}`;

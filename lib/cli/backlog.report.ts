@@ -1,23 +1,23 @@
 import { Progress } from './progress.js';
 
-/** Who looks on while a process handles what had been stored. */
+/** Receives the progress of a process that handles the backlog. */
 export interface BacklogWatcher {
-  /** So many are due, before the first is handled. */
+  /** Called with the number of due notifications before the first is handled. */
   found(count: number): void;
-  /** A claim has been committed. */
+  /** Called after each committed claim. */
   advanced(handled: number, failed: number): void;
-  /** Nothing that can be claimed is left. */
+  /** Called when nothing claimable is left. */
   done(): void;
 }
 
 export interface BacklogReportOptions {
-  /** So many processes work on it: it is done when all of them say so. */
+  /** The number of processes; the backlog is done when all of them report it. */
   readonly processes: number;
   readonly writeLine: (line: string) => void;
   readonly terminal: NodeJS.WriteStream | undefined;
 }
 
-/** Tells how the backlog dwindles, and in the end what has become of it. Owned by the command. */
+/** Reports the progress of the backlog, and at the end the totals. Owned by the command. */
 export class BacklogReport implements BacklogWatcher {
   private progress: Progress | undefined;
   private readonly total = { handled: 0, failed: 0 };
@@ -29,7 +29,7 @@ export class BacklogReport implements BacklogWatcher {
     return this.total.failed > 0;
   }
 
-  /** The first to look counts: the others find what it has left. */
+  /** The count of the first process is the total; later processes count what remains. */
   found(total: number): void {
     this.progress ??= new Progress({ ...this.options, what: 'stored notifications', total });
   }
@@ -44,12 +44,12 @@ export class BacklogReport implements BacklogWatcher {
     if (++this.finished === this.options.processes) this.end();
   }
 
-  /** A line of a log is about to be written. */
+  /** Called before a log line is written. */
   clearLine(): void {
     this.progress?.clearLine();
   }
 
-  /** Also of a backlog that is left as it is, because the process has to end. */
+  /** Also called when a process has to stop before the backlog is done. */
   end(): void {
     if (this.progress === undefined) return;
     this.progress.end();
@@ -58,7 +58,6 @@ export class BacklogReport implements BacklogWatcher {
   }
 }
 
-/** What has become of stored notifications, in a line. */
 export function renderTotals({
   handled,
   failed,
@@ -66,7 +65,7 @@ export function renderTotals({
   readonly handled: number;
   readonly failed: number;
 }): string {
-  if (handled + failed === 0) return 'No stored notification had to be handled';
-  const failures = failed === 0 ? '' : `, ${failed} failed: they are tried again, or dead letters`;
+  if (handled + failed === 0) return 'No stored notifications to handle';
+  const failures = failed === 0 ? '' : `, ${failed} failed and will be retried or are dead letters`;
   return `Handled ${handled} stored notification${handled === 1 ? '' : 's'}${failures}`;
 }

@@ -9,13 +9,13 @@ import { findBacklog } from '../observability/backlog.js';
 import type { BacklogWatcher } from './backlog.report.js';
 import { CommandFailure, EXIT } from './command-failure.js';
 
-/** Claims that fail, since the database is gone, are repeated for about ten seconds. */
+/** Failed claims are retried for about ten seconds, in case the database is restarting. */
 const ROUNDS = 7;
 const PAUSE = { minDelayMs: 250, maxDelayMs: 10_000 };
 
 /**
- * Handles what had been stored before this process began, and tells a watcher. Made before any listener runs, because
- * they begin with the backlog at once; owned by the process.
+ * Handles the notifications stored before this process started, and reports to a watcher. Created
+ * before listeners run, because they start with the backlog immediately; owned by the process.
  */
 export class BacklogWork {
   private readonly instances = new Map<Instance, string[]>();
@@ -23,7 +23,7 @@ export class BacklogWork {
 
   constructor(private readonly watcher: BacklogWatcher) {}
 
-  /** These are going to run: what is due for them is counted, from now on what they do is, too. */
+  /** Counts the due notifications of these listeners, and from now on their progress. */
   async begin(listeners: readonly ListenerCandidate[]): Promise<void> {
     for (const { instance, listener } of listeners) {
       if (listener.channel.delivery !== 'exactly-once') continue;
@@ -36,12 +36,12 @@ export class BacklogWork {
     for (const { events } of this.instances.keys()) events.subscribe((event) => this.receive(event));
   }
 
-  /** Resolves when nothing that can be claimed is left: `false` if the process ends meanwhile, and leaves the rest. */
+  /** Resolves when nothing claimable is left; `false` if the process has to stop before. */
   async run(ending: AbortSignal): Promise<boolean> {
     for (let round = 1; ; round++) {
       this.claimError = undefined;
       const recovering = Array.from(this.instances.keys(), (instance) => instance.recover());
-      await Promise.all(recovering).catch((error: unknown) => (this.claimError = error)); // its claims were refused
+      await Promise.all(recovering).catch((error: unknown) => (this.claimError = error)); // claims failed
       if (ending.aborted) return false;
       if (this.claimError === undefined) return true;
       if (round === ROUNDS) throw cannotClaim(this.claimError);
@@ -49,7 +49,7 @@ export class BacklogWork {
     }
   }
 
-  /** Throws when due notifications were left because their channels are paused. */
+  /** Throws if due notifications remain because their channels are paused. */
   async assertNoneLeft(): Promise<void> {
     for (const [instance, channels] of this.instances) {
       const { here, everywhere } = instance.workers.paused;
@@ -59,7 +59,6 @@ export class BacklogWork {
     }
   }
 
-  /** Writes the lines of the log that are held back. */
   flushLog(): void {
     for (const instance of this.instances.keys()) instance.flushLog();
   }
@@ -79,14 +78,14 @@ async function countDue({ dataSource, database }: Instance, channels: readonly s
 
 const cannotClaim = (error: unknown) =>
   new CommandFailure(
-    `expected to claim what is stored, got again and again: ${messageOf(error)}. What was not handled is still stored.`,
+    `claims failed repeatedly: ${messageOf(error)}. Notifications that were not handled are still stored.`,
     EXIT.failed,
     { cause: error },
   );
 
 const leftPaused = (count: number, channels: readonly string[]) =>
   new CommandFailure(
-    `expected no channel to be paused, got ${channels.map((channel) => `"${channel}"`).join(', ')}: ${counted(count, 'due notification')} ` +
-      'left. Resume with pubsub.resume(channels, { everywhere: true }), then run the command again.',
+    `${counted(count, 'due notification')} left, because channels are paused: ${channels.map((channel) => `"${channel}"`).join(', ')}. ` +
+      'Resume them with pubsub.resume(channels, { everywhere: true }), then run the command again.',
     EXIT.failed,
   );

@@ -12,7 +12,7 @@ interface CheckOptions {
   readonly json?: true;
 }
 
-/** `pgpubsub check`: how the database differs from what the DataSource declares, and what its triggers miss. Changes nothing. */
+/** `pgpubsub check`: compares the declarations with the database. Changes nothing. */
 export function checkCommand(program: Command, end: (code: ExitCode) => void): void {
   addDataSourceOption(program.command('check'))
     .description('compares declared triggers and tables with the database; changes nothing')
@@ -27,7 +27,7 @@ async function check(dataSource: DataSource, asJson: boolean): Promise<ExitCode>
     Database.of(dataSource).diff({}, runner),
   );
   if (asJson) printJson({ differences: differences.map(({ kind, object }) => ({ kind, object })), warnings });
-  else if (differences.length === 0) printLine('The database is as the DataSource declares it.');
+  else if (differences.length === 0) printLine('The database matches the declarations of the DataSource.');
   else {
     printTable(
       ['difference', 'object'],

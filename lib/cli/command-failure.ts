@@ -20,11 +20,11 @@ export class CommandFailure extends Error {
   }
 }
 
-/** Returns the failure of a command that was given wrong arguments: exit code 2. */
+/** Returns the failure of a command with wrong arguments: exit code 2. */
 export const wrongUsage = (message: string, options?: { cause?: unknown }): CommandFailure =>
   new CommandFailure(message, EXIT.usage, options);
 
-/** Writes one sentence to stderr, unless commander has written its own, and returns the exit code. */
+/** Writes one sentence to stderr, unless commander has written one, and returns the exit code. */
 export function printFailure(error: unknown): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.good : EXIT.usage;
   printMessage(messageOf(error));

@@ -12,7 +12,7 @@ import { messageWithout, reasonOf } from './load-reason.js';
 import { addPreloadOptions } from './preload.js';
 import { prepareTypeScript } from './typescript.loader.js';
 
-/** The options of every command that looks into a database. */
+/** Adds the options of the commands that read a database. */
 export const addDataSourceOption = (command: Command): Command =>
   addPreloadOptions(
     command.requiredOption(
@@ -22,8 +22,8 @@ export const addDataSourceOption = (command: Command): Command =>
   );
 
 /**
- * Runs the work on the DataSource that a file exports, which TypeORM's own loader finds as it does for its commands.
- * Nothing is created, dropped or migrated by connecting.
+ * Runs `work` on the DataSource that a file exports, which TypeORM's loader finds as for its own
+ * commands. Connecting creates, drops and migrates nothing.
  */
 export async function withDataSource<T>(
   file: string,
@@ -35,7 +35,7 @@ export async function withDataSource<T>(
     await dataSource.initialize();
   } catch (cause) {
     throw new CommandFailure(
-      `expected to connect with the DataSource of ${file}, got: ${messageOf(cause)}. ` +
+      `could not connect with the DataSource of ${file}: ${messageOf(cause)}. ` +
         `Check the address and the credentials, and that the server runs. ${ENVIRONMENT_HINT}`,
       EXIT.failed,
       { cause },
@@ -44,28 +44,26 @@ export async function withDataSource<T>(
   try {
     return await work(dataSource);
   } catch (error) {
-    throw refusalOf(file, error) ?? error;
+    throw explain(file, error) ?? error;
   } finally {
     await dataSource.destroy();
   }
 }
 
-/** Returns a failure with a remedy for a missing right or a lock; `undefined` for other errors, which explain themselves. */
-function refusalOf(file: string, error: unknown): CommandFailure | undefined {
+/** Adds a remedy to errors about missing rights and locks; `undefined` for other errors. */
+function explain(file: string, error: unknown): CommandFailure | undefined {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  const refused = (expected: string, way: string) =>
-    new CommandFailure(`expected ${expected}, got: ${messageOf(error)}. ${way}`, EXIT.failed, {
-      cause: error,
-    });
+  const rejected = (problem: string, remedy: string) =>
+    new CommandFailure(`${problem}: ${messageOf(error)}. ${remedy}`, EXIT.failed, { cause: error });
   if (code === INSUFFICIENT_PRIVILEGE)
-    return refused(
-      `the role of the DataSource of ${file} to be allowed to do this`,
-      'Give it the right, or name a DataSource of a role that has it, such as the owner of the tables.',
+    return rejected(
+      `the role of the DataSource of ${file} lacks a right`,
+      'Grant the right, or name a DataSource whose role has it, such as the owner of the tables.',
     );
   if (code === LOCK_NOT_AVAILABLE)
-    return refused(
-      'to get a lock within two seconds',
-      'A migration or another long transaction holds it: let it end, or find it with "pgpubsub doctor".',
+    return rejected(
+      'could not get a lock within two seconds',
+      'A migration or another long transaction holds the lock: wait for its end, or find it with "pgpubsub doctor".',
     );
   return undefined;
 }
@@ -86,18 +84,18 @@ async function loadDataSource(file: string): Promise<DataSource> {
   return dataSource;
 }
 
-/** Imports the file before TypeORM's loader does, so that an error of the application's own code is told apart. */
+/** Imports the file before TypeORM does, to tell errors of the application's code apart. */
 async function load(file: string): Promise<void> {
   try {
     await importOrRequireFile(path.resolve(file));
   } catch (cause) {
-    throw wrongUsage(`expected ${file} to load, got: ${reasonOf(cause, IMPORTER)}. ${ENVIRONMENT_HINT}`, {
+    throw wrongUsage(`could not load ${file}: ${reasonOf(cause, IMPORTER)}. ${ENVIRONMENT_HINT}`, {
       cause,
     });
   }
 }
 
-/** Returns the DataSource that the file exports. TypeORM's loader reports a file that does not exist. */
+/** Uses TypeORM's loader, which also reports a file that does not exist. */
 async function findDataSource(file: string): Promise<DataSource> {
   try {
     return await CommandUtils.loadDataSource(path.resolve(file));
@@ -110,7 +108,8 @@ async function findDataSource(file: string): Promise<DataSource> {
   }
 }
 
-const ENVIRONMENT_HINT = 'Is the environment set? .env is not read by itself: give "--env-file .env".';
+const ENVIRONMENT_HINT =
+  'If environment variables are missing, pass "--env-file .env": .env is not read automatically.';
 
-/** The file of TypeORM that imports. */
+/** The file of TypeORM that imports, whose name is removed from messages. */
 const IMPORTER = createRequire(import.meta.url).resolve('typeorm/util/ImportUtils.js');

@@ -30,7 +30,7 @@ interface ListOptions extends Chosen {
 interface RepairOptions extends Chosen {
   readonly dataSource: string;
   readonly all?: true;
-  /** Of `retry`. */
+  /** Only for `retry`. */
   readonly force?: true;
   readonly json?: true;
 }
@@ -78,7 +78,7 @@ const addChoice = (command: Command): Command =>
     .option('--id <id...>', 'only those of these notifications', collectId);
 
 function collectId(text: string, ids: readonly string[] = []): string[] {
-  if (!isId(text)) throw new InvalidArgumentError('An id is a number, as "dead-letters list" shows it.');
+  if (!isId(text)) throw new InvalidArgumentError('An id is a number, as shown by "dead-letters list".');
   return [...ids, text];
 }
 
@@ -86,7 +86,7 @@ function collectId(text: string, ids: readonly string[] = []): string[] {
 function assertChoice(repair: Repair, { all, ...chosen }: RepairOptions): void {
   if (all || Object.keys(filterOf(chosen)).length > 0) return;
   throw wrongUsage(
-    `dead-letters ${repair}: expected --channel, --listener, --id or --all, got none of them. Say which ones are meant.`,
+    `dead-letters ${repair} requires --channel, --listener, --id or --all, which select dead letters.`,
   );
 }
 
@@ -109,9 +109,10 @@ async function list(dataSource: DataSource, options: ListOptions): Promise<void>
   if (letters.length === 0) await printUnknownName(dataSource, options);
   if (options.json) return printJson({ deadLetters: letters, isCut });
   const isChosen = Object.keys(filter).length > 0;
-  if (letters.length === 0) return printLine(`There are no dead letters${isChosen ? ' of those' : ''}.`);
+  if (letters.length === 0)
+    return printLine(isChosen ? 'No dead letters match.' : 'There are no dead letters.');
   printTable(['id', 'channel', 'listener', 'died', 'attempts', 'error'], letters.map(rowOf));
-  if (isCut) printLine(`The list is cut after ${options.limit}; --limit shows more, --all all of them.`);
+  if (isCut) printLine(`Only the first ${options.limit} are shown; --limit shows more, --all shows all.`);
 }
 
 const rowOf = ({ id, channel, listener, diedAt, attempts, lastError }: DeadLetter) => [
@@ -125,7 +126,7 @@ const rowOf = ({ id, channel, listener, diedAt, attempts, lastError }: DeadLette
 
 const shortened = (line: string): string => (line.length > 80 ? `${line.slice(0, 79)}…` : line);
 
-/** Returns the number of dead letters that are left, because no process has their listener. */
+/** Returns the number of dead letters that are left because no process has their listener. */
 async function run(dataSource: DataSource, repair: Repair, options: RepairOptions): Promise<number> {
   await assertStorage(dataSource);
   const isCautious = repair === 'retry' && !options.force;
@@ -137,7 +138,7 @@ async function run(dataSource: DataSource, repair: Repair, options: RepairOption
   using progress = new Progress({
     what: `dead letters ${done}`,
     total: batches.total,
-    writeLine: reportLine, // beside what is printed
+    writeLine: reportLine, // stdout has the result
     terminal: process.stderr,
   });
   let count = 0;
@@ -156,7 +157,7 @@ const wordLeft = ({ channel, listener, count }: CountedListener): string =>
   `left ${counted(count, 'dead letter')} of channel "${channel}": no running process has the listener "${listener}". ` +
   'Start a process that has it and retry again, discard the letters, or let them wait for it with --force.';
 
-/** Names a channel or listener that may be misspelt. The command does not fail: a channel may have no dead letters. */
+/** Names a channel or listener that may be misspelt. No failure: it may just have no letters. */
 async function printUnknownName(dataSource: DataSource, options: Chosen): Promise<void> {
   const unknown = await findUnknownName(dataSource, options);
   if (unknown !== undefined) printMessage(unknown);
@@ -164,6 +165,6 @@ async function printUnknownName(dataSource: DataSource, options: Chosen): Promis
 
 const noneOf = (ids: readonly string[]) =>
   new CommandFailure(
-    `expected dead letters of the notification${ids.length === 1 ? '' : 's'} ${ids.join(', ')}, got none. "pgpubsub dead-letters list" shows those there are.`,
+    `there are no dead letters of the notification${ids.length === 1 ? '' : 's'} ${ids.join(', ')}. "pgpubsub dead-letters list" shows the existing ones.`,
     EXIT.failed,
   );

@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import { Database } from '../triggers/database.js';
 import { readNames } from './dead-letters.sql.js';
 
-/** What `--channel` and `--listener` say. */
+/** The values of `--channel` and `--listener`. */
 export interface ChosenNames {
   readonly channel?: readonly string[];
   readonly listener?: string;
@@ -13,13 +13,9 @@ interface Names {
   readonly listener: string;
 }
 
-/** Of more names nobody finds the one that was meant. */
 const SHOWN = 20;
 
-/**
- * Why nothing was found: a name that no dead letter has, which may be misspelt. Asks the letters, because a DataSource
- * knows neither the listeners nor every channel. `undefined` when the names are those of some.
- */
+/** Describes a name without letters. Reads the letters: a DataSource does not know all names. */
 export async function findUnknownName(
   dataSource: DataSource,
   { channel: channels, listener }: ChosenNames,

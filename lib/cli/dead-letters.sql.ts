@@ -1,5 +1,5 @@
 import { deadLetterTable } from '../storage/storage.sql.js';
 
-/** What there are dead letters of. Reads all of them; locks nothing. */
+/** Returns the channels and listeners that have dead letters. Reads all letters; locks nothing. */
 export const readNames = (schema: string): string =>
   `select distinct channel, listener from ${deadLetterTable(schema)} order by channel, listener`;

@@ -16,7 +16,7 @@ interface DoctorOptions {
   readonly json?: true;
 }
 
-/** `pgpubsub doctor`: what would hurt, or does already, and the way out. */
+/** `pgpubsub doctor`: finds problems of delivery, and names the remedies. */
 export function doctorCommand(program: Command, end: (code: ExitCode) => void): void {
   addDataSourceOption(program.command('doctor'))
     .description('diagnoses what prevents notifications from being delivered, and names the remedy')
@@ -51,10 +51,10 @@ export function doctorCommand(program: Command, end: (code: ExitCode) => void): 
     });
 }
 
-/** Keeps a URL with a password out of the list of processes and the history of the shell. */
+/** The variable keeps a URL with a password out of the process list and the shell's history. */
 const LISTEN_URL = 'PGPUBSUB_LISTEN_URL';
 
-/** Not by commander, whose error would show what was given. */
+/** Not checked by commander, whose error would show the URL. */
 function assertUrl(listenUrl: string | undefined, isFromEnvironment: boolean): void {
   const got = listenUrl === undefined ? undefined : describeNoUrl(listenUrl);
   const source = isFromEnvironment ? `the environment variable ${LISTEN_URL}` : '--listen-url';
@@ -64,7 +64,7 @@ function assertUrl(listenUrl: string | undefined, isFromEnvironment: boolean): v
 const worstOf = (results: readonly DoctorResult[]) =>
   SEVERITIES.findLast((severity) => results.some((result) => result.severity === severity)) ?? 'good';
 
-/** All of it at a glance; below, what is not good, the worst first. */
+/** Prints a table of all results, then the problems in detail, the worst first. */
 function print(results: readonly DoctorResult[]): void {
   printTable(
     ['check', '', 'found'],
@@ -72,10 +72,10 @@ function print(results: readonly DoctorResult[]): void {
   );
   for (const severity of SEVERITIES.toReversed())
     if (severity !== 'good') printAll(results.filter((result) => result.severity === severity));
-  if (worstOf(results) === 'good') printLine('All is good.');
+  if (worstOf(results) === 'good') printLine('No problems found.');
 }
 
-/** What a check has found that means the same, and is mended the same way, is explained once. */
+/** Explains the results of a check once if they share their meaning and remedy. */
 function printAll(results: readonly DoctorResult[]): void {
   const alike = new Map<string, DoctorResult[]>();
   for (const result of results) {
@@ -91,8 +91,8 @@ const renderResults = ([first, ...others]: readonly DoctorResult[]): string =>
     : [
         `\n${first.severity}: ${first.check}`,
         ...[first, ...others].map(({ found }) => `  ${escapeControls(found)}`),
-        `  What it means: ${first.means}`,
-        `  What to do:    ${first.remedy}`,
+        `  Meaning: ${first.means}`,
+        `  Remedy:  ${first.remedy}`,
       ].join('\n');
 
 const MAX_WIDTH = 90;

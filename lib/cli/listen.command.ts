@@ -4,7 +4,6 @@ import { runAlone, runSupervised, runSupervisor } from './listen.modes.js';
 import { LOG_FORMATS, LOG_LEVELS, type ListenLoggerOptions } from './listen.logger.js';
 import { addPreloadOptions, type PreloadOptions } from './preload.js';
 
-/** The options as commander gives them. */
 interface ListenOptions extends PreloadOptions {
   readonly channels?: string[];
   readonly processes?: number;
@@ -16,14 +15,14 @@ interface ListenOptions extends PreloadOptions {
   readonly supervised?: true;
 }
 
-/** `pgpubsub listen <module>`: runs the listeners of an application as processes of their own. */
+/** `pgpubsub listen <module>`: runs the listeners of an application in separate processes. */
 export function listenCommand(program: Command, end: (code: ExitCode) => void): void {
   addPreloadOptions(program.command('listen'))
     .description('runs the listeners of a Nest application, without HTTP')
     .argument('<module>', 'file that exports the Nest module; <file>#ExportName if it exports several')
     .option('--channels <names...>', 'only the listeners of these channels (names, or entity classes)')
     .option('--processes <number>', 'number of worker processes; a crashed one is restarted', parseProcesses)
-    .addOption(new Option('--worker', 'one process, this one (the default)').conflicts('processes'))
+    .addOption(new Option('--worker', 'run in this process (the default)').conflicts('processes'))
     .option('--recover', 'report the progress of the backlog and its size, and keep listening')
     .addOption(
       new Option('--drain', 'handle the backlog, then exit: with 1 if handlers failed').conflicts('recover'),
@@ -33,7 +32,7 @@ export function listenCommand(program: Command, end: (code: ExitCode) => void): 
     .addOption(
       new Option('--log-format <format>', 'format of log lines').choices(LOG_FORMATS).default('text'),
     )
-    .addOption(new Option('--supervised').hideHelp()) // one of --processes, started by the supervisor
+    .addOption(new Option('--supervised').hideHelp()) // a worker process of --processes
     .action(async (module: string, options: ListenOptions) => end(await listen(module, options)));
 }
 

@@ -1,18 +1,18 @@
 import { ConsoleLogger, type LogLevel } from '@nestjs/common';
 
-/** Nest's, from the one that says most to the one that says least. */
+/** Nest's log levels, from the most to the least verbose. */
 export const LOG_LEVELS = ['verbose', 'debug', 'log', 'warn', 'error', 'fatal'] as const satisfies LogLevel[];
 export const LOG_FORMATS = ['text', 'json'] as const;
 
 export interface ListenLoggerOptions {
-  /** The least that is logged; without it, what Nest logs. */
+  /** The lowest level that is logged; without it, Nest's default. */
   readonly level: (typeof LOG_LEVELS)[number] | undefined;
   readonly format: (typeof LOG_FORMATS)[number];
 }
 
 const OWN_CONTEXT = 'pgpubsub';
 
-/** The logger of a listening application and of the command itself: Nest's own, in the form that was asked for. */
+/** Nest's logger with the options of the command, for the application and the command itself. */
 export class ListenLogger extends ConsoleLogger {
   private readonly reported = new WeakSet<object>();
 
@@ -33,7 +33,7 @@ export class ListenLogger extends ConsoleLogger {
     this[level](message, OWN_CONTEXT);
   }
 
-  /** Logs an error with its stack, unless it is in the log already, as Nest logs some of those that it throws. */
+  /** Logs an error with its stack, unless Nest has logged it before throwing it. */
   reportOnce(error: unknown): void {
     if (error instanceof Error && this.reported.has(error)) return;
     this.error(error, OWN_CONTEXT);

@@ -13,17 +13,16 @@ interface Reporting {
   readonly report: BacklogReport;
 }
 
-/** The program of a supervised process is this one. */
 const PROGRAM = fileURLToPath(new URL('main.js', import.meta.url));
 
-/** The listeners run in this process. */
+/** Runs the listeners in this process. */
 export async function runAlone(settings: ListenSettings, log: ListenLoggerOptions): Promise<ExitCode> {
   const { logger, report } = createReport(log, 1);
   const ending = new AbortController();
   let isUnread = false;
   handleStopSignals({
     finish: (signal) => {
-      logger.say('log', `${signal}: finishing what runs`);
+      logger.say('log', `Received ${signal}; finishing running handlers`);
       ending.abort();
     },
     endAtOnce: () => process.exit(EXIT.failed),
@@ -40,7 +39,7 @@ export async function runAlone(settings: ListenSettings, log: ListenLoggerOption
   return untilTheEnd(work, { logger, report, format: log.format });
 }
 
-/** The listeners run in so many processes, which this one looks after. */
+/** Runs the listeners in worker processes, which this process supervises. */
 export async function runSupervisor(
   settings: ListenSettings,
   log: ListenLoggerOptions,
@@ -57,7 +56,7 @@ export async function runSupervisor(
   let isUnread = false;
   handleStopSignals({
     finish: (signal) => {
-      logger.say('log', `${signal}: the processes finish what runs`);
+      logger.say('log', `Received ${signal}; the processes finish running handlers`);
       supervisor.finish();
     },
     endAtOnce: () => {
@@ -77,13 +76,13 @@ export async function runSupervisor(
   return untilTheEnd(work, { logger, report, format: log.format });
 }
 
-/** One of these processes. Signals it gets as the member of a group, or by itself: its supervisor alone ends it at once. */
+/** Runs a worker process. Signals to its group only let it finish; the supervisor kills it. */
 export async function runSupervised(settings: ListenSettings, log: ListenLoggerOptions): Promise<ExitCode> {
   const ending = new AbortController();
   const finish = () => ending.abort();
   handleStopSignals({ finish, endAtOnce: finish, finishUnread: finish });
   process.on('message', (message) => message === FINISH && finish());
-  process.on('disconnect', finish); // the supervisor is gone
+  process.on('disconnect', finish); // the supervisor has ended
   const host = {
     logger: new ListenLogger(log),
     watcher: remoteWatcher,
@@ -99,7 +98,7 @@ export async function runSupervised(settings: ListenSettings, log: ListenLoggerO
   }
 }
 
-/** Where the log is JSON, what ends the command is, too. */
+/** Logs the failure of the command as JSON if the log is JSON. */
 async function untilTheEnd(
   work: () => Promise<ExitCode>,
   { logger, report, format }: Reporting & Pick<ListenLoggerOptions, 'format'>,
@@ -121,7 +120,7 @@ const remoteWatcher: BacklogWatcher = {
   done: () => void sendReport({ type: 'backlog-done' }),
 };
 
-/** Resolves when it is on its way; without a supervisor there is nobody to tell. */
+/** Resolves when the report is sent, and at once without a supervisor. */
 const sendReport = (report: ProcessReport): Promise<void> =>
   new Promise((resolve) => {
     if (process.send && process.connected) process.send(report, undefined, undefined, () => resolve());
@@ -154,7 +153,7 @@ const argumentsOf = (
   module,
 ];
 
-/** The log and what is told of the backlog share a terminal. */
+/** Creates log and report together, because they share a terminal. */
 function createReport(log: ListenLoggerOptions, processes: number): Reporting {
   const report: BacklogReport = new BacklogReport({
     processes,

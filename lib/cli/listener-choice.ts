@@ -2,8 +2,8 @@ import type { ListenerCandidate } from '../instance/listener-selection.js';
 import { wrongUsage } from './command-failure.js';
 
 /**
- * The listeners that run here: those of the channels that were asked for, by the name of the channel or of an entity
- * class; without any, those of the option `listen`. Throws wrong usage for a channel without a listener, and for none.
+ * Returns the listeners to run: those of `channels` (names, or entity classes), else those of the
+ * option `listen`. Throws wrong usage if a channel has no listener, or if no listener is left.
  */
 export function chooseListeners(
   candidates: readonly ListenerCandidate[],

@@ -12,41 +12,41 @@ import { chooseListeners, noListener } from './listener-choice.js';
 import { PRELOAD_HINT, loadModule, type NestModule } from './module.loader.js';
 import type { PreloadOptions } from './preload.js';
 
-/** What one process is to do. */
+/** The settings of one process. */
 export interface ListenSettings {
-  /** As it was given: a file, and perhaps the name of an export. */
+  /** The argument of the command: a file, with or without the name of an export. */
   readonly module: string;
-  /** The files that were imported and read before this process began; supervised processes get the same. */
+  /** The files read and imported before the application; worker processes get the same. */
   readonly preload: Required<PreloadOptions>;
   readonly channels: readonly string[] | undefined;
-  /** `recover`: handle the backlog, say so, and go on. `drain`: handle the backlog, and end. */
+  /** `recover`: report the backlog, and keep listening. `drain`: handle the backlog, then end. */
   readonly backlog: 'recover' | 'drain' | undefined;
 }
 
-/** Who runs the process: a person at a terminal, or a supervisor. */
+/** The environment of a process: a terminal, or a supervisor. */
 export interface ListenHost {
   readonly logger: ListenLogger;
   readonly watcher: BacklogWatcher;
-  /** Aborted when the process is to finish what runs, and to end. */
+  /** Aborted when the process has to finish running handlers and end. */
   readonly ending: AbortSignal;
-  /** Its listeners run. */
+  /** Called when the listeners run. */
   ready(): void;
 }
 
-/** The time that modules have to be destroyed, after the time that running handlers have. */
+/** The time for destroying modules, in addition to the time for running handlers. */
 const CLOSE_GRACE_MS = 5_000;
 
-/** The time until a log line names what may be missing; TypeOrmModule tries to connect for 30 s by default. */
+/** The time until a log line names causes; TypeOrmModule tries to connect for 30 s by default. */
 const SLOW_START_MS = 5_000;
 
 const notStartedYet = (module: string): string =>
-  `${module} has not started within ${SLOW_START_MS / 1_000} s; what it waits for stands above. ${PRELOAD_HINT}`;
+  `${module} has not started within ${SLOW_START_MS / 1_000} s; the log above shows what it waits for. ${PRELOAD_HINT}`;
 
-/** Shows the first line of the error: Nest's message for a missing dependency has paragraphs, which the log shows. */
+/** Quotes the first line; Nest's message about a missing dependency has paragraphs. */
 const notStarted = (module: string, cause: unknown): CommandFailure =>
   new CommandFailure(
-    `expected ${module} to start, got: ${messageOf(cause).trim().split('\n', 1)[0]?.replace(/\.$/, '')}. ` +
-      `The log has its stack. ${PRELOAD_HINT}`,
+    `could not start ${module}: ${messageOf(cause).trim().split('\n', 1)[0]?.replace(/\.$/, '')}. ` +
+      `The log has the stack. ${PRELOAD_HINT}`,
     EXIT.failed,
     { cause },
   );
@@ -54,7 +54,7 @@ const notStarted = (module: string, cause: unknown): CommandFailure =>
 /** Wraps the application's own module, to choose the listeners that run. */
 class ListeningModule {}
 
-/** The listeners of an application in this process, from loading its module to having closed it. */
+/** Runs the listeners of an application in this process, from loading its module to closing it. */
 export class ListeningProcess {
   private readonly selection = new ListenerSelection((candidates) => this.select(candidates));
   private readonly backlog: BacklogWork;
@@ -68,11 +68,11 @@ export class ListeningProcess {
     this.backlog = new BacklogWork(host.watcher);
   }
 
-  /** Resolves when it is to end and nothing runs any more. */
+  /** Resolves when the process has to end and the application is closed. */
   async run(): Promise<ExitCode> {
     const isEnding = aborted(this.host.ending);
     const starting = this.start();
-    // Before listeners run there is nothing to finish: an application that waits for its database is left at once.
+    // before listeners run there is nothing to finish, so a starting application is abandoned
     const isLeft = isEnding.then(() => (this.selection.hasBegun ? starting : undefined));
     const app = await Promise.race([starting, isLeft]);
     if (app === undefined) return EXIT.good;
@@ -90,13 +90,13 @@ export class ListeningProcess {
 
   private async start(): Promise<INestApplicationContext> {
     const { module } = this.settings;
-    Logger.overrideLogger(this.host.logger); // files may log while they are loaded
+    Logger.overrideLogger(this.host.logger); // files may log while they load
     const app = await this.create(await loadModule(module));
     if (!this.selection.hasBegun) throw noListener(module);
     return app;
   }
 
-  /** Nest logs what keeps a provider from being made; the stack of anything else, as of a hook, is logged here. */
+  /** Nest logs errors of providers; errors of hooks and others are logged here. */
   private async create(root: NestModule): Promise<INestApplicationContext> {
     const { settings, host } = this;
     const slow = setTimeout(() => host.logger.say('warn', notStartedYet(settings.module)), SLOW_START_MS);
@@ -129,7 +129,7 @@ export class ListeningProcess {
     const { channels, backlog, module } = this.settings;
     const chosen = chooseListeners(candidates, channels, module);
     this.shutdownTimeoutMs = Math.max(...chosen.map(({ instance }) => instance.options.shutdownTimeoutMs));
-    // who only drains is there for a moment: broadcasts are for those who stay
+    // a draining process ends soon, so it takes no broadcasts
     const running =
       backlog === 'drain'
         ? chosen.filter(({ listener }) => listener.channel.delivery === 'exactly-once')
@@ -149,12 +149,12 @@ export class ListeningProcess {
     const { ending, logger, watcher } = this.host;
     try {
       if (!(await this.backlog.run(ending))) return;
-      if (this.settings.backlog === 'drain') this.backlog.flushLog(); // the sum comes last
+      if (this.settings.backlog === 'drain') this.backlog.flushLog(); // before the totals
       if (this.settings.backlog === 'drain') await this.backlog.assertNoneLeft();
       watcher.done();
     } catch (error) {
       if (this.settings.backlog === 'drain') throw error;
-      logger.say('warn', messageOf(error)); // who goes on listening goes on trying
+      logger.say('warn', messageOf(error)); // claims are retried while listening
     }
   }
 
@@ -162,7 +162,7 @@ export class ListeningProcess {
     const limitMs = this.shutdownTimeoutMs + CLOSE_GRACE_MS;
     if (await settlesWithin(app.close(), limitMs)) return;
     throw new CommandFailure(
-      `the application did not close within ${limitMs} ms: a module hangs in its hooks.`,
+      `the application did not close within ${limitMs} ms: a shutdown hook of a module hangs.`,
       EXIT.failed,
     );
   }

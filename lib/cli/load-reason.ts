@@ -1,6 +1,6 @@
 import { messageOf } from '../common/errors.js';
 
-/** Why a file does not load: the message, and where the application's own code threw it, the place. */
+/** Returns why a file does not load, with the place if the application's own code threw. */
 export function reasonOf(error: unknown, importer: string): string {
   const message = messageWithout(importer, error);
   const isFromNode = error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_');
@@ -8,9 +8,9 @@ export function reasonOf(error: unknown, importer: string): string {
   return place === undefined ? message : `${message} (${place})`;
 }
 
-/** The line of a stack that is not about a package. */
+/** Matches the first stack line outside of packages. */
 const OWN_PLACE = /^ +at (?!.*node_modules).*?\(?((?:file:|\/).*?)\)?$/m;
 
-/** The message, without the file that imports on behalf of this command. */
+/** Removes the importing file of this command from the message. */
 export const messageWithout = (importer: string, error: unknown): string =>
   messageOf(error).replace(` imported from ${importer}`, '').trim().replace(/\.$/, '');

@@ -1,2 +1,2 @@
-/** For this transaction: who would wait longer for a lock is told so. */
+/** Limits the wait for locks in this transaction. */
 export const setLockTimeout = "select set_config('lock_timeout', '2s', true)";

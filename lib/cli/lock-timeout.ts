@@ -2,8 +2,8 @@ import type { DataSource, QueryRunner } from 'typeorm';
 import { setLockTimeout } from './lock-timeout.sql.js';
 
 /**
- * For what needs a lock for a moment: of our tables, of what the catalog says of them, or to commit a NOTIFY. Rejects when
- * it is not to be had: a migration or a commit that is stuck is what commands are to tell of, not what they wait for.
+ * Runs `work` in a transaction with a lock timeout of 2 s, so that commands never wait for the
+ * stuck migration or commit that they diagnose. Rejects when a lock is not available in time.
  *
  * no deadline: a command, which a person runs and ends; locks are limited to 2 s
  */
@@ -19,7 +19,7 @@ export async function withLockTimeout<T>(
     await runner.commitTransaction();
     return result;
   } finally {
-    if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined); // why it failed is known
+    if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined); // the first error counts
     await runner.release();
   }
 }

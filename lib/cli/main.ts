@@ -4,11 +4,11 @@ import { printFailure } from './command-failure.js';
 import { preload } from './preload.js';
 
 const streams = [process.stdout, process.stderr];
-// A reader may close the pipe before the end, as "head" does: later output is lost, and the exit code still counts.
+// A reader such as "head" may close the pipe early: later output is lost, but the exit code stays.
 for (const stream of streams) stream.on('error', () => undefined);
 const code = await run(process.argv.slice(2)).catch(printFailure);
 for (const stream of streams) await new Promise<void>((resolve) => stream.write('', () => resolve()));
-process.exit(code); // what users' files have opened would keep the process
+process.exit(code); // resources of the user's files would keep the process alive
 
 async function run(args: readonly string[]): Promise<number> {
   await preload(args);

@@ -12,7 +12,7 @@ interface MigrateOptions {
   readonly sql?: true;
 }
 
-/** `pgpubsub migrate --sql`: the SQL of the storage, for teams whose DBA runs migrations. Changes nothing. */
+/** `pgpubsub migrate --sql`: prints the SQL of the storage for a DBA to run. Changes nothing. */
 export function migrateCommand(program: Command, end: (code: ExitCode) => void): void {
   addDataSourceOption(program.command('migrate'))
     .description('prints the SQL that creates the storage, or upgrades it to the version of this library')
@@ -23,7 +23,7 @@ export function migrateCommand(program: Command, end: (code: ExitCode) => void):
     });
 }
 
-/** A storage that is up to date is printed from the start, to be compared with what is there. */
+/** Prints the complete SQL of a storage that is up to date, for comparison. */
 async function printSql(dataSource: DataSource): Promise<ExitCode> {
   const { owner, storage } = Database.of(dataSource);
   const state = await withLockTimeout(dataSource, (runner) => readStorage(runner, storage));
@@ -33,6 +33,6 @@ async function printSql(dataSource: DataSource): Promise<ExitCode> {
 
 const notExecuted = () =>
   new CommandFailure(
-    'expected --sql, which prints the SQL of the storage, got none. Run it by "typeorm migration:run", or give --sql and run it with psql.',
+    'migrate requires --sql, which prints the SQL of the storage. Run that SQL with psql, or use "typeorm migration:run".',
     EXIT.usage,
   );

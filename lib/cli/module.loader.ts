@@ -6,20 +6,20 @@ import { wrongUsage } from './command-failure.js';
 import { reasonOf } from './load-reason.js';
 import { prepareTypeScript } from './typescript.loader.js';
 
-/** What Nest builds an application from. */
+/** The root module of an application. */
 export type NestModule = Type | DynamicModule;
 
-/** What `@Module()` leaves on a class, by the properties it was given. */
+/** The metadata keys that `@Module()` sets on a class. */
 const MODULE_METADATA = ['imports', 'providers', 'controllers', 'exports'];
 
-/** What is meant when no name is given. */
+/** The exports that are preferred when no name is given. */
 const PREFERRED = ['default', 'AppModule'];
 
 const HERE = fileURLToPath(import.meta.url);
 
 /**
- * Loads the Nest module that `<file>[#ExportName]` means: without a name the default export, else `AppModule`, else the
- * only one there is. Anything else is wrong usage, with a sentence that says what was found.
+ * Loads the Nest module `<file>[#ExportName]`. Without a name takes the default export, else
+ * `AppModule`, else the only module. Throws wrong usage that names the exports of the file.
  */
 export async function loadModule(given: string): Promise<NestModule> {
   const { file, name } = parseReference(given);
@@ -41,7 +41,7 @@ function parseReference(given: string): { readonly file: string; readonly name: 
 async function load(file: string): Promise<Record<string, unknown>> {
   await prepareTypeScript(file, { needsMetadata: true });
   try {
-    return (await import(pathToFileURL(path.resolve(file)).href)) as Record<string, unknown>; // the namespace of a module
+    return (await import(pathToFileURL(path.resolve(file)).href)) as Record<string, unknown>; // a module namespace
   } catch (cause) {
     const reason = reasonOf(cause, HERE);
     throw wrongUsage(fs.existsSync(file) ? notLoaded(file, reason) : missing(file, reason), { cause });
@@ -49,20 +49,20 @@ async function load(file: string): Promise<Record<string, unknown>> {
 }
 
 const missing = (file: string, reason: string): string =>
-  `expected ${file} to be a built file that exports a Nest module, got: ${reason}. ` +
+  `${file} is not a built file that exports a Nest module: ${reason}. ` +
   'Build the application, and name the file as in "pgpubsub listen dist/app.module.js".';
 
 const notLoaded = (file: string, reason: string): string =>
-  `expected ${file} to load, got: ${reason}. ${PRELOAD_HINT}`;
+  `could not load ${file}: ${reason}. ${PRELOAD_HINT}`;
 
-/** An application may need what its main.ts does first, and nothing in its errors says so. */
+/** An application may need the first steps of its main.ts, which its errors do not mention. */
 export const PRELOAD_HINT =
   'If main.ts does something first, such as reading .env or initializeTransactionalContext(), do it here, too: ' +
   '"--env-file .env", "--import <file>".';
 
 /**
- * Exports that are Nest modules, by their names; a CommonJS file may have them all in its default export. Of promises,
- * since a dynamic module may be one, only those that may be meant are waited for: others may never settle.
+ * Returns the exported Nest modules by name; a CommonJS file may have them in its default export. A
+ * dynamic module may be a promise: only candidates are awaited, because others may never settle.
  */
 async function modulesOf(
   namespace: Record<string, unknown>,
@@ -90,7 +90,7 @@ function isNestModule(value: unknown): value is NestModule {
 function refuse(given: string, names: readonly string[], got: string): never {
   const way =
     names.length === 0
-      ? 'Name the file of what main.ts gives to NestFactory.create(), as in "pgpubsub listen dist/app.module.js".'
+      ? 'Name the file of the module that main.ts gives to NestFactory.create(), as in "pgpubsub listen dist/app.module.js".'
       : `It exports these: ${names.join(', ')}; name one: <file>#${names[0]}.`;
   throw wrongUsage(`expected ${given} to export a Nest module (a class with @Module()), got ${got}. ${way}`);
 }

@@ -1,6 +1,5 @@
 import { InvalidArgumentError } from 'commander';
 
-/** A whole number, one or more. */
 export function parseCount(text: string): number {
   const count = Number(text);
   if (!Number.isSafeInteger(count) || count < 1)
@@ -8,10 +7,9 @@ export function parseCount(text: string): number {
   return count;
 }
 
-/** A hundred years: PostgreSQL's intervals have an end. */
+/** A hundred years, because PostgreSQL's intervals are limited. */
 const MAX_SECONDS = 3_155_760_000;
 
-/** A number of seconds, from zero to a hundred years. */
 export function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (text.trim() === '' || !Number.isFinite(seconds) || seconds < 0 || seconds > MAX_SECONDS)

@@ -9,7 +9,7 @@ import { reasonOf } from './load-reason.js';
 import { wrongUsage } from './command-failure.js';
 import { prepareTypeScript } from './typescript.loader.js';
 
-/** The options of every command that loads files of an application, as commander gives them. */
+/** The options of all commands that load files of an application. */
 export interface PreloadOptions {
   readonly envFile?: readonly string[];
   readonly import?: readonly string[];
@@ -23,9 +23,8 @@ export const addPreloadOptions = (command: Command): Command =>
     .option('--import <file>', 'file or package, imported before the application; repeatable', collect);
 
 /**
- * Does what `main.ts` does first: reads the files of `--env-file`, then imports those of `--import`. Called before this
- * program loads Nest, TypeORM and pg, so that an import can instrument them. The process that only supervises others
- * imports nothing.
+ * Reads the files of `--env-file`, then imports those of `--import`. Called before this program
+ * loads Nest, TypeORM and pg, so that an import can instrument them. A supervisor imports nothing.
  */
 export async function preload(args: readonly string[]): Promise<void> {
   const command = addPreloadOptions(new Command('pgpubsub')).option('--processes <number>').exitOverride();
@@ -40,8 +39,8 @@ export async function preload(args: readonly string[]): Promise<void> {
 }
 
 /**
- * Does what `node --env-file` does: a variable that is set keeps its value, and a later file overrides an earlier one. Node
- * 20 finds this option behind the name of a program, too, and reads the files itself before this program runs.
+ * Works like `node --env-file`: variables that are set keep their values, and later files override
+ * earlier ones. Node 20 also reads the option behind a program's name, before this program runs.
  */
 function readEnvironment(files: readonly string[]): void {
   const variables = Object.assign({}, ...files.map(parse)) as Record<string, string>;
@@ -52,12 +51,9 @@ function parse(file: string): NodeJS.Dict<string> {
   try {
     return parseEnv(fs.readFileSync(file, 'utf8'));
   } catch (cause) {
-    throw wrongUsage(
-      `expected --env-file to name a file that can be read, got ${file}: ${messageOf(cause)}.`,
-      {
-        cause,
-      },
-    );
+    throw wrongUsage(`could not read ${file} of --env-file: ${messageOf(cause)}.`, {
+      cause,
+    });
   }
 }
 
@@ -67,14 +63,14 @@ async function importFirst(name: string): Promise<void> {
     await import(locate(name));
   } catch (cause) {
     throw wrongUsage(
-      `expected --import to load ${name}, got: ${reasonOf(cause, fileURLToPath(import.meta.url))}. ` +
+      `could not load ${name} of --import: ${reasonOf(cause, fileURLToPath(import.meta.url))}. ` +
         'Name a file, or a package that resolves from the current folder.',
       { cause },
     );
   }
 }
 
-/** The URL of a file, or of what resolves from the current folder. A package that cannot be required resolves from here. */
+/** Returns the URL of a file or package; falls back to packages that resolve from this file. */
 function locate(name: string): string {
   const file = path.resolve(name);
   if (isFile(file)) return pathToFileURL(file).href;

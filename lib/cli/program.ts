@@ -8,19 +8,19 @@ import { listenCommand } from './listen.command.js';
 import { migrateCommand } from './migrate.command.js';
 import { statusCommand } from './status.command.js';
 
-/** Runs one command to its end. Resolves to the exit code; rejects with what keeps the command from its work. */
+/** Runs a command. Resolves to the exit code; rejects with the error that prevents its work. */
 export async function runProgram(args: readonly string[]): Promise<ExitCode> {
   let code: ExitCode = EXIT.good;
   await createProgram((result) => (code = result)).parseAsync(args, { from: 'user' });
   return code;
 }
 
-/** All commands; `end` gets what a command ends with. */
+/** Creates all commands; `end` receives the exit code. */
 export function createProgram(end: (code: ExitCode) => void): Command {
   const program = new Command('pgpubsub')
     .description('Runs and inspects the listeners of nestjs-pgpubsub.')
     .version(VERSION, '--version')
-    .exitOverride() // instead of ending the process with 1 for wrong usage
+    .exitOverride() // otherwise commander exits with 1 for wrong usage
     .showHelpAfterError('(--help lists the options)');
   for (const add of [
     listenCommand,

@@ -1,21 +1,21 @@
 import { MultiBar } from 'cli-progress';
 
 export interface ProgressOptions {
-  /** What is counted, in the plural: "stored notifications". */
+  /** The counted things in the plural, such as "stored notifications". */
   readonly what: string;
-  /** How many there are to begin with; more may come. */
+  /** The number at the start; more may be added. */
   readonly total: number;
   readonly writeLine: (line: string) => void;
-  /** A bar is drawn here if it is a terminal; elsewhere lines are written. */
+  /** Shows a bar if it is a terminal; otherwise lines are written. */
   readonly terminal: NodeJS.WriteStream | undefined;
 }
 
-/** Work that is over before is not worth a line. */
+/** The interval of lines; shorter work writes none. */
 const LINE_EVERY_MS = 3_000;
 
 /**
- * Shows how far some long work has come, how fast it is and how long it may take: a bar on a terminal, a line every few
- * seconds elsewhere. Owned by the command, from the beginning of the work to `end()`.
+ * Shows the progress, speed and remaining time of long work: a bar on a terminal, else a line every
+ * few seconds. Owned by the command, from the start of the work to `end()`.
  */
 export class Progress implements Disposable {
   private readonly began = performance.now();
@@ -33,28 +33,27 @@ export class Progress implements Disposable {
     } else this.lines = setInterval(() => writeLine(this.text), LINE_EVERY_MS).unref();
   }
 
-  /** So many more are done. */
   advance(count: number): void {
     this.done += count;
     this.bar?.setTotal(this.total);
     this.bar?.update(this.done, { text: this.text });
   }
 
-  /** Something else is about to be written where the bar is, which is drawn again below it. */
+  /** Makes room for another line; the bar is drawn again below it. */
   clearLine(): void {
     if (this.bars) this.options.terminal?.write('\r\u001B[K');
   }
 
   end(): void {
     clearInterval(this.lines);
-    if (this.bars?.isActive) this.bars.stop(); // once: what is below is cleared
+    if (this.bars?.isActive) this.bars.stop(); // only once, because it clears the lines below
   }
 
   [Symbol.dispose](): void {
     this.end();
   }
 
-  /** Counted at the beginning; what came meanwhile is done, too. */
+  /** Grows when more is done than was counted at the start. */
   private get total(): number {
     return Math.max(this.options.total, this.done);
   }
@@ -77,8 +76,8 @@ const createBars = (stream: NodeJS.WriteStream): MultiBar =>
     barsize: 24,
     hideCursor: true,
     clearOnComplete: true,
-    forceRedraw: true, // others may have written over it
-    gracefulExit: false, // signals are the command's
+    forceRedraw: true, // log lines may overwrite the bar
+    gracefulExit: false, // the command handles signals
     emptyOnZero: true,
   });
 

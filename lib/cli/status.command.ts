@@ -19,7 +19,7 @@ interface StatusCommandOptions {
   readonly beforeMigration?: string;
 }
 
-/** `pgpubsub status`: what is stored, by channel. */
+/** `pgpubsub status`: shows the stored notifications by channel. */
 export function statusCommand(program: Command, _end: (code: ExitCode) => void): void {
   addDataSourceOption(program.command('status'))
     .description('shows the stored notifications of each channel: number, age and dead letters')
@@ -35,7 +35,7 @@ export function statusCommand(program: Command, _end: (code: ExitCode) => void):
     });
 }
 
-/** Declared channels, and whatever else is stored: it may be another application's, or one that is gone. */
+/** Returns declared channels, and those of other applications or removed listeners. */
 async function readStatus(
   dataSource: DataSource,
   beforeMigration: string | undefined,
@@ -52,7 +52,7 @@ async function readStatus(
 }
 
 /**
- * The channels that are paused in all processes; none for a role that may not read them.
+ * Returns the channels that are paused everywhere; none for a role that may not read them.
  *
  * no deadline: a command, which a person runs and ends
  */
@@ -81,7 +81,7 @@ const nothingOf = (channel: string): ChannelBacklog => ({
 function print(channels: readonly ChannelBacklog[], paused: readonly string[]): void {
   if (paused.length > 0) printLine(`Paused everywhere: ${paused.join(', ')}.`);
   if (channels.length === 0)
-    return printLine('No channel is declared to be exactly-once, and nothing is stored.');
+    return printLine('No exactly-once channel is declared, and no notifications are stored.');
   printTable(
     ['channel', 'stored', 'due', 'retrying', 'oldest', 'dead'],
     channels.map(({ channel, waiting, due, retrying, oldestAgeMs, dead }) => [

@@ -1,22 +1,21 @@
 /**
- * `timeout`, npm and service managers send a signal to a process and to its group, or pass on one that has come to all,
- * milliseconds apart: what follows the first so soon is no second one. Who has lost patience takes longer.
+ * `timeout`, npm and service managers signal a process and its group, or pass on a signal that all
+ * have received, milliseconds apart. Signals within this time count as one.
  */
 const SAME_SIGNAL_MS = 200;
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
-/** What the signals of this process mean. */
 export interface StopHandlers {
-  /** The first: finish what runs, and end. */
+  /** Called for the first signal: finish running handlers, then end. */
   readonly finish: (reason: string) => void;
-  /** Another one, later than a repetition of the first: end at once. */
+  /** Called for a later signal that is no repetition: end at once. */
   readonly endAtOnce: () => void;
-  /** Who read the log has gone, as after `| head`: finish what runs, and end, before all that is logged is lost. */
+  /** Called when the reader of the log has closed it, as `| head` does: finish, then end. */
   readonly finishUnread: () => void;
 }
 
-/** From now on neither SIGINT nor SIGTERM nor a closed pipe ends the process by itself. `source` and `log` emit them. */
+/** Handles SIGINT, SIGTERM and a closed pipe, which no longer end the process by default. */
 export function handleStopSignals(
   { finish, endAtOnce, finishUnread }: StopHandlers,
   source: Pick<NodeJS.EventEmitter, 'on'> = process,

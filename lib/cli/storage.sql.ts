@@ -1,2 +1,2 @@
-/** Is there a table of this name? $1 its quoted name. Locks nothing. */
+/** Reads whether the table $1 (quoted name) exists. Locks nothing. */
 export const tableExists = 'select to_regclass($1) is not null as found';

@@ -6,7 +6,7 @@ import { Database } from '../triggers/database.js';
 import { CommandFailure, EXIT } from './command-failure.js';
 import { tableExists } from './storage.sql.js';
 
-/** Are the tables of stored notifications where this DataSource has them? */
+/** Whether the tables of stored notifications exist in the schema of this DataSource. */
 export async function hasStorage(dataSource: DataSource): Promise<boolean> {
   const name = notificationTable(Database.of(dataSource).storage.schema);
   // no deadline: a command, which a person runs and ends
@@ -14,18 +14,17 @@ export async function hasStorage(dataSource: DataSource): Promise<boolean> {
   return row?.found ?? false;
 }
 
-/** Throws a sentence when nothing can be stored in this database. */
 export async function assertStorage(dataSource: DataSource): Promise<void> {
   if (await hasStorage(dataSource)) return;
   throw new CommandFailure(
-    `expected the table "${NOTIFICATION_TABLE}" in the schema "${Database.of(dataSource).storage.schema}", got none: nothing is stored here. ` +
-      'Give the exactly-once channels, and the schema if it is another, to withPgPubSub(dataSource, { channels, schema }); ' +
+    `the schema "${Database.of(dataSource).storage.schema}" has no table "${NOTIFICATION_TABLE}", so no notifications are stored. ` +
+      'Pass the exactly-once channels, and the schema if it is another, to withPgPubSub(dataSource, { channels, schema }); ' +
       'then run "typeorm migration:generate" and "typeorm migration:run".',
     EXIT.failed,
   );
 }
 
-/** What reads and repairs what is stored, for channels by their names. */
+/** Returns options for reading and repairing stored notifications of channels by name. */
 export const storedOptions = (dataSource: DataSource): StoredConditionsOptions => {
   const registry = new ChannelRegistry();
   return {

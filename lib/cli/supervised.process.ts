@@ -4,32 +4,31 @@ import { messageOf } from '../common/errors.js';
 import type { BacklogWatcher } from './backlog.report.js';
 import { EXIT, type ExitCode } from './command-failure.js';
 
-/** What a supervised process tells its supervisor. */
+/** The messages of a worker process to its supervisor. */
 export type ProcessReport =
   | { readonly type: 'ready' }
-  /** It ends, with this sentence. */
+  /** Sent before the process ends because of an error. */
   | { readonly type: 'failed'; readonly message: string; readonly exitCode: Exclude<ExitCode, 0> }
   | { readonly type: 'backlog-found'; readonly count: number }
   | { readonly type: 'backlog-advanced'; readonly handled: number; readonly failed: number }
   | { readonly type: 'backlog-done' };
 
-/** The only thing a supervisor tells: finish what runs, and end. */
+/** The only message of a supervisor: finish running handlers, then end. */
 export const FINISH = 'finish';
 
-/** How a supervised process has ended. */
 export interface ProcessEnd {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly ranMs: number;
-  /** Its own words, if it had any. */
+  /** The failure that the process reported, if any. */
   readonly failure: { readonly message: string; readonly exitCode: Exclude<ExitCode, 0> } | undefined;
 }
 
-/** One process as its supervisor sees it: reports what it is told, and how it ends. */
+/** A worker process as its supervisor sees it: receives its messages, and observes its end. */
 export class SupervisedProcess {
-  /** Resolves when its listeners run. */
+  /** Resolves when the listeners run. */
   readonly ready: Promise<void>;
-  /** Resolves when it is gone, and all that it has said has been heard. */
+  /** Resolves when the process has ended and its messages have been received. */
   readonly ended: Promise<ProcessEnd>;
   private readonly began = performance.now();
   private failure: ProcessEnd['failure'];
@@ -42,7 +41,7 @@ export class SupervisedProcess {
   ) {
     this.ready = new Promise((resolve) => (this.becomeReady = resolve));
     this.ended = this.end();
-    child.on('error', () => undefined); // that it could not be started is heard by `ended`
+    child.on('error', () => undefined); // a failed start rejects in end()
     child.on('message', (report: ProcessReport) => this.receive(report));
   }
 
@@ -50,13 +49,13 @@ export class SupervisedProcess {
     return this.child.pid;
   }
 
-  /** Is nothing left of the backlog that it could claim? */
+  /** Whether the process has nothing left to claim of the backlog. */
   get hasDoneBacklog(): boolean {
     return this.isDone;
   }
 
   finish(): void {
-    if (this.child.connected) this.child.send(FINISH, () => undefined); // it may be gone by now
+    if (this.child.connected) this.child.send(FINISH, () => undefined); // the process may have ended
   }
 
   kill(): void {
@@ -76,7 +75,7 @@ export class SupervisedProcess {
       };
     } catch (error) {
       const failure = {
-        message: `expected to start a process, got: ${messageOf(error)}`,
+        message: `could not start a process: ${messageOf(error)}`,
         exitCode: EXIT.failed,
       };
       return { code: null, signal: null, ranMs: this.ranMs, failure };

@@ -9,21 +9,20 @@ type Backlog = ListenSettings['backlog'];
 
 export interface SupervisorOptions {
   readonly processes: number;
-  /** What each of them does with the backlog. */
   readonly backlog: Backlog;
-  /** Is one that fails replaced? Otherwise all end. */
+  /** Whether a failed process is restarted; otherwise all processes end. */
   readonly restartOnFailure: boolean;
   readonly spawn: (backlog: Backlog) => SupervisedProcess;
   readonly log: (level: 'log' | 'warn', line: string) => void;
 }
 
-/** The pauses before one that keeps dying is replaced; one that has run for a while begins anew. */
+/** The pauses before restarts, which double; a process that ran for `STABLE_MS` resets them. */
 const REPLACE = { minDelayMs: 500, maxDelayMs: 30_000 };
 const STABLE_MS = 10_000;
 
 /**
- * Keeps so many processes running: one that dies is replaced. Owned by the command; ends with the last of them, when it
- * was told to finish, when each has drained, or when one has failed and is not to be replaced.
+ * Restarts crashed processes. Owned by the command; ends with the last process: after `finish()`,
+ * when all have drained, or when one fails and must not be restarted.
  */
 export class Supervisor {
   private readonly running = new Set<SupervisedProcess>();
@@ -32,12 +31,12 @@ export class Supervisor {
 
   constructor(private readonly options: SupervisorOptions) {}
 
-  /** Has a process failed for which there was no other, or that was to finish? */
+  /** Whether a process failed that was not restarted, or that had to finish. */
   get hasFailed(): boolean {
     return this.failed;
   }
 
-  /** Rejects with what kept the first process from getting ready: the others would fail likewise. */
+  /** Rejects if the first process does not start, because the others would fail, too. */
   async run(): Promise<void> {
     const { processes, backlog } = this.options;
     // alone, because an application may migrate its database when it starts
@@ -51,13 +50,12 @@ export class Supervisor {
     ]);
   }
 
-  /** All finish what runs. */
+  /** Lets all processes finish running handlers. */
   finish(): void {
     this.finishing.abort();
     for (const process of this.running) process.finish();
   }
 
-  /** All end at once. */
   kill(): void {
     for (const process of this.running) process.kill();
   }
@@ -66,7 +64,6 @@ export class Supervisor {
     return this.finishing.signal.aborted;
   }
 
-  /** Until it is to be replaced no more. */
   private async superviseSlot(first: SupervisedProcess): Promise<void> {
     const { backlog } = this.options;
     let process = first;
@@ -76,33 +73,33 @@ export class Supervisor {
       if (this.endsSlot(process, end)) return;
       if (end.ranMs > STABLE_MS) attempt = 1;
       const delayMs = backoffDelayMs(attempt, REPLACE);
-      this.options.log('warn', `${describeEnd(process, end)}; replacing it in ${renderDelay(delayMs)}`);
+      this.options.log('warn', `${describeEnd(process, end)}; restarting it in ${renderDelay(delayMs)}`);
       await delay(delayMs, undefined, { signal: this.finishing.signal }).catch(() => undefined);
       if (this.isFinishing) return;
       process = this.start(process.hasDoneBacklog ? undefined : backlog);
     }
   }
 
-  /** It was to finish what ran: has it? One that was told so by a signal before it could hear any had nothing to finish. */
+  /** A process that a signal ends before it handles signals had nothing to finish. */
   private checkFinished(process: SupervisedProcess, end: ProcessEnd): void {
     const { backlog, log } = this.options;
     const wasSignalled = end.signal === 'SIGINT' || end.signal === 'SIGTERM';
-    const hasDrained = backlog === 'drain' && end.code === EXIT.failed; // of its handlers the report knows
+    const hasDrained = backlog === 'drain' && end.code === EXIT.failed; // the report has its failed handlers
     if (end.failure === undefined && (end.code === EXIT.good || wasSignalled || hasDrained)) return;
-    log('warn', `${describeEnd(process, end)}; it has not finished what ran`);
+    log('warn', `${describeEnd(process, end)}; its running handlers did not finish`);
     this.failed = true;
   }
 
-  /** Does nobody follow it? */
+  /** Whether the process is not restarted. */
   private endsSlot(process: SupervisedProcess, end: ProcessEnd): boolean {
     const { backlog, restartOnFailure, log } = this.options;
     const isDrained = backlog === 'drain' && process.hasDoneBacklog;
     if (isDrained) return true;
-    const isExhausted = backlog === 'drain' && end.failure !== undefined; // it has tried for long enough
+    const isExhausted = backlog === 'drain' && end.failure !== undefined; // has retried long enough
     if (!isExhausted && (restartOnFailure || end.code === EXIT.good)) return false;
     log(
       'warn',
-      `${describeEnd(process, end)}; ${isExhausted ? 'it is not replaced' : 'the others finish what runs'}`,
+      `${describeEnd(process, end)}; ${isExhausted ? 'it is not restarted' : 'the other processes finish running handlers'}`,
     );
     this.failed = true;
     if (!isExhausted) this.finish();
@@ -121,7 +118,7 @@ export class Supervisor {
 const notReady = ({ failure, code, signal }: ProcessEnd): CommandFailure =>
   new CommandFailure(
     failure?.message ??
-      `expected the first process to get ready, got its end (${reasonOf(code, signal)}). See what it has written.`,
+      `the first process ended before it was ready (${reasonOf(code, signal)}). Its output has the cause.`,
     failure?.exitCode ?? (code === EXIT.usage ? EXIT.usage : EXIT.failed),
   );
 

@@ -1,15 +1,15 @@
 import type { LoadHook, ResolveHook } from 'node:module';
 
-/** The part of ts-node's API that is used here; `service` is what `register()` returns. */
+/** The part of ts-node's API that is used here; `service` is the result of `register()`. */
 interface TsNode {
   register(options: object): unknown;
   createEsmHooks(service: unknown): { readonly resolve: ResolveHook; readonly load: LoadHook };
 }
 
 /**
- * Module hooks, which Node runs in a thread of their own: ts-node loads TypeScript, and resolves only what Node itself
- * does not find, such as `./entity.js` for `entity.ts`. Its own resolution is older than some patterns in `exports`,
- * those of @nestjs/common 12 among them.
+ * Module hooks, which Node runs in a separate thread. ts-node loads TypeScript, and resolves only
+ * what Node cannot, such as `./entity.js` for `entity.ts`: its resolution does not support some
+ * patterns in `exports`, such as those of @nestjs/common 12.
  */
 let tsNode: ReturnType<TsNode['createEsmHooks']>;
 

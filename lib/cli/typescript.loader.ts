@@ -8,17 +8,17 @@ import { wrongUsage, type CommandFailure } from './command-failure.js';
 type Require = ReturnType<typeof createRequire>;
 
 /**
- * The function that `require()` calls for `.ts` when this program starts: the one of Node, or a loader that the options of Node have
- * registered. Node itself does nothing before 22.18, and knows no decorators after it.
+ * The function that `require()` calls for `.ts` at the start: Node's, or a loader's that options of
+ * Node have registered. Node loads no TypeScript before 22.18, and no decorators since.
  */
 const AT_START = loaderOf(createRequire(import.meta.url));
 
 /**
- * Makes this process load TypeScript when the file is TypeScript, unless a loader is registered: by an option of Node, or by
- * `--import` of this command. Uses the first of tsx and ts-node that resolves from the file's folder. ts-node goes first where the tsconfig sets
- * `emitDecoratorMetadata`: tsx is esbuild, which writes no metadata.
+ * Registers a loader if the file is TypeScript, unless an option of Node or `--import` has
+ * registered one. Uses the first of tsx and ts-node that resolves from the file's folder; ts-node
+ * first if the tsconfig sets `emitDecoratorMetadata`, because tsx (esbuild) writes no metadata.
  *
- * `needsMetadata`: rejects tsx under such a tsconfig, because Nest would inject nothing and report no error.
+ * `needsMetadata`: rejects tsx then, because Nest would inject nothing without an error.
  */
 export async function prepareTypeScript(file: string, { needsMetadata = false } = {}): Promise<void> {
   const located = path.resolve(file);
@@ -33,9 +33,9 @@ export async function prepareTypeScript(file: string, { needsMetadata = false } 
   else if (AT_START === undefined) throw noRunner(file, 'tsx or ts-node', hasMetadata ? 'ts-node' : 'tsx');
 }
 
-/** The function that `require()` calls for `.ts`: tsx, ts-node and @swc-node/register all replace it. */
+/** Returns the function for `.ts`, which tsx, ts-node and @swc-node/register replace. */
 function loaderOf(require: Require): NodeJS.RequireExtensions[string] | undefined {
-  return require.extensions['.ts']; // deprecated, and the one place that shows a loader
+  return require.extensions['.ts']; // deprecated, but the only trace of a loader
 }
 
 const isPrepared = (require: Require): boolean =>
@@ -43,8 +43,8 @@ const isPrepared = (require: Require): boolean =>
   hasLoader([process.env['NODE_OPTIONS'] ?? '', ...process.execArgv].join(' '), AT_START?.name);
 
 /**
- * Whether these options of Node have registered a loader of TypeScript. A loader is known by its package, or because the
- * function for `.ts`, of this name, is not Node's. Other files that are preloaded, of debuggers and tracers, load none.
+ * Whether these options of Node have registered a TypeScript loader: a known package, or a function
+ * for `.ts` (of the given name) that is not Node's. Preloaded debuggers and tracers are no loaders.
  */
 export const hasLoader = (nodeOptions: string, functionName: string | undefined): boolean =>
   KNOWN_LOADER.test(nodeOptions) ||
@@ -70,7 +70,7 @@ function findTsconfig(folder: string): string | undefined {
   return parent === folder ? undefined : findTsconfig(parent);
 }
 
-/** `false` where it cannot be known: there is no TypeScript beside the file, or one without this API. */
+/** Returns `false` if TypeScript is not installed beside the file, or lacks this API. */
 function emitsMetadata(require: Require, tsconfig: string): boolean {
   try {
     const ts = require('typescript') as typeof TypeScript;
@@ -83,7 +83,7 @@ function emitsMetadata(require: Require, tsconfig: string): boolean {
   }
 }
 
-/** For CommonJS in this thread, for modules in the thread of {@link file://./ts-node.hooks.ts}. */
+/** Registers CommonJS in this thread, and modules in the thread of `ts-node.hooks.ts`. */
 function registerTsNode(require: Require, runner: string, tsconfig: string | undefined): void {
   const options = {
     transpileOnly: true,
@@ -95,17 +95,17 @@ function registerTsNode(require: Require, runner: string, tsconfig: string | und
   register(hooks, { data: { url: pathToFileURL(runner).href, options } });
 }
 
-/** "rootDir must be set", an error of TypeScript 6 that concerns files which are written. */
+/** "rootDir must be set", an error of TypeScript 6 that only concerns emitted files. */
 const TS_ROOT_DIR = 5011;
 
-/** Its main file is what `node --import tsx` imports. */
+/** Imports the main file of tsx, as `node --import tsx` does. */
 async function registerTsx(runner: string, tsconfig: string | undefined): Promise<void> {
   if (tsconfig) process.env['TSX_TSCONFIG_PATH'] ??= tsconfig;
   await import(pathToFileURL(runner).href);
 }
 
-const noRunner = (file: string, expected: string, advised: string): CommandFailure =>
+const noRunner = (file: string, required: string, advised: string): CommandFailure =>
   wrongUsage(
-    `expected ${expected} to load ${file}, which is TypeScript, and found none from ${path.dirname(path.resolve(file))}. ` +
-      `Type "npm install -D ${advised}", or name the built file.`,
+    `${file} is TypeScript and requires ${required}, which cannot be resolved from ${path.dirname(path.resolve(file))}. ` +
+      `Run "npm install -D ${advised}", or name the built file.`,
   );

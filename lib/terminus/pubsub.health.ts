@@ -77,7 +77,7 @@ const hasDegraded = (session: object): boolean => 'degraded' in session;
 const noInstance = () =>
   new PgPubSubError(
     'UNKNOWN_INSTANCE',
-    'PgPubSubHealthIndicator.check() needs the option "instance", because the application has no default instance. ' +
+    'expected PgPubSubHealthIndicator.check() to receive the option "instance", because the application has no default instance, got none. ' +
       'Inject an instance with @InjectPubSub(name), and pass it as { instance }.',
   );
 

@@ -118,13 +118,14 @@ async function leftOver({ dataSource, database }: Instance, names: readonly stri
   const backlog = await findBacklog(dataSource.manager, { schema, countUpTo: null });
   const left = backlog.filter(({ channel, due }) => due > 0 && names.includes(channel));
   return (
-    left.map(({ channel, due }) => `${due} due on "${channel}"`).join(', ') || 'a handler is still running'
+    left.map(({ channel, due }) => `${due} due on "${channel}"`).join(', ') ||
+    'a handler that is still running'
   );
 }
 
 const timedOut = (timeoutMs: number, left: string) =>
   new PgPubSubError(
     'TIMED_OUT',
-    `drain() did not finish within ${timeoutMs} ms: ${left}. ` +
+    `expected drain() to finish within ${timeoutMs} ms, got ${left}. ` +
       'Find the handler that hangs or stores notifications endlessly, or raise "timeoutMs".',
   );

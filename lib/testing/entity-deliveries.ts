@@ -103,6 +103,6 @@ const invalidChange = (channel: string, expected: string, got: string) =>
 const notPublished = (channel: string) =>
   new PgPubSubError(
     'INVALID_PAYLOAD',
-    `channel "${channel}" belongs to an entity and takes only changes given to publish(entity, change), got a notified text. ` +
+    `expected only changes given to publish(entity, change) on the entity channel "${channel}", got a notified text. ` +
       'Test triggers on a real database.',
   );

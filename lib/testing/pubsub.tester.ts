@@ -154,21 +154,21 @@ export class PubSubTester {
 const notStarted = (method: string) =>
   new PgPubSubError(
     'INVALID_ARGUMENT',
-    `${method} works only while the application runs. ` +
-      'Call it after "await app.init()" (compile() starts no listeners) and before app.close().',
+    `expected ${method} while the application runs, got it before app.init() or after app.close(). ` +
+      'Call "await app.init()" first; compile() starts no listeners.',
   );
 
 const notHandled = (channel: string) =>
   new PgPubSubError(
     'DELIVERY_UNSUPPORTED',
-    `publish() supports only broadcast channels, and "${channel}" is exactly-once: its handlers run in a transaction, which needs a database. ` +
+    `expected publish() on a broadcast channel, got the exactly-once channel "${channel}", whose handlers run in a transaction and need a database. ` +
       'Test them on a real one, with notify() and drain().',
   );
 
 const notTesting = (name: string) =>
   new PgPubSubError(
     'UNKNOWN_INSTANCE',
-    `the application has no instance "${name}" of PgPubSubTestingModule. ` +
+    `expected the application to have an instance "${name}" of PgPubSubTestingModule, got none. ` +
       'Import PgPubSubTestingModule.forRoot(), or replace PgPubSubModule with PgPubSubTestingModule.override().',
   );
 

@@ -82,6 +82,6 @@ class KnownEntities extends EntityChannels {
 const notListed = (entity: unknown) =>
   new PgPubSubError(
     'INVALID_CHANNEL',
-    `the entities of PgPubSubTestingModule do not include ${describeValue(entity)}, which has a listener. ` +
+    `expected the entities of PgPubSubTestingModule to include ${describeValue(entity)}, which has a listener, got others. ` +
       'List it with the entities that it is related to: forRoot({ entities: [Author, Post] }).',
   );

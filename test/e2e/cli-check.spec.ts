@@ -20,7 +20,11 @@ const trigger = async () => {
 
 it('pgpubsub check exits with 0 when the database matches the declarations', async () => {
   const ended = await check();
-  expect(ended).toEqual({ code: 0, stdout: 'The database is as the DataSource declares it.\n', stderr: '' });
+  expect(ended).toEqual({
+    code: 0,
+    stdout: 'The database matches the declarations of the DataSource.\n',
+    stderr: '',
+  });
   expect(JSON.parse((await check('--json')).stdout)).toEqual({ differences: [], warnings: [] });
 });
 
@@ -61,7 +65,7 @@ it('pgpubsub check warns about changes that the triggers miss, and exits with 0'
   expect(warnings).toEqual([
     expect.stringMatching(/^Changes of the table public\.child, .+ Declare it, too: /),
   ]);
-  const GOOD = 'The database is as the DataSource declares it.\n';
+  const GOOD = 'The database matches the declarations of the DataSource.\n';
   const text = `Warning: ${warnings[0]}\n`;
   expect(await checkWarned()).toEqual({ code: 0, stdout: GOOD + text, stderr: '' });
 

@@ -83,7 +83,7 @@ it.each([
   await client.query(`begin; lock table ${table}`);
   const ended = await pgpubsub([command, '-d', STORED_DATA_SOURCE], { DATABASE_URL: database.url });
   expect(ended).toMatchObject({ code: 1, stdout: '' });
-  expect(ended.stderr).toMatch(/^pgpubsub: expected to get a lock .+ lock timeout\. A migration .+\n$/);
+  expect(ended.stderr).toMatch(/^pgpubsub: could not get a lock .+ lock timeout\. A migration .+\n$/);
 });
 
 describe('a database without the tables of stored notifications', () => {
@@ -99,7 +99,7 @@ describe('a database without the tables of stored notifications', () => {
       const ended = await pgpubsub([...command, '-d', STORED_DATA_SOURCE], { DATABASE_URL: database.url });
       expect(ended).toMatchObject({ code: 1, stdout: '' });
       expect(ended.stderr).toMatch(
-        /^pgpubsub: expected the table "pgpubsub_notification" .+migration:run"\.\n$/,
+        /^pgpubsub: the schema "\w+" has no table "pgpubsub_notification", .+migration:run"\.\n$/,
       );
     },
   );

@@ -39,7 +39,7 @@ it.each([
   async (_, file, source) => {
     expect(await command('check', file, source)).toEqual({
       code: 0,
-      stdout: 'The database is as the DataSource declares it.\n',
+      stdout: 'The database matches the declarations of the DataSource.\n',
       stderr: '',
     });
   },
@@ -80,7 +80,7 @@ it('pgpubsub shows the error of a file that does not load, and suggests --env-fi
   );
   expect(ended).toMatchObject({ code: 2, stdout: '' });
   expect(ended.stderr).toMatch(
-    /^pgpubsub: expected \S+unset\.mjs to load, got: Wrong driver: "undefined" given\. .+ Is the environment set\? \.env is not read by itself: give "--env-file \.env"\.\n$/,
+    /^pgpubsub: could not load \S+unset\.mjs: Wrong driver: "undefined" given\. If environment variables are missing, pass "--env-file \.env": \.env is not read automatically\.\n$/,
   );
 });
 

@@ -75,7 +75,7 @@ describe('pgpubsub dead-letters list', () => {
     const { deadLetters: letters } = JSON.parse(stdout) as { deadLetters: object[] };
     expect(Object.keys(letters[0] ?? {})).toEqual(Array.from(documented.matchAll(/\w+/g), String));
     expect((await deadLetters('list', '--limit', '2')).stdout).toContain(
-      'The list is cut after 2; --limit shows more',
+      'Only the first 2 are shown; --limit shows more',
     );
     const { stdout: whole } = await deadLetters('list', '--json', '--limit', '2', '--all');
     expect(JSON.parse(whole)).toEqual(all);
@@ -100,9 +100,7 @@ describe('pgpubsub dead-letters list', () => {
 
 it('pgpubsub dead-letters list distinguishes no matching dead letters from none at all', async () => {
   await insertDeadLetters('tasks', 1, 1, 'A.a');
-  expect((await deadLetters('list', '--channel', 'task')).stdout).toBe(
-    'There are no dead letters of those.\n',
-  );
+  expect((await deadLetters('list', '--channel', 'task')).stdout).toBe('No dead letters match.\n');
   expect(await deadLetters('discard', '--id', '1')).toMatchObject({ code: 0 });
   expect((await deadLetters('list')).stdout).toBe('There are no dead letters.\n');
   expect(await deadLetters('list', '--channel', '')).toMatchObject({ code: 2, stdout: '' });
@@ -162,7 +160,7 @@ describe.each(['retry', 'discard'])('pgpubsub dead-letters %s', (action) => {
       expect(await deadLetters(action, '--id', id), id).toMatchObject({ code: 2, stdout: '' });
     const ended = await deadLetters(action, '--id', '77');
     expect(ended).toMatchObject({ code: 1, stdout: '' });
-    expect(ended.stderr).toMatch(/^pgpubsub: expected dead letters of the notification 77, got none/);
+    expect(ended.stderr).toMatch(/^pgpubsub: there are no dead letters of the notification 77\./);
   });
 });
 

@@ -10,7 +10,7 @@ describe('pgpubsub doctor on stored notifications', () => {
     const { code, complaints } = await doctor.diagnose('--max-backlog-age', '0');
     expect(code).toBe(1);
     expect(complaints).toMatchObject([{ check: 'backlog', severity: 'bad' }]);
-    expect(complaints[0]?.found).toContain('Channel "tasks": 1 notification due, the first for ');
+    expect(complaints[0]?.found).toContain('Channel "tasks": 1 due notification unclaimed for ');
   });
 
   it('warns about a dead letter', async () => {
@@ -90,6 +90,6 @@ describe('pgpubsub doctor on stored notifications', () => {
     expect(complaints.every(({ found }) => found === late)).toBe(true);
     expect(findings.at(-1)).toMatchObject({ check: 'privileges', severity: 'good' });
     for (const check of ['backlog', 'dead letters'])
-      expect(stdout).toContain(`\nwarning: ${check}\n  ${late}\n  What it means:`);
+      expect(stdout).toContain(`\nwarning: ${check}\n  ${late}\n  Meaning:`);
   });
 });

@@ -185,7 +185,7 @@ describe.skipIf(isForeign)('pgpubsub doctor on a server of its own', () => {
         {
           severity: 'warning',
           found: expect.stringMatching(
-            /replication slot "left_behind", which nobody uses, holds back vacuum by \d{6} /,
+            /replication slot "left_behind", which is unused, holds back vacuum by \d{6} /,
           ) as unknown,
         },
       ]);

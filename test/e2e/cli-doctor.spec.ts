@@ -24,8 +24,8 @@ it('pgpubsub doctor reports no problems for a healthy database', async () => {
     'privileges',
   ]);
   const { stdout } = await doctor.print();
-  expect(stdout).toMatch(/listen +│ good +│ What is sent/);
-  expect(stdout).toMatch(/All is good\.\n$/);
+  expect(stdout).toMatch(/listen +│ good +│ A notification sent/);
+  expect(stdout).toMatch(/No problems found\.\n$/);
 });
 
 it('pgpubsub doctor prints each finding with its meaning and its remedy', async () => {
@@ -34,7 +34,7 @@ it('pgpubsub doctor prints each finding with its meaning and its remedy', async 
   expect(ended.code).toBe(1);
   expect(ended.stdout).toMatch(/triggers +│ bad +│ missing: table public\.pgpubsub_dead_letter/);
   expect(ended.stdout).toMatch(
-    /\nbad: triggers\n {2}missing: table public\.pgpubsub_dead_letter\n {2}What it means: .+\n {2}What to do: +Undo what was changed by hand .+/,
+    /\nbad: triggers\n {2}missing: table public\.pgpubsub_dead_letter\n {2}Meaning: .+\n {2}Remedy: +Undo what was changed by hand .+/,
   );
 });
 
@@ -69,7 +69,7 @@ describe('pgpubsub doctor on triggers', () => {
           /^Changes of the table public\.child, .+ Declare it, too: with.+\.$/,
         ) as unknown,
         means: expect.stringMatching(/^The triggers are as declared, but listeners miss changes/) as unknown,
-        remedy: 'See the end of each sentence above.',
+        remedy: 'Each message above ends with its remedy.',
       },
     ]);
   });

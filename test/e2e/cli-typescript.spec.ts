@@ -135,7 +135,9 @@ describe('a module in TypeScript', () => {
 
     const ended = await listen();
     expect(ended).toMatchObject({ code: 2, stdout: '' });
-    expect(ended.stderr).toMatch(/^pgpubsub: expected ts-node to load \S+, .+ Type "npm install -D ts-node"/);
+    expect(ended.stderr).toMatch(
+      /^pgpubsub: \S+ is TypeScript and requires ts-node, .+ Run "npm install -D ts-node"/,
+    );
   });
 });
 
@@ -148,7 +150,7 @@ it('pgpubsub names the command to type when no loader for TypeScript is installe
   if (isNative) return expect(ended.code).toBe(2);
   expect(ended).toMatchObject({ code: 2, stdout: '' });
   expect(ended.stderr).toMatch(
-    /^pgpubsub: expected tsx or ts-node to load \S+data-source\.ts, which is TypeScript, .+ Type "npm install -D tsx", or name the built file\.\n$/,
+    /^pgpubsub: \S+data-source\.ts is TypeScript and requires tsx or ts-node, .+ Run "npm install -D tsx", or name the built file\.\n$/,
   );
 });
 

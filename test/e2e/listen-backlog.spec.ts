@@ -33,7 +33,7 @@ describe.each([
 
     expect(await command.exited()).toEqual(GOOD);
     expect(performance.now() - began).toBeLessThan(20_000); // a poll would come after 30 s
-    await command.says('No stored notification had to be handled');
+    await command.says('No stored notifications to handle');
     expect(command.errors.all).toEqual([]);
   });
 

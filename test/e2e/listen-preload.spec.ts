@@ -48,7 +48,7 @@ describe('pgpubsub listen without the preparations of main.ts', () => {
 
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toMatch(
-      /^pgpubsub: expected \S+ to load, got: APP_DATABASE_URL is not set \(file:\S+app\.module\.js:\d+:\d+\)\. /,
+      /^pgpubsub: could not load \S+: APP_DATABASE_URL is not set \(file:\S+app\.module\.js:\d+:\d+\)\. /,
     );
     expect(ended.stderr).toContain(HINT);
   });
@@ -59,7 +59,7 @@ describe('pgpubsub listen without the preparations of main.ts', () => {
 
     expect(ended.code).toBe(1);
     expect(sentence).toMatch(
-      /^pgpubsub: expected \S+ to start, got: No storage driver defined in your app .+ The log has its stack\. /,
+      /^pgpubsub: could not start \S+: No storage driver defined in your app .+ The log has the stack\. /,
     );
     expect(sentence).toContain(HINT);
   });
@@ -118,11 +118,11 @@ describe('pgpubsub listen with the preparations of main.ts', () => {
 it.each([
   [
     ['--import', './no-such-file.js'],
-    /^pgpubsub: expected --import to load \.\/no-such-file\.js, got: Cannot find module/,
+    /^pgpubsub: could not load \.\/no-such-file\.js of --import: Cannot find module/,
   ],
   [
     ['--import', 'no-such-package'],
-    /^pgpubsub: expected --import to load no-such-package, got: Cannot find package/,
+    /^pgpubsub: could not load no-such-package of --import: Cannot find package/,
   ],
 ])('pgpubsub listen rejects %j as wrong usage', async (args, sentence) => {
   const ended = await drain(args);

@@ -27,11 +27,11 @@ async function run(url: string, ...args: string[]): Promise<Ended> {
 describe('pgpubsub listen', () => {
   it.each([
     ['a missing file', [MISSING], `got: Cannot find module '${MISSING}'. Build the application`],
-    ['a file that throws', [listenApp('throwing.js')], 'throwing.js to load, got: it does not load (file://'],
+    ['a file that throws', [listenApp('throwing.js')], 'throwing.js: it does not load (file://'],
     [
       'a file without a Nest module',
       [listenApp('../stored/messages.js')],
-      'got none. Name the file of what main.ts gives',
+      'got none. Name the file of the module that main.ts gives',
     ],
     ['an export that is not a Nest module', [`${APP}#Tasks`], 'It exports these: AppModule, '],
     ['several Nest modules', [listenApp('several.js')], 'It exports these: FirstModule, SecondModule'],
@@ -72,7 +72,7 @@ describe('pgpubsub listen', () => {
 describe('pgpubsub listen with an application that does not start', () => {
   const sentence = (reason: string) =>
     expect.stringMatching(
-      RegExp(`^pgpubsub: expected \\S+ to start, got: ${reason}\\. The log has its stack\\. `),
+      RegExp(`^pgpubsub: could not start \\S+: ${reason}\\. The log has the stack\\. `),
     ) as unknown;
 
   it.each([[[]], [['--processes', '2']], [['--drain']]])(

@@ -9,32 +9,31 @@ import { countUpTo } from './backlog.sql.js';
 import { bad, good, warning, type DoctorCheck } from './doctor-check.js';
 import { read } from './query.js';
 
-/** Counting more would take long where much has piled up, and tell nothing new. */
+/** The limit for counting rows, which keeps the checks fast when the backlog is long. */
 const COUNT_UP_TO = 10_000;
 
-const NO_STORAGE = good('This database stores no notifications.');
+const NO_STORAGE = good('This database has no tables of stored notifications.');
 
-/** From this number on dead letters are kept by mistake, and not to be looked at. */
+/** The number of dead letters from which on they are probably kept by mistake. */
 const MANY_DEAD_LETTERS = 100_000;
 const MANY = warning(
   'There are 100,000 or more dead letters.',
-  'They are kept until they are retried or discarded: backups and restores take longer, and no person reads them.',
-  'Have them deleted after some time, by the option deadLetters: { keepMs } of forRoot() or of the channel; discard those that are not needed now (pgpubsub dead-letters discard --channel <name>).',
+  'Dead letters are kept until they are retried or discarded. This many make backups and restores slower, and cannot be reviewed.',
+  'Set the option deadLetters: { keepMs } of forRoot() or of the channel, which deletes them after some time. Discard those that are not needed (pgpubsub dead-letters discard --channel <name>).',
 );
 
-/** Is what is stored claimed in time? */
 export const backlogCheck: DoctorCheck = {
   name: 'backlog',
   async run({ dataSource, maxBacklogAgeMs }) {
     const channels = await readBacklog(dataSource);
     if (channels === undefined) return [NO_STORAGE];
     const late = channels.filter(({ overdueMs }) => overdueMs > maxBacklogAgeMs);
-    if (late.length === 0) return [good(`${waitingIn(channels)}, none too long.`)];
+    if (late.length === 0) return [good(`${waitingIn(channels)}; none is overdue.`)];
     return late.map(({ channel, due, overdueMs }) =>
       bad(
-        `Channel "${channel}": ${numberOf(due, 'notification')} due, the first for ${renderAge(overdueMs)}.`,
-        'Nobody claims them in time: no process runs a listener of this channel, it is paused, or it is too slow.',
-        `Start one (pgpubsub listen <module> --channels ${channel}), or more of them; the log of those that run says what fails.`,
+        `Channel "${channel}": ${numberOf(due, 'due notification')} unclaimed for ${renderAge(overdueMs)}.`,
+        'No process runs a listener of this channel, the channel is paused, or its listeners are too slow.',
+        `Start a process for the channel (pgpubsub listen <module> --channels ${channel}), or more of them. The logs of running processes show errors.`,
       ),
     );
   },
@@ -50,22 +49,22 @@ export const deadLettersCheck: DoctorCheck = {
     const ofChannels = channels.map(({ channel, dead }) =>
       warning(
         `Channel "${channel}" has ${numberOf(dead, 'dead letter')}.`,
-        'A listener has given up; nobody tries again.',
-        `Look at them (pgpubsub dead-letters list --channel ${channel}), mend what failed, then retry or discard them.`,
+        'A listener failed to handle them, and they are not retried automatically.',
+        `List them (pgpubsub dead-letters list --channel ${channel}), fix the cause, then retry or discard them.`,
       ),
     );
     return [...many, ...ofChannels];
   },
 };
 
-/** `undefined`: there are no tables. */
+/** Returns `undefined` without the tables. */
 async function readBacklog(dataSource: DataSource): Promise<ChannelBacklog[] | undefined> {
   if (!(await hasStorage(dataSource))) return undefined;
   const { schema } = Database.of(dataSource).storage;
   return withLockTimeout(dataSource, (runner) => findBacklog(runner, { schema, countUpTo: COUNT_UP_TO }));
 }
 
-/** Counts up to the number from which on it is worth a warning. */
+/** Counts up to {@link MANY_DEAD_LETTERS}. */
 async function countDeadLetters(dataSource: DataSource): Promise<number> {
   const { schema } = Database.of(dataSource).storage;
   const [row] = await withLockTimeout(dataSource, (runner) =>

@@ -7,10 +7,10 @@ import { readOne } from './query.js';
 const SAMPLES = 5;
 const PAUSE_MS = 100;
 
-/** So many writers that wait at most times make commits slow for everybody. */
+/** The median number of waiting writers from which on commits are slow for all writers. */
 const BAD = 10;
 
-/** PostgreSQL lets one notifying transaction commit at a time. That is no harm until others wait for it most of the time. */
+/** PostgreSQL commits notifying transactions one at a time, which only matters when others wait. */
 export const commitLockCheck: DoctorCheck = {
   name: 'commit lock',
   async run({ dataSource }) {
@@ -22,8 +22,8 @@ export const commitLockCheck: DoctorCheck = {
     return [
       (median >= BAD ? bad : warning)(
         found,
-        'The server commits transactions that notify one after the other; they are its bottleneck now.',
-        'Notify less often or in fewer transactions; let busy exactly-once channels be polled (wake: "poll"), which takes NOTIFY out of the write path; look at what makes a commit slow (fsync, synchronous standbys).',
+        'The server commits transactions that notify one at a time, and writers now wait for each other.',
+        'Notify less often or in fewer transactions. Poll busy exactly-once channels (wake: "poll"), which removes NOTIFY from their writes. Find out what makes commits slow (fsync, synchronous standbys).',
       ),
     ];
   },

@@ -1,6 +1,6 @@
 /**
- * Sessions that wait for the lock under which transactions that notify commit, one at a time in the whole server: the
- * "object" 0 of pg_database (PreCommit_Notify in PostgreSQL's async.c). Reads the lock table, which stops no one.
+ * Counts the sessions that wait for the server-wide lock under which notifying transactions commit:
+ * the "object" 0 of pg_database (PreCommit_Notify in PostgreSQL's async.c). Blocks no session.
  */
 export const countCommitLockWaiters = `
   select count(*)::text as waiting from pg_locks

@@ -1,36 +1,36 @@
 import type { DataSource } from 'typeorm';
 
-/** How bad a finding is. `bad`: notifications do not arrive, or will not for long. */
+/** `bad`: notifications are not delivered, or soon will not be. */
 export const SEVERITIES = ['good', 'warning', 'bad'] as const;
 
 export type Severity = (typeof SEVERITIES)[number];
 
-/** What one check has found. */
+/** A result of a check. */
 export interface DoctorResult {
   readonly check: string;
   readonly severity: Severity;
   readonly found: string;
-  /** What it does to the application; `null` when it is good. */
+  /** The consequence for the application; `null` when good. */
   readonly means: string | null;
-  /** What to do about it; `null` when it is good. SQL in it follows a colon and ends with a semicolon: it can be pasted. */
+  /** The remedy; `null` when good. SQL in it follows a colon and ends with a semicolon. */
   readonly remedy: string | null;
 }
 
-/** What is examined, and what is tolerated. */
+/** The database to check, and the limits. */
 export interface DoctorInput {
   readonly dataSource: DataSource;
-  /** Where the LISTEN connection goes, when that is not where the DataSource does. */
+  /** The address of the LISTEN connection, if it is not the one of the DataSource. */
   readonly listenUrl: string | undefined;
-  /** How old a transaction may get. */
+  /** The longest time that a transaction may be open. */
   readonly maxTransactionAgeMs: number;
-  /** For how long a stored notification may be due without being claimed. */
+  /** The longest time that a stored notification may be due unclaimed. */
   readonly maxBacklogAgeMs: number;
 }
 
-/** A finding without the name of its check, which the doctor adds. */
+/** A result without the name of its check, which the doctor adds. */
 export type CheckResult = Omit<DoctorResult, 'check'>;
 
-/** One thing to look at. It tries what it is about instead of reading settings, where it can. Rejects when it cannot look. */
+/** Tests behaviour rather than settings, where possible. Rejects if the check is impossible. */
 export interface DoctorCheck {
   readonly name: string;
   run(input: DoctorInput): Promise<readonly CheckResult[]>;

@@ -19,7 +19,7 @@ import { standbyCheck } from './standby.check.js';
 import { tablesCheck } from './tables.check.js';
 import { transactionsCheck } from './transactions.check.js';
 
-/** In the order in which they are told: what keeps everything from working stands first. */
+/** The checks in the order of the report; problems that prevent everything come first. */
 const CHECKS: readonly DoctorCheck[] = [
   standbyCheck,
   listenCheck,
@@ -36,7 +36,7 @@ const CHECKS: readonly DoctorCheck[] = [
   privilegesCheck,
 ];
 
-/** Runs every check, one after the other; one that fails is a finding itself, and the others go on. */
+/** Runs all checks in sequence. A check that rejects becomes a warning, and the next ones run. */
 export async function runChecks(input: DoctorInput): Promise<DoctorResult[]> {
   const results: DoctorResult[] = [];
   for (const check of CHECKS) {
@@ -49,6 +49,6 @@ export async function runChecks(input: DoctorInput): Promise<DoctorResult[]> {
 const failed = (error: unknown): CheckResult =>
   warning(
     `could not be examined: ${messageOf(error)}`,
-    'Nothing is known about this.',
-    'Mend what the message says; for missing privileges, run the doctor as the owner of the tables or grant them.',
+    'The result of this check is unknown.',
+    'Fix the cause that the message names. For missing privileges, run the doctor as the owner of the tables, or grant them.',
   );

@@ -11,9 +11,9 @@ import { bad, good, type DoctorCheck, type CheckResult, type DoctorInput } from 
 const { timeoutMs } = HEARTBEAT_DEFAULTS;
 
 const DEAF =
-  'No listener of broadcasts hears anything; stored notifications are found only by polling, up to seconds late.';
+  'Broadcasts reach no listener; stored notifications are found only by polling, up to seconds late.';
 
-/** Does what an application does: opens the LISTEN connection, sends through the DataSource's pool, and waits for it. */
+/** Opens a LISTEN connection, and sends itself a notification through the DataSource's pool. */
 export const listenCheck: DoctorCheck = {
   name: 'listen',
   async run(input) {
@@ -56,7 +56,7 @@ async function listen(client: ListenClient, selfTest: SelfTest): Promise<CheckRe
   if (fault !== undefined) return deaf(fault);
   if (client.isOver) return unreachable(await client.ended);
   return good(
-    `What is sent through the DataSource's pool arrives, after ${Math.ceil(performance.now() - sentAt)} ms.`,
+    `A notification sent through the DataSource's pool arrived after ${Math.ceil(performance.now() - sentAt)} ms.`,
   );
 }
 
@@ -64,19 +64,19 @@ const unreachable = (error: unknown): CheckResult =>
   bad(
     `The LISTEN connection could not be opened, or was lost: ${messageOf(error)}`,
     'No listener can start.',
-    'Correct the address, or give the one that the option "connection" of the module has as --listen-url.',
+    'Correct the address, or pass the address in the option "connection" of the module as --listen-url.',
   );
 
 const refused = (error: unknown): CheckResult =>
   bad(
-    `The server refused to LISTEN: ${messageOf(error)}`,
+    `The server rejected LISTEN: ${messageOf(error)}`,
     DEAF,
-    'Connect to the primary; a standby passes no notifications on.',
+    'Connect to the primary; a standby does not deliver notifications.',
   );
 
 const deaf = (fault: string): CheckResult =>
   bad(
-    `What is sent through the DataSource's pool does not arrive: ${fault}`,
+    `A notification sent through the DataSource's pool did not arrive: ${fault}`,
     DEAF,
-    'Give the module a URL that leads to the primary itself, past every pooler, as the option "connection"; --listen-url tries one here.',
+    'Set the option "connection" of the module to a URL that leads directly to the primary, without a pooler; test the URL with --listen-url.',
   );

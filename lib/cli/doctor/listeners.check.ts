@@ -11,10 +11,10 @@ import { bad, good, warning, type DoctorCheck, type CheckResult } from './doctor
 import { readProcessRights } from './listeners.sql.js';
 import { read } from './query.js';
 
-/** The number of rows of a channel that are looked at. */
+/** The largest number of rows per channel that are read. */
 const COUNT_UP_TO = 10_000;
 
-/** Looks for stored notifications that no running process can handle, and for what keeps processes from reporting. */
+/** Finds notifications that no running process can handle, and rights that processes lack. */
 export const listenersCheck: DoctorCheck = {
   name: 'listeners',
   async run({ dataSource }) {
@@ -24,7 +24,9 @@ export const listenersCheck: DoctorCheck = {
         unhandled(runner, Database.of(dataSource).storage.schema),
       )),
     ];
-    return found.length > 0 ? found : [good('No notification waits for a listener that no process has.')];
+    return found.length > 0
+      ? found
+      : [good('All pending notifications have a listener in a running process.')];
   },
 };
 
@@ -37,13 +39,13 @@ async function missingRights(dataSource: DataSource): Promise<CheckResult[]> {
     readProcessRights,
     names,
   );
-  // a role that handles nothing is not that of processes with listeners
+  // a role without these rights is not used by processes with listeners
   if (rights === undefined || rights.handles !== 'true' || rights.missing === '') return [];
   const { role, missing } = rights;
   return [
     warning(
       `The role "${role}" may not ${missing} on ${table}.`,
-      'Its processes cannot report their listeners: other processes take them for missing, and leave their dead letters.',
+      'Processes with this role cannot report their listeners: other processes consider them missing, and do not retry their dead letters.',
       `Grant the right: grant ${missing} on ${table} to ${quoteIdentifier(role)};`,
     ),
   ];
@@ -51,7 +53,8 @@ async function missingRights(dataSource: DataSource): Promise<CheckResult[]> {
 
 async function unhandled(executor: SqlExecutor, schema: string): Promise<CheckResult[]> {
   const live = await LiveListeners.find(executor, schema);
-  if (live === undefined) return [good('No running process has reported its listeners: nothing to compare.')];
+  if (live === undefined)
+    return [good('No running process has reported its listeners, so none can be missing.')];
   const backlog = await findBacklog(executor, { schema, countUpTo: COUNT_UP_TO });
   const waiting = backlog.filter((channel) => channel.waiting > 0);
   const channels = waiting.map(({ channel }) => channel);
@@ -60,8 +63,8 @@ async function unhandled(executor: SqlExecutor, schema: string): Promise<CheckRe
     ...rows.map(({ channel, listener, count }) =>
       bad(
         `Channel "${channel}": ${counted(count, 'notification')} for the listener ${listener}, which no running process has.`,
-        'They wait indefinitely. On an ordered channel everything behind them with the same key waits, too.',
-        `Start a process that has the listener, give it back its old name (option "name" of @Listener()), or delete the rows of channel "${channel}" that wait for it alone: pubsub.stored.purge({ id: [...] }).`,
+        'They wait indefinitely. On an ordered channel, later notifications with the same key wait, too.',
+        `Start a process that has the listener, restore its old name (option "name" of @Listener()), or delete the rows of channel "${channel}" that wait only for it: pubsub.stored.purge({ id: [...] }).`,
       ),
     ),
     ...waiting.filter(({ channel }) => !live.hasChannel(channel)).map(withoutListener),
@@ -72,5 +75,5 @@ const withoutListener = ({ channel, waiting }: ChannelBacklog): CheckResult =>
   warning(
     `Channel "${channel}": ${counted(waiting, 'notification')}, and no running process has a listener of the channel.`,
     'They wait until a process has one.',
-    `Start one (pgpubsub listen <module> --channels ${channel}).`,
+    `Start a process for the channel (pgpubsub listen <module> --channels ${channel}).`,
   );

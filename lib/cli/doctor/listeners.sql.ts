@@ -1,6 +1,6 @@
 /**
- * Whether this role handles stored notifications ($1 the quoted name of their table), and which rights to the table of
- * processes ($2) it lacks. No row without the tables. Locks nothing.
+ * Reads whether this role may handle stored notifications ($1: the quoted name of their table), and
+ * which rights on the table of processes ($2) it lacks. No row without the tables. Locks nothing.
  */
 export const readProcessRights = `
   select current_user::text as role, (

@@ -1,2 +1,2 @@
-/** The process that runs the statement: another one than the connection was told, behind a pooler. */
+/** Reads the server process of the statement; behind a pooler it differs from the announced one. */
 export const readBackend = 'select pg_backend_pid()::text as pid';

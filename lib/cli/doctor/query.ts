@@ -1,6 +1,6 @@
 import type { SqlExecutor } from '../../common/sql-executor.js';
 
-/** Rows as their statement says: a driver declares them `any`. Numbers are texts: the application's type parsers are its own. */
+/** Numbers are texts, because the application may have replaced pg's type parsers. */
 export async function read<Row>(
   executor: SqlExecutor,
   sql: string,
@@ -10,7 +10,7 @@ export async function read<Row>(
   return (await executor.query(sql, parameters)) as Row[];
 }
 
-/** The one row of a statement that always has one. */
+/** Reads the row of a statement that always returns one. */
 export async function readOne<Row>(executor: SqlExecutor, sql: string): Promise<Row> {
   const [row] = await read<Row>(executor, sql);
   if (row === undefined) throw new Error('expected a row, got none');

@@ -5,7 +5,6 @@ import { readQueueUsage } from './queue.sql.js';
 const WARNING = 0.1;
 const BAD = 0.5;
 
-/** When the queue is full, every transaction that notifies fails at its commit. */
 export const queueCheck: DoctorCheck = {
   name: 'notification queue',
   async run({ dataSource }) {
@@ -16,8 +15,8 @@ export const queueCheck: DoctorCheck = {
     return [
       (share > BAD ? bad : warning)(
         found,
-        'A listening session does not read: it has been in a transaction for long. When the queue is full, every transaction that notifies fails at its commit.',
-        'End the oldest transaction of a session that listens: select pid, xact_start, state, query from pg_stat_activity order by xact_start; then, with its pid: select pg_terminate_backend(…);',
+        'A listening session has been in a transaction for a long time and does not read. When the queue is full, every transaction that notifies fails at its commit.',
+        'End the oldest transaction of a listening session: select pid, xact_start, state, query from pg_stat_activity order by xact_start; then, with its pid: select pg_terminate_backend(…);',
       ),
     ];
   },

@@ -10,12 +10,12 @@ import { readResetStatements, readTriggerSettings } from './schema.sql.js';
 
 const MEANS: Record<Difference['kind'], string> = {
   missing: 'Changes of its table are not notified, or notifications cannot be stored.',
-  drifted: 'It was changed by hand, or belongs to another release: it may send something else, or nothing.',
-  disabled: 'Changes of its table notify nobody, and nobody is told.',
-  obsolete: 'It notifies what nobody declares any more. It may be what another release still needs.',
+  drifted: 'It was changed by hand or belongs to another release, and may send something else or nothing.',
+  disabled: 'Changes of its table are not notified, and no error is reported.',
+  obsolete: 'It notifies changes that are no longer declared. Another release may still need it.',
 };
 
-/** Are the triggers and tables what the DataSource declares, and do the triggers fire? */
+/** Compares the database with the declarations, and finds settings that disable triggers. */
 export const schemaCheck: DoctorCheck = {
   name: 'triggers',
   async run({ dataSource }) {
@@ -27,7 +27,7 @@ export const schemaCheck: DoctorCheck = {
       ...warnings.map(resultOfWarning),
       ...(await checkSessionSettings(dataSource)),
     ];
-    return found.length > 0 ? found : [good('Triggers and tables are as the DataSource declares them.')];
+    return found.length > 0 ? found : [good('Triggers and tables match the declarations of the DataSource.')];
   },
 };
 
@@ -35,7 +35,7 @@ const resultOfWarning = (text: string): CheckResult =>
   warning(
     text,
     'The triggers are as declared, but listeners miss changes, or receive them in another order or form than expected.',
-    'See the end of each sentence above.',
+    'Each message above ends with its remedy.',
   );
 
 const resultOfDifference = (difference: Difference, dataSource: DataSource): CheckResult =>
@@ -61,7 +61,7 @@ async function checkSessionSettings(dataSource: DataSource): Promise<CheckResult
   const disabledBy = async (setting: string, name: string): Promise<CheckResult> =>
     bad(
       `The sessions of the DataSource have ${setting}.`,
-      'What they write fires no triggers.',
+      'Their writes do not fire triggers.',
       await findResetStatements(dataSource, name),
     );
   return [
@@ -75,6 +75,6 @@ async function checkSessionSettings(dataSource: DataSource): Promise<CheckResult
 async function findResetStatements(dataSource: DataSource, name: string): Promise<string> {
   const rows = await read<{ statement: string }>(dataSource, readResetStatements, [name]);
   return rows.length > 0
-    ? `Take it back where it is set, and connect anew: ${rows.map(({ statement }) => `${statement};`).join(' ')}`
+    ? `Reset the setting, then reconnect: ${rows.map(({ statement }) => `${statement};`).join(' ')}`
     : `Neither the role nor the database sets it: remove ${name} from the DataSource's options and URL, PGOPTIONS, or the server's configuration.`;
 }

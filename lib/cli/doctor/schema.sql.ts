@@ -1,10 +1,10 @@
-/** Settings of this session that silence triggers, which a role or a database may have by `alter … set`. */
+/** Reads the settings of this session that prevent triggers from firing. */
 export const readTriggerSettings = `
   select coalesce(current_setting('pgpubsub.disabled', true), '') = 'on' as disabled,
     current_setting('session_replication_role') as replication_role
 `;
 
-/** The statements that take back the setting $1 where this session's role or database has it. Locks nothing. */
+/** Returns statements that reset the setting $1 of this role or database. Locks nothing. */
 export const readResetStatements = `
   select 'alter ' || case
     when s.setrole = 0::oid then coalesce('database ' || quote_ident(d.datname::text), 'role all')

@@ -4,18 +4,19 @@ import { Database } from '../../triggers/database.js';
 import { withLockTimeout } from '../lock-timeout.js';
 import { good, warning, type DoctorCheck, type CheckResult } from './doctor-check.js';
 
-/** Names of columns that are likely to hold what nobody may read. */
+/** Matches names of columns that probably hold secrets. */
 const SECRET =
   /passw|passphrase|secret|credential|api_?key|private_?key|(?:^|_)(?:token|otp|pin|cvc|cvv)(?:_|$)|[a-z]Token$/i;
 
-/** Looks for columns that notifications carry, and whose names say that they hold secrets. */
 export const secretsCheck: DoctorCheck = {
   name: 'secrets',
   async run({ dataSource }) {
     const triggers = Database.of(dataSource).triggers;
     const tableOf = await withLockTimeout(dataSource, (runner) => readCatalogTables(runner, triggers));
     const found = triggers.flatMap((trigger) => secretColumns(trigger, tableOf(trigger)?.columns ?? []));
-    return found.length > 0 ? found : [good('No notification carries a column that is named like a secret.')];
+    return found.length > 0
+      ? found
+      : [good('No notification carries a column whose name suggests a secret.')];
   },
 };
 
@@ -30,8 +31,8 @@ function secretColumns(
   return [
     warning(
       `Notifications of ${schema}.${table} on channel "${channel}" carry ${names}.`,
-      'Listeners, logs, stored notifications and dead letters hold it; a broadcast is heard by every role that may connect.',
-      'Leave it out by "exclude" (or "columns") of @NotifyChanges().',
+      'Listeners, logs, stored notifications and dead letters contain the values; every role that may connect can receive a broadcast.',
+      'Exclude such columns with "exclude" (or "columns") of @NotifyChanges().',
     ),
   ];
 }

@@ -2,7 +2,6 @@ import { bad, good, type DoctorCheck } from './doctor-check.js';
 import { readOne } from './query.js';
 import { readRecovery } from './standby.sql.js';
 
-/** A standby refuses LISTEN, NOTIFY and every write. */
 export const standbyCheck: DoctorCheck = {
   name: 'primary',
   async run({ dataSource }) {
@@ -11,8 +10,8 @@ export const standbyCheck: DoctorCheck = {
     return [
       bad(
         'The DataSource is connected to a standby (replica).',
-        'PostgreSQL refuses LISTEN, NOTIFY and writes there: nothing is sent, heard or handled.',
-        'Connect to the primary: give its address, or, with the option replication of the DataSource, give it as the master.',
+        'A standby rejects LISTEN, NOTIFY and writes: notifications are not sent, received or handled.',
+        'Connect to the primary: use its address, or configure it as the master in the option "replication" of the DataSource.',
       ),
     ];
   },

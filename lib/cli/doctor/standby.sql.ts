@@ -1,2 +1,2 @@
-/** Is this a server that only follows another? Takes no locks. */
+/** Reads whether the server is a standby. Locks nothing. */
 export const readRecovery = 'select pg_is_in_recovery() as standby';

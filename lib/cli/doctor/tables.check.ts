@@ -6,7 +6,7 @@ import { bad, good, warning, type DoctorCheck, type CheckResult } from './doctor
 import { read } from './query.js';
 import { readTableStatistics } from './tables.sql.js';
 
-/** Several times what makes autovacuum come (5,000, see `STORAGE_TABLES`), and longer than it takes to come (a minute). */
+/** Several times autovacuum's threshold (5,000, see `STORAGE_TABLES`) and period (a minute). */
 const MANY_DEAD_ROWS = 20_000;
 const LATE_SECONDS = 300;
 const TOO_MANY_DEAD_ROWS = 1_000_000;
@@ -22,7 +22,7 @@ interface TableStatistics {
   readonly is_switched_off: boolean;
 }
 
-/** Is vacuum allowed to run, and does it keep up? */
+/** Finds tables for which autovacuum is off, or too slow. */
 export const tablesCheck: DoctorCheck = {
   name: 'vacuum',
   async run({ dataSource }) {
@@ -46,7 +46,7 @@ function checkTable(table: TableStatistics): CheckResult {
     );
   if (table.is_switched_off)
     return bad(
-      `${found}; autovacuum is switched off for it.`,
+      `${found}; autovacuum is switched off for this table.`,
       BLOAT,
       `alter table ${name} reset (autovacuum_enabled);`,
     );
@@ -54,6 +54,6 @@ function checkTable(table: TableStatistics): CheckResult {
   return (Number(dead) >= TOO_MANY_DEAD_ROWS ? bad : warning)(
     `${found}: autovacuum does not keep up.`,
     BLOAT,
-    `End what holds vacuum back (see "transactions"), give autovacuum more workers or less pause (autovacuum_max_workers, autovacuum_naptime), and clean up now: vacuum ${name};`,
+    `End the transactions that hold back vacuum (see "transactions"), give autovacuum more workers or shorter pauses (autovacuum_max_workers, autovacuum_naptime), and clean up now: vacuum ${name};`,
   );
 }

@@ -1,6 +1,6 @@
 /**
- * Our tables, $1 their quoted names, as the statistics have them: dead rows, the last vacuum, and whether autovacuum may
- * run at all. Locks nothing.
+ * Reads statistics of the tables with the quoted names $1: live and dead rows, the last vacuum, and
+ * whether autovacuum may run. Locks nothing.
  */
 export const readTableStatistics = `
   select c.oid::regclass::text as name, s.n_live_tup::text as live, s.n_dead_tup::text as dead,

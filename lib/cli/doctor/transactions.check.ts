@@ -12,22 +12,22 @@ import {
   readReplicationHorizons,
 } from './transactions.sql.js';
 
-/** So many times the tolerated age is bad. */
+/** The multiple of the tolerated age that is bad. */
 const BAD_FACTOR = 10;
-/** What vacuum would have removed. */
+/** The number of dead rows from which on an open transaction does harm. */
 const MANY_DEAD_ROWS = 5_000;
-/** A transaction this old is not just on its way. */
+/** The age from which on a transaction is not a short one. */
 const LASTING_MS = 3_000;
-/** Of replication, in transactions: a few minutes, and a day, of a busy server. */
+/** Ages of replication in transactions: a few minutes and a day of a busy server. */
 const OLD_HORIZON = 100_000;
 const VERY_OLD_HORIZON = 10_000_000;
 
 const STOPS_VACUUM =
-  'Vacuum cannot remove rows that died since then: handled notifications stay, the table and its indexes grow, and claims get somewhat slower.';
+  'Vacuum cannot remove rows that have died since then: handled notifications stay, the table and its indexes grow, and claims get somewhat slower.';
 const MAY_STOP_VACUUM =
-  'It holds its locks and its connection, and stops vacuum as soon as it reads or writes; a listening session in a transaction hears nothing and fills the notification queue.';
+  'It holds its locks and its connection, and holds back vacuum once it reads or writes. A listening session in a transaction receives nothing and fills the notification queue.';
 
-/** What holds back vacuum: the way in which a queue in PostgreSQL dies. */
+/** Finds what holds back vacuum, which is how queues in PostgreSQL fail. */
 export const transactionsCheck: DoctorCheck = {
   name: 'transactions',
   async run(subject) {
@@ -63,7 +63,7 @@ async function oldTransactions(
   const isHarmful = deadRows >= MANY_DEAD_ROWS;
   const fromMs = isHarmful ? Math.min(maxTransactionAgeMs, LASTING_MS) : maxTransactionAgeMs;
   const rows = await read<OldTransaction>(dataSource, readOldTransactions, [fromMs / 1_000]);
-  const kept = isHarmful ? ` Meanwhile there are ${deadRows} dead notifications.` : '';
+  const kept = isHarmful ? ` There are now ${deadRows} dead notifications.` : '';
   return rows
     .map((row) => ({ row, ageMs: Number(row.age_seconds) * 1_000 }))
     .filter(({ row, ageMs }) => row.holds_back_vacuum || ageMs >= maxTransactionAgeMs)
@@ -83,7 +83,7 @@ const describe = (row: OldTransaction, ageMs: number): string => {
 const endIt = ({ pid, state }: OldTransaction): string =>
   (state?.startsWith('idle in transaction')
     ? 'Its application does not commit or roll back in time; idle_in_transaction_session_timeout ends such sessions.'
-    : 'Long reports belong on a standby without hot_standby_feedback, or get a statement_timeout.') +
+    : 'Run long reports on a standby without hot_standby_feedback, or with a statement_timeout.') +
   ` End this one: select pg_terminate_backend(${pid});`;
 
 async function preparedTransactions({
@@ -100,7 +100,7 @@ async function preparedTransactions({
     return (ageMs >= BAD_FACTOR * maxTransactionAgeMs ? bad : warning)(
       `The prepared transaction "${gid}" of ${owner} has been waiting for ${renderAge(ageMs)}.`,
       STOPS_VACUUM,
-      `Its transaction manager has left it. End it: commit prepared ${quoteLiteral(gid)}; or: rollback prepared ${quoteLiteral(gid)};`,
+      `Its transaction manager has abandoned it. End it: commit prepared ${quoteLiteral(gid)}; or: rollback prepared ${quoteLiteral(gid)};`,
     );
   });
 }
@@ -118,15 +118,15 @@ async function replicationHorizons(dataSource: DataSource): Promise<CheckResult[
     .filter(({ age_transactions }) => Number(age_transactions) >= OLD_HORIZON)
     .map(({ kind, name, active, age_transactions }) =>
       (Number(age_transactions) >= VERY_OLD_HORIZON ? bad : warning)(
-        `The ${kind} "${name}"${active ? '' : ', which nobody uses,'} holds back vacuum by ${age_transactions} transactions.`,
+        `The ${kind} "${name}"${active ? '' : ', which is unused,'} holds back vacuum by ${age_transactions} transactions.`,
         STOPS_VACUUM,
         active
-          ? 'End the long query there, or switch hot_standby_feedback off.'
-          : `Drop the slot if its standby does not come back: select pg_drop_replication_slot(${quoteLiteral(name)});`,
+          ? 'End the long query there, or switch off hot_standby_feedback.'
+          : `Drop the slot if its standby will not return: select pg_drop_replication_slot(${quoteLiteral(name)});`,
       ),
     );
 }
 
-/** Enough to know it by; a statement that may hold a password is nobody's business. */
+/** Returns the start of the query, but hides a query that may contain a password. */
 const beginningOf = (query: string): string =>
   /password/i.test(query) ? '(about a password)' : query.replaceAll(/\s+/g, ' ').slice(0, 80);

@@ -1,7 +1,8 @@
 /**
- * Transactions that have been open for at least $1 seconds, the harmful and the oldest first, and whether they keep vacuum from removing dead
- * rows of this database: they have a snapshot or have written. Vacuum's own do not. Of others' sessions a role without
- * pg_monitor learns only the pid. Reads shared memory, locks nothing.
+ * Reads transactions that have been open for at least $1 seconds, harmful ones and the oldest
+ * first, and whether they hold back vacuum in this database because they have a snapshot or have
+ * written. Transactions of vacuum itself do not count. A role without pg_monitor sees only the pid
+ * of other roles' sessions. Reads shared memory, locks nothing.
  */
 export const readOldTransactions = `
   select a.pid::text as pid, a.application_name, a.state, left(a.query, 200) as query,
@@ -16,7 +17,7 @@ export const readOldTransactions = `
   order by holds_back_vacuum desc, a.xact_start limit 5
 `;
 
-/** Transactions of this database that were prepared (two-phase commit) at least $1 seconds ago, and never ended. */
+/** Reads transactions that were prepared (two-phase commit) at least $1 seconds ago. */
 export const readPreparedTransactions = `
   select gid, owner, extract(epoch from clock_timestamp() - prepared)::text as age_seconds
   from pg_prepared_xacts
@@ -25,8 +26,8 @@ export const readPreparedTransactions = `
 `;
 
 /**
- * What others keep vacuum from removing: replication slots, and standbys that tell what they read
- * (hot_standby_feedback). Their age is a number of transactions: nobody knows since when.
+ * Reads replication slots, and standbys with hot_standby_feedback, that hold back vacuum. Their age
+ * is a number of transactions, because the server does not record a time.
  */
 export const readReplicationHorizons = `
   select 'replication slot' as kind, slot_name::text as name, active, age(xmin)::text as age_transactions
@@ -36,7 +37,7 @@ export const readReplicationHorizons = `
   from pg_stat_replication where backend_xmin is not null
 `;
 
-/** Dead rows in the table $1 (its quoted name) as the statistics know them, which lag by about a second. */
+/** Counts the dead rows of the table $1 (quoted name); statistics lag by about a second. */
 export const readDeadRows = `
   select coalesce(sum(n_dead_tup), 0)::text as dead from pg_stat_all_tables where relid = to_regclass($1)::oid
 `;

@@ -36,7 +36,7 @@ it('BacklogReport logs the progress every three seconds and the result at the en
 
   expect(lines).toEqual([
     '300 of 1,000 stored notifications, 100/s, 7 s left',
-    'Handled 990 stored notifications, 10 failed: they are tried again, or dead letters',
+    'Handled 990 stored notifications, 10 failed and will be retried or are dead letters',
   ]);
   expect(report.hasFailures).toBe(true);
 });

@@ -38,7 +38,7 @@ it('preload() rejects a missing file as wrong usage and names its path', async (
   const missing = path.join(folder, 'missing.env');
 
   await expect(preload(['check', '--env-file', missing])).rejects.toMatchObject({
-    message: expect.stringContaining(`got ${missing}: ENOENT`) as unknown,
+    message: expect.stringContaining(`could not read ${missing} of --env-file: ENOENT`) as unknown,
     exitCode: EXIT.usage,
   });
 });
@@ -46,7 +46,7 @@ it('preload() rejects a missing file as wrong usage and names its path', async (
 it('preload() imports nothing into a supervising process', async () => {
   const failing = write('failing.mjs', 'throw new Error("imported");');
 
-  await expect(preload(['listen', 'app.js', '--import', failing])).rejects.toThrow('got: imported (');
+  await expect(preload(['listen', 'app.js', '--import', failing])).rejects.toThrow('of --import: imported (');
   await preload(['listen', 'app.js', '--import', failing, '--processes', '2']);
 });
 

@@ -63,11 +63,11 @@ it('Supervisor has failed and logs the reason when a process does not finish', a
   const message = 'expected the application to close within 15000 ms';
   expect(await finish(1, null, { type: 'failed', message, exitCode: 1 })).toEqual({
     hasFailed: true,
-    lines: [`Process 7 has ended (exit code 1): ${message}; it has not finished what ran`],
+    lines: [`Process 7 has ended (exit code 1): ${message}; its running handlers did not finish`],
   });
   expect(await finish(null, 'SIGKILL')).toEqual({
     hasFailed: true,
-    lines: ['Process 7 has ended (signal SIGKILL); it has not finished what ran'],
+    lines: ['Process 7 has ended (signal SIGKILL); its running handlers did not finish'],
   });
 });
 
@@ -87,7 +87,7 @@ it('Supervisor replaces a crashed process after pauses that double and start aga
       return new SupervisedProcess(child as unknown as ChildProcess, WATCHER);
     },
     log: (_level, line) => {
-      const pause = /has ended \(signal SIGKILL\); replacing it in (\d+) ms$/.exec(line)?.[1];
+      const pause = /has ended \(signal SIGKILL\); restarting it in (\d+) ms$/.exec(line)?.[1];
       if (pause !== undefined) pauses.push(Number(pause));
     },
   });
