@@ -1,6 +1,6 @@
 /**
- * The import rule of ARCHITECTURE.md. Each row may import the rows before it, and its own folder; neighbours of
- * one row never import each other.
+ * The import rule of ARCHITECTURE.md. Each folder may import itself and the folders of the rows
+ * above it, but no other folder of its own row.
  */
 const LAYERS = [
   ['common'],
@@ -23,14 +23,14 @@ const rooms = LAYERS.flatMap((layer, level) =>
     return {
       name: `${room}-imports-below`,
       severity: 'error',
-      comment: `lib/${room} may import only what stands below it`,
+      comment: `lib/${room} may import only itself and the layers below it`,
       from: { path: pathOf(room) },
       to: { path: '^lib/', pathNot: allowed },
     };
   }),
 );
 
-/** A package that only some rooms may use at run time; everyone may use its types. */
+/** Allows a package at run time only in some folders. Every folder may use its types. */
 const only = (name, path, rooms) => ({
   name: `${name}-only-at-the-edge`,
   severity: 'error',

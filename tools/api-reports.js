@@ -5,9 +5,9 @@
  * differences: `node tools/api-reports.js`, after a build. With `--update` the reports are written.
  *
  * API Extractor reads the declarations in `dist/`. A report holds the exports of an entry point and
- * the declarations that they refer to, such as the options of an interface. Left out are comments,
- * so that a report changes only with a type; members that are `@internal`; and declarations that
- * the report of the main entry point has already.
+ * the declarations that they refer to, such as the options of an interface. A report omits
+ * comments, so that only changes of types change a report, members marked `@internal`, and
+ * declarations that are in the report of the main entry point.
  */
 import { CompilerState, Extractor, ExtractorConfig, ExtractorLogLevel } from '@microsoft/api-extractor';
 import { spawnSync } from 'node:child_process';
@@ -39,8 +39,8 @@ export function readEntryPoints() {
 const nameOf = (entry, packageName) => (entry === '.' ? packageName : entry.slice('./'.length));
 
 /**
- * The reports as they should be, by name.
- * @param {readonly EntryPoint[]} entryPoints @param {string} directory for files of API Extractor
+ * Returns the expected reports by file name.
+ * @param {readonly EntryPoint[]} entryPoints @param {string} directory receives the files of API Extractor
  * @returns {Map<string, string>}
  */
 function createReports(entryPoints, directory) {
@@ -100,10 +100,10 @@ function messageCallback(message) {
 }
 
 /**
- * The exports in the code of a report, the declarations that they refer to, and the imports that
- * these need.
- * @param {string} report as API Extractor writes it
- * @param {ReadonlySet<string>} [known] names of declarations that are left out
+ * Returns the exports in the code of a report, the declarations that they refer to, and the imports
+ * that these need.
+ * @param {string} report the output of API Extractor
+ * @param {ReadonlySet<string>} [known] names of declarations to omit
  * @returns {{ code: string, names: Set<string> }} `names` are those of the declarations
  */
 export function pruneReport(report, known = new Set()) {
@@ -111,7 +111,7 @@ export function pruneReport(report, known = new Set()) {
   const { statements } = ts.createSourceFile('report.ts', code, ts.ScriptTarget.Latest, true);
   const kept = new Set(statements.filter(isExported));
   for (const statement of kept) {
-    const mentioned = namesIn(statement); // grows as it goes
+    const mentioned = namesIn(statement); // `kept` grows during the loop
     const isNeeded = (/** @type {string} */ name) => mentioned.has(name) && !known.has(name);
     for (const other of statements) if (declaredIn(other).some(isNeeded)) kept.add(other);
   }
@@ -152,7 +152,7 @@ function namesIn(statement) {
   return found;
 }
 
-/** The code of a declaration, without comments and internal members. @param {ts.Statement} statement */
+/** Returns the code of a declaration without comments and internal members. @param {ts.Statement} statement */
 function textOf(statement) {
   const internal = ts.isClassDeclaration(statement) ? statement.members.filter(isInternal) : [];
   const start = statement.getStart();
@@ -162,11 +162,11 @@ function textOf(statement) {
   return text.replaceAll(/^ *(?:\/\*\*.*?\*\/|\/\/[^\n]*)\n/gms, '');
 }
 
-/** Whether it is a member that applications do not call. @param {ts.Node} node */
+/** Whether a node is a class member that applications must not call. @param {ts.Node} node */
 const isInternal = (node) =>
   ts.isClassElement(node) && node.getFullText().slice(0, node.getLeadingTriviaWidth()).includes('@internal');
 
-/** Prints how a report differs, as `git diff` does. @param {string} file @param {string} expected @param {string} directory */
+/** Prints the differences of a report in the format of `git diff`. @param {string} file @param {string} expected @param {string} directory */
 function printDifference(file, expected, directory) {
   const before = path.join(FOLDER, file);
   const after = path.join(directory, `new-${file}`);

@@ -4,13 +4,13 @@
  * Checks the language of comments, test names and documentation, and prints one line per finding:
  * `node tools/check-language.js [file ...]`, without files for all that Git knows.
  *
- * 1. A sentence begins with a noun or a verb: not with one of `WEAK_STARTS`.
- * 2. Words that a newcomer has to decode are replaced by the ones of `PLAIN_WORDS`, in the strings
- *    of lib/, too: they are errors, log lines and help.
- * 3. A line that holds nothing but a comment ends at column 100.
+ * 1. A sentence begins with a noun or a verb, not with one of `WEAK_STARTS`.
+ * 2. Words that a newcomer has to decode are replaced as in `PLAIN_WORDS`. This also applies to the
+ *    strings of lib/, which are errors, log lines and help.
+ * 3. A line with only a comment has at most 100 columns.
  *
- * Code in comments and in Markdown is not read. The check knows words, no grammar: a reader has to
- * do the rest.
+ * Code in comments and in Markdown is ignored. The check knows words, but no grammar: a review is
+ * still necessary.
  */
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -19,13 +19,15 @@ import ts from 'typescript';
 
 export const MAX_COMMENT_COLUMN = 100;
 
-/** Words that no sentence begins with: the reader does not know yet what is meant. */
+/**
+ * Words that must not begin a sentence, because the reader does not know yet what they refer to.
+ */
 export const WEAK_STARTS = ['Of', 'What', 'Who', 'Whose', 'By', 'It', 'Is there', 'Nobody', 'Somebody'];
 
-/** Sentences that may begin so all the same: titles that others link to, and fixed expressions. */
+/** Sentences that may begin with such a word: titles that are linked to, and fixed expressions. */
 export const ALLOWED_STARTS = ['By default', 'What main.ts does first', 'Who may send'];
 
-/** Words that a newcomer has to decode, with the ones to write instead. */
+/** Words that a newcomer has to decode, with their replacements. */
 export const PLAIN_WORDS = /** @type {const} */ ({
   anew: 'again',
   'for ever': 'indefinitely',
@@ -54,11 +56,11 @@ const UNCLEAR = new RegExp(
 
 /** Functions of the test runner whose first argument is a name. */
 const NAMING = /^(?:it|test|describe)(?:\.(?!each)\w+)*$/;
-/** Stands for code: neither a weak start nor an unclear word. */
+/** Replaces code: neither a weak start nor an unclear word. */
 const CODE = '`';
 
 /**
- * Prose of a file with the offset of each character: sentences never cross a passage.
+ * A piece of prose and its offset in the file. Sentences do not cross passages.
  * @typedef {{ text: string, start: number }} Passage
  * @typedef {{ start: number, finding: string }} Finding
  */
@@ -116,13 +118,16 @@ function* unclearWords({ text, start }) {
 
 // Comments and test names
 
-/** The comments of a source file, lines that follow each other as one. @param {ts.SourceFile} source @returns {ts.TextRange[]} */
+/**
+ * Returns the comments of a source file; consecutive line comments count as one.
+ * @param {ts.SourceFile} source @returns {ts.TextRange[]}
+ */
 function commentsIn(source) {
   const { text } = source;
   const found = /** @type {Map<number, ts.CommentRange>} */ (new Map());
   const nodes = [/** @type {ts.Node} */ (source)];
   for (const node of nodes) {
-    for (const child of node.getChildren(source)) nodes.push(child); // grows as it goes
+    for (const child of node.getChildren(source)) nodes.push(child); // grows during the loop
     if (node.kind < ts.SyntaxKind.FirstNode || node.kind === ts.SyntaxKind.EndOfFileToken)
       for (const range of [
         ...(ts.getLeadingCommentRanges(text, node.pos) ?? []),
@@ -147,10 +152,10 @@ function commentsIn(source) {
 /** @param {ts.CommentRange} range */
 const isLine = ({ kind }) => kind === ts.SyntaxKind.SingleLineCommentTrivia;
 
-/** Whether only white space precedes the comment in its line. @param {string} text @param {ts.TextRange} range */
+/** Whether only white space precedes the comment on its line. @param {string} text @param {ts.TextRange} range */
 const standsAlone = (text, { pos }) => /(?:^|\n)[ \t]*$/.test(text.slice(0, pos));
 
-/** Directives of tools, which are no prose. */
+/** Directives of tools, which are not prose. */
 const DIRECTIVE = /^\s*(?:@ts-|eslint|oxlint|prettier|#|v8 |istanbul|@vite|#region|#endregion)/;
 
 /** The paragraphs, list items and tags of a comment. @param {string} text @param {ts.TextRange} comment @returns {Passage[]} */
@@ -194,7 +199,7 @@ function stringPassage(node, { text }) {
 /** @param {ts.SourceFile} source */
 function nodesOf(source) {
   const nodes = [/** @type {ts.Node} */ (source)];
-  for (const node of nodes) ts.forEachChild(node, (child) => void nodes.push(child)); // grows as it goes
+  for (const node of nodes) ts.forEachChild(node, (child) => void nodes.push(child)); // grows during the loop
   return nodes;
 }
 
@@ -268,7 +273,7 @@ function escapeRegExp(text) {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
-/** The files that are written by hand. @returns {string[]} */
+/** Returns the files that are written by hand. @returns {string[]} */
 function filesOfProject() {
   const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { encoding: 'utf8' }).split(
     '\n',

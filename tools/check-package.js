@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * Packs the library as it would be published, from the `dist/` that was just built, and checks the
- * files in it: `node tools/check-package.js <tarball>`. Prints one line per finding.
+ * Packs the library for publishing, from an up-to-date `dist/`, and checks the files in the
+ * package: `node tools/check-package.js <tarball>`. Prints one line per finding.
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -19,7 +19,7 @@ const ALLOWED = [
 ];
 
 /**
- * The findings about a package.
+ * Returns the findings about a package.
  * @param {ReadonlyMap<string, string>} files the text of each file, by its path from the folder of the package
  * @returns {string[]}
  */
@@ -36,7 +36,7 @@ export function checkPackage(files) {
   ];
 }
 
-/** The files that package.json names. @param {Record<string, unknown>} manifest @returns {string[]} */
+/** Returns the files that package.json names. @param {Record<string, unknown>} manifest @returns {string[]} */
 function entriesOf({ main, types, bin, exports, typesVersions }) {
   /** @param {unknown} value @returns {string[]} */
   const pathsIn = (value) => {
@@ -47,7 +47,7 @@ function entriesOf({ main, types, bin, exports, typesVersions }) {
 }
 
 /**
- * A link to a source map that is not packed: debuggers warn of each.
+ * Finds a link to a source map that is not packed. Debuggers print a warning for each.
  * @param {string} file @param {string} text @param {ReadonlyMap<string, string>} files @returns {string[]}
  */
 function deadLinksOf(file, text, files) {
@@ -58,8 +58,8 @@ function deadLinksOf(file, text, files) {
 }
 
 /**
- * Sources that a map neither contains nor finds in the package: editors and stack traces then lead
- * to no file.
+ * Finds sources that are neither in a map nor in the package. Editors and stack traces then refer
+ * to missing files.
  * @param {string} file @param {string} text @param {ReadonlyMap<string, string>} files @returns {string[]}
  */
 function deadSourcesOf(file, text, files) {

@@ -1,19 +1,21 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * Checks three rules of lib/ that no linter knows, and prints one line per finding: `node tools/check-rules.js`.
+ * Checks three rules of lib/ that no linter has, and prints one line per finding:
+ * `node tools/check-rules.js`.
  *
- * 1. Only lib/postgres touches the internals of pg, pg-pool and TypeORM that lib/postgres/internals.json lists, as
- *    `member`, as `object.member` when the member is an ordinary word elsewhere (the name of the object ends with
- *    this word), or as `member =` when only writing is internal.
- * 2. Every wait for a query, a connection or an event is limited by lib/common/deadline.ts. An exception gives its
- *    reason in a comment on the same line, above the statement, function or class, or at the top of the file:
- *    `// no deadline: <reason>`. A race with a timer is a finding, too: there is one way to limit a wait.
+ * 1. Only lib/postgres uses the internals of pg, pg-pool and TypeORM. lib/postgres/internals.json
+ *    lists them: as `member`; as `object.member` if the member is an ordinary word elsewhere (the
+ *    name of the object ends with `object`); as `member =` if only writing is internal.
+ * 2. lib/common/deadline.ts limits every wait for a query, a connection or an event. An exception
+ *    gives its reason in a comment on the same line, above the statement, function or class, or at
+ *    the top of the file: `// no deadline: <reason>`. A race with a timer is a finding, because
+ *    there must be only one way to limit a wait.
+ * 3. `instanceof` names neither a class of a package nor a class that applications get from this
+ *    package, because there may be several copies of it. The same holds for `instance()` of
+ *    valibot. Classes whose names are variables are not checked.
  *
- * 3. `instanceof` names no class of a package, nor one that applications get from this package: there may be several
- *    copies of it. The same holds for `instance()` of valibot. Classes whose names are variables are not checked.
- *
- * Files are parsed without types; members whose name is computed at run time are not found.
+ * Files are parsed without types. Members whose name is computed at run time are not found.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -23,7 +25,10 @@ import ts from 'typescript';
 const DOOR = 'lib/postgres/';
 const DEADLINE = 'lib/common/deadline.ts';
 
-/** Classes that `instanceof` may name: built-in ones, and those whose instances never come from another copy of a package. */
+/**
+ * Classes that `instanceof` may name: built-in ones, and classes whose instances never come from
+ * another copy of a package.
+ */
 export const COMPARABLE_CLASSES = [
   // built-in
   'AggregateError',
@@ -38,35 +43,38 @@ export const COMPARABLE_CLASSES = [
   'CommandFailure',
   'LateError',
   'SessionLostError',
-  'CommanderError', // of a dependency that only the command line calls
-  'ProxyTracer', // the package returns its own one when nothing is registered
+  'CommanderError', // from a dependency that only the command line uses
+  'ProxyTracer', // returned by its own package when nothing is registered
 ];
 
-/** Methods that wait for the database, whatever they are called on. */
+/** Methods that wait for the database, called on any object. */
 export const WAITING_METHODS = ['query', 'connect', 'transaction', 'execute', 'stream'];
 /** Functions that limit the wait of their arguments. */
 export const LIMITING_FUNCTIONS = ['withDeadline', 'settlesWithin'];
-/** Methods that limit the wait of their arguments, as `object.method`: `limit` and `run` alone are ordinary words. */
+/**
+ * Methods that limit the wait of their arguments, as `object.method`: `limit` and `run` alone are
+ * ordinary words.
+ */
 export const LIMITING_METHODS = ['deadline.limit', 'deadline.run'];
-/** The least number of characters of a reason. */
+/** The minimum number of characters of a reason. */
 export const MIN_REASON_LENGTH = 15;
 
 /**
- * A place in the source that names a member of an object. `owner` is the name of the object, where it has one; of a
- * declaration it is the name of the type.
+ * A place in the source that names a member of an object. `owner` is the name of the object, if the
+ * object has one. In a declaration `owner` is the name of the type.
  * @typedef {{ node: ts.Node, member: string, owner?: string | undefined, isWritten?: boolean, isType?: boolean }} Mention
  * @typedef {Readonly<Record<string, string>>} Internals
  * @typedef {{ node: ts.Node, text: string }} Finding
  */
 
 /**
- * The findings in one file, in their order. `file` is its path from the folder of the package.
+ * Returns the findings in one file, in their order. `file` is relative to the package's folder.
  * @param {string} file @param {string} text @param {Internals} internals
  */
 export function checkSource(file, text, internals) {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
   const nodes = [/** @type {ts.Node} */ (source)];
-  for (const node of nodes) ts.forEachChild(node, (child) => void nodes.push(child)); // grows as it goes
+  for (const node of nodes) ts.forEachChild(node, (child) => void nodes.push(child)); // grows during the loop
   const findings = [
     ...(file.startsWith(DOOR) ? [] : findInternals(nodes, internals)),
     ...findComparisons(nodes),
@@ -130,14 +138,14 @@ const memberOf = (access) =>
 /** @param {ts.BindingElement} element @returns {Iterable<Mention>} */
 function* bindingOf(element) {
   const name = element.propertyName ?? element.name;
-  const holder = element.parent.parent; // of the pattern
+  const holder = element.parent.parent; // the parent of the pattern
   const about = { node: element, member: textOf(name) };
   if (ts.isBindingElement(holder)) yield { ...about, owner: textOf(holder.propertyName ?? holder.name) };
   else if (holder.initializer) yield { ...about, owner: nameOf(holder.initializer) };
   else yield { ...about, owner: holder.type && textOf(holder.type), isType: true };
 }
 
-/** `'member' in x`, and `({ member } = x)`. @param {ts.BinaryExpression} node @returns {Iterable<Mention>} */
+/** Yields the members of `'member' in x` and `({ member } = x)`. @param {ts.BinaryExpression} node @returns {Iterable<Mention>} */
 function* operandsOf({ left, operatorToken, right }) {
   const owner = nameOf(right);
   if (operatorToken.kind === ts.SyntaxKind.InKeyword && ts.isStringLiteralLike(left))
@@ -148,7 +156,11 @@ function* operandsOf({ left, operatorToken, right }) {
 
 const REFLECTION = /^(?:Reflect\.(get|set|has|deleteProperty|defineProperty)|Object\.(?:assign|create|defineProperty|defineProperties))$/; // prettier-ignore
 
-/** `Object.assign(x, { member })`, `Reflect.get(x, 'member')`. @param {ts.CallExpression} call @returns {Iterable<Mention>} */
+/**
+ * Yields the members of calls such as `Object.assign(x, { member })` and
+ * `Reflect.get(x, 'member')`.
+ * @param {ts.CallExpression} call @returns {Iterable<Mention>}
+ */
 function* reflectionOf({ expression, arguments: [target, ...others] }) {
   if (!ts.isPropertyAccessExpression(expression) || target === undefined) return;
   const found = REFLECTION.exec(`${textOf(expression.expression)}.${expression.name.text}`);
@@ -162,7 +174,7 @@ function* reflectionOf({ expression, arguments: [target, ...others] }) {
   }
 }
 
-/** The identifier, or the last member, without casts. @param {ts.Expression} expression @returns {string | undefined} */
+/** Returns the identifier or the last member, without casts. @param {ts.Expression} expression @returns {string | undefined} */
 function nameOf(expression) {
   if (ts.isIdentifier(expression) || expression.kind === ts.SyntaxKind.ThisKeyword)
     return expression.getText();
@@ -172,7 +184,7 @@ function nameOf(expression) {
   return isWrapper ? nameOf(/** @type {ts.Expression} */ (expression.expression)) : undefined;
 }
 
-/** The name of an interface, or of whatever has this type. @param {ts.Node} type @returns {string | undefined} */
+/** Returns the name of an interface, or of the variable or member with this type. @param {ts.Node} type @returns {string | undefined} */
 function typeNameOf(type) {
   if (ts.isInterfaceDeclaration(type)) return type.name.text;
   const { parent } = type;
@@ -218,7 +230,7 @@ function* findWaits(calls, source) {
   }
 }
 
-/** `name`, or `object.name` with the last member of the object. @param {ts.CallExpression} call */
+/** Returns `name`, or `object.name` with the last member of the object. @param {ts.CallExpression} call */
 function calleeOf({ expression: callee }) {
   if (ts.isIdentifier(callee)) return callee.text;
   if (!ts.isPropertyAccessExpression(callee) && !ts.isElementAccessExpression(callee)) return '';
@@ -226,7 +238,8 @@ function calleeOf({ expression: callee }) {
 }
 
 /**
- * Whether a callee is the function `name` of a module, by whatever name this file imports it.
+ * Returns a function that decides whether a callee is the function `name` of a module, under any
+ * name that this file imports it by.
  * @param {ts.SourceFile} source @param {string} name @param {RegExp} module
  * @returns {(callee: string) => boolean}
  */
@@ -244,7 +257,7 @@ function importedAs(source, name, module) {
   return (callee) => names.has(callee);
 }
 
-/** Whether a call stands in an argument of a call that limits it. @param {ts.CallExpression} call */
+/** Whether a call is within an argument of a call that limits it. @param {ts.CallExpression} call */
 function isLimited(call) {
   for (let node = /** @type {ts.Node} */ (call); !ts.isSourceFile(node); node = node.parent) {
     const { parent } = node;
@@ -256,7 +269,7 @@ function isLimited(call) {
   return false;
 }
 
-/** The function around a node, or the one that passes it as a callback. @param {ts.Node} node */
+/** Returns the function around a node, or the function that passes this one as a callback. @param {ts.Node} node */
 function functionAround(node) {
   let found = node.parent;
   while (!ts.isSourceFile(found) && (!ts.isFunctionLike(found) || 'arguments' in found.parent))
@@ -276,16 +289,16 @@ function* reasonsFor(call, source) {
   yield* reasonIn(commentOfFile(source));
 }
 
-/** Whether a statement stands behind an `if` or a `for`, without braces. @param {ts.Node} node */
+/** Whether a statement follows an `if` or a `for` without braces. @param {ts.Node} node */
 const isBranch = ({ parent }) => ts.isStatement(parent) && !ts.isBlock(parent);
 
-/** Whether a comment above a node is about the functions in it. @param {ts.Node} node */
+/** Whether a comment above a node applies to the functions in it. @param {ts.Node} node */
 const holdsFunctions = (node) =>
   [ts.isFunctionLike, ts.isClassLike, ts.isVariableStatement, ts.isPropertyAssignment].some((is) =>
     is(node),
   ) || ts.isPropertyDeclaration(node);
 
-/** The comments that end on the line above a node. @param {ts.Node} node @param {ts.SourceFile} source */
+/** Returns the comments that end on the line above a node. @param {ts.Node} node @param {ts.SourceFile} source */
 function commentAbove(node, { text }) {
   let start = node.getStart();
   for (const { pos, end } of (ts.getLeadingCommentRanges(text, node.getFullStart()) ?? []).toReversed()) {
@@ -295,7 +308,11 @@ function commentAbove(node, { text }) {
   return text.slice(start, node.getStart());
 }
 
-/** The comments at the top, without the one of the first statement, unless that is an import. @param {ts.SourceFile} source */
+/**
+ * Returns the comments at the top, without the comment of the first statement unless that is an
+ * import.
+ * @param {ts.SourceFile} source
+ */
 function commentOfFile(source) {
   const first = source.statements[0] ?? source;
   const above = ts.isImportDeclaration(first) ? '' : commentAbove(first, source);
@@ -327,7 +344,7 @@ function* findComparisons(nodes) {
   }
 }
 
-/** The class of `x instanceof Class`, and of `v.instance(Class)`. @param {ts.Node} node @returns {ts.Node | undefined} */
+/** Returns the class of `x instanceof Class` or `v.instance(Class)`. @param {ts.Node} node @returns {ts.Node | undefined} */
 function comparedClass(node) {
   if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.InstanceOfKeyword)
     return ts.isPropertyAccessExpression(node.right) ? node.right.name : node.right;

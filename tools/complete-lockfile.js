@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * Completes package-lock.json with the packages of other platforms, after `npm install` against a registry that does
- * not carry them: npm then leaves them out, and `npm ci` refuses a lock file without them. What stands here is what
- * npm writes itself, without the checksum it could not ask for. Usage: `node tools/complete-lockfile.js [folder]`.
+ * Adds the packages of other platforms to package-lock.json:
+ * `node tools/complete-lockfile.js [folder]`.
+ *
+ * Needed after `npm install` with a registry that does not have these packages: npm omits them, and
+ * `npm ci` then rejects the lock file. The entries are those that npm writes, without the checksum.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -11,7 +13,7 @@ import path from 'node:path';
 const file = path.join(process.argv[2] ?? '.', 'package-lock.json');
 const lock = JSON.parse(fs.readFileSync(file, 'utf8'));
 
-/** Words of package names, as node says them. */
+/** Maps words of package names to the names that Node uses. */
 const SYSTEMS = { android: 'android', darwin: 'darwin', freebsd: 'freebsd', linux: 'linux', netbsd: 'netbsd', openbsd: 'openbsd', openharmony: 'openharmony', sunos: 'sunos', aix: 'aix', win32: 'win32', windows: 'win32', fsevents: 'darwin' }; // prettier-ignore
 const PROCESSORS = { arm64: 'arm64', arm: 'arm', armv7: 'arm', ia32: 'ia32', loong64: 'loong64', mips64el: 'mips64el', ppc64: 'ppc64', riscv64: 'riscv64', s390x: 's390x', wasm32: 'wasm32', x64: 'x64' }; // prettier-ignore
 const LIBRARIES = { gnu: 'glibc', musl: 'musl', gnueabihf: 'glibc', musleabihf: 'musl' };
@@ -28,7 +30,8 @@ for (const [place, { optionalDependencies = {}, dev }] of Object.entries(lock.pa
     const os = wordOf(SYSTEMS, parts);
     const cpu = wordOf(PROCESSORS, parts);
     const libc = os === 'linux' ? wordOf(LIBRARIES, parts) : undefined;
-    if (os === undefined && cpu === undefined) throw new Error(`${name}: for which platform is it?`);
+    if (os === undefined && cpu === undefined)
+      throw new Error(`the name of the package ${name} does not contain a known platform`);
     lock.packages[top] = {
       version: String(version).replace(/^[^\d]*/, ''),
       ...(cpu && { cpu: [cpu] }),

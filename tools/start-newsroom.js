@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * Starts the sample application as it would be deployed: a web process, and two that listen beside it (`pgpubsub listen`),
- * on the database of `DATABASE_URL`. Ends when one of them ends, with all of them.
+ * Starts the sample application on the database of `DATABASE_URL`, as in a deployment: a web
+ * process and two processes of `pgpubsub listen`. When one of them ends, all are ended.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -39,13 +39,13 @@ function end(signal, ended) {
   for (const child of running) if (child !== ended) child.kill(signal);
 }
 
-// SIGTERM may come to this process alone. A terminal's Ctrl-C has reached the others, but one that was being started: they
-// take a signal that comes again, so soon after the first, for the same.
+// SIGTERM may be sent to this process only. Ctrl-C in a terminal also reaches the children, except
+// one that is just starting. A child ignores a repeated signal shortly after the first one.
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.on(signal, () => end(signal));
 
 const web = start('../sample-app/dist/main.js', 'web');
 const ended = [once(web, 'exit')];
-await Promise.race([once(web, 'message'), ...ended]); // it migrates the database before it says that it is ready
+await Promise.race([once(web, 'message'), ...ended]); // sent after the migrations
 if (!isEnding) ended.push(once(start('../dist/cli/main.js', 'listener', LISTEN), 'exit'));
 const codes = (await Promise.all(ended)).map(
   ([code, signal]) => code ?? 128 + os.constants.signals[/** @type {NodeJS.Signals} */ (signal)],

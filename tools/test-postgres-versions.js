@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * Runs the tests whose subject depends on the server's version (triggers, migrations, hydration, storage, security)
- * on several versions of PostgreSQL, one after the other, and prints a table: `node tools/test-postgres-versions.js`,
- * or with versions as arguments. Ends with 1 when a test has failed on any of them.
+ * Runs the tests that depend on the server's version (triggers, migrations, hydration, storage,
+ * security) on several versions of PostgreSQL in turn, and prints a table:
+ * `node tools/test-postgres-versions.js [version ...]`. Ends with 1 if a test has failed.
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -50,7 +50,7 @@ function run(version) {
   }
 }
 
-/** There is no file when the server could not be started. @param {string} file @returns {FileResult[]} */
+/** Returns no results if the server could not be started. @param {string} file @returns {FileResult[]} */
 function readResults(file) {
   if (!fs.existsSync(file)) return [];
   return /** @type {{ testResults: FileResult[] }} */ (JSON.parse(fs.readFileSync(file, 'utf8'))).testResults;

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * Runs a command with `DATABASE_URL` set: `node tools/with-postgres.js node app.js`. Where it is not set already,
- * a throw-away server is started before and stopped after. Ends with the command's exit code.
+ * Runs a command with `DATABASE_URL` set: `node tools/with-postgres.js node app.js`. If the
+ * variable is not set, a temporary server is started first and stopped at the end. Ends with the
+ * exit code of the command.
  */
 import { spawn } from 'node:child_process';
 import os from 'node:os';
@@ -15,8 +16,8 @@ if (!command) {
 }
 const server = await startPostgres();
 const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, DATABASE_URL: server.url } });
-// A terminal signals the whole group, a supervisor only this process. Passing SIGTERM on is right for both; a
-// terminal's SIGINT has already reached the child, which would take a second one as "end at once".
+// A terminal signals the whole group, a supervisor only this process. SIGTERM is forwarded in both
+// cases. A terminal's SIGINT has already reached the child; a second one would end it immediately.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => child.kill('SIGTERM'));
 const code = await new Promise((resolve, reject) => {
