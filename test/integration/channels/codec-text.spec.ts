@@ -10,12 +10,12 @@ afterEach(() => query('truncate pgpubsub_notification, pgpubsub_dead_letter'));
 const codec = { input: 'text', encode: Number, decode: BigInt as (text: string) => bigint } as const;
 const LARGE = 12345678901234567890n;
 
-it('gives the codec of a broadcast channel every digit, plain and beside a context', async () => {
+it('a broadcast channel gives its codec every digit of a number, with and without a context', async () => {
   const Amounts = defineChannel<bigint>('amounts', { codec });
   await using app = await start({});
   const received = new Mailbox<Notification<bigint>>();
   const subscription = app.pubsub.observe(Amounts).subscribe(received.push);
-  await app.pubsub.notify(Amounts, 1n); // after it LISTEN is in force
+  await app.pubsub.notify(Amounts, 1n); // resolves when LISTEN is in force
   await query(`select pg_notify('amounts', '${LARGE}')`);
   await query(
     `select pg_notify('amounts', '{"pgpubsub": 1, "context": {"tenant": "a"}, "payload": ${LARGE}}')`,
@@ -29,7 +29,7 @@ it('gives the codec of a broadcast channel every digit, plain and beside a conte
   subscription.unsubscribe();
 });
 
-it('gives the codec of an exactly-once channel every digit', async () => {
+it('an exactly-once channel gives its codec every digit of a number', async () => {
   const Amounts = defineChannel<bigint>('stored_amounts', { codec, delivery: 'exactly-once' });
   const received = new Mailbox<bigint>();
   @Injectable()

@@ -18,8 +18,8 @@ async function rawListener(channel: string): Promise<Mailbox<string>> {
   return texts;
 }
 
-describe('other clients', () => {
-  it('are heard: what psql would send arrives as JSON, as text, or as nothing', async () => {
+describe('notifications of other clients', () => {
+  it('arrive as JSON, as text, or as undefined without a payload', async () => {
     const { provider, received } = collector('orders');
     await using _app = await database.start({ providers: [provider] });
     const client = await database.client();
@@ -41,7 +41,7 @@ describe('other clients', () => {
     expect(notification.processId).toBe((client as unknown as { processID: number }).processID);
   });
 
-  it('hear us: the text is the plain JSON of the payload', async () => {
+  it('are the plain JSON of the payload when this library sends them, in an envelope with a context', async () => {
     await using app = await database.start();
     const texts = await rawListener('orders');
     const payloads = [{ id: 1, name: 'Ünïcode 🎉' }, [1], 'text', 0, false, '', null, undefined, new Date(0)];
@@ -68,7 +68,7 @@ describe('other clients', () => {
   });
 });
 
-describe('values', () => {
+describe('payload values', () => {
   it.each([
     0,
     false,
@@ -78,14 +78,14 @@ describe('values', () => {
     '{"looks":"like json"}',
     'null',
     { pgpubsub: 1, context: {}, payload: 2 },
-  ])('survive the trip: %j', async (value) => {
+  ])('arrive unchanged: %j', async (value) => {
     const { provider, received } = collector('values');
     await using app = await database.start({ providers: [provider] });
     await app.pubsub.notify('values', value);
     expect((await received.next()).payload).toEqual(value);
   });
 
-  it('pass through a codec typed: maps with number keys, sets, dates, bigints, nested', async () => {
+  it('keep their types through a codec: maps with number keys, sets, dates, bigints, nested values', async () => {
     interface Report {
       totals: Map<number, { seen: Set<string>; at: Date }>;
       largest: bigint;
@@ -113,7 +113,7 @@ describe('values', () => {
     expect(payload.totals.get(1)?.seen.has('b')).toBe(true);
   });
 
-  it('are checked by the schema on both ends', async () => {
+  it('are validated by the schema when they are sent and when they are received', async () => {
     const Orders = defineChannel('checked_orders', {
       schema: z.object({ id: z.number(), at: z.coerce.date() }),
     });
@@ -147,7 +147,7 @@ describe('channel names', () => {
     'new\nline',
     '$1',
   ];
-  it.each(names)('work both ways: %j', async (name) => {
+  it.each(names)('work for sending and receiving: %j', async (name) => {
     const { provider, received } = collector(name);
     await using app = await database.start({ providers: [provider] });
     const texts = await rawListener(name);
@@ -160,10 +160,10 @@ describe('channel names', () => {
 
   it.each([
     ['64 bytes', 'x'.repeat(64)],
-    ['nothing', ''],
-    ['NUL', 'a\0b'],
-    ['64 bytes of few characters', 'ä'.repeat(32)],
-  ])('of %s are refused, by whoever asks', async (_, name) => {
+    ['empty', ''],
+    ['with a NUL character', 'a\0b'],
+    ['64 bytes of 32 characters', 'ä'.repeat(32)],
+  ])('are rejected by every function when they are %s', async (_, name) => {
     await using app = await database.start();
     await expect(app.pubsub.notify(name, 1)).rejects.toMatchObject({ code: 'INVALID_CHANNEL' });
     expect(() => app.pubsub.observe(name)).toThrow(/expected the channel name to be/);
@@ -176,11 +176,11 @@ describe('channel names', () => {
   });
 });
 
-describe('payloads', () => {
-  it('of 7,999 bytes of multi-byte text pass, and one more is refused', async () => {
+describe('broadcast payloads', () => {
+  it('have at most 7,999 bytes, and one byte more is rejected', async () => {
     const { provider, received } = collector('large');
     await using app = await database.start({ providers: [provider] });
-    const largest = `${'ä'.repeat(3_998)}x`; // and two quotes: 7,999 bytes
+    const largest = `${'ä'.repeat(3_998)}x`; // with two quotes: 7,999 bytes
     await app.pubsub.notify('large', largest);
     expect((await received.next()).payload).toBe(largest);
 
@@ -189,7 +189,7 @@ describe('payloads', () => {
     await expect(refused).rejects.toThrow('to be at most 7999 bytes, got 8000. Send an id');
   });
 
-  it('that try to inject SQL arrive as text', async () => {
+  it('arrive as text when they contain SQL', async () => {
     const { provider, received } = collector('text');
     await using app = await database.start({ providers: [provider] });
     const attempts = [

@@ -13,7 +13,7 @@ const Orders = defineChannel<number>('orders', { delivery: 'exactly-once', retry
 const write = (manager: EntityManager, what: string) =>
   manager.query('insert into effect (what) values ($1)', [what]);
 
-/** Stores numbers before anybody listens, so that they are claimed together. */
+/** Stores numbers before a process listens, so that they are claimed together. */
 async function startWith(numbers: readonly number[], { options, ...rest }: StartStored) {
   await using sender = await start({ channels: [Orders], options: { listen: false } });
   await sender.pubsub.notifyMany(Orders, numbers);
@@ -43,7 +43,7 @@ describe('a listener with { batch: true }', () => {
     expect(await effects()).toEqual(['1,2,3,4,5']);
   });
 
-  it('is called row by row when it fails, so that a bad one does not hold the others', async () => {
+  it('is called row by row after a failure, so that one bad row does not block the others', async () => {
     const calls: string[] = [];
     @Injectable()
     class Batches {
@@ -66,7 +66,7 @@ describe('a listener with { batch: true }', () => {
     expect(letter?.last_error).toMatch(/^Error: not 2\n\s+at /);
   });
 
-  it('leaves what it has written alone when another listener of the claim fails', async () => {
+  it('keeps its writes when another listener of the claim fails', async () => {
     @Injectable()
     class Listeners {
       @Listener(Orders, { batch: true })
@@ -88,7 +88,7 @@ describe('a listener with { batch: true }', () => {
     expect(await deadLetters(Orders)).toHaveLength(6);
   });
 
-  it('does not delay what is left for others when there was no time for them', async () => {
+  it('does not delay the rows that other listeners had no time for', async () => {
     @Injectable()
     class Listeners {
       @Listener(Orders, { batch: true })
@@ -110,7 +110,7 @@ describe('a listener with { batch: true }', () => {
 });
 
 describe('a listener with { concurrency }', () => {
-  it('interleaves so many handlers of a claim', async () => {
+  it('runs up to that number of handlers of a claim in parallel', async () => {
     const running = new Set<number>();
     let most = 0;
     @Injectable()
@@ -131,7 +131,7 @@ describe('a listener with { concurrency }', () => {
     expect((await effects()).toSorted()).toEqual([...range(9).map((id) => `a ${id}`), ...range(9).map((id) => `b ${id}`)]); // prettier-ignore
   });
 
-  it('is undone and run one after the other when one fails', async () => {
+  it('is undone and runs one row after the other when one fails', async () => {
     const calls: string[] = [];
     let running = 0;
     @Injectable()
@@ -154,7 +154,7 @@ describe('a listener with { concurrency }', () => {
     expect(await deadLetters(Orders)).toHaveLength(1);
   });
 
-  it('does not undo another one that has succeeded', async () => {
+  it('keeps the writes of another listener that has succeeded', async () => {
     @Injectable()
     class Interleaved {
       @Listener(Orders, { concurrency: 5 })
@@ -171,7 +171,7 @@ describe('a listener with { concurrency }', () => {
     expect((await effects()).toSorted()).toEqual(['1', '2']);
   });
 
-  it('cannot nest transactions while handlers interleave', async () => {
+  it('cannot nest transactions while handlers run in parallel', async () => {
     const errors = new Mailbox<string>();
     @Injectable()
     class Interleaved {
@@ -190,7 +190,7 @@ describe('a listener with { concurrency }', () => {
     expect((await effects()).toSorted()).toEqual(['1', '2']);
   });
 
-  it('cannot swallow an SQL error: it is that of its row, and of no other', async () => {
+  it('fails the row whose handler swallowed an SQL error, and no other', async () => {
     @Injectable()
     class Interleaved {
       @Listener(Orders, { concurrency: 3 })
@@ -208,7 +208,7 @@ describe('a listener with { concurrency }', () => {
 });
 
 describe('a claim', () => {
-  it('ends after maxTimeMs and the running handler; the rest is handled later, or by others', async () => {
+  it('ends when maxTimeMs is over and the running handler has finished; other claims handle the remaining rows', async () => {
     const txids = new Mailbox<string>();
     @Injectable()
     class Slow {
@@ -230,7 +230,7 @@ describe('a claim', () => {
     expect(txids.all).toHaveLength(6);
   });
 
-  it('takes at most maxSize rows, and all of a backlog in the end', async () => {
+  it('takes at most maxSize rows, and later claims take the rest of a backlog', async () => {
     const sizes = new Mailbox<number>();
     @Injectable()
     class Batches {
@@ -245,7 +245,7 @@ describe('a claim', () => {
     expect(Math.max(...sizes.all)).toBe(500);
   });
 
-  it('reads payloads that are too large for a claim when their turn comes', async () => {
+  it('reads payloads that are too large for a claim one at a time', async () => {
     const received: number[] = [];
     const Texts = defineChannel<string>('texts', { delivery: 'exactly-once' });
     @Injectable()

@@ -41,7 +41,7 @@ const store = (count: number, key: string) =>
   query(`insert into pgpubsub_notification (channel, key, available_at)
     select 'orders', ${key}, now() - interval '1 hour' + n * interval '1 ms' from generate_series(1, ${count}) n`);
 
-/** Another transaction handles the oldest row of each key that is like the pattern. */
+/** Locks the oldest row of each key that matches the pattern in another transaction. */
 const hold = (pattern: string) =>
   other.query(
     `select from pgpubsub_notification where id in
@@ -65,16 +65,19 @@ async function pagesOf(sql: string): Promise<number> {
   return (plan['Shared Hit Blocks'] ?? 0) + (plan['Shared Read Blocks'] ?? 0);
 }
 
-it.each([2_000, 50_000])('reads few pages when %i rows wait behind a head that is held', async (count) => {
-  await store(count, "'blocked'");
-  await store(1, "'free'");
-  await hold('blocked');
-  for (const sql of [claimHeads(scope, 10), claimHeads(scope, 10, FIRST_KEY)])
-    expect(await pagesOf(sql)).toBeLessThan(1_500);
-  expect((await claim(claimHeads(scope, 10, FIRST_KEY))).keys).toEqual(['free']);
-});
+it.each([2_000, 50_000])(
+  'a claim reads few pages when %i rows wait behind a locked head of their key',
+  async (count) => {
+    await store(count, "'blocked'");
+    await store(1, "'free'");
+    await hold('blocked');
+    for (const sql of [claimHeads(scope, 10), claimHeads(scope, 10, FIRST_KEY)])
+      expect(await pagesOf(sql)).toBeLessThan(1_500);
+    expect((await claim(claimHeads(scope, 10, FIRST_KEY))).keys).toEqual(['free']);
+  },
+);
 
-it('finds the newest row of a free key behind those of many blocked keys', async () => {
+it('a claim finds the newest row of a free key behind those of many blocked keys', async () => {
   await store(60_000, "'blocked ' || n % 600");
   await store(1, "'free'");
   await hold('blocked%');
@@ -85,7 +88,7 @@ it('finds the newest row of a free key behind those of many blocked keys', async
   expect(await claim(claimHeads(scope, 10, keys.end))).toEqual({ keys: ['free'], end: undefined });
 });
 
-it('finds rows without a key behind those of a blocked key', async () => {
+it('a claim finds rows without a key behind those of a blocked key', async () => {
   await store(12_000, "'blocked'");
   await store(3, 'null');
   await query("update pgpubsub_notification set available_at = now() - interval '1 s' where key is null");
@@ -101,7 +104,7 @@ it('finds rows without a key behind those of a blocked key', async () => {
   expect(found).toEqual([null, null, null]);
 });
 
-it('never takes a row behind an older one of its key, whatever holds that back', async () => {
+it('a claim never takes a row before an older one of its key, whether that is locked, delayed, or for other listeners', async () => {
   await store(
     40,
     "case n % 4 when 0 then 'held' when 1 then 'later' when 2 then 'of others' else 'free' end",
@@ -123,7 +126,7 @@ it('never takes a row behind an older one of its key, whatever holds that back',
   }
 });
 
-it('says when another transaction handles the key', async () => {
+it('a claim reports that another transaction handles the key', async () => {
   await store(1, "'a'");
   await other.query("select pg_advisory_xact_lock(hashtextextended('pgpubsub orders a', 0))");
   for (const sql of [claimHeads(scope, 10), claimHeads(scope, 10, FIRST_KEY), claimOldestHeads(scope, 10)]) {

@@ -6,7 +6,9 @@ import type { TestApp } from '../../support/app.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
 import { range, useStored } from '../../support/stored.js';
 
-/** A claim knows how it ended: what is not completed is undone, and the row whose fault it is fails alone. */
+/**
+ * A claim undoes rows that it did not complete; the row that prevents the completion fails alone.
+ */
 
 const { start, database, query, waiting, deadLetters, settled, effects } = useStored();
 afterEach(async () => {
@@ -55,13 +57,13 @@ const write = (manager: EntityManager, what: unknown) =>
 
 const errors = async () => (await deadLetters(Orders)).map((letter) => letter.last_error ?? '');
 
-describe('a completion that is refused', () => {
-  /** Rows that match are not completed, whoever tries. */
+describe('a completion that the server rejects', () => {
+  /** Matching rows cannot be deleted from the table of notifications. */
   const KEEPS: Record<string, string> = {
-    'by a trigger': `create function keep() returns trigger language plpgsql as $$ begin
+    'because a trigger skips the row': `create function keep() returns trigger language plpgsql as $$ begin
         if old.payload::text = '2' and tg_op = 'DELETE' and not exists (select from pgpubsub_dead_letter where id = old.id) then return null; end if; return old; end $$;
       create trigger keep before delete on pgpubsub_notification for each row execute function keep()`,
-    'by an error of a trigger': `create function keep() returns trigger language plpgsql as $$ begin
+    'because a trigger fails': `create function keep() returns trigger language plpgsql as $$ begin
         if old.payload::text = '2' and not exists (select from pgpubsub_dead_letter where id = old.id) then raise 'not this one'; end if; return old; end $$;
       create trigger keep before delete on pgpubsub_notification for each row execute function keep()`,
   };
@@ -78,7 +80,7 @@ describe('a completion that is refused', () => {
     await app.pubsub.recover();
   });
 
-  it('by row-level security of the role that handles is not repeated before its retry time, and shown by status()', async () => {
+  it('because of row-level security is not repeated before its retry time, and status() shows it', async () => {
     await query(`drop role if exists handling_role; create role handling_role login password 'handling_role';
       grant usage on schema public to handling_role;
       grant select, insert, update, delete on pgpubsub_notification, pgpubsub_dead_letter, effect to handling_role;
@@ -121,7 +123,7 @@ describe('a completion that is refused', () => {
     }
   });
 
-  it('together with the record of the failure holds back its row only', async () => {
+  it('together with the record of the failure delays only its row', async () => {
     await query(`drop function if exists keep cascade;
       create function keep() returns trigger language plpgsql as $$ begin
         if old.payload::text = '2' then raise 'nothing may change this'; end if; return coalesce(new, old); end $$;
@@ -146,7 +148,7 @@ describe('a completion that is refused', () => {
     await query('drop trigger keep on pgpubsub_notification');
   });
 
-  it('of a role that a handler has taken is none: the role is set back before', async () => {
+  it('does not happen after a handler has set another role, because the role is reset first', async () => {
     await query('drop role if exists powerless; create role powerless; alter table pgpubsub_notification enable row level security'); // prettier-ignore
     await query('grant insert on effect to powerless');
     try {
@@ -164,7 +166,7 @@ describe('a completion that is refused', () => {
   });
 });
 
-describe('whatever a handler throws', () => {
+describe('a value that a handler throws', () => {
   const thrown: [string, () => unknown][] = [
     ['an error whose message throws', () => Object.defineProperty(new Error('x'), 'message', { get() { throw new Error('no message'); } })], // prettier-ignore
     ['an error whose stack throws', () => Object.defineProperty(new Error('x'), 'stack', { get() { throw new Error('no stack'); } })], // prettier-ignore
@@ -192,7 +194,7 @@ describe('whatever a handler throws', () => {
   });
 });
 
-describe('a row that another role has written', () => {
+describe('a row that another role has stored', () => {
   const hostile: [column: string, value: string][] = [
     ['retries', `'null'::jsonb`],
     ['retries', `'[]'::jsonb`],
@@ -204,25 +206,31 @@ describe('a row that another role has written', () => {
     ['handled_by', `array[array['a'], array['b']]`],
   ];
 
-  it.each(hostile)('with %s = %s becomes a dead letter with the reason, alone', async (column, value) => {
-    await query(`insert into pgpubsub_notification (channel, payload, ${column})
+  it.each(hostile)(
+    'with %s = %s becomes a dead letter with the reason, and other rows are handled',
+    async (column, value) => {
+      await query(`insert into pgpubsub_notification (channel, payload, ${column})
       select 'orders', '"hostile"', ${value} from generate_series(1, 30)`);
-    await using _app = await handle(range(26), async (payload, { manager }) => write(manager, payload));
-    await settled(Orders);
-    expect((await effects()).toSorted()).toEqual(range(26).map(String).toSorted());
-    const found = await errors();
-    expect(found).toHaveLength(30);
-    for (const error of found) expect(error).toContain(`expected the column "${column}"`);
-  });
+      await using _app = await handle(range(26), async (payload, { manager }) => write(manager, payload));
+      await settled(Orders);
+      expect((await effects()).toSorted()).toEqual(range(26).map(String).toSorted());
+      const found = await errors();
+      expect(found).toHaveLength(30);
+      for (const error of found) expect(error).toContain(`expected the column "${column}"`);
+    },
+  );
 
-  it.each(['deaths', 'attempts'])('with the largest %s does no harm', async (column) => {
-    await query(`insert into pgpubsub_notification (channel, payload, ${column}) values ('orders', '"max"', 2147483647), ('orders', '"min"', -2147483648)`); // prettier-ignore
-    await using _app = await handle([1], async (payload, { manager }) => write(manager, payload));
-    await settled(Orders);
-    expect(await effects()).toContain('1');
-  });
+  it.each(['deaths', 'attempts'])(
+    'with the largest and smallest value of %s does not affect other rows',
+    async (column) => {
+      await query(`insert into pgpubsub_notification (channel, payload, ${column}) values ('orders', '"max"', 2147483647), ('orders', '"min"', -2147483648)`); // prettier-ignore
+      await using _app = await handle([1], async (payload, { manager }) => write(manager, payload));
+      await settled(Orders);
+      expect(await effects()).toContain('1');
+    },
+  );
 
-  it('for a listener that may not handle it is left, without claiming again and again', async () => {
+  it('for a listener of another process stays stored, without repeated claims', async () => {
     await query(`insert into pgpubsub_notification (channel, payload, listeners, handled_by)
       values ('orders', '"nobody"', '{Handler.receive,elsewhere}', '{Handler.receive}')`);
     const events = new Mailbox<PubSubEvent>();
@@ -234,21 +242,24 @@ describe('a row that another role has written', () => {
     expect(events.all.filter(({ type }) => type === 'claimed').length).toBeLessThan(10);
   });
 
-  it.each(['infinity', '-infinity'])('for the time %s breaks nothing', async (time) => {
-    await query(`insert into pgpubsub_notification (channel, payload, available_at) values ('orders', '"timeless"', '${time}')`); // prettier-ignore
-    await using app = await handle([1, 2], async (payload, { manager }) => write(manager, payload));
-    await app.pubsub.recover();
-    await app.pubsub.notify(Orders, 3, { delayMs: 50 });
-    const expected = time === 'infinity' ? ['1', '2', '3'] : ['1', '2', '3', 'timeless'];
-    await eventually(async () => (await effects()).length === expected.length, 'the others are handled');
-    expect((await effects()).toSorted()).toEqual(expected);
-    const { channels, reasons } = await app.pubsub.status();
-    expect(reasons).toEqual([]);
-    expect(channels).toEqual(time === 'infinity' ? [expect.objectContaining({ waiting: 1, due: 0, overdueMs: 0 })] : []); // prettier-ignore
-  });
+  it.each(['infinity', '-infinity'])(
+    'with the time %s affects neither other rows nor status()',
+    async (time) => {
+      await query(`insert into pgpubsub_notification (channel, payload, available_at) values ('orders', '"timeless"', '${time}')`); // prettier-ignore
+      await using app = await handle([1, 2], async (payload, { manager }) => write(manager, payload));
+      await app.pubsub.recover();
+      await app.pubsub.notify(Orders, 3, { delayMs: 50 });
+      const expected = time === 'infinity' ? ['1', '2', '3'] : ['1', '2', '3', 'timeless'];
+      await eventually(async () => (await effects()).length === expected.length, 'the others are handled');
+      expect((await effects()).toSorted()).toEqual(expected);
+      const { channels, reasons } = await app.pubsub.status();
+      expect(reasons).toEqual([]);
+      expect(channels).toEqual(time === 'infinity' ? [expect.objectContaining({ waiting: 1, due: 0, overdueMs: 0 })] : []); // prettier-ignore
+    },
+  );
 });
 
-it('status() says why, when the rights are revoked while it runs, and is up when they are back', async () => {
+it('status() shows the reason when rights are revoked at run time, and is up when they are granted again', async () => {
   await query(`drop role if exists revoked_role; create role revoked_role login password 'revoked_role';
     grant usage on schema public to revoked_role; grant usage on all sequences in schema public to revoked_role;
     grant select, insert, update, delete on pgpubsub_notification, pgpubsub_dead_letter, effect to revoked_role`);

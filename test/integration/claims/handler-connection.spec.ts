@@ -9,8 +9,8 @@ import { Mailbox } from '../../support/mailbox.js';
 const { runClaim, query, waiting, effects } = useHandlerClaims();
 afterEach(() => query('truncate pgpubsub_notification, pgpubsub_dead_letter, effect'));
 
-describe('every way to the connection', () => {
-  it('is behind the savepoint: what a failed handler wrote by any of them is undone', async () => {
+describe('the connection of a handler', () => {
+  it('undoes the writes of a failed handler, in whichever way they were sent', async () => {
     const values = (what: string) => ({ text: 'insert into effect (what) values ($1)', values: [what] });
     const ways: Work[] = [
       async (manager) => (await clientOf(manager)).query(values('object')),
@@ -54,7 +54,7 @@ describe('every way to the connection', () => {
     for (const use of late) await expect((async () => use(client))()).rejects.toThrow(/after its end/);
   });
 
-  it('shows nothing of the client that leads past it', async () => {
+  it('hides the members of the client that bypass it', async () => {
     const kept = new Mailbox<pg.PoolClient>();
     await runClaim(async (manager) => kept.push(await clientOf(manager)));
     const client = (await kept.next()) as unknown as Record<string, unknown>;
@@ -64,8 +64,8 @@ describe('every way to the connection', () => {
   });
 });
 
-describe('a transaction that has ended all the same', () => {
-  /** What no guard sees: pg's own method, on the client that the pool keeps. */
+describe("a transaction that is ended by pg's own method", () => {
+  /** Sends the text by pg's own method on the client in the pool, which no guard sees. */
   const behind =
     (text: string): Work =>
     async (manager) => {
@@ -90,9 +90,9 @@ describe('a transaction that has ended all the same', () => {
   );
 });
 
-it('loads a lazy relation of an entity that outlives its handler on a connection of its own', async () => {
+it('an entity manager is marked as released after its handler, so that lazy relations take another connection', async () => {
   const kept = new Mailbox<EntityManager>();
   await runClaim((manager) => Promise.resolve(kept.push(manager)));
   const { queryRunner } = await kept.next();
-  expect(queryRunner?.isReleased).toBe(true); // what TypeORM asks before it takes another
+  expect(queryRunner?.isReleased).toBe(true); // TypeORM reads this before it takes another connection
 });

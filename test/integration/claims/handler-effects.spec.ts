@@ -15,8 +15,9 @@ import {
 import { eventually } from '../../support/mailbox.js';
 
 /**
- * Whatever a handler does to its transaction or session works and ends with the handler (some of it with the claim), or
- * is rejected with a sentence. The names of the cases are those of the lists in docs/stored-notifications.md.
+ * Everything that a handler does to its transaction or session works and ends with the handler
+ * (some of it with the claim), or is rejected with an error. The names of the cases are those of
+ * the lists in docs/stored-notifications.md.
  */
 
 const { runClaim, query, waiting, effects } = useHandlerClaims();
@@ -42,7 +43,7 @@ afterEach(async () => {
   await query('truncate pgpubsub_notification, pgpubsub_dead_letter, effect, bulk');
 });
 
-/** The entries of the list "Rejected", with what a handler tries. */
+/** The entries of the list "Rejected", with statements of a handler. */
 const REJECTED: Record<string, Work[]> = {
   '`BEGIN`, `START TRANSACTION`, `COMMIT`, `END`, `ROLLBACK`, `ABORT`': [
     sql("begin; insert into effect (what) values ('sneaked in'); commit"),
@@ -103,7 +104,7 @@ const REJECTED: Record<string, Work[]> = {
 
 interface Works {
   readonly works: Work[];
-  /** What the next handler sees; `claim`: what lasts until the end of the claim is left out. */
+  /** Whether the effect ends with the handler or with the claim. */
   readonly endsWith: 'handler' | 'claim';
 }
 
@@ -158,7 +159,7 @@ const WORKING: Record<string, Works> = {
     sql('declare mine cursor with hold for select 1'),
     async (manager) => {
       const cursor = (await clientOf(manager)).query(new Cursor('select generate_series(1, 100)'));
-      expect(await cursor.read(2)).toHaveLength(2); // and leaves it open
+      expect(await cursor.read(2)).toHaveLength(2); // leaves the cursor open
     },
   ),
   'streams and `COPY`': ends(
@@ -220,7 +221,7 @@ const cases = <T>(table: Record<string, T>, works: (row: T) => readonly Work[]) 
     works(row).map((work, index) => ({ name: `${name} (${index + 1})`, row, work })),
   );
 
-describe('a handler is rejected with a sentence, and its neighbours commit:', () => {
+describe('a handler whose statements are rejected fails with an error, and the other handlers commit:', () => {
   it.each(cases(REJECTED, (works) => works))('$name', async ({ work }) => {
     const { states, errors, pooled } = await runClaim(work);
     expect(errors).toEqual([expect.stringMatching(/expected Handler\.receive .*, got .*\. [A-Z].*\./)]);
@@ -231,7 +232,7 @@ describe('a handler is rejected with a sentence, and its neighbours commit:', ()
   });
 });
 
-describe('it works, and the next handler and the pool find everything as before:', () => {
+describe('a handler whose statements work leaves the state of the next handler and of the pool unchanged:', () => {
   it.each(cases(WORKING, ({ works }) => works))('$name', async ({ row, work }) => {
     const { states, errors, pooled } = await runClaim(work);
     expect(errors).toEqual([]);
@@ -244,13 +245,13 @@ describe('it works, and the next handler and the pool find everything as before:
   });
 });
 
-it('docs/stored-notifications.md lists each of these cases, and no other', () => {
+it('docs/stored-notifications.md lists exactly these cases', () => {
   const section = sectionOf(readText('docs/stored-notifications.md'), '### Rules for handlers');
   const rows = Array.from(section.matchAll(/^- (.+?)(?:: .*)?$/gm), ([, row = '']) => row);
   expect(rows.toSorted()).toEqual([...Object.keys(REJECTED), ...Object.keys(WORKING)].toSorted());
 });
 
-it('counts no attempt of the neighbours of a handler that has changed settings in a function', async () => {
+it('a handler that changes settings in a function does not use attempts of other rows', async () => {
   const { runs } = await runClaim(sql('select become_tenant()'));
   expect(runs.filter((run) => !run.endsWith('attempt 1'))).toEqual([]);
   await eventually(async () => (await waiting(Orders)).length === 0, 'nothing is waiting');

@@ -19,7 +19,7 @@ const Orders = defineChannel<unknown>('orders', { delivery: 'exactly-once' });
 const write = (manager: EntityManager, what: string) =>
   manager.query('insert into effect (what) values ($1)', [what]);
 
-/** One listener; what it is given is stored in one claim, before it listens. */
+/** Stores notifications before a listener starts, so that one claim takes all of them. */
 async function handle(given: readonly unknown[], handler: Handle): Promise<TestApp> {
   @Injectable()
   class Handler {
@@ -55,7 +55,7 @@ describe('the manager', () => {
     }
   });
 
-  it('is that of TypeORM: repositories, save(), query builders, nested transactions', async () => {
+  it('supports repositories, save(), query builders and nested transactions of TypeORM', async () => {
     await using _app = await handle([1], async (_, { manager }) => {
       await manager.getRepository(Effect).save({ what: 'saved' });
       await manager.createQueryBuilder().insert().into(Effect).values({ what: 'built' }).execute();
@@ -72,7 +72,7 @@ describe('the manager', () => {
     expect(await errors()).toEqual([]);
   });
 
-  it('costs a savepoint with its first use, and nothing when it is not used', async () => {
+  it('sends a savepoint with its first use, and nothing without a use', async () => {
     const handled = new Mailbox<unknown>();
     const sent = recordStatements();
     const parsed = recordParsed();
@@ -102,7 +102,7 @@ describe('the manager', () => {
     ).toEqual([
       'savepoint pgpubsub_handler',
       'insert',
-      'insert', // from now on it has a name, and is not parsed again
+      'insert', // a named statement from here on, which is not parsed again
       'release savepoint pgpubsub_handler',
       'savepoint pgpubsub_handler',
     ]);
@@ -111,7 +111,7 @@ describe('the manager', () => {
     );
   });
 
-  it('is refused after the end of the handler, so that nothing gets into another transaction', async () => {
+  it('rejects statements after the end of the handler, so that they cannot reach another transaction', async () => {
     const kept = new Mailbox<EntityManager>();
     await using _app = await handle([1], (_, { manager }) => kept.push(manager));
     await settled(Orders);
@@ -121,7 +121,7 @@ describe('the manager', () => {
     expect(await effects()).toEqual([]);
   });
 
-  it('does not let a handler end the transaction it is in', async () => {
+  it('does not let a handler end its transaction', async () => {
     await using _app = await handle(['commit', 'rollback', 'good'], async (payload, { manager }) => {
       await write(manager, `${String(payload)} before`);
       if (payload === 'commit') await manager.queryRunner?.commitTransaction();
@@ -136,7 +136,7 @@ describe('the manager', () => {
     for (const error of found) expect(error).toMatch(/to leave its transaction to the claim/);
   });
 
-  it('does not let a statement end it either', async () => {
+  it('does not let a statement end its transaction', async () => {
     await using _app = await handle(
       ['commit', 'ROLLBACK', ' /* x */ end', 'good'],
       async (payload, { manager }) => {
@@ -153,7 +153,7 @@ describe('the manager', () => {
 });
 
 describe('a handler that fails', () => {
-  it('loses its own writes, and nobody else is run twice', async () => {
+  it('loses its own writes, and no other row runs twice', async () => {
     const runs: unknown[] = [];
     await using _app = await handle([1, 'bad', 2, 'worse', 3], async (payload, { manager }) => {
       runs.push(payload);
@@ -169,7 +169,7 @@ describe('a handler that fails', () => {
     expect(second).toMatch(/division by zero\n\s+at /);
   });
 
-  it('without having written costs the claim nothing', async () => {
+  it('without a write does not affect the claim', async () => {
     await using _app = await handle([1, 'bad', 2], async (payload, { manager }) => {
       if (payload === 'bad') throw new Error('bad one');
       await write(manager, String(payload));
@@ -179,7 +179,7 @@ describe('a handler that fails', () => {
     expect(await deadLetters(Orders)).toHaveLength(1);
   });
 
-  it('by an SQL error that it swallows has failed, with the error, and the claim goes on', async () => {
+  it('because of an SQL error that it swallowed stores this error, and the claim continues', async () => {
     await using _app = await handle([1, 'swallows', 2], async (payload, { manager }) => {
       await write(manager, String(payload));
       if (payload === 'swallows') await manager.query('select 1 / 0').catch(() => undefined);
@@ -189,7 +189,7 @@ describe('a handler that fails', () => {
     expect(await errors()).toEqual([expect.stringMatching(/division by zero/)]);
   });
 
-  it('may recover from an SQL error by a nested transaction', async () => {
+  it('only in a nested transaction can continue after an SQL error', async () => {
     await using _app = await handle([1], async (_, { manager }) => {
       await write(manager, 'before');
       await manager.transaction((inner) => inner.query('select 1 / 0')).catch(() => undefined);
@@ -200,7 +200,7 @@ describe('a handler that fails', () => {
     expect(await errors()).toEqual([]);
   });
 
-  it('takes along what it did not await', async () => {
+  it('loses its statements that were not awaited, too', async () => {
     await using _app = await handle(['bad', 1], async (payload, { manager }) => {
       const writing = write(manager, String(payload)).catch(() => undefined);
       if (payload === 'bad') throw new Error('bad one');
@@ -212,7 +212,7 @@ describe('a handler that fails', () => {
 });
 
 describe('a statement that a handler did not await', () => {
-  it('belongs to it all the same: the failure of the next one does not undo it', async () => {
+  it('belongs to its handler, and is kept when the next handler fails', async () => {
     await using _app = await handle(['careless', 'bad'], async (payload, { manager }) => {
       const writing = write(manager, String(payload));
       if (payload === 'careless') return;
@@ -224,7 +224,7 @@ describe('a statement that a handler did not await', () => {
     expect(await errors()).toHaveLength(1);
   });
 
-  it('fails its handler when it fails, and loses nothing of the others', async () => {
+  it('fails its handler when it fails, and the other rows commit', async () => {
     await using _app = await handle([1, 'careless', 2], async (payload, { manager }) => {
       await write(manager, String(payload));
       if (payload === 'careless') void manager.query('select 1 / 0').catch(() => undefined);
@@ -236,7 +236,7 @@ describe('a statement that a handler did not await', () => {
 });
 
 describe('a commit that fails', () => {
-  it('is the failure of the row that caused it, which does not hold the others', async () => {
+  it('fails the row that caused it, and the others are completed', async () => {
     await query('alter table effect add constraint later unique (what) deferrable initially deferred');
     await query("insert into effect (what) values ('taken')");
     try {

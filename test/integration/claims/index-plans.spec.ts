@@ -12,7 +12,7 @@ beforeAll(async () => {
     select case when n % 10 = 0 then 'others' else 'orders' end, '{}', 'k' || n % 1000, '{"tenant": "a"}' from generate_series(1, ${WAITING}) n`);
 });
 
-/** The members of a claim's context that its SQL reads. */
+/** The properties of a claim's context that its SQL reads. */
 const context = (more: Partial<ClaimContext> = {}): ClaimContext =>
   ({
     schema: 'public',
@@ -35,7 +35,7 @@ interface Plan {
   readonly Plans?: readonly Plan[];
 }
 
-/** The plan of the statement in the claim that reads rows, run as the claim runs it. */
+/** The plan of the claim's statement that reads rows, run as the claim runs it. */
 async function explain(sql: string): Promise<Plan> {
   const client = await database.client();
   const statements = sql.split('; ');
@@ -54,15 +54,15 @@ describe.each([
   ['without statistics', 'select 1'],
   ['with statistics', 'analyze pgpubsub_notification'],
   ['with statistics of an empty table', "update pg_class set reltuples = 0, relpages = 0 where relname = 'pgpubsub_notification'"], // prettier-ignore
-])('%s, a claim among 100,000 waiting rows', (_, prepare) => {
+])('a claim among 100,000 waiting rows, %s,', (_, prepare) => {
   beforeAll(() => query(prepare));
 
   it.each<[string, Partial<ClaimContext>, ClaimCursor | undefined]>([
     ['from the start', {}, undefined],
-    ['behind the last one', {}, { availableAt: '0', id: '0' }],
+    ['after the last row', {}, { availableAt: '0', id: '0' }],
     ['with a filter', { filter: { tenant: 'a' } }, undefined],
     ['in order', { ordered: true }, undefined],
-  ])('reads only what it takes, along the index: %s', async (_name, more, cursor) => {
+  ])('reads only the rows that it takes, along the index: %s', async (_name, more, cursor) => {
     const plan = nodes(
       await explain(
         beginClaim(
@@ -81,7 +81,7 @@ describe.each([
     expect(plan.filter((node) => node['Node Type'].includes('Sort'))).toEqual([]);
   });
 
-  it('completes rows along the index, with the plan of one claim and with the plan that is kept for many', async () => {
+  it('completes rows along the index, with a plan for one claim and with a cached plan', async () => {
     const client = await database.client();
     await client.query('begin');
     for (let count = 0; count < 10; count++) {
@@ -97,7 +97,7 @@ describe.each([
   });
 });
 
-it('leaves the settings of the planner as they were', async () => {
+it('the first statement of a claim leaves the settings of the planner unchanged', async () => {
   const client = await database.client();
   await client.query(beginClaim(context(), { size: 10 }, '{}'));
   const { rows } = await client.query<{ setting: string }>(

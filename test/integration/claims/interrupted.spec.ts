@@ -14,7 +14,7 @@ const Keyed = defineChannel<number>('keyed', { delivery: 'exactly-once', ordered
 const write = (manager: EntityManager, what: string) =>
   manager.query('insert into effect (what) values ($1)', [what]);
 
-it('is claimed again when its connection is lost: what it wrote has never happened', async () => {
+it('a claim whose connection is lost is undone, and its rows are claimed again', async () => {
   const attempts = new Mailbox<string>();
   let isFirst = true;
   @Injectable()
@@ -46,7 +46,7 @@ it('is claimed again when its connection is lost: what it wrote has never happen
   );
 });
 
-it('ends as a dead letter when each of its claims dies, and holds nobody', async () => {
+it('a row whose claims all end with their connection becomes a dead letter, and delays no other row', async () => {
   const runs = new Mailbox<string>();
   @Injectable()
   class Handler {
@@ -65,7 +65,7 @@ it('ends as a dead letter when each of its claims dies, and holds nobody', async
   const deadly = runs.all.filter((run) => run.startsWith('1 '));
   expect(deadly).toEqual(['1 attempt 1', '1 attempt 2', '1 attempt 3']);
   for (const id of [2, 3, 4, 5]) expect(runs.all.filter((run) => run.startsWith(`${id} `))).toHaveLength(1);
-  expect(runs.all.at(-1)).toBe('1 attempt 3'); // the others were handled before it died for the last time
+  expect(runs.all.at(-1)).toBe('1 attempt 3'); // the others were handled before its last attempt
   const letters = await deadLetters(Orders);
   expect(letters).toMatchObject([{ payload: 1, listener: 'Handler.receive', attempts: 3 }]);
   expect(letters[0]?.last_error).toMatch(/the process or its connection ended 3 times while/);
@@ -73,7 +73,7 @@ it('ends as a dead letter when each of its claims dies, and holds nobody', async
   await runs.find((run) => run === '6 attempt 1');
 });
 
-it('tells failures from deaths, and counts both', async () => {
+it('attempts count both failed handlers and interrupted claims', async () => {
   const runs = new Mailbox<string>();
   @Injectable()
   class Handler {
@@ -93,7 +93,7 @@ it('tells failures from deaths, and counts both', async () => {
   ]);
 });
 
-it('dies alone on an ordered channel, whose other keys go on', async () => {
+it('a row of an ordered channel that ends its claims becomes a dead letter alone, and the rows of its key continue', async () => {
   const seen = new Mailbox<number>();
   @Injectable()
   class Handler {
@@ -112,10 +112,10 @@ it('dies alone on an ordered channel, whose other keys go on', async () => {
   expect(await deadLetters(Keyed)).toMatchObject([{ payload: 1 }]);
   const committed = (await effects()).map(Number);
   expect(committed.filter((id) => id % 2 === 0)).toEqual([2, 4, 6]);
-  expect(committed.filter((id) => id % 2 === 1)).toEqual([3, 5]); // once the head of their key has died
+  expect(committed.filter((id) => id % 2 === 1)).toEqual([3, 5]); // after the head of their key became a dead letter
 });
 
-it('does not lose its place to a claim that was merely too slow', async () => {
+it('a claim that is slow but not interrupted uses one attempt', async () => {
   const runs = new Mailbox<string>();
   @Injectable()
   class Slow {
@@ -133,7 +133,7 @@ it('does not lose its place to a claim that was merely too slow', async () => {
   expect(await waiting(Orders)).toEqual([]);
 });
 
-it('is taken over by whoever is alive, long before the slow poll', async () => {
+it('an interrupted row is claimed by another process long before the slow poll', async () => {
   const held = new Mailbox<EntityManager>();
   const died = new Mailbox<unknown>();
   @Injectable()
@@ -157,8 +157,8 @@ it('is taken over by whoever is alive, long before the slow poll', async () => {
   await first.pubsub.notify(Orders, 1);
   const manager = await held.next();
   await using second = await start({ providers: [Living] });
-  await second.pubsub.recover(); // it has seen that somebody handles it
-  await first.pubsub.pause(); // and will not claim again
+  await second.pubsub.recover(); // knows now that the row is locked
+  await first.pubsub.pause(); // prevents another claim of this process
   await terminate(manager);
   (died.all[0] as () => void)();
 

@@ -4,7 +4,7 @@ import { afterEach, expect, it } from 'vitest';
 import { Mailbox, eventually } from '../../support/mailbox.js';
 import { range, useStored, type StartStored } from '../../support/stored.js';
 
-/** Payloads of 32 KB and more, and contexts of 2 KB and more, are read when their turn comes. */
+/** Payloads from 32 KB and contexts from 2 KB are read one by one when their turn comes. */
 
 const { start, query, database, deadLetters, settled } = useStored();
 afterEach(() => query('truncate pgpubsub_notification, pgpubsub_dead_letter, effect'));
@@ -17,10 +17,10 @@ const Orders = defineChannel<Step>('orders', { delivery: 'exactly-once', retry: 
 const Keyed = defineChannel<Step>('keyed', { delivery: 'exactly-once', ordered: true });
 
 const LARGE = 'x'.repeat(40_000);
-/** A context of JSON that is large although none of its parts is, and one that is small. */
+/** Two large contexts and a small one, as JSON. */
 const CONTEXTS = [{ note: 'y'.repeat(3_000) }, { note: 'small' }, { note: LARGE }];
 
-/** Stores before anybody listens, so that all are claimed together. */
+/** Stores before a process listens, so that all rows are claimed together. */
 async function startWith(store: string, rest: StartStored) {
   await query(store);
   return start({ ...rest, options: { concurrency: 1, ...rest.options } });
@@ -39,7 +39,7 @@ it.each([
   ['one after the other', {}],
   ['in a batch', { batch: true }],
   ['with handlers that interleave', { concurrency: 4 }],
-])('arrive whole, among small ones, %s', async (_, options) => {
+])('large rows arrive complete, among small ones, %s', async (_, options) => {
   const seen: unknown[] = [];
   const see = ({ step, text = '' }: Step, { context }: Notification) =>
     seen.push([step, text.length, context]);
@@ -56,7 +56,7 @@ it.each([
   expect(seen).toEqual(expected(12));
 });
 
-it('come in several batches when they do not fit into memory together', async () => {
+it('large rows arrive in several batches when they do not fit into memory together', async () => {
   const batches = new Mailbox<number>();
   @Injectable()
   class Batches {
@@ -73,7 +73,7 @@ it('come in several batches when they do not fit into memory together', async ()
   expect(batches.all.reduce((sum, length) => sum + length, 0)).toBe(10);
 });
 
-it('become dead letters when their context is none', async () => {
+it('a large row becomes a dead letter when its context is no object', async () => {
   @Injectable()
   class Handler {
     @Listener(Orders)
@@ -89,7 +89,7 @@ it('become dead letters when their context is none', async () => {
   expect(letter?.last_error).toContain('expected the column "context" as this library writes it');
 });
 
-it('are handled in the order of their keys, when the keys are large and the first of them are blocked', async () => {
+it('rows with large keys are handled in the order of their keys while the first keys are blocked', async () => {
   const seen = new Map<string, number[]>();
   @Injectable()
   class Handler {
@@ -103,7 +103,7 @@ it('are handled in the order of their keys, when the keys are large and the firs
     select 'keyed', json_build_object('step', step), jsonb_build_object('key', k), repeat(chr(97 + k / 10) || k, 15000),
       case when k % 3 = 0 and step = 1 then 'infinity' else now() - interval '1 minute' end
     from generate_series(1, 3) as step cross join generate_series(1, 60) as k`);
-  const other = await database.client(); // handles more keys than a claim takes
+  const other = await database.client(); // locks more keys than a claim takes
   await other.query('begin');
   await other.query(`select pg_advisory_xact_lock(hashtextextended('pgpubsub keyed ' || key, 0))
     from (select distinct key from pgpubsub_notification where key < 'c') as keys`);

@@ -41,8 +41,8 @@ function holding() {
   return { provider: Holding, log, release: () => release() };
 }
 
-describe('at the end of the application', () => {
-  it('the running handler finishes and is committed; the rest of its claim is left to others', async () => {
+describe('the shutdown of an application', () => {
+  it('waits for the running handler and commits it, and leaves the rest of its claim to other processes', async () => {
     const held = holding();
     await using sender = await start({ channels: [Orders], options: { listen: false } });
     await sender.pubsub.notifyMany(Orders, range(5));
@@ -63,7 +63,7 @@ describe('at the end of the application', () => {
     expect(rest.map(({ notification }) => notification.attempt)).toEqual([1, 1, 1, 1, 1]);
   });
 
-  it('a handler that does not end in time is told, given up and undone, and another application handles it', async () => {
+  it('aborts and undoes a handler that does not end in time, and another application handles its row', async () => {
     const held = holding();
     const app = await start({ providers: [held.provider], options: { shutdownTimeoutMs: 100 } });
     await app.pubsub.notify(Orders, 1);
@@ -83,7 +83,7 @@ describe('at the end of the application', () => {
     expect(errors).toEqual([]);
   });
 
-  it('nothing keeps it from closing while a statement of a handler runs', async () => {
+  it('does not wait for a running statement of a handler', async () => {
     const started = new Mailbox<number>();
     @Injectable()
     class Sleeping {
@@ -100,15 +100,15 @@ describe('at the end of the application', () => {
     const before = performance.now();
     await app.close();
     expect(performance.now() - before).toBeLessThan(10_000);
-    await query('select pg_terminate_backend($1)', [pid]); // which the server would notice after the statement only
+    await query('select pg_terminate_backend($1)', [pid]); // the server itself would notice only after the statement
     const { provider, received } = collector(Orders);
     await using _other = await start({ providers: [provider] });
     expect((await received.next()).payload).toBe(1);
   });
 });
 
-describe('at the start of the application', () => {
-  it('a missing storage is an error that says what to do, and synchronize creates it', async () => {
+describe('the start of an application', () => {
+  it('fails with the remedy without the storage, which `synchronize` creates', async () => {
     await using database = await TestDatabase.create();
     const { provider, received } = collector(Orders);
     const url = database.url;
@@ -121,7 +121,7 @@ describe('at the start of the application', () => {
     expect((await received.next()).payload).toBe(1);
   });
 
-  it('the storage may stand in a schema of its own', async () => {
+  it('accepts a storage in a schema of its own', async () => {
     await using database = await TestDatabase.create();
     await database.query('create schema "My queue"');
     const { provider, received } = collector(Orders);
@@ -137,7 +137,7 @@ describe('at the start of the application', () => {
     expect(row?.n).toBe(4);
   });
 
-  it('listen chooses the channels that are handled here', async () => {
+  it('handles only the channels in `listen`', async () => {
     const orders = collector(Orders);
     const Others = defineChannel<number>('others', { delivery: 'exactly-once' });
     const others = collector(Others);
@@ -191,7 +191,7 @@ const nameOf = async (manager: Notification['manager']): Promise<string> => {
   return String(row?.name);
 };
 
-it('claims nothing that was paused while it waited for a connection of the pool', async () => {
+it('a claim that waits for a connection of the pool takes no rows after pause()', async () => {
   const seen = new Mailbox<unknown>();
   @Injectable()
   class Handler {

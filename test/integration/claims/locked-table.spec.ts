@@ -13,11 +13,11 @@ const channels = ['first', 'second'].map((name) =>
   defineChannel<number>(name, { delivery: 'exactly-once', retry: { maxAttempts: 3 } }),
 );
 
-/** Sessions that wait for a lock. */
+/** The number of sessions that wait for a lock. */
 const WAITING = `select count(*)::int as n from pg_stat_activity
   where datname = current_database() and wait_event_type = 'Lock'`;
 
-it('gives up claims that wait for a locked table, cancels them on the server, and goes on afterwards', async () => {
+it('claims that wait for a locked table fail, are cancelled on the server, and succeed after the lock is released', async () => {
   const recorders = channels.map((channel) => recordRuns(channel));
   const providers = recorders.map(({ provider }) => provider);
   await using app = await stored.start({ providers, options: { concurrency: CONCURRENCY } });

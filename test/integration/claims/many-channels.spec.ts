@@ -16,7 +16,7 @@ afterEach(async () => {
   await stored.query('truncate pgpubsub_notification');
 });
 
-/** A provider with a listener on each of the channels, and what they handle. */
+/** A provider with a listener on each of the channels, and the payloads that they handle. */
 function listenersOf(channels: readonly ReturnType<typeof defineChannel>[]) {
   const handled = new Mailbox<unknown>();
   class Listeners {}
@@ -30,7 +30,7 @@ function listenersOf(channels: readonly ReturnType<typeof defineChannel>[]) {
   return { handled, provider: Listeners as Type as Provider };
 }
 
-/** An application with listeners on the channels `<prefix>:0` and so on. */
+/** Starts an application with listeners on the channels `<prefix>:0` and so on. */
 async function start(prefix: string, count: number, poll: PollOptions = RARELY, role = '') {
   const channels = Array.from({ length: count }, (_, index) =>
     defineChannel(`${prefix}:${index}`, { delivery: 'exactly-once' }),
@@ -52,7 +52,7 @@ const storeSilently = (channel: string, payload: string, delay = '0') =>
   );
 
 describe('1,000 exactly-once channels', () => {
-  it('are looked at with one statement at the start, and a hint does not wait for it', async () => {
+  it('are checked by one statement at the start, which does not delay a hint', async () => {
     await storeSilently('start:999', 'stored before');
     await using many = await start('start', MANY);
     await many.app.pubsub.notify('start:500', 'hinted');
@@ -60,7 +60,7 @@ describe('1,000 exactly-once channels', () => {
     expect(many.begun()).toBeLessThan(FEW);
   });
 
-  it('are looked at with one statement after a reconnect', async () => {
+  it('are checked by one statement after a reconnect', async () => {
     await using many = await start('reconnect', MANY);
     await many.app.pubsub.notify('reconnect:0', 'started');
     expect(await many.handled.next()).toBe('started');
@@ -70,7 +70,7 @@ describe('1,000 exactly-once channels', () => {
     expect(many.begun()).toBeLessThan(FEW);
   });
 
-  it('are polled with one statement', async () => {
+  it('are polled by one statement', async () => {
     await using many = await start('poll', MANY, OFTEN);
     for (const payload of ['first', 'second', 'third']) {
       await storeSilently('poll:999', payload);
@@ -79,7 +79,7 @@ describe('1,000 exactly-once channels', () => {
     expect(many.begun()).toBeLessThan(MANY / 2);
   });
 
-  it('are resumed with one statement', async () => {
+  it('are resumed by one statement', async () => {
     await using many = await start('resume', MANY);
     await many.app.pubsub.pause();
     await storeSilently('resume:999', 'stored meanwhile');
@@ -89,15 +89,15 @@ describe('1,000 exactly-once channels', () => {
   });
 });
 
-describe('some exactly-once channels', () => {
-  it('are claimed when a row becomes due whose time a look has read', async () => {
+describe('a few exactly-once channels', () => {
+  it('are claimed when a delayed row becomes due that an earlier check has seen', async () => {
     await storeSilently('later:2', 'later', '2 seconds');
     await using some = await start('later', 3);
     expect(await some.handled.next()).toBe('later');
     expect(some.begun()).toBeLessThan(10);
   });
 
-  it('are not looked at while they are paused', async () => {
+  it('are not checked while they are paused', async () => {
     await using some = await start('paused', 3, OFTEN);
     await some.app.pubsub.pause([defineChannel('paused:1', { delivery: 'exactly-once' })]);
     await storeSilently('paused:1', 'paused');
@@ -108,7 +108,7 @@ describe('some exactly-once channels', () => {
     expect(await some.handled.next()).toBe('paused');
   });
 
-  it('are looked at again when the connection of a look was lost', async () => {
+  it('are checked again when the connection of a check was lost', async () => {
     await using some = await start('lost', 3);
     await some.app.pubsub.pause();
     await storeSilently('lost:2', 'missed');
@@ -123,7 +123,7 @@ describe('some exactly-once channels', () => {
     expect(await some.handled.next()).toBe('missed');
   });
 
-  it('tell that claims are refused, each of them, and that they succeed again', async () => {
+  it('report rejected claims and their recovery for each channel', async () => {
     await using some = await start('refused', 3, OFTEN);
     const events = new Mailbox<string>();
     some.app.pubsub.events$.subscribe((event) => {
@@ -139,7 +139,7 @@ describe('some exactly-once channels', () => {
     await everyChannel('claim-recovered');
   });
 
-  it('tell that claims are refused, although nothing is due and looks are not refused', async () => {
+  it('report rejected claims although no row is due and checks succeed', async () => {
     await stored.query(`create role looking_role login password 'looking_role';
       grant usage on schema public to looking_role; grant all on all tables in schema public to looking_role`);
     try {

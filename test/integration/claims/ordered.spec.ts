@@ -29,7 +29,7 @@ const Keyed = defineChannel<Step>('keyed', { delivery: 'exactly-once', ordered: 
 const write = ({ manager }: Notification, what: string) =>
   manager.query('insert into effect (what) values ($1)', [what]);
 
-it('handles each key in order, one after the other, whoever claims', async () => {
+it('several processes handle each key in order, one row after the other', async () => {
   const running = new Set<string>();
   const overlaps: string[] = [];
   @Injectable()
@@ -57,7 +57,7 @@ it('handles each key in order, one after the other, whoever claims', async () =>
   }
 });
 
-it('holds back a key whose head has failed, and no other', async () => {
+it('a failed row delays the rows of its key, and no others', async () => {
   const seen: string[] = [];
   let failures = 0;
   @Injectable()
@@ -79,7 +79,7 @@ it('holds back a key whose head has failed, and no other', async () => {
   expect(seen.filter((what) => what.startsWith('b'))).toEqual(['b 1', 'b 2', 'b 3']);
 });
 
-it('goes on with a key once its head is a dead letter', async () => {
+it('a key continues when its first row has become a dead letter', async () => {
   const seen: number[] = [];
   @Injectable()
   class Handler {
@@ -96,7 +96,7 @@ it('goes on with a key once its head is a dead letter', async () => {
   expect(await deadLetters(Keyed)).toHaveLength(1);
 });
 
-it('does not wait for anything without a key', async () => {
+it('rows without a key do not wait for each other', async () => {
   const started = new Mailbox<number>();
   const releases: (() => void)[] = [];
   @Injectable()
@@ -122,7 +122,7 @@ it('does not wait for anything without a key', async () => {
   }
 });
 
-it('does not handle a row that commits late beside a newer one of its key', async () => {
+it('a row that commits late does not run in parallel with a newer one of its key', async () => {
   const started = new Mailbox<string>();
   const releases: (() => void)[] = [];
   @Injectable()
@@ -144,7 +144,7 @@ it('does not handle a row that commits late beside a newer one of its key', asyn
     await late.query('commit');
     for (const step of range(3)) {
       await apps[0]?.pubsub.notify(Keyed, { key: 'mark', step }, { key: 'mark' });
-      expect(await started.next()).toBe(`mark ${step}`); // behind the hint of the late one
+      expect(await started.next()).toBe(`mark ${step}`); // after the hint of the late row
     }
     expect(started.all).not.toContain('a 1');
     releases[0]?.();
@@ -156,7 +156,7 @@ it('does not handle a row that commits late beside a newer one of its key', asyn
   }
 });
 
-it('looks again for a head whose key was being handled when it was found', async () => {
+it('a claim checks again for a row whose key was locked when the row was found', async () => {
   const started = new Mailbox<number>();
   @Injectable()
   class Handler {
@@ -167,7 +167,7 @@ it('looks again for a head whose key was being handled when it was found', async
   }
   await using app = await start({ providers: [Handler] });
   await app.pubsub.recover();
-  const other = await database.client(); // handles the key, and will not claim again
+  const other = await database.client(); // locks the key, and does not claim
   await other.query('begin');
   await other.query("select pg_advisory_xact_lock(hashtextextended('pgpubsub keyed a', 0))");
   await app.pubsub.notify(Keyed, { key: 'a', step: 1 }, { key: 'a' });
@@ -186,7 +186,7 @@ class Author {
   @Column('text') name!: string;
 }
 
-it('hands over the changes of a row in their order, as entities', async () => {
+it('the changes of a row arrive in their order, as entities', async () => {
   const seen = new Mailbox<string>();
   @Injectable()
   class Authors {
@@ -226,7 +226,7 @@ it('hands over the changes of a row in their order, as entities', async () => {
   expect((await effects()).toSorted()).toEqual(ids.map((id) => `first post of n${id}`));
 });
 
-it('stores nothing of a transaction that rolls back, and each row of a statement once', async () => {
+it('a transaction that rolls back stores nothing, and a statement stores each of its rows once', async () => {
   const seen = new Mailbox<string>();
   @Injectable()
   class Authors {

@@ -10,11 +10,11 @@ afterEach(() => query('truncate pgpubsub_notification, pgpubsub_dead_letter, eff
 
 const Orders = defineChannel<number>('orders', { delivery: 'exactly-once' });
 
-/** Attempts to reopen the LISTEN connection come after up to an hour. */
+/** The LISTEN connection waits up to an hour before it reopens. */
 const PATIENT = { reconnect: { minDelayMs: 3_600_000, maxDelayMs: 3_600_000 } };
 
 it.each(['a claim', 'notify()'])(
-  'opens the LISTEN connection as soon as %s has reached the server again, and not after its long pause',
+  'the LISTEN connection opens as soon as %s has reached the server again, without waiting for the end of its pause',
   async (success) => {
     await using proxy = await TcpProxy.start(database.url);
     const { provider } = collector(Orders);

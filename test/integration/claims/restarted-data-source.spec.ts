@@ -6,7 +6,9 @@ import { range, useStored } from '../../support/stored.js';
 
 const stored = useStored();
 const ROWS = 3;
-/** Much longer than a poll, and shorter than the limit of the library for a connection of the pool. */
+/**
+ * Much longer than a poll, and shorter than the limit of the library for a connection of the pool.
+ */
 const SOON_MS = 7_000;
 const options = {
   poll: { intervalMs: 500, deafIntervalMs: 500 },
@@ -19,7 +21,7 @@ interface Pool {
   connect(...parameters: unknown[]): unknown;
 }
 
-/** Destroys the DataSource at the moment at which the next connection of its pool is asked for. */
+/** Destroys the DataSource when the next connection of its pool is requested. */
 function destroyAtNextConnect(dataSource: DataSource): Promise<void> {
   const pool = (dataSource.driver as unknown as { master: Pool }).master;
   const connect = pool.connect.bind(pool);
@@ -39,7 +41,7 @@ async function expectHandledSoon(channel: ReturnType<typeof channelOf>): Promise
   expect(await committed(stored, channel)).toEqual(range(ROWS));
 }
 
-it.concurrent('claims again after the DataSource was destroyed right after the start', async () => {
+it.concurrent('claims continue after the DataSource was restarted right after the start', async () => {
   const channel = channelOf('right-after');
   await using app = await stored.start({ providers: [recordRuns(channel).provider], options });
   await app.dataSource.destroy();
@@ -47,16 +49,16 @@ it.concurrent('claims again after the DataSource was destroyed right after the s
   await expectHandledSoon(channel);
 });
 
-it.concurrent('claims again after the DataSource was destroyed while a claim was being opened', async () => {
+it.concurrent('claims continue after the DataSource was restarted while a claim was opening', async () => {
   const channel = channelOf('opening');
   await using app = await stored.start({ providers: [recordRuns(channel).provider], options });
   const destroyed = destroyAtNextConnect(app.dataSource);
-  await destroyed; // by the poll
+  await destroyed; // called when a poll connects
   await app.dataSource.initialize();
   await expectHandledSoon(channel);
 });
 
-it.concurrent('claims again after that has happened twice, with a pool that was empty', async () => {
+it.concurrent('claims continue after two such restarts with an empty pool', async () => {
   const channel = channelOf('twice');
   const dataSource = { extra: { idleTimeoutMillis: 10 } };
   await using app = await stored.start({ providers: [recordRuns(channel).provider], options, dataSource });
@@ -67,22 +69,25 @@ it.concurrent('claims again after that has happened twice, with a pool that was 
   await expectHandledSoon(channel);
 });
 
-it.concurrent('handles the rows once whose claim the DataSource was destroyed in', async () => {
-  const channel = channelOf('claiming');
-  const inHandler = gate();
-  const { provider } = recordRuns(channel, (payload) => payload === 2 && inHandler.pass());
-  await using app = await stored.start({ providers: [provider], options });
-  await store(stored, channel, ROWS);
-  await inHandler.reached;
-  const destroyed = app.dataSource.destroy();
-  inHandler.open();
-  await destroyed;
-  await app.dataSource.initialize();
-  await handled(stored, channel, SOON_MS);
-  expect(await committed(stored, channel)).toEqual(range(ROWS));
-});
+it.concurrent(
+  'rows of a claim take effect once when the DataSource is restarted during the claim',
+  async () => {
+    const channel = channelOf('claiming');
+    const inHandler = gate();
+    const { provider } = recordRuns(channel, (payload) => payload === 2 && inHandler.pass());
+    await using app = await stored.start({ providers: [provider], options });
+    await store(stored, channel, ROWS);
+    await inHandler.reached;
+    const destroyed = app.dataSource.destroy();
+    inHandler.open();
+    await destroyed;
+    await app.dataSource.initialize();
+    await handled(stored, channel, SOON_MS);
+    expect(await committed(stored, channel)).toEqual(range(ROWS));
+  },
+);
 
-it.concurrent('claims by itself whatever was stored while there was no DataSource', async () => {
+it.concurrent('claims find rows that were stored while the DataSource was destroyed', async () => {
   const channel = channelOf('meanwhile');
   await using app = await stored.start({ providers: [recordRuns(channel).provider], options });
   await app.dataSource.destroy();

@@ -8,7 +8,7 @@ const { start, query, settled, waiting } = useStored();
 afterEach(() => query('truncate pgpubsub_notification, pgpubsub_dead_letter, effect'));
 
 it.each([true, false])(
-  'claims a retry as soon as it is due, while other claims of the process run (ordered: %s)',
+  'a retry is claimed as soon as it is due, while other claims of the process run (ordered: %s)',
   async (ordered) => {
     const Orders = defineChannel<string>('orders', { delivery: 'exactly-once', ordered });
     const runs = new Mailbox<string>();
@@ -20,7 +20,7 @@ it.each([true, false])(
         runs.push(`${payload} ${attempt}`);
         if (payload.startsWith('hold')) await new Promise<void>((resolve) => releases.push(resolve));
         if (payload === 'head' && attempt === 1) {
-          // The failure is written down while claims that began later are under way.
+          // The failure is recorded while claims that started later are running.
           await app.pubsub.notify(Orders, 'hold 2', { key: 'b' });
           await runs.find((run) => run.startsWith('hold 2'));
           throw new Error('once');
@@ -44,7 +44,7 @@ it.each([true, false])(
   },
 );
 
-it('keeps the soonest of the times it was told, whichever claim ends last', async () => {
+it('the earliest retry is claimed in time, although later claims found later rows', async () => {
   const Orders = defineChannel<string>('orders', { delivery: 'exactly-once' });
   const runs = new Mailbox<string>();
   @Injectable()

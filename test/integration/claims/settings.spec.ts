@@ -12,7 +12,10 @@ afterEach(async () => {
 
 const Orders = defineChannel<string>('orders', { delivery: 'exactly-once' });
 
-/** Handles payloads in claims of one row each, on one connection; the handlers write what `work` returns. */
+/**
+ * Handles payloads in claims of one row each, on one connection; the handlers write the result of
+ * `work`.
+ */
 async function handle(
   payloads: readonly string[],
   work: (notification: Notification<string>) => Promise<string>,
@@ -43,7 +46,7 @@ describe('the guarded settings', () => {
     expect(parsed.filter((text) => text.includes('session_replication_role'))).toHaveLength(1);
   });
 
-  it('follow the context of the module, which may be another one for each claim', async () => {
+  it('follow the context of the module, which may differ for each claim', async () => {
     let contexts = 0;
     let calls = 0;
     await using _app = await handle(
@@ -64,7 +67,7 @@ describe('the guarded settings', () => {
     for (const effect of found) expect(effect).toMatch(/^[abc] \{"claim": ?\d+\}$/);
   });
 
-  it('are verified also in a later claim: what a function sets there does not last', async () => {
+  it('are verified in later claims, too: a setting that a function changes there is reset', async () => {
     await query(`create function sets() returns void language sql as $$ select set_config('lock_timeout', '5s', false) $$`); // prettier-ignore
     try {
       await using _app = await handle(['a', 'b', 'sets', 'c', 'd'], async ({ payload, manager }) => {

@@ -16,9 +16,9 @@ import { Mailbox, eventually } from '../../support/mailbox.js';
 import { range, useStored } from '../../support/stored.js';
 
 /**
- * The connections of the pool swallow whatever is sent on them: TCP acknowledges it, and nothing is answered. New
- * connections work. Each case has a channel, an application and a proxy of its own, and most of it is waiting for the
- * limits of the library: they run at the same time.
+ * The connections of the pool stop answering: TCP acknowledges what is sent, and nothing reaches
+ * the server. New connections work. Each case has a channel, an application and a proxy of its own.
+ * Most of the time they wait for limits of the library, so they run in parallel.
  */
 
 vi.setConfig({ maxConcurrency: 20 });
@@ -32,7 +32,9 @@ const COMPLETION = '; commit';
 const LOOK = 'statement_timestamp() - $2';
 const FREE = 'select from pgpubsub_notification where channel = $1 for update skip locked';
 
-/** Swallows a claim that has locked its rows: the answer to its begin, or its commit. */
+/**
+ * Drops the answers to a claim that has locked its rows: the answer to its begin, or its commit.
+ */
 async function loseClaim(channel: ReturnType<typeof channelOf>, text: string) {
   const [first, second] = [recordRuns(channel), recordRuns(channel)];
   const claiming = await startBehindProxy(stored, { providers: [first.provider] });
@@ -46,7 +48,7 @@ async function loseClaim(channel: ReturnType<typeof channelOf>, text: string) {
   return { first, second, claiming };
 }
 
-describe.concurrent('connections of the pool that swallow everything', () => {
+describe.concurrent('connections of the pool that no longer answer', () => {
   it.each([
     ['with the settings of pg-pool', {}],
     ['with connections that stay idle for a minute', { idleTimeoutMillis: 60_000 }],
@@ -68,7 +70,7 @@ describe.concurrent('connections of the pool that swallow everything', () => {
   it.each([
     ['the claim did not reach the server', 'begin-lost', false],
     ['the server has locked the rows for a claim', 'begin-answer-lost', true],
-  ])('lose a begin without a count: %s', async (_what, name, isDelivered) => {
+  ])('do not use an attempt when a claim is starting: %s', async (_what, name, isDelivered) => {
     const channel = channelOf(name);
     const { provider, runs } = recordRuns(channel);
     await using claiming = await startBehindProxy(stored, { providers: [provider] });
@@ -84,7 +86,7 @@ describe.concurrent('connections of the pool that swallow everything', () => {
     expect(await committed(stored, channel)).toEqual(range(ROWS));
   });
 
-  it('undo a claim whose handlers run, and count no attempt', async () => {
+  it('undo a claim whose handlers run, without using an attempt', async () => {
     const channel = channelOf('handlers');
     const inHandler = gate();
     const { provider, runs } = recordRuns(channel, (payload) => payload === ROWS && inHandler.pass());
@@ -100,7 +102,7 @@ describe.concurrent('connections of the pool that swallow everything', () => {
     expect(await committed(stored, channel)).toEqual(range(ROWS));
   });
 
-  it('fail only the handler whose statement is not answered, at its own limit', async () => {
+  it('fail only the handler whose statement gets no answer, at its timeout', async () => {
     const channel = channelOf('statement');
     const { provider, runs } = recordRuns(
       channel,
@@ -122,7 +124,7 @@ describe.concurrent('connections of the pool that swallow everything', () => {
     expect(await committed(stored, channel)).toEqual(range(ROWS));
   });
 
-  it('undo a claim whose handler fails, and count no attempt', async () => {
+  it('undo a claim whose handler fails, without using an attempt', async () => {
     const channel = channelOf('failing');
     const { provider, runs } = recordRuns(channel, (payload) => {
       if (payload !== ROWS) return;
@@ -138,7 +140,7 @@ describe.concurrent('connections of the pool that swallow everything', () => {
     expect(await committed(stored, channel)).toEqual(range(ROWS));
   });
 
-  it('do not know of a commit that did not reach the server: its rows are handled again, uncounted', async () => {
+  it('make the rows of a commit that did not reach the server run again, without using an attempt', async () => {
     const channel = channelOf('commit-lost');
     const { provider, runs } = recordRuns(channel);
     await using claiming = await startBehindProxy(stored, { providers: [provider] });
@@ -152,7 +154,7 @@ describe.concurrent('connections of the pool that swallow everything', () => {
     expect(await committed(stored, channel)).toEqual(range(ROWS));
   });
 
-  it('do not know of a commit whose answer is lost: its rows are gone, and later ones are handled', async () => {
+  it('do not repeat the rows of a commit whose answer is lost, and later rows are handled', async () => {
     const channel = channelOf('commit-answer-lost');
     const { provider, runs } = recordRuns(channel);
     await using claiming = await startBehindProxy(stored, { providers: [provider] });
@@ -170,7 +172,7 @@ describe.concurrent('connections of the pool that swallow everything', () => {
     expect(await committed(stored, channel)).toEqual(range(ROWS + 1));
   });
 
-  it('do not hold up the channel behind a look for the next row', async () => {
+  it('do not block the channel during a check for the next row', async () => {
     const channel = channelOf('look');
     const { provider, runs } = recordRuns(channel);
     await using claiming = await startBehindProxy(stored, { providers: [provider] });
@@ -190,19 +192,22 @@ describe.concurrent('connections of the pool that swallow everything', () => {
   it.each([
     ['whose begin was not answered', 'other-begin', BEGIN, []],
     ['whose commit was not answered', 'other-commit', COMPLETION, range(ROWS)],
-  ])('release the rows of a claim %s: no process counts an attempt', async (_what, name, text, run) => {
-    const channel = channelOf(name);
-    const { first, second, claiming } = await loseClaim(channel, text);
-    await using _claiming = claiming;
-    await using other = await stored.start({ providers: [second.provider] });
-    // whatever the process does about the claim, the other one claims before its next message
-    void slowDown(claiming.proxy, () => other.pubsub.recover([channel]));
-    await handled(stored, channel);
+  ])(
+    'release the rows of a claim %s, without using an attempt in another process',
+    async (_what, name, text, run) => {
+      const channel = channelOf(name);
+      const { first, second, claiming } = await loseClaim(channel, text);
+      await using _claiming = claiming;
+      await using other = await stored.start({ providers: [second.provider] });
+      // the other process claims before the next message of this one
+      void slowDown(claiming.proxy, () => other.pubsub.recover([channel]));
+      await handled(stored, channel);
 
-    const runs = [...first.runs.all, ...second.runs.all];
-    expect(runs.toSorted()).toEqual([...run, ...range(ROWS)].map(uncounted).toSorted());
-    expect(await committed(stored, channel)).toEqual(range(ROWS));
-  });
+      const runs = [...first.runs.all, ...second.runs.all];
+      expect(runs.toSorted()).toEqual([...run, ...range(ROWS)].map(uncounted).toSorted());
+      expect(await committed(stored, channel)).toEqual(range(ROWS));
+    },
+  );
 
   it.each([
     ['whose begin was not answered', 'paused-begin', BEGIN],
@@ -218,7 +223,7 @@ describe.concurrent('connections of the pool that swallow everything', () => {
     expect(await committed(stored, channel)).toEqual(range(ROWS));
   });
 
-  it('are named by the status while claims get no answer; a dead pool does not stay full', async () => {
+  it('appear in status() while claims get no answer, and leave the pool afterwards', async () => {
     const channel = channelOf('status');
     const { provider, runs } = recordRuns(channel);
     const dataSource = { poolSize: 2 };
@@ -234,7 +239,7 @@ describe.concurrent('connections of the pool that swallow everything', () => {
     const status = await app.pubsub.status();
     expect(status.health).not.toBe('up');
     expect(status.reasons).toContainEqual(expect.stringMatching(/"status".*no answer/));
-    await failures.take(1); // the pool has room for no more silent connections
+    await failures.take(1); // the pool is full of silent connections
     proxy.restore();
     await handled(stored, channel);
 

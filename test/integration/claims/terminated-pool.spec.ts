@@ -14,8 +14,8 @@ import { Effect, range, useStored } from '../../support/stored.js';
 import type { TcpProxy } from '../../support/tcp-proxy.js';
 
 /**
- * The server ends a new connection of the pool in the packet that says that it is ready. An `error` event without a
- * listener would end the process.
+ * The server ends a new connection of the pool in the packet that says that it is ready. An `error`
+ * event without a listener would end the process.
  */
 
 const stored = useStored();
@@ -28,7 +28,7 @@ beforeEach(() => {
   process.on('uncaughtException', note);
 });
 afterEach(async () => {
-  await new Promise(setImmediate); // whatever is thrown in the current turn
+  await new Promise(setImmediate); // errors of the current turn of the event loop
   process.off('uncaughtException', note);
   expect(thrown.all).toEqual([]);
 });
@@ -48,8 +48,8 @@ async function failNext({ dataSource }: TestApp, proxy: TcpProxy, times: number)
 const allFailed = (proxy: TcpProxy) =>
   eventually(() => proxy.failuresLeft === 0, 'the connections have failed');
 
-describe('a new connection of the pool that is terminated in the packet that says that the server is ready', () => {
-  it.each([1, 5])('is replaced when it was for a claim, %i in a row', async (times) => {
+describe('a new connection of the pool that the server terminates in the packet with its "ready for query"', () => {
+  it.each([1, 5])('is replaced when a claim requested it, %i times in a row', async (times) => {
     const channel = channelOf(`claim-${times}`);
     const { provider, runs } = recordRuns(channel);
     await using claiming = await startBehindProxy(stored, { providers: [provider] });
@@ -61,7 +61,7 @@ describe('a new connection of the pool that is terminated in the packet that say
     expect(await committed(stored, channel)).toEqual(range(ROWS));
   });
 
-  it('does not affect the claim whose handler runs on another connection', async () => {
+  it('does not affect a claim whose handler runs on another connection', async () => {
     const [slow, quick] = [channelOf('slow'), channelOf('quick')];
     const inHandler = gate();
     const slowRuns = recordRuns(slow, () => inHandler.pass());
@@ -72,7 +72,7 @@ describe('a new connection of the pool that is terminated in the packet that say
     await store(stored, slow, 1);
     await inHandler.reached;
     proxy.failAfterReady(3);
-    // the pool opens a new connection for each that the one of the handler cannot serve
+    // the pool opens new connections, because the handler uses the only one
     const runners = range(2).map(() => claiming.app.dataSource.createQueryRunner());
     await Promise.allSettled(runners.map((runner) => runner.connect()));
     await store(stored, quick, ROWS);
@@ -85,7 +85,7 @@ describe('a new connection of the pool that is terminated in the packet that say
     expect(await committed(stored, quick)).toEqual(range(ROWS));
   });
 
-  it('rejects notify(), or serves it, in a process that only publishes', async () => {
+  it('rejects notify() or is replaced, in a process that only publishes', async () => {
     const channel = channelOf('published');
     await using claiming = await startBehindProxy(stored, {
       channels: [channel],
@@ -101,7 +101,7 @@ describe('a new connection of the pool that is terminated in the packet that say
   });
 
   it.each(['claims', 'only publishes'])(
-    'rejects calls of a repository in a process that %s',
+    'affects at most the calls of a repository that wait for it, in a process that %s',
     async (what) => {
       const channel = channelOf(`repository ${what}`);
       const { provider } = recordRuns(channel);
@@ -121,7 +121,7 @@ describe('a new connection of the pool that is terminated in the packet that say
     },
   );
 
-  it('rejects calls of a repository after the DataSource was initialized again', async () => {
+  it('affects at most the calls of a repository that wait for it, after the DataSource was initialized again', async () => {
     const channel = channelOf('initialized-again');
     const { provider } = recordRuns(channel);
     await using claiming = await startBehindProxy(stored, { providers: [provider] });

@@ -9,7 +9,10 @@ import {
 } from '../../support/claims-behind-proxy.js';
 import { range, useStored } from '../../support/stored.js';
 
-/** The connection of a claim ends while its commit is on its way: the process cannot know what became of it. */
+/**
+ * The connection of a claim ends while its commit is on its way: the process cannot know whether
+ * the server has committed.
+ */
 
 const stored = useStored();
 const ROWS = 3;
@@ -17,7 +20,10 @@ const COMPLETION = '; commit';
 
 const channelOf = (name: string) => defineChannel<number>(name, { delivery: 'exactly-once' });
 
-/** Cuts that number of claims at their commit, one after the other; resolves with the runs, when all is handled. */
+/**
+ * Cuts the connection at the commits of that number of claims, one after the other; resolves with
+ * the runs when all rows are handled.
+ */
 async function cutCommits(name: string, cuts: number, isDelivered: boolean): Promise<readonly string[]> {
   const channel = channelOf(name);
   const { provider, runs } = recordRuns(channel);
@@ -37,22 +43,25 @@ async function cutCommits(name: string, cuts: number, isDelivered: boolean): Pro
 }
 
 it.concurrent(
-  'handles the rows again when the commit did not reach the server: every effect is there once',
+  'the rows run again when the commit did not reach the server, and every effect exists once',
   async () => {
     const runs = await cutCommits('undelivered', 1, false);
     expect(runs.map((run) => run.split(':')[0])).toEqual(['1', '2', '3', '1', '2', '3']);
   },
 );
 
-it.concurrent('does not handle the rows again when the server has committed them', async () => {
+it.concurrent('the rows do not run again when the server has committed them', async () => {
   expect(await cutCommits('delivered', 1, true)).toHaveLength(ROWS);
 });
 
-it.concurrent('ends with every effect once, however often the commit does not reach the server', async () => {
-  await cutCommits('repeated', 4, false);
-});
+it.concurrent(
+  'every effect exists once, after any number of commits that did not reach the server',
+  async () => {
+    await cutCommits('repeated', 4, false);
+  },
+);
 
-it.concurrent('leaves undone rows to another process, and committed ones to none', async () => {
+it.concurrent('another process handles the rows that were undone, and none that were committed', async () => {
   const channels = { undone: channelOf('undone'), committed: channelOf('committed') };
   for (const [what, channel] of Object.entries(channels)) {
     const first = recordRuns(channel);
@@ -61,7 +70,7 @@ it.concurrent('leaves undone rows to another process, and committed ones to none
     const completion = claiming.proxy.hold(COMPLETION);
     await store(stored, channel, ROWS);
     const held = await completion;
-    await claiming.app.pubsub.pause([channel]); // only the other one goes on
+    await claiming.app.pubsub.pause([channel]); // only the other process claims
     await using _other = await stored.start({ providers: [second.provider] });
     if (what === 'committed') held.deliver();
     held.cut();

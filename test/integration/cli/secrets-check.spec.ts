@@ -6,7 +6,7 @@ import { useDatabase } from '../../support/use-database.js';
 
 const database = useDatabase();
 
-/** Examines an entity with these columns. */
+/** Runs the check on an entity with these columns. */
 async function examine(names: readonly string[], options: object = {}) {
   class Account {}
   Entity()(Account);
@@ -39,7 +39,7 @@ it.each([
   'refreshToken',
   'client_secret',
   'pin',
-])('warns of a carried column "%s"', async (name) => {
+])('the check of secrets warns about a column "%s" in notifications', async (name) => {
   expect(await examine(['name', name])).toMatchObject([
     { severity: 'warning', found: `Notifications of public.account on channel "account" carry "${name}".` },
   ]);
@@ -47,8 +47,8 @@ it.each([
 
 it.each([
   ['columns with harmless names', ['name', 'passenger', 'spinner', 'tokenized_at', 'compass'], {}],
-  ['a column that is excluded', ['password'], { exclude: ['password'] }],
-  ['a column that is not among those carried', ['name', 'password'], { columns: ['name'] }],
-])('is content with %s', async (_name, names, options) => {
+  ['an excluded column', ['password'], { exclude: ['password'] }],
+  ['a column that is not in the list of columns', ['name', 'password'], { columns: ['name'] }],
+])('the check of secrets accepts %s', async (_name, names, options) => {
   expect(await examine(names, options)).toMatchObject([{ severity: 'good' }]);
 });

@@ -6,7 +6,7 @@ const HOUR_MS = 3_600_000;
 
 const database = useDatabase();
 
-describe('a system clock that is set', () => {
+describe('a change of the system clock', () => {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
   });
@@ -14,7 +14,7 @@ describe('a system clock that is set', () => {
     vi.useRealTimers();
   });
 
-  /** Lets the connection lose its session, and hear again after the clock was set. */
+  /** Ends the session, changes the clock by this time, and returns the gap. */
   async function gapWith(offsetMs: number) {
     await using listening = await openListenConnection(database);
     listening.connection.listen('orders');
@@ -24,19 +24,19 @@ describe('a system clock that is set', () => {
     return await listening.gaps.next();
   }
 
-  it('back during a gap leaves the start of the gap before its end', async () => {
+  it('to an earlier time during a gap leaves the start of the gap before its end', async () => {
     const gap = await gapWith(-HOUR_MS);
     const lastedMs = gap.to.getTime() - gap.from.getTime();
     expect(lastedMs).toBeGreaterThan(0);
     expect(lastedMs).toBeLessThan(60_000);
   });
 
-  it('forward during a gap does not shorten the gap', async () => {
+  it('to a later time during a gap does not shorten the gap', async () => {
     const gap = await gapWith(HOUR_MS);
     expect(gap.to.getTime() - gap.from.getTime()).toBeGreaterThanOrEqual(HOUR_MS);
   });
 
-  it('does not change for how long the connection has been in its state', async () => {
+  it('does not affect how long the connection has been in its state', async () => {
     await using listening = await openListenConnection(database);
     listening.connection.listen('orders');
     await listening.connection.start();

@@ -11,7 +11,7 @@ const database = useDatabase();
 const address = () => ({ connectionString: database.url, application_name: 'test:listen' });
 const nowhere = { host: '127.0.0.1', port: 1, database: 'none', user: 'nobody' };
 
-/** Opens a connection whose first attempts lead nowhere. */
+/** Opens a connection whose first attempts fail. */
 function openAfter(failures: number) {
   let attempts = 0;
   return openListenConnection(database, { config: () => (attempts++ < failures ? nowhere : address()) });
@@ -19,8 +19,8 @@ function openAfter(failures: number) {
 
 const openSockets = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
 
-describe('a channel that is observed in onModuleInit', () => {
-  /** Observes, and does something else, before the application has started. */
+describe('a channel that is observed in onModuleInit()', () => {
+  /** Observes a channel and runs `early` before the application has started. */
   async function startWith(early: (pubsub: PubSubService) => Promise<unknown>, listen?: false) {
     const received = new Mailbox<unknown>();
     const gaps = new Mailbox<Gap>();
@@ -45,7 +45,7 @@ describe('a channel that is observed in onModuleInit', () => {
   const whenListening = (pubsub: PubSubService) =>
     firstValueFrom(pubsub.connection$.pipe(filter((state) => state === 'listening')));
 
-  it('hears what others send before the application has started', async () => {
+  it('receives notifications of other clients before the application has started', async () => {
     const { app, received, gaps } = await startWith(async (pubsub) => {
       await whenListening(pubsub);
       await database.query("notify early, '1'");
@@ -55,10 +55,10 @@ describe('a channel that is observed in onModuleInit', () => {
     expect(await database.listenSessions()).toBe(1);
     await app.pubsub.notify('early', 2);
     expect(await received.next()).toBe(2);
-    for (const gap of gaps.all) expect(gap.channels).toEqual(['early']); // the session came late, on a busy machine
+    for (const gap of gaps.all) expect(gap.channels).toEqual(['early']); // on a busy machine the session opens late
   });
 
-  it('hears what this process sends right after it, or a gap is told', async () => {
+  it('receives the next notification of its process, or a gap is reported', async () => {
     const { app, received, gaps } = await startWith((pubsub) => pubsub.notify('early', 1));
     await using _app = app;
     await eventually(() => received.all.length + gaps.all.length > 0, 'it was heard, or a gap told');
@@ -73,8 +73,8 @@ describe('a channel that is observed in onModuleInit', () => {
   });
 });
 
-describe('a LISTEN connection that is wanted before its start', () => {
-  it('is opened at once, and joined by the start', async () => {
+describe('a LISTEN connection that is needed before its start', () => {
+  it('opens immediately, and start() uses it', async () => {
     await using early = await openListenConnection(database);
     early.connection.listen('orders');
     expect(early.connection.isListenPending('orders')).toBe(true);
@@ -86,7 +86,7 @@ describe('a LISTEN connection that is wanted before its start', () => {
     expect(await database.listenSessions()).toBe(1);
   });
 
-  it('is joined while it opens, with the channels of listeners in force', async () => {
+  it('is used by start() while it opens, with the channels of listeners in force', async () => {
     await using early = await openListenConnection(database);
     early.connection.listen('observed');
     await early.states.find((state) => state === 'connecting');
@@ -97,7 +97,7 @@ describe('a LISTEN connection that is wanted before its start', () => {
     expect(early.states.all).toEqual(['closed', 'connecting', 'listening']);
   });
 
-  it('is not opened while the DataSource is not usable: the start reports the gap', async () => {
+  it('does not open while the DataSource is not usable, and start() reports the gap', async () => {
     await using early = await openListenConnection(database, { canConnect: () => false });
     early.connection.listen('observed');
     await early.connection.whenListening('observed');
@@ -106,7 +106,7 @@ describe('a LISTEN connection that is wanted before its start', () => {
     expect((await early.gaps.next()).channels).toEqual(['observed']);
   });
 
-  it('is opened by the start when the first attempt failed, and the gap is told', async () => {
+  it('is opened by start() after a failed first attempt, which reports the gap', async () => {
     await using early = await openAfter(1);
     const before = Date.now();
     early.connection.listen('orders');
@@ -115,18 +115,18 @@ describe('a LISTEN connection that is wanted before its start', () => {
     await early.connection.start();
     const gap = await early.gaps.next();
     expect(gap.channels).toEqual(['orders']);
-    expect(gap.from.getTime()).toBeGreaterThanOrEqual(before - 1); // it is rounded
+    expect(gap.from.getTime()).toBeGreaterThanOrEqual(before - 1); // the time is rounded
     await early.notify('orders', 'heard');
     expect(await early.received.next()).toBe('heard');
   });
 
-  it('stops the application when the attempt of the start fails, too', async () => {
+  it('makes start() fail when its attempt fails, too', async () => {
     await using early = await openAfter(2);
     early.connection.listen('orders');
     await expect(early.connection.start()).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
   });
 
-  it('is opened until it succeeds in a process without listeners', async () => {
+  it('retries until it opens in a process without listeners', async () => {
     await using early = await openAfter(3);
     early.connection.listen('orders');
     await eventually(() => early.states.all.length === 3, 'the first attempt has failed');
@@ -135,7 +135,7 @@ describe('a LISTEN connection that is wanted before its start', () => {
     expect((await early.gaps.next()).channels).toEqual(['orders']);
   });
 
-  it('leaves it to the start to reopen what was lost, and to tell the gap', async () => {
+  it('is reopened by start() after a loss, which reports the gap', async () => {
     await using early = await openListenConnection(database);
     early.connection.listen('orders');
     await early.states.find((state) => state === 'listening');
@@ -148,7 +148,7 @@ describe('a LISTEN connection that is wanted before its start', () => {
     expect(await early.received.next()).toBe('heard');
   });
 
-  it('is closed by a stop without a start', async () => {
+  it('is closed by stop() without a start', async () => {
     const early = await openListenConnection(database);
     early.connection.listen('orders');
     await early.states.find((state) => state === 'listening');
@@ -156,7 +156,7 @@ describe('a LISTEN connection that is wanted before its start', () => {
     expect(await database.listenSessions()).toBe(0);
   });
 
-  it('is closed by a stop while it opens', async () => {
+  it('is closed by stop() while it opens', async () => {
     const early = await openListenConnection(database);
     early.connection.listen('orders');
     await early.states.find((state) => state === 'connecting');
@@ -164,7 +164,7 @@ describe('a LISTEN connection that is wanted before its start', () => {
     await eventually(async () => (await database.listenSessions()) === 0, 'no session is left');
   });
 
-  it('does not keep a process alive that never starts', async () => {
+  it('does not keep a process alive before its start', async () => {
     await using early = await openListenConnection(database);
     const before = openSockets();
     early.connection.listen('orders');

@@ -6,7 +6,7 @@ import { TcpProxy } from '../../support/tcp-proxy.js';
 import { useDatabase } from '../../support/use-database.js';
 
 const PAUSE_MS = 30_000;
-/** A small part of the pause, and much more than a connection takes. */
+/** A small part of the pause, and much longer than opening a connection takes. */
 const SOON_MS = 15_000;
 
 const database = useDatabase();
@@ -48,7 +48,7 @@ async function open() {
   };
 }
 
-/** Fails unless `work` is done long before a pause would be over. */
+/** Fails unless `work` is done long before a pause would end. */
 async function soon<T>(work: () => Promise<T>): Promise<T> {
   const started = performance.now();
   const result = await work();
@@ -72,7 +72,7 @@ describe('reopenNow()', () => {
     });
   });
 
-  it('ends the pause after a failed attempt, too, once the server is back', async () => {
+  it('ends the pause after a failed attempt when the server is available again', async () => {
     await using opened = await open();
     const { connection, events, nextEvent } = opened;
     await connection.start();
@@ -103,7 +103,7 @@ describe('reopenNow()', () => {
     });
   });
 
-  it('does nothing while the connection is open, and when it is closed', async () => {
+  it('does nothing while the connection is open or closed', async () => {
     await using opened = await open();
     const { connection, states, nextEvent } = opened;
     connection.reopenNow();
@@ -111,7 +111,7 @@ describe('reopenNow()', () => {
     connection.reopenNow();
     await database.terminateListeners();
     await nextEvent('disconnected');
-    await soon(() => connection.stop()); // in the pause
+    await soon(() => connection.stop()); // during the pause
     connection.reopenNow();
     expect(states.all).toEqual(['closed', 'connecting', 'listening', 'reconnecting', 'closed']);
   });

@@ -26,7 +26,9 @@ interface Setup {
   readonly intervalMs?: number;
 }
 
-/** Listens to "orders" and "invoices", which makes three channels with that of the self-test. */
+/**
+ * Listens to "orders" and "invoices"; with the channel of the self-test these are three channels.
+ */
 async function startListening({ url = database.url, connection, intervalMs = INTERVAL_MS }: Setup) {
   const received = new Mailbox<unknown>();
   const gaps = new Mailbox<Gap>();
@@ -98,7 +100,7 @@ describe('a server session that changes behind the open LISTEN connection', () =
       /has lost channels: it listens to 2 channels instead of 3/,
       (proxy) => proxy.inject('unlisten "orders"'),
     ],
-  ])('%s: the connection is reopened, and the gap reported', async (_what, reason, change) => {
+  ])('%s: the connection is reopened, and the gap is reported', async (_what, reason, change) => {
     await using listening = await startBehindProxy();
     const { app, proxy, received, gaps, states, lost } = listening;
     await listening.heartbeats(2);
@@ -120,7 +122,7 @@ describe('a server session that changes behind the open LISTEN connection', () =
     expect(lost.all).toHaveLength(1);
   });
 
-  it('is noticed before the first heartbeat was answered', async () => {
+  it('is detected before the first heartbeat was answered', async () => {
     await using listening = await startBehindProxy({ intervalMs: 1_000 });
     const { app, proxy, received, gaps } = listening;
     await proxy.replaceUpstream();
@@ -130,7 +132,7 @@ describe('a server session that changes behind the open LISTEN connection', () =
     await app.log.find(({ text }) => text.includes('it listens to 0 channels instead of 3'));
   });
 
-  it('is noticed every time', async () => {
+  it('is detected each time', async () => {
     await using listening = await startBehindProxy();
     const { app, proxy, received, gaps } = listening;
     for (let round = 0; round < 4; round++) {
@@ -141,7 +143,7 @@ describe('a server session that changes behind the open LISTEN connection', () =
     }
   });
 
-  it('opens the gap at the last complete heartbeat, although other channels went on', async () => {
+  it('opens the gap at the last complete heartbeat, although other channels received notifications', async () => {
     await using listening = await startBehindProxy({ intervalMs: 500 });
     const { app, proxy, received, gaps } = listening;
     await listening.heartbeats(1);
@@ -153,8 +155,8 @@ describe('a server session that changes behind the open LISTEN connection', () =
   });
 });
 
-describe('a server session that stays', () => {
-  it('is kept, while channels come and go', async () => {
+describe('a server session that does not change', () => {
+  it('is kept while channels are added and removed', async () => {
     await using listening = await startBehindProxy();
     const { app, received, lost, gaps } = listening;
     for (let round = 0; round < 5; round++) {
@@ -182,7 +184,7 @@ describe('a server session that stays', () => {
     expect(lost.all).toHaveLength(1);
   });
 
-  it('is kept whatever type parsers the connection has', async () => {
+  it('is kept with any type parsers of the connection', async () => {
     const types = { getTypeParser: () => () => 'parsed' } as never;
     const connection = { connectionString: database.url, types };
     const { app, lost, heartbeats } = await startListening({ connection });
@@ -192,7 +194,10 @@ describe('a server session that stays', () => {
   });
 });
 
-/** Runs statements of two other clients all the time: those of a third one then take turns on several sessions. */
+/**
+ * Runs statements of two clients without a pause, so that those of a third client use changing
+ * sessions.
+ */
 async function keepBusy(url: string): Promise<AsyncDisposable> {
   const over = new AbortController();
   const run = async (client: pg.Client) => {
@@ -211,7 +216,7 @@ async function keepBusy(url: string): Promise<AsyncDisposable> {
 }
 
 describe('a deaf connection', () => {
-  it('is kept when its server session changes: nothing is lost on it', async () => {
+  it('is kept when its server session changes, because nothing is lost on it', async () => {
     await using elsewhere = await TestDatabase.create();
     await using proxy = await TcpProxy.start(elsewhere.url);
     const { app, states, lost, heartbeats } = await startListening({ connection: proxy.url });
@@ -224,14 +229,17 @@ describe('a deaf connection', () => {
     expect([lost.all, states.all]).toEqual([[], ['deaf']]);
   });
 
-  it.skipIf(!PgBouncer.isInstalled)('is kept behind PgBouncer, whose sessions take turns', async () => {
-    await using pooler = await PgBouncer.start(database.url, 3);
-    await using _others = await keepBusy(pooler.url);
-    const { app, states, lost, heartbeats } = await startListening({ connection: pooler.url });
-    await using _app = app;
-    await states.find((state) => state === 'deaf');
-    await app.log.find(({ text }) => text.includes('goes through a transaction pooler'));
-    await heartbeats(10);
-    expect([lost.all, states.all]).toEqual([[], ['deaf']]);
-  });
+  it.skipIf(!PgBouncer.isInstalled)(
+    'is kept behind PgBouncer, which changes the server session',
+    async () => {
+      await using pooler = await PgBouncer.start(database.url, 3);
+      await using _others = await keepBusy(pooler.url);
+      const { app, states, lost, heartbeats } = await startListening({ connection: pooler.url });
+      await using _app = app;
+      await states.find((state) => state === 'deaf');
+      await app.log.find(({ text }) => text.includes('goes through a transaction pooler'));
+      await heartbeats(10);
+      expect([lost.all, states.all]).toEqual([[], ['deaf']]);
+    },
+  );
 });

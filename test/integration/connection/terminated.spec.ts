@@ -22,8 +22,8 @@ const isListening = (app: TestApp) =>
   firstValueFrom(app.pubsub.connection$.pipe(filter((state) => state === 'listening')));
 
 // An error event without a listener ends the process: vitest reports it, and the run fails.
-describe('a LISTEN connection that is terminated in the packet that says that the server is ready', () => {
-  it('stops the application with the reason when it is the first one', async () => {
+describe('a LISTEN connection that the server terminates in the packet with its "ready for query"', () => {
+  it('makes the start fail with the reason when it is the first one', async () => {
     proxy.failAfterReady(1);
     const started = start(true);
     await expect(started).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
@@ -33,7 +33,7 @@ describe('a LISTEN connection that is terminated in the packet that says that th
     expect(proxy.failuresLeft).toBe(0);
   });
 
-  it('is opened again when a channel is wanted later', async () => {
+  it('is opened again when a channel is observed later', async () => {
     await using app = await start(false);
     proxy.failAfterReady(2);
     const received = new Mailbox<unknown>();

@@ -10,7 +10,7 @@ const database = useDatabase();
 const COUNT = 50_000;
 const SEND = `select count(pg_notify('burst', '{"id":' || i || '}')) from generate_series(1, ${COUNT}) as i`;
 
-it('drains 50,000 notifications of one transaction past a slow handler: bounded memory, an empty queue', async () => {
+it('a slow handler receives the newest of 50,000 notifications of one transaction, and the queue of the server becomes empty', async () => {
   const handled: number[] = [];
   const all = new Mailbox<number>();
   let seen = 0;
@@ -18,7 +18,7 @@ it('drains 50,000 notifications of one transaction past a slow handler: bounded 
   class Slow {
     @Listener('burst')
     async receive({ id }: { id: number }) {
-      await delay(1); // the slow work itself
+      await delay(1); // the work of the slow handler
       handled.push(id);
       if (id === COUNT) all.push(id);
     }
@@ -34,7 +34,7 @@ it('drains 50,000 notifications of one transaction past a slow handler: bounded 
   const client = await database.client();
   await client.query(SEND);
 
-  await all.next(); // the newest of them: what waited too long was dropped
+  await all.next(); // the newest one; the oldest ones were dropped
   await eventually(async () => {
     const [row] = await database.query<{ usage: number }>('select pg_notification_queue_usage() as usage');
     return row?.usage === 0;
@@ -48,7 +48,7 @@ it('drains 50,000 notifications of one transaction past a slow handler: bounded 
   expect(drops.length).toBeLessThan(5);
 });
 
-it('loses nothing of a burst that its handler can follow', async () => {
+it('a handler that is fast enough receives every notification of a burst', async () => {
   const all = new Mailbox<number>();
   let next = 1;
   @Injectable()
@@ -62,7 +62,7 @@ it('loses nothing of a burst that its handler can follow', async () => {
   }
   await using _app = await database.start({
     providers: [Fast],
-    options: { buffer: { maxSize: COUNT } }, // for a machine that is busy
+    options: { buffer: { maxSize: COUNT } }, // for a busy machine
   });
   const client = await database.client();
   await client.query(SEND);
@@ -70,7 +70,7 @@ it('loses nothing of a burst that its handler can follow', async () => {
   expect(next).toBe(COUNT + 1);
 });
 
-it('gives timers and sockets their turn while handlers that never wait work off a burst', async () => {
+it('timers and sockets get their turn while synchronous handlers process a burst', async () => {
   const done = new Mailbox<number>();
   let turns = 0;
   @Injectable()

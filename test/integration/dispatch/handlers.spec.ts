@@ -6,7 +6,7 @@ import { useDatabase } from '../../support/use-database.js';
 
 const database = useDatabase();
 
-it('goes on when a handler throws, rejects, or never settles: same connection, other listeners, other channels', async () => {
+it('a handler that throws, rejects or never settles affects neither other listeners, nor other channels, nor the connection', async () => {
   const mailbox = new Mailbox<string>();
   @Injectable()
   class Handlers {
@@ -64,7 +64,7 @@ it('goes on when a handler throws, rejects, or never settles: same connection, o
   expect(errors).toContain('Listener Handlers.throwsNothing failed on channel "orders": undefined');
 });
 
-it('limits what a failing handler logs', async () => {
+it('a handler that always fails logs a limited number of errors', async () => {
   const mailbox = new Mailbox<number>();
   @Injectable()
   class Handlers {
@@ -84,7 +84,7 @@ it('limits what a failing handler logs', async () => {
   expect(app.log.all.filter(({ level }) => level === 'error')).toHaveLength(1);
 });
 
-it('runs one after the other by default, and as many at once as `concurrency` says', async () => {
+it('handlers run one after the other by default, and in parallel up to `concurrency`', async () => {
   const mailbox = new Mailbox<string>();
   const releases: (() => void)[] = [];
   @Injectable()

@@ -5,18 +5,18 @@ import { Mailbox, eventually } from '../../support/mailbox.js';
 import { useDatabase } from '../../support/use-database.js';
 
 const database = useDatabase();
-// notify() waits for LISTEN, as long as it takes
+// notify() waits for LISTEN without a limit, because the clock stands still
 beforeEach(() => void vi.spyOn(performance, 'now').mockReturnValue(performance.now()));
 afterEach(() => void vi.restoreAllMocks());
 
-/** Statements of the LISTEN sessions, as the server last saw them. */
+/** The last statement of the LISTEN session that the server shows. */
 async function lastListenStatement(): Promise<string> {
   const sql =
     "select query from pg_stat_activity where datname = $1 and application_name like '%:listen' and state = 'idle'";
   return (await database.query<{ query: string }>(sql, [database.name]))[0]?.query ?? '';
 }
 
-it('observes: the first subscriber LISTENs, the last one UNLISTENs, all share one connection', async () => {
+it('the first subscriber of observe() sends LISTEN, the last one UNLISTEN, and all share one connection', async () => {
   await using app = await database.start();
   const first = new Mailbox<Notification<{ id: number }>>();
   const second = new Mailbox<Notification>();
@@ -44,7 +44,7 @@ it('observes: the first subscriber LISTENs, the last one UNLISTENs, all share on
   again.unsubscribe();
 });
 
-it('hears what is sent right after subscribing, however often it changes its mind', async () => {
+it('an observer receives the next notification after each of many quick subscriptions', async () => {
   await using app = await database.start();
   for (let id = 0; id < 20; id++) {
     const received = new Mailbox<Notification>();
@@ -56,7 +56,7 @@ it('hears what is sent right after subscribing, however often it changes its min
   }
 });
 
-it('serves a thousand observers over one connection', async () => {
+it('a thousand observers share one connection', async () => {
   await using app = await database.start();
   const received = new Mailbox<number>();
   const subscriptions = Array.from({ length: 1_000 }, (_, index) =>
@@ -70,7 +70,7 @@ it('serves a thousand observers over one connection', async () => {
   for (const subscription of subscriptions) subscription.unsubscribe();
 });
 
-it('iterates with for await, until break', async () => {
+it('listen() can be iterated by "for await" until a break', async () => {
   await using app = await database.start();
   const iterator = app.pubsub.listen<number>('orders', 'others');
   for (const id of [1, 2, 3]) await app.pubsub.notify(id === 2 ? 'others' : 'orders', id);
@@ -88,7 +88,7 @@ it('iterates with for await, until break', async () => {
   );
 });
 
-it('ends an iterator with `await using`, and all of them when the application closes', async () => {
+it('an iterator ends with `await using`, and every iterator ends when the application closes', async () => {
   const app = await database.start();
   const kept = app.pubsub.listen('orders');
   {
@@ -101,12 +101,12 @@ it('ends an iterator with `await using`, and all of them when the application cl
   await app.close();
 
   expect(await completed.next()).toBe('complete');
-  expect((await kept.next()).value?.payload).toBe(1); // what waited is still given out
+  expect((await kept.next()).value?.payload).toBe(1); // buffered notifications are still returned
   expect(await kept.next()).toEqual({ done: true, value: undefined });
   expect(await app.pubsub.listen('orders').next()).toEqual({ done: true, value: undefined });
 });
 
-it('drops what a slow iterator has no room for, by policy, and counts it', async () => {
+it('a slow iterator drops notifications according to its policy, and logs their number', async () => {
   const expected = { 'drop-oldest': [8, 9, 10], 'drop-newest': [1, 2, 3], error: [1, 2, 3] } as const;
   for (const overflow of ['drop-oldest', 'drop-newest', 'error'] as const) {
     await using app = await database.start({
@@ -135,7 +135,7 @@ it('drops what a slow iterator has no room for, by policy, and counts it', async
   }
 });
 
-it('says why an exactly-once channel cannot be observed, and asks for a channel', async () => {
+it('observe() and listen() reject an exactly-once channel with the reason, and calls without a channel', async () => {
   await using app = await database.start();
   const stored = defineChannel('stored', { delivery: 'exactly-once' });
   expect(() => app.pubsub.observe(stored)).toThrow(
@@ -145,7 +145,7 @@ it('says why an exactly-once channel cannot be observed, and asks for a channel'
   expect(() => app.pubsub.observe()).toThrow(/at least one channel/);
 });
 
-it('opens no connection in a process that only publishes, until somebody observes', async () => {
+it('a process that only publishes opens no connection until a channel is observed', async () => {
   const { provider } = collector('orders');
   await using app = await database.start({
     providers: [provider],
@@ -164,7 +164,7 @@ it('opens no connection in a process that only publishes, until somebody observe
   expect(states).toEqual(['closed', 'connecting', 'listening']);
 });
 
-it('hears in such a process, too, what is sent right after the first one observes', async () => {
+it('a process that only publishes receives the next notification after its first subscription', async () => {
   await using app = await database.start({ options: { listen: false } });
   const received = new Mailbox<unknown>();
   app.pubsub.observe('orders').subscribe(({ payload }) => received.push(payload));
@@ -172,7 +172,7 @@ it('hears in such a process, too, what is sent right after the first one observe
   expect(await received.next()).toBe('at once');
 });
 
-it('infers the payloads of several definitions', async () => {
+it('listen() infers the payloads of several definitions', async () => {
   const Orders = defineChannel<{ order: number }>('typed_orders');
   const Users = defineChannel<{ user: string }>('typed_users');
   await using app = await database.start();
