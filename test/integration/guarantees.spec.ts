@@ -9,7 +9,7 @@ import { STORED } from '../support/storage.js';
 import { Effect, useStored } from '../support/stored.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
-// What is not promised. What is promised stands in the tests of its subject: see docs/guarantees.md.
+// The limits in docs/guarantees.md. The tests of a subject contain its guarantees.
 
 const { start, query, database, waiting, settled, effects } = useStored();
 afterEach(() => {
@@ -21,7 +21,7 @@ const News = defineChannel<string>('news');
 const Orders = defineChannel<unknown>('stored_orders', { delivery: 'exactly-once' });
 
 describe('a broadcast', () => {
-  it('that nobody hears is lost: who comes later does not get it', async () => {
+  it('that no process receives is lost, and later processes do not get it', async () => {
     await using sender = await start({ options: { listen: false } });
     await sender.pubsub.notify(News, 'before');
     const { provider, received } = collector(News);
@@ -30,7 +30,7 @@ describe('a broadcast', () => {
     expect((await received.next()).payload).toBe('after');
   });
 
-  it('that was sent while the LISTEN connection was down does not come later; the gap says when that was', async () => {
+  it('that was sent while the LISTEN connection was down does not arrive later, and the gap covers its time', async () => {
     await using proxy = await TcpProxy.start(database.url);
     const { provider, received } = collector(News);
     const heartbeat = { intervalMs: 50, timeoutMs: 3_000 };
@@ -39,7 +39,7 @@ describe('a broadcast', () => {
     app.pubsub.gaps$.subscribe(gaps.push);
     proxy.silence();
     await app.pubsub.notify(News, 'meanwhile');
-    const sentAt = Date.now(); // what was on its way before the silence has been heard by now
+    const sentAt = Date.now(); // notifications from before the silence have been received by now
     const { channels, from, to } = await gaps.next();
     await app.pubsub.notify(News, 'after');
 
@@ -49,7 +49,7 @@ describe('a broadcast', () => {
     expect(to.getTime()).toBeGreaterThanOrEqual(sentAt);
   });
 
-  it('whose handler computes without a pause holds up all handlers of its process', async () => {
+  it('blocks all handlers of its process when its handler computes without a pause', async () => {
     const Others = defineChannel<string>('others');
     const { provider, received } = collector(Others);
     const computed = new Mailbox<number>();
@@ -82,7 +82,7 @@ describe('a broadcast', () => {
     expect(payloadsOf(await received.take(4))).toEqual(['same', 'other', 'same', 'end']);
   });
 
-  it('without a manager is sent at once, whatever becomes of the transaction around it', async () => {
+  it('without a manager is sent immediately, and independent of the transaction around it', async () => {
     const { provider, received } = collector(News);
     await using app = await start({ providers: [provider] });
     const failing = app.dataSource.transaction(async () => {
@@ -93,7 +93,7 @@ describe('a broadcast', () => {
     await expect(failing).rejects.toThrow('no');
   });
 
-  it('is heard by whoever may connect: channels have no permissions', async () => {
+  it('is received by every role that may connect, because channels have no permissions', async () => {
     await using app = await start();
     const role = database.name;
     await query(`create role ${role} login`);
@@ -113,7 +113,7 @@ describe('a broadcast', () => {
 });
 
 describe('a stored notification', () => {
-  it('is not made by a NOTIFY on its channel, which calls no listener', async () => {
+  it('is not created by NOTIFY on its channel, which calls no listener', async () => {
     const { provider, received } = collector(Orders);
     await using app = await start({ providers: [provider] });
     await query(`notify stored_orders, '"by hand"'`);
@@ -123,7 +123,7 @@ describe('a stored notification', () => {
     expect(received.untaken).toEqual([]);
   });
 
-  it('undoes nothing that its handler has written past `manager`', async () => {
+  it('does not undo the writes of its handler without `manager`', async () => {
     @Injectable()
     class Handler {
       constructor(private readonly dataSource: DataSource) {}
@@ -140,7 +140,7 @@ describe('a stored notification', () => {
     expect(await effects()).toEqual(['past it', 'past it']);
   });
 
-  it('has its times of the clock of the server; `availableAt` is what its sender says', async () => {
+  it("has times of the server's clock, except `availableAt`, which is the time of its sender", async () => {
     await using app = await start({ options: { listen: false } });
     vi.useFakeTimers({ toFake: ['Date'], now: Date.UTC(2100, 0, 1) });
     await app.pubsub.notify(Orders, 'delayed', { delayMs: 60_000 });
@@ -148,7 +148,7 @@ describe('a stored notification', () => {
     vi.useRealTimers();
 
     const [delayed, dated] = await waiting(Orders);
-    const ageMs = Date.now() - Number(delayed?.created_at); // server and test share a machine
+    const ageMs = Date.now() - Number(delayed?.created_at); // server and test run on one machine
     expect(ageMs).toBeGreaterThan(-1_000);
     expect(ageMs).toBeLessThan(60_000);
     expect(Number(delayed?.available_at) - Number(delayed?.created_at)).toBeCloseTo(60_000, -2);
@@ -164,7 +164,7 @@ class Author {
 }
 
 describe('a change of a table', () => {
-  /** Reports the operation, and the name it is about. */
+  /** Collects the operation and the name of each change. */
   async function watch() {
     const seen = new Mailbox<string>();
     @Injectable()
@@ -183,7 +183,7 @@ describe('a change of a table', () => {
   }
   const insert = (name: string) => `insert into author (name) values ('${name}')`;
 
-  it('that replication applies is not notified, unless its trigger is told to fire always', async () => {
+  it('that replication applies is not notified, unless its trigger is set to fire always', async () => {
     const { app, seen } = await watch();
     await using _app = app;
     const apply = (name: string) => `set session_replication_role = replica; ${insert(name)}`;
@@ -200,7 +200,7 @@ describe('a change of a table', () => {
     expect(await seen.next()).toBe('insert applied, always');
   });
 
-  it('is not notified while its trigger is disabled, nor later', async () => {
+  it('is never notified when its trigger was disabled', async () => {
     const { app, seen } = await watch();
     await using _app = app;
     await query('alter table author disable trigger all');
@@ -223,7 +223,7 @@ describe('a change of a table', () => {
     expect(await seen.take(4)).toEqual(['insert a', 'update b', 'update a', 'update c']);
   });
 
-  it('that ALTER TABLE makes by rewriting it is not notified', async () => {
+  it('that ALTER TABLE makes by rewriting the table is not notified', async () => {
     const { app, seen } = await watch();
     await using _app = app;
     await query('truncate author');
@@ -238,7 +238,7 @@ describe('a change of a table', () => {
     ]);
   });
 
-  it('by TRUNCATE is not notified unless the declaration names it', async () => {
+  it('made by TRUNCATE is not notified unless the declaration names it', async () => {
     const { app, seen } = await watch();
     await using _app = app;
     await query('truncate author');

@@ -19,7 +19,7 @@ const priced = (cache: ProductCache, price: number | undefined) => async () =>
   (await cache.find(1))?.price === price;
 
 describe('the cache of docs/guides/cache-invalidation.md', () => {
-  it('forgets what is inserted, updated or deleted, by whomever', async () => {
+  it('removes an entry when any client inserts, updates or deletes its row', async () => {
     await using app = await start(ProductCache);
     const cache = app.app.get(ProductCache);
     await expect(cache.find(1)).resolves.toBeNull();
@@ -31,7 +31,7 @@ describe('the cache of docs/guides/cache-invalidation.md', () => {
     await eventually(priced(cache, undefined), 'the deletion is known');
   });
 
-  it('remembers until then', async () => {
+  it('keeps an entry until a change', async () => {
     await using app = await start(ProductCache);
     const cache = app.app.get(ProductCache);
     await database.query(`insert into product (name) values ('chair')`);
@@ -39,19 +39,19 @@ describe('the cache of docs/guides/cache-invalidation.md', () => {
     expect(await cache.find(1)).toBe(await cache.find(1));
   });
 
-  it('forgets everything after a gap, in which it missed a change', async () => {
+  it('removes all entries after a gap, because it may have missed a change', async () => {
     await using app = await start(ProductCache);
     const cache = app.app.get(ProductCache);
     await database.query(`insert into product (name, price) values ('chair', 10)`);
     await eventually(priced(cache, 10), 'the insert is known');
     await database.terminateListeners();
-    await database.query(`set pgpubsub.disabled = 'on'; update product set price = 11`); // as if it came too late
+    await database.query(`set pgpubsub.disabled = 'on'; update product set price = 11`); // as if the change were lost
     await eventually(priced(cache, 11), 'the gap is told');
   });
 });
 
-describe('the careful cache', () => {
-  it('asks the database while it hears nothing, and remembers when it does', async () => {
+describe('the careful cache of docs/guides/cache-invalidation.md', () => {
+  it('reads from the database while the LISTEN connection is down, and from its entries otherwise', async () => {
     await using app = await start(CarefulProductCache);
     const cache = app.app.get(CarefulProductCache);
     await database.query(`insert into product (name, price) values ('chair', 10)`);
@@ -70,7 +70,7 @@ describe('the careful cache', () => {
     expect(await cache.find(1)).toBe(await cache.find(1));
   });
 
-  it('still hears of changes by what it inherits', async () => {
+  it('removes entries of changed rows by an inherited listener', async () => {
     await using app = await start(CarefulProductCache);
     const cache = app.app.get(CarefulProductCache);
     await database.query(`insert into product (name, price) values ('chair', 10)`);

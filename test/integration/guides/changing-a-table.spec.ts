@@ -20,7 +20,10 @@ const MIGRATIONS = [
   release3.DropName1800000000003,
 ];
 
-/** As `typeorm migration:run` of this release does; afterwards there is nothing more to generate. */
+/**
+ * Runs the migrations as `typeorm migration:run` of this release does; no change is left to
+ * generate afterwards.
+ */
 async function migrate(release: number, member: Type): Promise<void> {
   const source = withPgPubSub(
     new DataSource({
@@ -52,19 +55,19 @@ const printed = (...texts: string[]) =>
     `${texts.join()} are printed`,
   );
 
-it('docs/guides/changing-a-table.md: nothing that waits is lost or misread in three releases', async () => {
+it('the releases of docs/guides/changing-a-table.md neither lose nor misread waiting changes', async () => {
   const name = 'FillNameParts1800000000002';
   await migrate(0, release0.Member);
-  await database.query(`insert into member (name) values ('Ada Lovelace')`); // in the oldest form
+  await database.query(`insert into member (name) values ('Ada Lovelace')`); // stored in the oldest form
   await migrate(1, release1.Member);
   {
     await using _app = await start(release1.Member, release1.Badges);
     await printed('Ada');
   }
-  await database.query(`insert into member (name) values ('Grace Hopper')`); // by a process of the old code
+  await database.query(`insert into member (name) values ('Grace Hopper')`); // written by a process with the old code
 
   await migrate(2, release2.Member);
-  await expect(database.query('select from pgpubsub_notification')).resolves.toHaveLength(1); // the update told nobody
+  await expect(database.query('select from pgpubsub_notification')).resolves.toHaveLength(1); // the update of the migration notified no listener
   await expect(database.query('select "firstName", "lastName" from member order by id')).resolves.toEqual([
     { firstName: 'Ada', lastName: 'Lovelace' },
     { firstName: 'Grace', lastName: 'Hopper' },

@@ -16,8 +16,8 @@ beforeAll(() => {
 });
 afterAll(() => void vi.unstubAllEnvs());
 
-it('docs/guides/several-databases.md: what the shop stores has its effect in the warehouse once', async () => {
-  const guide = await import('./databases.app.js'); // late: it reads the environment
+it('the shop of docs/guides/several-databases.md stores notifications that take effect in the warehouse once', async () => {
+  const guide = await import('./databases.app.js'); // late, because the module reads the environment
   const { AppModule, StockDisplay, StockLevel, shop, warehouse } = guide;
   for (const source of [shop, warehouse]) {
     await source.initialize();
@@ -34,7 +34,7 @@ it('docs/guides/several-databases.md: what the shop stores has its effect in the
   await app.init();
   try {
     const { connection$ } = app.get<PubSubService>(getPubSubToken('warehouse'));
-    await firstValueFrom(connection$.pipe(filter((state) => state === 'listening'))); // what is broadcast before is not shown
+    await firstValueFrom(connection$.pipe(filter((state) => state === 'listening'))); // earlier broadcasts would not be shown
     for (const article of ['chair', 'table'])
       await shopDatabase.query(`select pgpubsub_notify('article_sold', $1)`, [JSON.stringify({ article })]);
     const waiting = () => shopDatabase.query('select from pgpubsub_notification');

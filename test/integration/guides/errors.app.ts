@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { PgPubSubError, PubSubService, defineChannel } from 'nestjs-pgpubsub';
 
-/** What docs/errors.md shows. */
+/** The code of docs/errors.md. */
 
-/** Without its text when that is too long: who needs it loads it. */
+/** An article, without its text when that is too long: listeners that need it load it. */
 export interface Article {
   readonly id: number;
   readonly text?: string;

@@ -4,7 +4,7 @@ import { TestDatabase } from '../../support/database.js';
 import { collector, payloadsOf } from '../../support/listeners.js';
 import { ArticleChanged, Articles } from './errors.app.js';
 
-it('docs/errors.md: what is too large is told by its id, and other errors are thrown on', async () => {
+it('the code of docs/errors.md sends the id when a payload is too large, and rethrows other errors', async () => {
   await using database = await TestDatabase.create();
   const { provider, received } = collector(ArticleChanged);
   await using app = await TestApp.start({ url: database.url, providers: [Articles, provider] });

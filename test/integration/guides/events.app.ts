@@ -1,7 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { PubSubService } from 'nestjs-pgpubsub';
 
-/** Stands for the client of an error tracker. */
+/** Represents the client of an error tracker. */
 export abstract class ErrorTracker {
   abstract capture(error: unknown, about: object): void;
 }
@@ -16,7 +16,7 @@ export class DeadLetterAlarm implements OnModuleInit {
   onModuleInit() {
     this.pubsub.events$.subscribe((event) => {
       if (event.type !== 'stored-failed') return;
-      if (event.delayMs !== undefined) return; // it is tried again
+      if (event.delayMs !== undefined) return; // a retry follows
       const { channel, listener, id, error } = event;
       this.tracker.capture(error, { channel, listener, id });
     });

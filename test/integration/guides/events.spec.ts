@@ -9,7 +9,7 @@ const { start, deadLetters } = useStored();
 
 const Mails = defineChannel<string>('mails', { delivery: 'exactly-once' });
 
-it('tells an error tracker of dead letters', async () => {
+it('the listener of docs/events.md reports dead letters to an error tracker', async () => {
   const captured = new Mailbox<[error: unknown, about: object]>();
   const tracker: ErrorTracker = { capture: (...call) => captured.push(call) };
   @Injectable()

@@ -16,7 +16,7 @@ afterAll(async () => {
   vi.unstubAllEnvs();
 });
 
-/** As another process would: with modules of its own, and so with another DataSource. */
+/** Loads new copies of the modules, as another process does, and so another DataSource. */
 async function load() {
   vi.resetModules();
   const { dataSource } = await import('./getting-started/data-source.js');
@@ -24,7 +24,7 @@ async function load() {
   return { dataSource, AppModule };
 }
 
-/** What both have logged: the last logger that Nest gets is the one of all. */
+/** The log lines of both applications: Nest uses its last logger for all of them. */
 const lines: string[] = [];
 const log = (line: unknown) => lines.push(String(line));
 const logged = (line: string, count: number) =>
@@ -44,7 +44,7 @@ async function start(): Promise<string> {
   return app.getUrl();
 }
 
-it('the application of docs/getting-started.md does in two processes what is said', async () => {
+it('the application of docs/getting-started.md runs in two processes as described', async () => {
   const { dataSource } = await load();
   await dataSource.initialize();
   await run(dataSource, (await generate(dataSource)).up);

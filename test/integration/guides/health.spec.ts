@@ -4,7 +4,7 @@ import { useStored } from '../../support/stored.js';
 
 const { start, query } = useStored();
 
-it('docs/health.md: an instance says how it is doing', async () => {
+it('the status of docs/health.md describes the health of an instance', async () => {
   await query(
     `insert into pgpubsub_notification (channel, payload, created_at, available_at) values ('mails', '1', now() - interval '2 minutes', now() - interval '2 minutes')`,
   );

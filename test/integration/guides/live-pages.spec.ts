@@ -69,14 +69,17 @@ class Watcher implements AsyncDisposable {
   }
 }
 
-/** The last statement of the LISTEN connection begins so. */
+/** Whether the last statement of the LISTEN connection starts with this text. */
 const lastOfListening = (begin: string) => async () => {
   const sql = `select query from pg_stat_activity where datname = $1 and application_name like '%:listen'`;
   const [row] = await database.query<{ query: string }>(sql, [database.name]);
   return row?.query.toLowerCase().startsWith(begin) ?? false;
 };
 
-/** Bids until a watcher has heard of one: its message is on the way when the socket is open. */
+/**
+ * Bids until a watcher has received a bid: its message may still be on its way when the socket is
+ * open.
+ */
 async function bidUntilHeard(watcher: Watcher, auctionId: number): Promise<void> {
   await eventually(async () => {
     await app.get(PubSubService).notify(BidMade, { auctionId, amount: 1 });
@@ -84,7 +87,7 @@ async function bidUntilHeard(watcher: Watcher, auctionId: number): Promise<void>
   }, 'the watcher hears');
 }
 
-/** A browser's EventSource, which hears what it is given. */
+/** An EventSource of a browser that receives the given events. */
 class Source {
   static last: Source | undefined;
   onopen: (() => void) | null = null;
@@ -104,13 +107,13 @@ class Source {
 }
 
 describe('the pages of docs/guides/live-pages.md', () => {
-  it('miss nothing: their process listens before the first one is opened', async () => {
+  it('miss no change, because their process listens before the first page opens', async () => {
     await startAll();
     const { connection } = await app.get(PubSubService).status();
     expect(connection).toMatchObject({ state: 'listening', channels: ['auction', 'bid_made'] });
   });
 
-  it('show in the browser what they are told', async () => {
+  it('show events in the browser', async () => {
     await startAll();
     const seen: unknown[] = [];
     follow(Source, {
@@ -136,7 +139,7 @@ describe('the pages of docs/guides/live-pages.md', () => {
     ]);
   });
 
-  it('hear of changes by SQL, and of what is notified', async () => {
+  it('receive changes by SQL and notifications', async () => {
     await startAll();
     await using stream = await EventStream.open(`${origin}/auctions/live`);
     await database.query(`insert into auction (item) values ('a chair')`);
@@ -151,14 +154,14 @@ describe('the pages of docs/guides/live-pages.md', () => {
     });
   });
 
-  it('are told of a gap', async () => {
+  it('receive gaps', async () => {
     await startAll();
     await using stream = await EventStream.open(`${origin}/auctions/live`);
     await database.terminateListeners();
     await stream.events.find(({ type }) => type === 'gap');
   });
 
-  it('watch one auction each by a WebSocket, and are let go when they close', async () => {
+  it('watch one auction each over a WebSocket, and stop listening when they close', async () => {
     await start({ providers: [BidsGateway] }); // nothing else listens
     {
       await using watcher = await Watcher.open(7);

@@ -8,12 +8,12 @@ import {
 } from 'nestjs-pgpubsub';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-// What docs/operations.md shows, and operations.spec.ts runs.
+// The code of docs/operations.md, which operations.spec.ts runs.
 
 export const PriceChanged = defineChannel<{ id: number }>('price_changed');
 export const OrderPlaced = defineChannel<{ id: number }>('order_placed', { delivery: 'exactly-once' });
 
-/** A web process has its caches to clear; what is stored is handled elsewhere. */
+/** Listens to changes that clear caches; other processes handle stored notifications. */
 export const forWeb = () => PgPubSubModule.forRoot({ listen: [PriceChanged] });
 
 export const behindPooler = (directUrl: string) =>

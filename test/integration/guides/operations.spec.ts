@@ -35,7 +35,7 @@ class Author {
   @Column('float8', { default: 100 }) royalty!: number;
 }
 
-/** With the tables of stored notifications, and those of these entities. */
+/** Opens a DataSource with the tables of stored notifications, and those of these entities. */
 async function connect(...entities: (new () => object)[]): Promise<DataSource> {
   const source = new DataSource({ type: 'postgres', url: database.url, entities });
   await withPgPubSub(source, { channels: [OrderPlaced] }).initialize();
@@ -57,18 +57,18 @@ describe('the SQL of docs/operations.md', () => {
     .filter((statement) => statement !== '');
   const having = (words: string): string => statements.find((statement) => statement.includes(words)) ?? '';
 
-  it.each(statements)('is SQL: %s', async (statement) => {
+  it.each(statements)('is valid: %s', async (statement) => {
     await (await connect()).destroy();
     await expect(database.query(statement)).resolves.toBeDefined();
   });
 
-  it('finds who listens', async () => {
+  it('finds the listening processes', async () => {
     await using _app = await start({ providers: [collector(PriceChanged).provider] });
     const all = await database.query<{ application_name: string }>(having('who listens'));
     expect(all).toContainEqual(expect.objectContaining({ application_name: 'nest:listen' }));
   });
 
-  it('finds the oldest transaction, dead rows, and who waits to commit a notification', async () => {
+  it('finds the oldest transaction, dead rows, and sessions that wait to commit a notification', async () => {
     await (await connect()).destroy();
     const client = await database.client();
     await client.query('begin');
@@ -85,10 +85,13 @@ describe('the SQL of docs/operations.md', () => {
       'pgpubsub_process',
     ]);
     const waits = async () => (await database.query<{ count: string }>(having('pg_locks')))[0]?.count;
-    await eventually(async () => (await waits()) === '0', 'nobody on the server waits, other tests included');
+    await eventually(
+      async () => (await waits()) === '0',
+      'no session waits on the server, other tests included',
+    );
   });
 
-  it('gives new ids after a restore', async () => {
+  it('assigns new ids after a restore', async () => {
     await (await connect()).destroy();
     const store = `select pgpubsub_notify('order_placed', '{}') as id`;
     const [before] = await database.query<{ id: string }>(store);
@@ -104,7 +107,7 @@ describe('the modules of docs/operations.md', () => {
   it.each([
     ['a direct connection', () => guide.behindPooler(database.url)],
     ['no heartbeat', () => guide.thatMaySleep()],
-  ])('with %s hear broadcasts and handle what is stored', async (_, module) => {
+  ])('with %s receive broadcasts and handle stored notifications', async (_, module) => {
     const [prices, orders] = [collector(PriceChanged), collector(OrderPlaced)];
     await using app = await start({ providers: [prices.provider, orders.provider], module: module() });
     await app.pubsub.notify(PriceChanged, { id: 1 });
@@ -113,7 +116,7 @@ describe('the modules of docs/operations.md', () => {
     expect((await orders.received.next()).payload).toEqual({ id: 2 });
   });
 
-  it('for the web leave to others what is stored', async () => {
+  it('for web processes do not handle stored notifications', async () => {
     const [prices, orders] = [collector(PriceChanged), collector(OrderPlaced)];
     await using app = await start({ providers: [prices.provider, orders.provider], module: guide.forWeb() });
     await app.pubsub.notify(OrderPlaced, { id: 2 });
@@ -131,7 +134,7 @@ describe('the migrations of docs/operations.md', () => {
     });
   const changes = () => database.query(`select from pgpubsub_notification where channel = 'author'`);
 
-  it('rewrite rows without a word, and speak again afterwards', async () => {
+  it('rewrite rows without notifications, which continue afterwards', async () => {
     const source = await connect(Author);
     try {
       await source.query('insert into author default values');
@@ -147,7 +150,7 @@ describe('the migrations of docs/operations.md', () => {
     }
   });
 
-  it('remove all there is, and bring it back', async () => {
+  it('remove all objects of the library, and create them again', async () => {
     const source = await connect(Author);
     const ours = `select proname as name from pg_proc where proname like 'pgpubsub%'
       union all select relname from pg_class where relname like 'pgpubsub%'
@@ -163,8 +166,8 @@ describe('the migrations of docs/operations.md', () => {
   });
 });
 
-describe('what docs/operations.md says', () => {
-  it('a table that is renamed has another channel, and its stored changes are renamed by one statement', async () => {
+describe('the rules of docs/operations.md', () => {
+  it('a renamed table has another channel, and one statement moves its stored changes', async () => {
     await (await connect(Author)).destroy();
     await database.query('insert into author default values; alter table author rename to writer');
 
@@ -196,7 +199,7 @@ describe('what docs/operations.md says', () => {
     expect(await seen.next()).toMatchObject({ table: 'writer', new: { id: 1, royalty: 100 } });
   });
 
-  it('a dead letter of a listener that no process has stays when it is retried', async () => {
+  it('a dead letter whose listener no process has stays when it is retried', async () => {
     @Injectable()
     class Gone {
       @Listener(OrderPlaced, { retry: { maxAttempts: 1 } })
@@ -221,8 +224,8 @@ describe('what docs/operations.md says', () => {
   });
 
   it.each([
-    ['ends the claim of a handler that waits for longer', {}, 2],
-    ['leaves it alone where the pool says 0', { options: '-c idle_in_transaction_session_timeout=0' }, 1],
+    ['ends the claim of a handler that waits longer', {}, 2],
+    ['ends no claim when the pool sets it to 0', { options: '-c idle_in_transaction_session_timeout=0' }, 1],
   ])('idle_in_transaction_session_timeout %s', async (_, extra, calls) => {
     await database.query(`alter database ${database.name} set idle_in_transaction_session_timeout = '3s'`);
     const attempts = new Mailbox<number>();
@@ -248,7 +251,7 @@ describe('what docs/operations.md says', () => {
     expect(attempts.all).toHaveLength(calls);
   });
 
-  it('tables that move into another schema leave behind what waits', async () => {
+  it('tables that move into another schema do not take waiting notifications with them', async () => {
     await (await connect()).destroy();
     await database.query(`select pgpubsub_notify('order_placed', '{}')`);
     const source = new DataSource({ type: 'postgres', url: database.url });

@@ -18,7 +18,10 @@ import {
 
 const database = useDatabase({ per: 'test' });
 
-/** A payment service over HTTP; `answers` are its next ones, then it charges as the guide's receiver does. */
+/**
+ * A payment service over HTTP that answers with `answers` first, and then charges like the receiver
+ * of the guide.
+ */
 class PaymentServer implements AsyncDisposable {
   readonly keys = new Mailbox<string>();
   readonly answers: (number | 'hang up')[] = [];
@@ -67,7 +70,7 @@ async function start(payments: PaymentServer) {
 }
 
 describe('the billing of docs/guides/side-effects.md', () => {
-  it('charges once, whatever is answered, with one key; what it writes and stores commits with the end', async () => {
+  it('charges once with one key, after any failed answers, and commits its writes with the completion', async () => {
     await using payments = await new PaymentServer().listen();
     payments.answers.push('hang up', 503);
     const { app, paid } = await start(payments);
@@ -85,7 +88,7 @@ describe('the billing of docs/guides/side-effects.md', () => {
     expect(paid.all).toHaveLength(1);
   });
 
-  it('gives up what will never be paid', async () => {
+  it('stops after an invoice that cannot be paid', async () => {
     await using payments = await new PaymentServer().listen();
     payments.answers.push(402);
     const { app } = await start(payments);
@@ -98,7 +101,7 @@ describe('the billing of docs/guides/side-effects.md', () => {
     expect(payments.keys.all).toHaveLength(1);
   });
 
-  it('a receiver that gets one key twice at the same time acts once', async () => {
+  it('ignores the second of two simultaneous requests with one key', async () => {
     await using payments = await new PaymentServer().listen();
     const { app } = await start(payments);
     await using _app = app;

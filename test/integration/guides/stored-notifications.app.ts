@@ -9,7 +9,7 @@ import {
 } from 'nestjs-pgpubsub';
 import { Column, DataSource, Entity, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
 
-/** What docs/stored-notifications.md shows. */
+/** The code of docs/stored-notifications.md. */
 
 @Entity('purchase')
 export class Purchase {
@@ -99,7 +99,7 @@ export class Shop {
   }
 }
 
-/** As providers of mail, payments and the like have it: a key they have seen has no effect any more. */
+/** Sends mail. Like providers of mail and payments, it ignores a repeated key. */
 export abstract class Mailer {
   abstract send(mail: { text: string; idempotencyKey: string }, signal: AbortSignal): Promise<void>;
 }

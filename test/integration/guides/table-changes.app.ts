@@ -20,7 +20,7 @@ import {
   type QueryRunner,
 } from 'typeorm';
 
-/** What docs/table-changes.md shows. */
+/** The code of docs/table-changes.md. */
 
 @Entity()
 @NotifyChanges() // insert, update and delete, on the channel "author"

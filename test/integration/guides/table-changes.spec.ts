@@ -16,7 +16,7 @@ let migration: Statements;
 
 beforeAll(async () => {
   vi.stubEnv('DATABASE_URL', database.url);
-  guide = await import('./table-changes.app.js'); // late: it reads the environment
+  guide = await import('./table-changes.app.js'); // late, because the module reads the environment
   await guide.dataSource.initialize();
   migration = await generate(guide.dataSource);
   await run(guide.dataSource, migration.up);
@@ -28,7 +28,7 @@ const start = (...providers: (new (...args: never[]) => unknown)[]): Promise<Tes
   database.start({ patch: () => guide.dataSource, providers });
 
 describe('the tables of docs/table-changes.md', () => {
-  it('have the triggers that migration:generate wrote, after which it finds nothing', async () => {
+  it('have the triggers of migration:generate, which then finds no change', async () => {
     const onTables = migration.up.map((sql) => /^create trigger .* on "public"\."(\w+)"/is.exec(sql)?.[1]);
     expect(new Set(onTables)).toEqual(new Set([undefined, 'author', 'invoice']));
     await guide.dataSource.initialize();
@@ -37,7 +37,7 @@ describe('the tables of docs/table-changes.md', () => {
     expect(left).toEqual(NOTHING);
   });
 
-  it('tell listeners of a DataSource of its own, which is not wrapped', async () => {
+  it('notify listeners that use another DataSource, which is not wrapped', async () => {
     const { provider, received } = collector<EntityChange<Author>>(guide.Author);
     const { entities } = guide.dataSource.options;
     await using app = await database.start({
@@ -50,7 +50,7 @@ describe('the tables of docs/table-changes.md', () => {
     await database.query('truncate author restart identity cascade');
   });
 
-  it('tell listeners of what SQL changes, with the rows as the repository loads them', async () => {
+  it('notify listeners of changes by SQL, with rows equal to those of the repository', async () => {
     const { provider, received } = collector<EntityChange<Author>>(guide.Author);
     await using app = await start(guide.Authors, provider);
     const authors = app.dataSource.getRepository(guide.Author);
@@ -65,7 +65,7 @@ describe('the tables of docs/table-changes.md', () => {
     expect(await next()).toMatchObject({ operation: 'update', old: ada, new: eve, changed: ['name'] });
     await database.query(`update author set active = false`);
     expect(await next()).toMatchObject({ changed: ['active'] });
-    await database.query(`update author set name = 'Zoe'`); // no longer active
+    await database.query(`update author set name = 'Zoe'`); // not active any more
     expect(await next()).toMatchObject({ changed: ['name'] });
     const zoe = await load('Zoe');
     await database.query('delete from author');
@@ -83,7 +83,7 @@ describe('the tables of docs/table-changes.md', () => {
     expect(received.all.every(({ payload }) => payload.entity?.password === undefined)).toBe(true);
   });
 
-  it('give their changes the context of the transaction, and are silent where it says so', async () => {
+  it('add the context of the transaction to their changes, and send none in a silenced transaction', async () => {
     const { provider, received } = collector<EntityChange<Author>>(guide.Author);
     await using app = await start(provider);
     await app.pubsub.withContext({ tenant: 'a' }, (manager) => manager.insert(guide.Author, { name: 'Ada' }));
@@ -100,7 +100,7 @@ describe('the tables of docs/table-changes.md', () => {
     ]);
   });
 
-  it('keep what is to be handled exactly once until a listener is started', async () => {
+  it('keep exactly-once changes until a listener starts', async () => {
     await database.query('insert into invoice (amount) values (42)');
     await expect(database.query('select key from pgpubsub_notification')).resolves.toEqual([{ key: '1' }]);
     const { provider, received } = collector<EntityChange<Invoice>>(guide.Invoice);
@@ -133,7 +133,7 @@ describe('the migrations of docs/table-changes.md', () => {
     await source.destroy();
   });
 
-  it('written by hand, store as the entity declares it', async () => {
+  it('written by hand, store what the entity declares', async () => {
     await using empty = await TestDatabase.create();
     const table = await connect(empty.url, { entities: [guide.Invoice], synchronize: true }).initialize();
     await table.destroy();

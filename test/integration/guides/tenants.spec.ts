@@ -19,7 +19,7 @@ const shipped = async (count: number): Promise<boolean> =>
   (await database.query('select from shipment')).length === count;
 
 describe('the tenants of docs/guides/tenants.md', () => {
-  it('come along with what is written and notified, and are there again in listeners', async () => {
+  it('are carried by writes and notifications, and are set again in listeners', async () => {
     await using app = await start(pubsubModule);
     const shipping = app.app.get(Shipping);
     await Promise.all(
@@ -48,7 +48,7 @@ describe('the tenants of docs/guides/tenants.md', () => {
     ]);
   });
 
-  it('are none for what is stored without one, whatever was handled before it', async () => {
+  it('are not set for a notification without a tenant, after one with a tenant', async () => {
     await using app = await start(pubsubModule);
     const shipping = app.app.get(Shipping);
     await shipping.importOrders('acme', ['table']);
@@ -63,7 +63,7 @@ describe('the tenants of docs/guides/tenants.md', () => {
     ).resolves.toEqual([{ tenant: '' }]);
   });
 
-  it('are handled by the process that is theirs', async () => {
+  it('have their notifications handled by their own process', async () => {
     await using acme = await start(pubsubModuleFor('acme'));
     await acme.app.get(Shipping).importOrders('bolt', ['desk']);
     await acme.app.get(Shipping).importOrders('acme', ['table']);

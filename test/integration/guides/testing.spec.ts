@@ -24,7 +24,7 @@ class TestMailer extends Mailer {
   }
 }
 
-describe('the shop, tested as in docs/testing.md', () => {
+describe('the shop of docs/testing.md', () => {
   const database = useDatabase({ per: 'test' });
   let app: TestApp;
   beforeEach(async () => {
@@ -38,7 +38,7 @@ describe('the shop, tested as in docs/testing.md', () => {
         entities: [Purchase, Reservation, Account, PageView],
         synchronize: true,
       },
-      // a retry that is due at once would be handled by the drain in which it failed
+      // a retry that is due immediately would run in the drain in which it failed
       options: {
         synchronize: true,
         retry: { minDelayMs: 3_600_000, maxDelayMs: 3_600_000 },
@@ -46,7 +46,7 @@ describe('the shop, tested as in docs/testing.md', () => {
     });
   });
 
-  it('reserves what was bought, and confirms it', async () => {
+  it('reserves a purchase and confirms it', async () => {
     const { pubsub, dataSource } = app;
     const shop = app.app.get(Shop);
     const mailer = app.app.get<TestMailer>(Mailer);
@@ -64,7 +64,7 @@ describe('the shop, tested as in docs/testing.md', () => {
     expect(mailer.sent).toEqual([`Thank you for purchase ${id}`]);
   });
 
-  it('sends what failed at the next attempt', async () => {
+  it('sends a failed mail at the next attempt', async () => {
     const { pubsub } = app;
     const shop = app.app.get(Shop);
     const mailer = app.app.get<TestMailer>(Mailer);
@@ -80,7 +80,7 @@ describe('the shop, tested as in docs/testing.md', () => {
     expect(mailer.sent).toHaveLength(1);
   });
 
-  it('reminds a day later', async () => {
+  it('sends a reminder a day later', async () => {
     const { pubsub } = app;
     const shop = app.app.get(Shop);
     await pubsub.pause();
@@ -94,7 +94,7 @@ describe('the shop, tested as in docs/testing.md', () => {
     });
   });
 
-  it('gives up on an account that is not there', async () => {
+  it('moves a notification about a missing account to the dead letters', async () => {
     const { pubsub } = app;
     await pubsub.pause();
     await app.app.get(Shop).move('Ada', 5);

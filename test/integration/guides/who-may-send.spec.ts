@@ -4,7 +4,7 @@ import { TestDatabase } from '../../support/database.js';
 import { collector, payloadsOf } from '../../support/listeners.js';
 import { CacheCleared } from './who-may-send.app.js';
 
-it('the codec of docs/guides/who-may-send.md rejects what was sent without the secret', async () => {
+it('the codec of docs/guides/who-may-send.md rejects notifications that were sent without the secret', async () => {
   await using database = await TestDatabase.create();
   const { provider, received } = collector(CacheCleared);
   await using app = await TestApp.start({ url: database.url, providers: [provider] });

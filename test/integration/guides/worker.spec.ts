@@ -16,7 +16,7 @@ const written = async (count: number): Promise<boolean> =>
   (await database.query('select from report where text is not null')).length === count;
 
 describe('the worker of docs/guides/waking-a-worker.md', () => {
-  it('writes what is ordered, with whoever else works', async () => {
+  it('writes the ordered reports, together with other processes', async () => {
     await using one = await start();
     await using _two = await start();
     const months = Array.from({ length: 20 }, (_, index) => `month ${index}`);
@@ -24,9 +24,9 @@ describe('the worker of docs/guides/waking-a-worker.md', () => {
     await eventually(() => written(20), 'all are written');
   });
 
-  it('looks again after a gap', async () => {
+  it('checks for reports after a gap', async () => {
     await using _app = await start();
-    await database.query(`insert into report (month) values ('May')`); // told by nobody
+    await database.query(`insert into report (month) values ('May')`); // without a notification
     await expect(written(0)).resolves.toBe(true);
     await database.terminateListeners();
     await eventually(() => written(1), 'it has looked');

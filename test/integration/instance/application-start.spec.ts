@@ -34,7 +34,7 @@ function bootstrapping(hook: (pubsub: PubSubService) => Promise<void>): Type {
 
 const fail = () => Promise.reject(new Error('this provider cannot start'));
 
-describe('stored notifications are claimed when the application is up', () => {
+describe('the start of an application', () => {
   it('claims after the bootstrap hook of every other provider', async () => {
     await storeOne();
     const log = new Mailbox<string>();
@@ -52,7 +52,7 @@ describe('stored notifications are claimed when the application is up', () => {
     expect([await log.next(), await log.next()]).toEqual(['hook ended', 'handled']);
   });
 
-  it('claims nothing when the start of another provider fails', async () => {
+  it('claims nothing when another provider fails', async () => {
     await storeOne();
     const failed = collector(Orders);
     await expect(start({ providers: [failed.provider, bootstrapping(fail)] })).rejects.toThrow(
@@ -98,7 +98,7 @@ describe('stored notifications are claimed when the application is up', () => {
     await app.close();
   });
 
-  it('handles the backlog in a bootstrap hook that asks for it', async () => {
+  it('handles the backlog in a bootstrap hook that calls recover()', async () => {
     await storeOne();
     const { provider, received } = collector(Orders);
     let recovered: unknown;
@@ -110,7 +110,7 @@ describe('stored notifications are claimed when the application is up', () => {
     expect(received.all).toHaveLength(1);
   });
 
-  it('leaves what is stored after a recover() in a hook of an application that fails', async () => {
+  it('claims nothing after a recover() in a hook that fails', async () => {
     const failed = collector(Orders);
     const hook = bootstrapping(async (pubsub) => {
       await pubsub.recover();
@@ -142,7 +142,7 @@ describe('stored notifications are claimed when the application is up', () => {
     await received.next();
   });
 
-  it('obeys a pause() in onModuleInit', async () => {
+  it('claims nothing after a pause() in onModuleInit()', async () => {
     await storeOne();
     @Injectable()
     class Pausing implements OnModuleInit {

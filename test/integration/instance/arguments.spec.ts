@@ -9,7 +9,7 @@ beforeAll(async () => {
   app = await database.start({ options: { listen: false } });
 });
 
-it('rejects options of notify() and notifyMany() that are no object, and sends nothing', async () => {
+it('notify() and notifyMany() reject options that are not an object, and send nothing', async () => {
   const heard: unknown[] = [];
   const subscription = app.pubsub.observe('orders').subscribe(({ payload }) => heard.push(payload));
   for (const options of [null, () => undefined, app.dataSource.manager] as never[]) {
@@ -23,7 +23,7 @@ it('rejects options of notify() and notifyMany() that are no object, and sends n
   subscription.unsubscribe();
 });
 
-it('rejects options of withContext() and withoutTriggers() that cannot be meant, before anything is done', async () => {
+it('withContext() and withoutTriggers() reject invalid arguments before the work runs', async () => {
   const refused = { code: 'INVALID_ARGUMENT' };
   const work = () => Promise.reject(new Error('done'));
   for (const options of [null, () => undefined, app.dataSource.manager] as never[]) {
@@ -34,15 +34,18 @@ it('rejects options of withContext() and withoutTriggers() that cannot be meant,
   await expect(app.pubsub.withoutTriggers(undefined as never)).rejects.toMatchObject(refused);
 });
 
-it.each([[['orders', 'payments']], [null], [{}]])('observes no channels given as %o', (channel: unknown) => {
-  const refused = expect.objectContaining({ code: 'INVALID_CHANNEL' }) as Error;
+it.each([[['orders', 'payments']], [null], [{}]])(
+  'observe() and listen() reject the channel %o',
+  (channel: unknown) => {
+    const refused = expect.objectContaining({ code: 'INVALID_CHANNEL' }) as Error;
 
-  expect(() => app.pubsub.observe(channel as ChannelLike)).toThrow(refused);
-  expect(() => app.pubsub.listen(channel as ChannelLike)).toThrow(refused);
-});
+    expect(() => app.pubsub.observe(channel as ChannelLike)).toThrow(refused);
+    expect(() => app.pubsub.listen(channel as ChannelLike)).toThrow(refused);
+  },
+);
 
 it.each(['orders', null, {}])(
-  'recovers, pauses and resumes no channels given as %o',
+  'recover(), pause() and resume() reject the channels %o',
   async (channels: unknown) => {
     const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' }) as Error;
     const given = channels as readonly ChannelLike[];

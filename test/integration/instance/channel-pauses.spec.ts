@@ -15,13 +15,13 @@ const Orders = defineChannel<number>('orders', { delivery: 'exactly-once' });
 const News = defineChannel<string>('news');
 const everywhere = { everywhere: true };
 
-/** A session of its own, and its end. */
+/** Creates a session of its own, and destroys the DataSource at the end. */
 const disposable = (source: DataSource) => ({
   runner: source.createQueryRunner(),
   [Symbol.asyncDispose]: () => source.destroy(),
 });
 
-/** The channels that are paused everywhere, each time the application learns of others. */
+/** The channels that are paused everywhere, after each change that the application learns of. */
 function pausesOf({ pubsub }: TestApp): Mailbox<readonly string[]> {
   const pauses = new Mailbox<readonly string[]>();
   pubsub.events$.subscribe((event) => event.type === 'pauses-changed' && pauses.push(event.channels));
@@ -29,7 +29,7 @@ function pausesOf({ pubsub }: TestApp): Mailbox<readonly string[]> {
 }
 
 describe('pause() with everywhere', () => {
-  it('stops the claims of all processes, of those that start later too, until resume() with everywhere', async () => {
+  it('stops the claims of all processes, including later ones, until resume() with everywhere', async () => {
     const first = collector(Orders);
     const second = collector(Orders);
     const late = collector(Orders);
@@ -55,7 +55,7 @@ describe('pause() with everywhere', () => {
     expect(handled).toHaveLength(2);
   });
 
-  it('holds for recover() right after the start, and while the first heartbeat takes long', async () => {
+  it('applies to recover() right after the start, even when the first heartbeat takes long', async () => {
     await query(`insert into pgpubsub_channel (channel, paused) values ('orders', true)`);
     await query(`select pgpubsub_notify('orders', '1')`);
     await using locking = await new DataSource({ type: 'postgres', url: database.url })
@@ -72,7 +72,7 @@ describe('pause() with everywhere', () => {
     await received.next();
   });
 
-  it('is read once for any number of hints that any role can send', async () => {
+  it('arrives in spite of many forged hints', async () => {
     await using app = await start({ providers: [collector(Orders).provider] });
     await app.pubsub.recover();
     const pauses = pausesOf(app);
@@ -81,7 +81,7 @@ describe('pause() with everywhere', () => {
     expect(await pauses.next()).toEqual(['orders']);
   });
 
-  it('is shown by status(), beside the pause of this process', async () => {
+  it('is shown by status(), apart from the pauses of this process', async () => {
     await using app = await start({ providers: [collector(Orders).provider] });
     await app.pubsub.recover();
     expect((await app.pubsub.status()).paused).toEqual({ here: [], everywhere: [] });
@@ -94,7 +94,7 @@ describe('pause() with everywhere', () => {
     expect((await app.pubsub.status()).paused).toEqual({ here: [], everywhere: [] });
   });
 
-  it('leaves a channel paused that this process has paused for itself', async () => {
+  it('does not end the pause of this process when it ends', async () => {
     const { provider, received } = collector(Orders);
     await using app = await start({ providers: [provider] });
     await app.pubsub.recover();
@@ -117,13 +117,13 @@ describe('pause() with everywhere', () => {
     expect(await pauses.next()).toEqual(['orders']);
   });
 
-  it('means the exactly-once channels that the process knows, without a list', async () => {
+  it('applies without a list to the exactly-once channels that the process knows', async () => {
     await using app = await start({ channels: [Orders, News] });
     await app.pubsub.pause(undefined, everywhere);
     expect((await app.pubsub.status()).paused.everywhere).toEqual(['orders']);
   });
 
-  it('rejects broadcast channels and options that do not exist', async () => {
+  it('rejects broadcast channels and unknown options', async () => {
     await using app = await start({ channels: [News] });
     await expect(app.pubsub.pause([News], everywhere)).rejects.toThrow(
       'expected exactly-once channels to pause or resume everywhere, got the broadcast channel "news".',

@@ -22,7 +22,7 @@ import { useDatabase } from '../../support/use-database.js';
 const database = useDatabase();
 const second = useDatabase();
 
-describe('forRootAsync', () => {
+describe('forRootAsync()', () => {
   const options: PgPubSubOptions = { context: () => ({ from: 'async' }) };
   @Injectable()
   class OptionsFactory {
@@ -54,7 +54,7 @@ describe('forRootAsync', () => {
     expect((await received.next()).notification.context).toEqual({ from: 'async' });
   });
 
-  it('says where name, dataSource and isGlobal belong', async () => {
+  it('rejects a name in its result, and says where it belongs', async () => {
     const module = PgPubSubModule.forRootAsync({
       useFactory: () => ({ name: 'reporting' }) as PgPubSubOptions,
     });
@@ -64,32 +64,32 @@ describe('forRootAsync', () => {
 
 it.each<[string, PgPubSubOptions & PgPubSubExtras, string]>([
   [
-    'an unknown option',
+    'has an unknown option',
     { heartbeet: false } as PgPubSubOptions,
     'expected only known options for PgPubSubModule.forRoot(): name, ',
   ],
   [
-    'a wrong type',
+    'has an option of a wrong type',
     { concurrency: 'four' } as never,
     'expected the option "concurrency" of PgPubSubModule.forRoot() to be a whole number from 1 on, got "four"',
   ],
   [
-    'a wrong type in a group',
+    'has an option of a wrong type in a group',
     { reconnect: { maxDelayMs: -1 } },
     'expected the option "reconnect.maxDelayMs"',
   ],
   [
-    'a wrong name',
+    'has an invalid name',
     { name: '' },
     'expected the option "name" of PgPubSubModule.forRoot() to be a string that is not empty, got',
   ],
-])('stops the application for %s', async (_, options, sentence) => {
+])('forRoot() stops the application when it %s', async (_, options, sentence) => {
   const started = database.start({ options });
   await expect(started).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });
   await expect(started).rejects.toThrow(sentence);
 });
 
-it('stops the application when one name is registered twice', async () => {
+it('forRoot() stops the application when one name is registered twice', async () => {
   const started = database.start({ imports: [PgPubSubModule.forRoot({ listen: false })] });
   await expect(started).rejects.toMatchObject({ code: 'DUPLICATE_INSTANCE' });
   await expect(started).rejects.toThrow(
@@ -97,7 +97,7 @@ it('stops the application when one name is registered twice', async () => {
   );
 });
 
-it('stops the application for a DataSource that is not PostgreSQL, or not initialized', async () => {
+it('forRoot() stops the application when its DataSource is not PostgreSQL, or not initialized', async () => {
   const starting = async (dataSource: DataSource) => {
     @Module({ providers: [{ provide: DataSource, useValue: dataSource }], exports: [DataSource] })
     class DatabaseModule {}
@@ -115,7 +115,7 @@ it('stops the application for a DataSource that is not PostgreSQL, or not initia
   await expect(starting(other)).rejects.toThrow('expected a DataSource of type "postgres", got "mysql"');
 });
 
-it('stops the application without the DataSource, and says what to add', async () => {
+it('forRoot() stops the application without a DataSource, and names the import to add', async () => {
   const starting = (options: PgPubSubOptions & PgPubSubExtras) =>
     Test.createTestingModule({ imports: [PgPubSubModule.forRoot(options)] }).compile();
   await expect(starting({})).rejects.toMatchObject({ code: 'DATA_SOURCE_UNUSABLE' });
@@ -127,11 +127,11 @@ it('stops the application without the DataSource, and says what to add', async (
   );
 });
 
-it('leaves the word to a DataSource that cannot connect', async () => {
+it('an application whose DataSource cannot connect fails with the error of TypeORM', async () => {
   await expect(TestApp.start({ url: 'postgres://127.0.0.1:1/none' })).rejects.toThrow('ECONNREFUSED');
 });
 
-it('keeps two instances with two databases apart, in one application', async () => {
+it('two instances with two databases in one application do not affect each other', async () => {
   const everything = new Mailbox<string>();
   @Injectable()
   class Both {
@@ -172,7 +172,7 @@ it('keeps two instances with two databases apart, in one application', async () 
   expect([await database.listenSessions(), await second.listenSessions()]).toEqual([1, 1]);
 });
 
-it('keeps two applications in one process apart', async () => {
+it('two applications in one process do not affect each other', async () => {
   const here = collector('orders');
   const there = collector('orders');
   await using one = await database.start({ providers: [here.provider] });
@@ -189,7 +189,7 @@ it('keeps two applications in one process apart', async () => {
   expect((await there.received.next()).payload).toBe(3);
 });
 
-it('knows channels by name through forFeature, in a process that only publishes', async () => {
+it('forFeature() registers channels by name, also in a process that only publishes', async () => {
   const Orders = defineChannel('feature_orders', { schema: z.object({ id: z.number() }) });
   await using app = await database.start({
     options: { listen: false },
@@ -212,11 +212,11 @@ it('knows channels by name through forFeature, in a process that only publishes'
   await expect(elsewhere).rejects.toMatchObject({ code: 'UNKNOWN_INSTANCE' });
 });
 
-it('wants a list of channels in forFeature()', () => {
+it('forFeature() rejects channels that are not a list', () => {
   expect(() => PgPubSubModule.forFeature('orders' as never)).toThrow(/a list of channels, got "orders"/);
 });
 
-it('leaves no session behind when another instance cannot connect', async () => {
+it('an instance leaves no session behind when another instance cannot connect', async () => {
   const refused = new URL(second.url);
   refused.port = '1';
   const started = database.start({
@@ -229,7 +229,7 @@ it('leaves no session behind when another instance cannot connect', async () => 
   );
 });
 
-it('sends from hooks that run before it listens', async () => {
+it('hooks that run before the application listens can send', async () => {
   @Injectable()
   class Early {
     constructor(@Inject(PubSubService) private readonly pubsub: PubSubService) {}

@@ -18,7 +18,7 @@ describe('the row of a process', () => {
       'select application, host, library_version, listeners from pgpubsub_process',
     );
 
-  it('names application and listeners while it runs, and is deleted at its end', async () => {
+  it('contains application and listeners while the process runs, and is deleted at its end', async () => {
     const { provider } = collector(Orders, { name: 'Orders.receive' });
     const app = await start({ providers: [provider], dataSource: { applicationName: 'shop' } });
     await eventually(async () => (await rows()).length === 1, 'the process is recorded');
@@ -34,13 +34,13 @@ describe('the row of a process', () => {
     expect(await rows()).toEqual([]);
   });
 
-  it('is not written for a process that handles nothing stored', async () => {
+  it('is not written by a process without exactly-once channels', async () => {
     await using app = await start({ providers: [collector(News).provider] });
     await app.pubsub.status();
     expect(await rows()).toEqual([]);
   });
 
-  it('of a process that has crashed is deleted by another one after a minute', async () => {
+  it('is deleted by another process a minute after a crash', async () => {
     await query(
       `insert into pgpubsub_process (instance, seen_at) values ('dead', now() - interval '2 minutes')`,
     );
@@ -54,7 +54,7 @@ describe('the row of a process', () => {
     expect(await instances()).toContain('alive');
   });
 
-  it('is not needed: without the right to write it, the process handles, and learns of pauses', async () => {
+  it('is optional: a process without the right to write it handles notifications and learns of pauses', async () => {
     await query(`create function pg_temp_refuse() returns trigger language plpgsql as
       $$ begin raise insufficient_privilege using message = 'not yours'; end $$`);
     await query(`create trigger refuse before insert on pgpubsub_process
@@ -77,18 +77,14 @@ describe('the row of a process', () => {
   });
 });
 
-it('deletes the dead letters that are older than their channel keeps them', async () => {
+it('a process deletes dead letters that are older than their channel keeps them', async () => {
   const Kept = defineChannel<number>('kept', { delivery: 'exactly-once', deadLetters: { keepMs: false } });
   class Listeners {
     @Listener(Orders)
-    onOrder() {
-      // nothing to do
-    }
+    onOrder() {}
 
     @Listener(Kept)
-    onKept() {
-      // nothing to do
-    }
+    onKept() {}
   }
   for (const channel of ['orders', 'kept'])
     await query(

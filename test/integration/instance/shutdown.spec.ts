@@ -14,7 +14,7 @@ import { useDatabase } from '../../support/use-database.js';
 
 const database = useDatabase();
 
-/** A listener that runs until it is released, or aborted. */
+/** A listener that runs until it is released or aborted. */
 function holdingListener() {
   const log = new Mailbox<string>();
   let release = (): void => undefined;
@@ -27,14 +27,14 @@ function holdingListener() {
         release = resolve;
         signal.addEventListener('abort', () => log.push('aborted'));
       });
-      await manager.query('select 1'); // the pool is still there
+      await manager.query('select 1'); // the pool is still open
       log.push(`finished ${id}`);
     }
   }
   return { provider: Holding, log, release: () => release() };
 }
 
-it('lets running handlers finish, discards what waits, takes nothing new, and completes the streams', async () => {
+it('the shutdown waits for running handlers, discards waiting broadcasts, accepts no new ones, and completes the streams', async () => {
   const { provider, log, release } = holdingListener();
   const app = await database.start({ providers: [provider] });
   const states: ConnectionState[] = [];
@@ -63,7 +63,7 @@ it('lets running handlers finish, discards what waits, takes nothing new, and co
   await eventually(async () => (await database.listenSessions()) === 0, 'the session is closed');
 });
 
-it('aborts the signal at the timeout, says who is still running, and closes all the same', async () => {
+it('the shutdown aborts the signal at the timeout, logs the running listeners, and ends', async () => {
   const { provider, log } = holdingListener();
   const app = await database.start({
     providers: [provider],
@@ -80,7 +80,7 @@ it('aborts the signal at the timeout, says who is still running, and closes all 
   await eventually(async () => (await database.listenSessions()) === 0, 'the session is closed');
 });
 
-it('closes while it is reconnecting, without waiting for the server', async () => {
+it('the shutdown ends while the connection is reopening, without waiting for the server', async () => {
   const { provider } = holdingListener();
   const app = await database.start({
     providers: [provider],
@@ -94,7 +94,7 @@ it('closes while it is reconnecting, without waiting for the server', async () =
   expect(states.all.at(-1)).toBe('closed');
 });
 
-it('writes what the log holds back, of every instance, and of handlers that fail while it closes', async () => {
+it('the shutdown logs suppressed lines of every instance, and failures of handlers during the shutdown', async () => {
   const started = new Mailbox<number>();
   const release = new EventEmitter();
   @Injectable()

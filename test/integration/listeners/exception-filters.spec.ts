@@ -30,7 +30,7 @@ afterEach(() => query('truncate pgpubsub_notification, pgpubsub_dead_letter, eff
 
 const Orders = defineChannel<string>('orders', { delivery: 'exactly-once' });
 
-/** How listeners fail here: with an error that is not to be retried. */
+/** The error of the listeners here, which is not retried. */
 class OrderGone extends NonRetryableError {}
 const fail = (payload: string) => {
   throw new OrderGone(`gone: ${payload}`);
@@ -66,7 +66,7 @@ function eventsOf(app: TestApp) {
 interface FilterCase {
   readonly what: string;
   readonly act: (error: unknown, host: ArgumentsHost) => unknown;
-  /** The message of the error that the filter fails with. */
+  /** The message of the error with which the filter fails. */
   readonly failure?: string;
 }
 const raise = (error: unknown) => {
@@ -84,7 +84,7 @@ const FILTERS: FilterCase[] = [
   { what: 'rejects with another error', act: () => Promise.reject(mapped), failure: 'mapped' },
   { what: 'returns a stream that fails', act: () => throwError(() => mapped), failure: 'mapped' },
   {
-    what: 'answers a request that is not there',
+    what: 'answers a missing request',
     act: (_error, host) => host.switchToHttp().getResponse<{ status(code: number): void }>().status(500),
     failure: 'host.switchToHttp(...).getResponse(...).status is not a function',
   },
@@ -99,12 +99,12 @@ describe.each(FILTERS)('an exception filter that $what', ({ act, failure }) => {
   }
   const filterFailures = failure === undefined ? [] : [failure];
 
-  it('leaves a stored notification failed, with the error of the listener', async () => {
+  it('lets a stored notification fail with the error of the listener', async () => {
     await using app = await startWith([Handler, global(new Filter())]);
     const { events, errorsOf } = eventsOf(app);
     await app.pubsub.notify(Orders, 'one');
     await settled(Orders);
-    const [letter] = await deadLetters(Orders); // at once: the error is not to be retried
+    const [letter] = await deadLetters(Orders); // immediately, because the error is not retried
     expect(letter).toMatchObject({ attempts: 1, last_error: expect.stringContaining('gone: one') });
     expect(errorsOf('stored-failed')).toEqual(['gone: one']);
     expect(errorsOf('filter-failed')).toEqual(filterFailures);
@@ -113,7 +113,7 @@ describe.each(FILTERS)('an exception filter that $what', ({ act, failure }) => {
     );
   });
 
-  it('leaves a broadcast failed, with the error of the listener', async () => {
+  it('lets a broadcast fail with the error of the listener', async () => {
     await using app = await startWith([Handler, global(new Filter())]);
     const { errorsOf } = eventsOf(app);
     await app.pubsub.notify('signals', 'one');
@@ -133,7 +133,7 @@ const ACKNOWLEDGING = [
 ] as const;
 
 it.each(ACKNOWLEDGING)(
-  'completes the notification when an exception filter returns %s',
+  'an exception filter completes the notification when it returns %s',
   async (_what, value) => {
     @Catch(OrderGone)
     class Filter implements ExceptionFilter {
@@ -159,7 +159,7 @@ it.each(ACKNOWLEDGING)(
     await app.pubsub.notify('signals', 'one');
     await app.pubsub.notify(Orders, 'one');
     await settled(Orders);
-    await app.close(); // which waits for the broadcast
+    await app.close(); // waits for the broadcast
     expect(await deadLetters(Orders)).toEqual([]);
     expect(events.filter(({ type }) => type.endsWith('failed'))).toEqual([]);
     expect(events.flatMap((event) => (event.type === 'handled' ? [event.listener] : [])).toSorted()).toEqual([
@@ -169,7 +169,7 @@ it.each(ACKNOWLEDGING)(
   },
 );
 
-it('commits what a listener wrote before a filter acknowledged its error', async () => {
+it('a filter that acknowledges an error commits the writes of the listener', async () => {
   @Catch()
   class Filter implements ExceptionFilter {
     catch() {
@@ -191,7 +191,7 @@ it('commits what a listener wrote before a filter acknowledged its error', async
   expect(await effects()).toEqual(['kept']);
 });
 
-it('keeps the error through a request-scoped filter, and through one that extends BaseExceptionFilter', async () => {
+it('request-scoped filters and those that extend BaseExceptionFilter keep the error of the listener', async () => {
   @Injectable({ scope: Scope.REQUEST })
   @Catch()
   class Scoped implements ExceptionFilter {
@@ -225,7 +225,7 @@ it('keeps the error through a request-scoped filter, and through one that extend
   );
 });
 
-it('lets an interceptor replace the error, as a part of the listener', async () => {
+it('an interceptor can replace the error of the listener', async () => {
   class Classifies implements NestInterceptor {
     intercept(_context: ExecutionContext, next: CallHandler) {
       return next.handle().pipe(

@@ -31,7 +31,7 @@ afterEach(() => query('truncate pgpubsub_notification, pgpubsub_dead_letter, eff
 
 const Orders = defineChannel<string>('orders', { delivery: 'exactly-once', retry: { maxAttempts: 1 } });
 
-/** As in nearly every application: they think of HTTP only, like @nestjs/throttler's guard. */
+/** Enhancers as in most applications, which expect HTTP, like the guard of @nestjs/throttler. */
 @Injectable()
 class ThrottlerGuard implements CanActivate {
   canActivate(context: ExecutionContext) {
@@ -84,13 +84,16 @@ function moduleWith(globalEnhancers: boolean) {
   return Application;
 }
 
-/** The two kinds of processes: one that answers requests, and one that listens only, as of `pgpubsub listen`. */
+/**
+ * The two kinds of processes: one that answers requests, and one that only listens, like
+ * `pgpubsub listen`.
+ */
 const PROCESSES: [string, (module: object) => Promise<INestApplicationContext>][] = [
   ['a web process', async (module) => (await NestFactory.create(module, { logger: false })).init()],
   ['a listening process', (module) => NestFactory.createApplicationContext(module, { logger: false })],
 ];
 
-describe.each(PROCESSES)('in %s with global enhancers that are written for HTTP', (_kind, start) => {
+describe.each(PROCESSES)('a listener in %s with global enhancers for HTTP', (_kind, start) => {
   async function handle(globalEnhancers: boolean, payloads: string[]): Promise<string[]> {
     const app = await start(moduleWith(globalEnhancers));
     try {
@@ -107,7 +110,7 @@ describe.each(PROCESSES)('in %s with global enhancers that are written for HTTP'
     return letters.map(({ last_error: text }) => text?.split('\n')[0] ?? '').toSorted();
   }
 
-  it('a listener runs without them, with the enhancers of its own', async () => {
+  it('runs without them by default, and with its own enhancers', async () => {
     const letters = await handle(false, ['one', 'refused', 'fails', 'gone']);
     expect(letters).toEqual([
       'ForbiddenException: Forbidden resource',
@@ -117,7 +120,7 @@ describe.each(PROCESSES)('in %s with global enhancers that are written for HTTP'
     expect(await effects()).toEqual(['done']);
   });
 
-  it('a listener fails with the error of the guard, when they are to run', async () => {
+  it('fails with the error of the guard when `globalEnhancers` is set', async () => {
     expect(await handle(true, ['one'])).toEqual([
       expect.stringMatching(/^TypeError: .*header is not a function/),
     ]);

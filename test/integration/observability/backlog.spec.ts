@@ -16,7 +16,7 @@ async function backlog(question: Partial<BacklogScope> = {}) {
   return findBacklog(executor, { schema: 'public', countUpTo: null, ...question });
 }
 
-/** Notifications of a channel that were stored, and are due, so many seconds ago. */
+/** Stores notifications of a channel with these ages in seconds. */
 const store = (channel: string, count: number, { storedAgo = 0, dueAgo = 0, attempts = 0 } = {}) =>
   query(
     `insert into pgpubsub_notification (channel, payload, attempts, created_at, available_at)
@@ -32,11 +32,11 @@ const bury = (channel: string, count: number) =>
     [channel, count],
   );
 
-it('has nothing to say of empty tables', async () => {
+it('findBacklog() returns an empty list for empty tables', async () => {
   expect(await backlog()).toEqual([]);
 });
 
-it('counts what waits, is due, is tried again and is dead, by channel', async () => {
+it('findBacklog() counts waiting, due, retried and dead notifications by channel', async () => {
   await store('orders', 2, { storedAgo: 100, dueAgo: 30 });
   await store('orders', 3, { storedAgo: 200, dueAgo: -600, attempts: 1 });
   await store('billing', 1, { storedAgo: 10, dueAgo: -600 });
@@ -61,7 +61,7 @@ it('counts what waits, is due, is tried again and is dead, by channel', async ()
   expect(orders?.overdueMs).toBeLessThan(60_000);
 });
 
-it('tells whole milliseconds, and nothing overdue for longer than it is stored', async () => {
+it('findBacklog() returns whole milliseconds, and no notification is overdue for longer than it is stored', async () => {
   await store('orders', 1, { storedAgo: 5, dueAgo: 600 });
 
   const [orders] = await backlog();
@@ -69,7 +69,7 @@ it('tells whole milliseconds, and nothing overdue for longer than it is stored',
   expect(orders?.overdueMs).toBe(orders?.oldestAgeMs);
 });
 
-it('knows channels of which all are dead', async () => {
+it('findBacklog() includes channels that only have dead letters', async () => {
   await store('orders', 1);
   await bury('billing', 2);
 
@@ -79,13 +79,13 @@ it('knows channels of which all are dead', async () => {
   ]);
 });
 
-it('finds every channel between others', async () => {
+it('findBacklog() finds every channel between others', async () => {
   const names = ['a', 'aa', 'b', 'c', 'Z', 'z', 'ä'];
   for (const name of names) await store(name, 2);
   expect((await backlog()).map(({ channel }) => channel).toSorted()).toEqual(names.toSorted());
 });
 
-it('counts no further than it is told, and still knows for how long the first has been due', async () => {
+it('findBacklog() counts up to the limit, and still returns for how long the first row has been due', async () => {
   await store('orders', 50, { storedAgo: 5, dueAgo: 5 });
   await store('orders', 1, { storedAgo: 1_000, dueAgo: 1_000 });
   await store('billing', 3);
@@ -97,7 +97,7 @@ it('counts no further than it is told, and still knows for how long the first ha
   expect(orders?.overdueMs).toBeGreaterThanOrEqual(1_000_000);
 });
 
-it('counts only what a condition leaves, of both tables', async () => {
+it('findBacklog() applies a condition to both tables', async () => {
   await store('orders', 2);
   await store('billing', 3);
   await bury('orders', 1);

@@ -23,7 +23,7 @@ class Author {
   @PrimaryColumn('int') id!: number;
 }
 
-/** What `pubsub.events$` tells from now on, by its type. */
+/** Collects the events of `pubsub.events$` from now on; `of` finds one by its type. */
 function watch(app: TestApp) {
   const events = new Mailbox<PubSubEvent>();
   app.pubsub.events$.subscribe(events.push);
@@ -34,7 +34,7 @@ function watch(app: TestApp) {
   };
 }
 
-it('tells what happens to broadcasts', async () => {
+it('events$ reports broadcasts that are sent, received, handled, and rejected', async () => {
   @Injectable()
   class Handler {
     @Listener('orders')
@@ -70,7 +70,7 @@ it('tells what happens to broadcasts', async () => {
   }); // prettier-ignore
 });
 
-it('tells what happens to stored notifications, once it is committed', async () => {
+it('events$ reports stored notifications after the commit', async () => {
   @Injectable()
   class Handler {
     @Listener(Mails, { retry: { maxAttempts: 1 } })
@@ -92,10 +92,10 @@ it('tells what happens to stored notifications, once it is committed', async () 
   const claimed = await of('claimed');
   expect(claimed).toMatchObject({ channel, size: 2, handled: 1, failed: 1 });
   expect(claimed.durationMs).toBeGreaterThan(0);
-  expect(events.all.filter(({ type }) => type === 'claimed')).toHaveLength(1); // and none for what found nothing
+  expect(events.all.filter(({ type }) => type === 'claimed')).toHaveLength(1); // an empty claim has no event
 });
 
-it('tells a change of a table of those listeners only that it is meant for', async () => {
+it('events$ reports a handled table change only for listeners of its operation', async () => {
   @Injectable()
   class Handler {
     @OnInsert(Author) created() {}
@@ -112,7 +112,7 @@ it('tells a change of a table of those listeners only that it is meant for', asy
   expect(handled).toEqual([{ type: 'handled', channel: 'author', listener: 'Handler.created', count: 1 }]);
 });
 
-it('tells of connections, and completes with the application', async () => {
+it('events$ reports the loss of the connection, the reconnect and the gap, and completes with the application', async () => {
   await using app = await start();
   const { of } = watch(app);
   const completed = new Promise<void>((resolve) => app.pubsub.events$.subscribe({ complete: resolve }));
@@ -125,7 +125,7 @@ it('tells of connections, and completes with the application', async () => {
   await completed;
 });
 
-it('does not stop when the logger of the application throws', async () => {
+it('events$ continues when the logger of the application throws', async () => {
   await using app = await start();
   const { of } = watch(app);
   const warnings = new Mailbox<Error>();

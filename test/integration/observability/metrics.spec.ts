@@ -13,7 +13,7 @@ const { start, settled, database } = useStored();
 const Orders = defineChannel<number>('orders', { schema: z.number() });
 const Mails = defineChannel<string>('mails', { delivery: 'exactly-once' });
 
-/** `name{what}: value`, without what is the same for all. */
+/** Writes `name {attributes}: value`, without attributes that are the same for all. */
 function worded(recorded: readonly Recorded[]): string[] {
   const lines = recorded.map(({ name, value, attributes }) => {
     const said = Object.entries(attributes)
@@ -24,14 +24,14 @@ function worded(recorded: readonly Recorded[]): string[] {
   return lines.toSorted();
 }
 
-/** Resolves when the metric has this value, whatever its attributes. */
+/** Resolves when the metric has this value, over all attributes. */
 const reaches = (telemetry: Telemetry, name: string, wanted: number) =>
   eventually(async () => {
     const points = (await telemetry.recorded()).filter((recorded) => recorded.name === name);
     return points.reduce((sum, { value }) => sum + value, 0) === wanted;
   }, `${name} is ${wanted}`);
 
-it('counts what is sent, received, handled and failed', async () => {
+it('metrics count sent, received, handled and failed broadcasts', async () => {
   await using telemetry = new Telemetry();
   @Injectable()
   class Handler {
@@ -66,7 +66,7 @@ it('counts what is sent, received, handled and failed', async () => {
   ]);
 });
 
-it('counts what is stored, claimed, retried and given up, and how long it took', async () => {
+it('metrics count stored, claimed, retried and dead notifications, and measure durations and ages', async () => {
   await using telemetry = new Telemetry();
   const began = performance.now();
   let attempts = 0;
@@ -119,7 +119,7 @@ it('counts what is stored, claimed, retried and given up, and how long it took',
   ]);
 });
 
-it('counts a batch as one call, and as many notifications', async () => {
+it('metrics count a batch as one call and its notifications one by one', async () => {
   await using telemetry = new Telemetry();
   const { provider } = collector(Mails, { batch: true, name: 'mailer' });
   await using app = await start({ providers: [provider] });
@@ -133,7 +133,7 @@ it('counts a batch as one call, and as many notifications', async () => {
   expect(recorded).toContain('pgpubsub.notification.age {mails, mailer}: 3');
 });
 
-it('counts what is dropped, and what was still waiting at the end', async () => {
+it('metrics count dropped notifications, including those that wait at the shutdown', async () => {
   await using telemetry = new Telemetry();
   const started = new Mailbox<number>();
   let release = (): void => undefined;
@@ -161,7 +161,7 @@ it('counts what is dropped, and what was still waiting at the end', async () => 
   );
 });
 
-it('counts reconnects, gaps, and claims that have died', async () => {
+it('metrics count reconnects, gaps and interrupted claims', async () => {
   await using telemetry = new Telemetry();
   let isFirst = true;
   @Injectable()
@@ -191,7 +191,7 @@ it('counts reconnects, gaps, and claims that have died', async () => {
   ]);
 });
 
-it('calls a channel by its name where its listeners are switched off', async () => {
+it('metrics contain the name of a channel whose listeners are switched off', async () => {
   await using telemetry = new Telemetry();
   const { provider } = collector('cancellations');
   await using app = await start({ providers: [provider], options: { listen: false } });
@@ -202,7 +202,7 @@ it('calls a channel by its name where its listeners are switched off', async () 
   );
 });
 
-it('says of each metric its unit', async () => {
+it('metrics have a unit', async () => {
   await using telemetry = new Telemetry();
   await using app = await start();
   await app.pubsub.notify(Orders, 1);

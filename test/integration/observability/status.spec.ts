@@ -12,17 +12,17 @@ import { TcpProxy } from '../../support/tcp-proxy.js';
 const { start, database, query } = useStored();
 
 const Mails = defineChannel<number>('mails', { delivery: 'exactly-once' });
-/** Short enough to be waited for, and long enough for a machine that is busy. */
+/** Short enough to wait for, and long enough for a busy machine. */
 const TIMEOUT_MS = 3_000;
 const QUICK = { heartbeat: { intervalMs: 60_000, timeoutMs: TIMEOUT_MS } } as const;
 
 const listening = (app: TestApp) =>
   eventually(async () => (await app.pubsub.status()).connection.state === 'listening', 'it listens');
 
-const poolOf = ({ driver }: DataSource) => (driver as unknown as { readonly master: Pool }).master; // of pg
+const poolOf = ({ driver }: DataSource) => (driver as unknown as { readonly master: Pool }).master; // the pool of pg
 
 describe('status()', () => {
-  it('is up, in JSON as it is, where all is well', async () => {
+  it('is up without problems, and equals its JSON', async () => {
     await using app = await start({ providers: [collector('orders').provider] });
 
     const status = await app.pubsub.status();
@@ -46,7 +46,7 @@ describe('status()', () => {
     expect(JSON.parse(JSON.stringify(status))).toEqual(status);
   });
 
-  it('is up in a process that only publishes, and has no connection to listen on', async () => {
+  it('is up in a process that only publishes, without a LISTEN connection', async () => {
     await using app = await start({
       providers: [collector('orders').provider],
       options: { listen: false },
@@ -58,14 +58,14 @@ describe('status()', () => {
     });
   });
 
-  it('says nothing of channels where there are no tables', async () => {
+  it('contains no channels without the tables', async () => {
     await using empty = await TestDatabase.create();
     await using app = await TestApp.start({ url: empty.url });
 
     await expect(app.pubsub.status()).resolves.toMatchObject({ health: 'up', channels: [] });
   });
 
-  it('counts what is stored, by channel', async () => {
+  it('counts stored notifications by channel', async () => {
     await using app = await start();
     await app.pubsub.notifyMany(Mails, [1, 2, 3]);
     await app.pubsub.notify(Mails, 4, { delayMs: 3_600_000 });
@@ -88,7 +88,7 @@ describe('status()', () => {
     await app.pubsub.stored.purge({});
   });
 
-  it('is degraded when nobody claims what is due', async () => {
+  it('is degraded when no process claims due notifications', async () => {
     await using app = await start();
     await app.pubsub.notify(Mails, 1);
     await query(
@@ -103,7 +103,7 @@ describe('status()', () => {
     await app.pubsub.stored.purge({});
   });
 
-  it('is degraded by dead letters, unless others look after them', async () => {
+  it('is degraded by dead letters, unless the limit is raised', async () => {
     await using app = await start();
     await query(
       `insert into pgpubsub_dead_letter (id, channel, listener, created_at) values (1, 'mails', 'Mailer.send', now())`,
@@ -118,7 +118,7 @@ describe('status()', () => {
     await app.pubsub.stored.discard({});
   });
 
-  it('is degraded while it is deaf, and says why', async () => {
+  it('is degraded while the connection is deaf, with the reason', async () => {
     await using other = await TestDatabase.create();
     await using app = await start({
       providers: [collector('orders').provider],
@@ -159,7 +159,7 @@ describe('status()', () => {
     await expect(app.pubsub.status({ maxReconnectingMs: 0 })).resolves.toMatchObject({ health: 'down' });
   });
 
-  it('is down when the database is away', async () => {
+  it('is down when the database is unavailable', async () => {
     const proxy = await TcpProxy.start(database.url);
     await using app = await start({ url: proxy.url });
     await proxy[Symbol.asyncDispose]();
@@ -172,7 +172,7 @@ describe('status()', () => {
     });
   });
 
-  it('is down, in bounded time, when the link to the database is dead', async () => {
+  it('is down, within a limited time, when the database does not answer', async () => {
     const proxy = await TcpProxy.start(database.url);
     await using app = await start({ url: proxy.url, options: QUICK });
     await listening(app);
@@ -184,10 +184,10 @@ describe('status()', () => {
     expect(performance.now() - began).toBeLessThan(TIMEOUT_MS + 10_000);
     expect(health).toBe('down');
     expect(reasons).toEqual([expect.stringContaining(`expected an answer within ${TIMEOUT_MS} ms`)]);
-    await proxy[Symbol.asyncDispose](); // what waits for it ends
+    await proxy[Symbol.asyncDispose](); // ends the pending statements
   });
 
-  it('is down when the pool is exhausted, and makes that no worse', async () => {
+  it('is down when the pool is exhausted, and adds at most two waiting requests to it', async () => {
     await using app = await start({ options: QUICK, dataSource: { poolSize: 1 } });
     const runner = app.dataSource.createQueryRunner();
     await runner.connect();
@@ -200,7 +200,7 @@ describe('status()', () => {
     await eventually(async () => (await app.pubsub.status()).health === 'up', 'it is up again');
   });
 
-  it('gives its connection back when a table is locked', async () => {
+  it('returns its connection when a table is locked', async () => {
     await using app = await start({ options: QUICK, dataSource: { poolSize: 1 } });
     const client = await database.client();
     await client.query('begin; lock table pgpubsub_notification');
@@ -212,7 +212,7 @@ describe('status()', () => {
     await expect(app.pubsub.status()).resolves.toMatchObject({ health: 'up' });
   });
 
-  it('says nothing of channels to a role that may not read them', async () => {
+  it('contains no channels for a role that may not read them', async () => {
     const role = `writer_${database.name}`;
     await query(`create role ${role}`);
     await using app = await start({ dataSource: { extra: { options: `-c role=${role}` } } });
@@ -221,7 +221,7 @@ describe('status()', () => {
     await query(`drop role ${role}`);
   });
 
-  it('refuses a limit it does not know', async () => {
+  it('rejects an unknown limit', async () => {
     await using app = await start();
 
     await expect(app.pubsub.status({ maxAge: 5 } as object)).rejects.toMatchObject({

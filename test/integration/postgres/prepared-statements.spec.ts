@@ -6,7 +6,10 @@ import { Mailbox } from '../../support/mailbox.js';
 import { PgBouncer } from '../../support/pg-bouncer.js';
 import { range, recordParsed, useStored } from '../../support/stored.js';
 
-/** What handlers repeat within a claim is parsed once, by a name that ends with the claim. */
+/**
+ * Statements that handlers repeat within a claim are parsed once, under a name that is removed with
+ * the claim.
+ */
 
 const { start, database, query, deadLetters, settled, effects } = useStored();
 afterEach(async () => {
@@ -21,7 +24,7 @@ const INSERT = 'insert into effect (what) values ($1)';
 
 const write = (manager: EntityManager, what: unknown) => manager.query(INSERT, [String(what)]);
 
-/** The prepared statements of the session that the manager works in. */
+/** The prepared statements of the manager's session. */
 async function prepared(manager: EntityManager): Promise<string[]> {
   const rows = await manager.query<{ text: string }[]>(
     'select statement as text from pg_prepared_statements order by prepare_time, name',
@@ -29,7 +32,7 @@ async function prepared(manager: EntityManager): Promise<string[]> {
   return rows.map(({ text }) => text);
 }
 
-/** One listener; what it is given is stored in one claim, before it listens. */
+/** Stores notifications before a listener starts, so that one claim takes all of them. */
 async function handle(given: readonly number[], handler: Handle, listener = {}, settings = {}) {
   @Injectable()
   class Handler {
@@ -43,11 +46,11 @@ async function handle(given: readonly number[], handler: Handle, listener = {}, 
   return start({ providers: [Handler], options: { concurrency: 1 }, ...settings });
 }
 
-/** All of them in one claim: the first ones of a process are small. */
+/** Makes one claim take all rows; the first claims of a process are small otherwise. */
 const IN_ONE_CLAIM = { options: { concurrency: 1, batch: { maxTimeMs: 60_000 } } };
 
-describe('what handlers repeat within a claim', () => {
-  it('is parsed once under a name, together with the savepoints, and unnamed where it is not repeated', async () => {
+describe('a statement that handlers repeat within a claim', () => {
+  it('is parsed once under a name, together with the savepoints, and without a name when it is not repeated', async () => {
     const parsed = recordParsed();
     await using _app = await handle(
       range(10),
@@ -61,13 +64,13 @@ describe('what handlers repeat within a claim', () => {
     await settled(Orders);
     expect(await effects()).toEqual(range(10).map(String));
     const count = (text: string) => parsed.filter((one) => one === text).length;
-    expect(count(INSERT)).toBe(2); // once unnamed, once named
+    expect(count(INSERT)).toBe(2); // once without a name, once with it
     expect(count('savepoint pgpubsub_handler')).toBe(2);
     expect(count('release savepoint pgpubsub_handler')).toBe(2);
     expect(count('select $1::int')).toBe(1);
   });
 
-  it('is forgotten with the claim', async () => {
+  it('is removed with the claim', async () => {
     const seen = new Mailbox<string[]>();
     await using app = await handle(
       range(5),
@@ -87,7 +90,7 @@ describe('what handlers repeat within a claim', () => {
     expect(await Promise.all(sessions)).toEqual([[], []]);
   });
 
-  it('may fail, and fails alone', async () => {
+  it('fails only its own row', async () => {
     await query('create unique index once on effect (what)');
     try {
       await using _app = await handle(
@@ -107,7 +110,7 @@ describe('what handlers repeat within a claim', () => {
     }
   });
 
-  it('may be what the server cannot parse, each time', async () => {
+  it('fails its row each time when the server cannot parse it', async () => {
     const errors: string[] = [];
     await using _app = await handle(
       range(6),
@@ -129,7 +132,7 @@ describe('what handlers repeat within a claim', () => {
     expect(errors).toHaveLength(6);
   });
 
-  it('may be caught, behind a savepoint of the handler itself', async () => {
+  it('can be caught within a nested transaction', async () => {
     await query('create unique index once on effect (what)');
     try {
       await using _app = await handle(
@@ -148,7 +151,7 @@ describe('what handlers repeat within a claim', () => {
     }
   });
 
-  it('is so where handlers interleave, and where one of them fails', async () => {
+  it('is parsed at most five times when five handlers run in parallel and one of them fails', async () => {
     const parsed = recordParsed();
     await using _app = await handle(
       range(30),
@@ -166,7 +169,7 @@ describe('what handlers repeat within a claim', () => {
 });
 
 describe.skipIf(!PgBouncer.isInstalled)(
-  'through PgBouncer in transaction mode (where it is installed)',
+  'a repeated statement through PgBouncer in transaction mode (where it is installed)',
   () => {
     let pooler: PgBouncer;
     beforeAll(async () => {
@@ -174,7 +177,7 @@ describe.skipIf(!PgBouncer.isInstalled)(
     });
     afterAll(() => pooler[Symbol.asyncDispose]());
 
-    it('is not missed on the connection that the next claim gets, and is in nobody else’s way', async () => {
+    it('works on the connection of each claim, and leaves no prepared statement behind', async () => {
       const left = new Mailbox<string[]>();
       const handler: Handle = async (payload, { manager }) => {
         if (payload < 0) return left.push(await prepared(manager));

@@ -24,7 +24,7 @@ const database = useDatabase();
 
 const entities = { entities: [Order], synchronize: true };
 
-it('joins the transaction of a repository', async () => {
+it('notify() joins the transaction of a repository', async () => {
   const { provider, received } = collector('orders');
   await using app = await database.start({ providers: [provider], dataSource: entities });
   const work = (fails: boolean) =>
@@ -39,7 +39,7 @@ it('joins the transaction of a repository', async () => {
   expect((await received.next()).payload).toEqual({ fails: false });
 });
 
-it('joins the transaction of the option `executor`, and none where there is none', async () => {
+it('notify() joins the transaction of the option `executor`, and is sent immediately without one', async () => {
   const current = new AsyncLocalStorage<EntityManager>();
   const { provider, received } = collector('orders');
   await using app = await database.start({
@@ -60,7 +60,7 @@ it('joins the transaction of the option `executor`, and none where there is none
   expect(payloadsOf(await received.take(2))).toEqual(['committed', 'alone']);
 });
 
-it('keeps transactions apart that one object stands for: each call goes into that of its caller', async () => {
+it('notify() joins the transaction of each caller when one object represents several transactions', async () => {
   const current = new AsyncLocalStorage<EntityManager>();
   const { provider, received } = collector<string>('orders');
   await using app = await database.start({ providers: [provider] });
@@ -93,7 +93,7 @@ it('keeps transactions apart that one object stands for: each call goes into tha
   expect(received.untaken).toEqual([]);
 });
 
-it("joins typeorm-transactional's transactions, and only those: callers at the same time stay apart", async () => {
+it('notify() joins transactions of typeorm-transactional, and keeps simultaneous callers apart', async () => {
   initializeTransactionalContext({ storageDriver: StorageDriver.ASYNC_LOCAL_STORAGE });
   const { provider, received } = collector<string>('orders');
   await using app = await database.start({
@@ -147,29 +147,32 @@ class Shipment {
 it.each<[string, (dataSource: DataSource) => DataSource]>([
   ['before withPgPubSub()', (dataSource) => withPgPubSub(addTransactionalDataSource(register(dataSource)))],
   ['after withPgPubSub()', (dataSource) => addTransactionalDataSource(register(withPgPubSub(dataSource)))],
-])('joins transactions of typeorm-transactional that was given the DataSource %s', async (order, patch) => {
-  initializeTransactionalContext({ storageDriver: StorageDriver.ASYNC_LOCAL_STORAGE });
-  const { provider, received } = collector<{ new: { id: number } }>(Shipment);
-  await using app = await database.start({
-    providers: [provider],
-    dataSource: { entities: [Shipment], synchronize: true },
-    patch,
-  });
-  const { dataSource } = app;
-  class Service {
-    @Transactional({ connectionName: CONNECTION })
-    async ship(fails: boolean) {
-      await dataSource.getRepository(Shipment).save({});
-      await app.pubsub.notify(order.slice(0, 5), 'sent');
-      if (fails) throw new Error('no');
+])(
+  'notify() joins transactions of typeorm-transactional when that patched the DataSource %s',
+  async (order, patch) => {
+    initializeTransactionalContext({ storageDriver: StorageDriver.ASYNC_LOCAL_STORAGE });
+    const { provider, received } = collector<{ new: { id: number } }>(Shipment);
+    await using app = await database.start({
+      providers: [provider],
+      dataSource: { entities: [Shipment], synchronize: true },
+      patch,
+    });
+    const { dataSource } = app;
+    class Service {
+      @Transactional({ connectionName: CONNECTION })
+      async ship(fails: boolean) {
+        await dataSource.getRepository(Shipment).save({});
+        await app.pubsub.notify(order.slice(0, 5), 'sent');
+        if (fails) throw new Error('no');
+      }
     }
-  }
-  await expect(new Service().ship(true)).rejects.toThrow('no');
-  await new Service().ship(false);
-  const { payload } = await received.next();
-  expect(payload.new.id % 2).toBe(0); // the second of the two
-  deleteDataSourceByName(CONNECTION);
-});
+    await expect(new Service().ship(true)).rejects.toThrow('no');
+    await new Service().ship(false);
+    const { payload } = await received.next();
+    expect(payload.new.id % 2).toBe(0); // the second of the two shipments
+    deleteDataSourceByName(CONNECTION);
+  },
+);
 
 const CONNECTION = 'shipments';
 const register = (dataSource: DataSource) => ({ name: CONNECTION, dataSource, patch: true });

@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
-/** Written by the listeners. */
+/** The table that the listeners write. */
 @Entity()
 export class Badge {
   @PrimaryGeneratedColumn()
