@@ -129,5 +129,5 @@ export class Publisher {
 const notAContext = (got: unknown) =>
   new PgPubSubError(
     'INVALID_ARGUMENT',
-    `expected "context" to be an object, got ${describeValue(got)}. Give it members: { tenant }.`,
+    `expected "context" to be an object, got ${describeValue(got)}. Pass an object such as { tenant }.`,
   );

@@ -175,5 +175,5 @@ const notTesting = (name: string) =>
 const notAContext = (got: unknown) =>
   new PgPubSubError(
     'INVALID_ARGUMENT',
-    `expected "context" to be an object, got ${describeValue(got)}. Name its values, as in { tenant }.`,
+    `expected "context" to be an object, got ${describeValue(got)}. Pass an object such as { tenant }.`,
   );
