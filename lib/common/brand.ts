@@ -1,12 +1,13 @@
 /**
- * Marks the instances of a class. The mark is a registered symbol, so that another copy of this package recognizes them:
- * `instanceof` does not, and package managers install several copies in one application.
+ * Marks the instances of a class with a registered symbol. Unlike `instanceof`, `hasBrand()`
+ * recognizes those of another copy of this package, too: package managers may install several
+ * copies.
  */
 export function brandInstances({ prototype }: { readonly prototype: object }, brand: symbol): void {
   Object.defineProperty(prototype, brand, { value: true });
 }
 
-/** Whether a value has the mark. Never throws: the value may be a proxy that does. */
+/** Whether a value has the mark. Never throws, even if the value is a proxy that does. */
 export function hasBrand(value: unknown, brand: symbol): boolean {
   try {
     return typeof value === 'object' && value !== null && brand in value;

@@ -1,9 +1,9 @@
-/** What pg takes for an address: with any other scheme, or none, it asks for a host named "base". */
+/** The addresses that pg accepts. With another scheme, or none, pg looks up a host named "base". */
 const ADDRESS = /^((postgres|postgresql|pg):\/\/|socket:|\/)/i;
 
 /**
- * What was given instead of the URL of a server, or of the path of a socket; `undefined` when it is one. Shows no more
- * than a scheme: the rest may hold a password.
+ * Returns what is wrong with an address, or `undefined` if pg can connect to it. Shows at most the
+ * scheme, because the rest may contain a password.
  */
 export function describeNoUrl(given: string): string | undefined {
   if (given === '') return '""';
@@ -15,10 +15,9 @@ export function describeNoUrl(given: string): string | undefined {
   return isCutShort(given) ? UNENCODED : undefined;
 }
 
-/** To stand in *expected …*. */
 export const CONNECTION_URL = 'a URL with postgres:// or postgresql://, or the path of a socket';
 
-/** Whether a URL lists hosts, as those of libpq may: `postgres://a,b/db`, `postgres:///db?host=a,b`. */
+/** Whether a URL lists several hosts, as in libpq: `postgres://a,b/db`, `postgres:///?host=a,b`. */
 export function hasSeveralHosts(url: string): boolean {
   const { authority, query } = partsOf(url);
   const hosts = authority.slice(authority.lastIndexOf('@') + 1);
@@ -26,11 +25,11 @@ export function hasSeveralHosts(url: string): boolean {
 }
 
 export const SEVERAL_HOSTS =
-  'one with several hosts, while pg connects to one: name the primary, or an address that always leads to it';
+  'one with several hosts, while pg connects to only one: name the primary, or an address that always leads to it';
 
 /**
- * Whether user name and password end at a character that begins the next part of a URL: what pg would then take for host
- * and port, and show in its errors, is a piece of the password.
+ * Whether an unencoded "/", "?" or "#" ends the password too early. pg would then take a piece of
+ * the password for host and port, and show it in its errors.
  */
 function isCutShort(url: string): boolean {
   const { authority, path, query } = partsOf(url);
@@ -39,7 +38,7 @@ function isCutShort(url: string): boolean {
 }
 
 const UNENCODED =
-  'one whose password has a character that ends it (not shown): write "/" as %2F, "?" as %3F and "#" as %23';
+  'one with an unencoded character in its password (not shown): write "/" as %2F, "?" as %3F and "#" as %23';
 
 function partsOf(url: string): { readonly authority: string; readonly path: string; readonly query: string } {
   const [, authority = '', path = '', query = ''] =

@@ -1,22 +1,23 @@
 import { PgPubSubError } from './errors.js';
 
 /**
- * How long one round trip of the library's own may take, in milliseconds: to get a connection of the pool, to begin a
- * claim, to complete it, to look for the next one. Fixed: a slower database is one that does not answer.
+ * The time limit for one round trip of the library, in milliseconds: to get a connection of the
+ * pool, to start or complete a claim, to find the next one. Fixed: a slower database counts as
+ * down.
  */
 export const ROUND_TRIP_MS = 10_000;
 
 export interface DeadlineOptions {
   readonly ms: number;
-  /** Names the wait in the error: "expected `what` within 10000 ms", for example "the database to answer a claim". */
+  /** The awaited result in "expected `what` within 1000 ms", such as "the pool to answer". */
   readonly what: string;
-  /** Ends what is late. Called once, before the promise rejects; must not throw. */
+  /** Ends the late work. Called once, before the promise rejects; must not throw. */
   readonly onLate?: (error: Error) => void;
 }
 
 /**
- * Settles as `work` does, or rejects with `TIMED_OUT` after `ms`. The one way to limit a wait in time. Work that is
- * late goes on unless `onLate` ends it; what it rejects with afterwards is dropped.
+ * Settles as `work` does, or rejects with `TIMED_OUT` after `ms`: the standard way to limit a wait.
+ * Late work continues unless `onLate` ends it; its later rejection is ignored.
  */
 export function withDeadline<T>(work: PromiseLike<T>, options: DeadlineOptions): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -36,20 +37,20 @@ export function withDeadline<T>(work: PromiseLike<T>, options: DeadlineOptions):
   });
 }
 
-/** Ends a call that is late, and says why it has failed. */
+/** Ends a late call and returns the error that it fails with. */
 export interface LateCall {
   timeOut(): Error;
 }
 
-/** A call and its deadline, in milliseconds of `performance.now()`. */
+/** A running call and its deadline, in milliseconds of `performance.now()`. */
 interface Watched {
   readonly at: number;
   readonly expire: () => void;
 }
 
 /**
- * Limits many short calls with one timer: a timer for each would cost as much as a call that does next to nothing. Owned
- * by whoever makes the calls, who calls `stop()` after the last one.
+ * Limits many short calls with one timer; a timer per call would cost as much as a trivial call.
+ * Owned by the caller, which calls `stop()` after the last call.
  */
 export class Watchdog {
   private readonly watched = new Set<Watched>();
@@ -87,7 +88,7 @@ export class Watchdog {
     this.timer = setTimeout(() => this.expire(), ms);
   }
 
-  /** Ends the calls that are late. Calls that began meanwhile get the timer again. */
+  /** Ends late calls, and starts the timer for the others. */
   private expire(): void {
     const now = performance.now();
     this.timerAt = Infinity;
@@ -109,7 +110,6 @@ export async function settlesWithin(work: PromiseLike<unknown>, ms: number): Pro
   return !isLate;
 }
 
-/** Tells a deadline of this module from other errors with the same code. */
 class LateError extends PgPubSubError {
   constructor({ what, ms }: DeadlineOptions) {
     super(
@@ -119,5 +119,5 @@ class LateError extends PgPubSubError {
   }
 }
 
-/** Whether a deadline has passed; other errors of the work with the same code do not count. */
+/** Whether a deadline of this module has passed; other errors with its code do not count. */
 export const isTimedOut = (error: unknown): boolean => error instanceof LateError;

@@ -1,7 +1,7 @@
 import { brandInstances, hasBrand } from './brand.js';
 import { escapeControls, escapeStack } from './log-text.js';
 
-/** Every `code` a {@link PgPubSubError} can carry. */
+/** Every `code` of a {@link PgPubSubError}. */
 export const ERROR_CODES = [
   'INVALID_OPTIONS',
   'DUPLICATE_INSTANCE',
@@ -25,15 +25,15 @@ export const ERROR_CODES = [
   'COMPLETION_REFUSED',
 ] as const;
 
-/** One of {@link ERROR_CODES}. When each is thrown, and what to do, stands in `docs/errors.md`. */
+/** One of {@link ERROR_CODES}; `docs/errors.md` lists when each is thrown, and its remedy. */
 export type PgPubSubErrorCode = (typeof ERROR_CODES)[number];
 
 const PG_PUB_SUB_ERROR = Symbol.for('nestjs-pgpubsub:error');
 const NON_RETRYABLE_ERROR = Symbol.for('nestjs-pgpubsub:non-retryable-error');
 
 /**
- * The one class of this library's errors. `code` tells them apart in programs, the message tells people what was
- * expected, what was given and the way out; `cause` is the error underneath, where there is one.
+ * The class of this library's errors. Programs distinguish them by `code`. The message states what
+ * was expected, what was given and the remedy; `cause` is the underlying error, if there is one.
  */
 export class PgPubSubError extends Error {
   static {
@@ -52,8 +52,8 @@ export class PgPubSubError extends Error {
 }
 
 /**
- * Thrown by the handler of a stored notification: trying again cannot help, it goes to the dead letters at once. For
- * a broadcast, which is never tried again, it is an error like any other.
+ * Thrown by a handler to make its stored notification a dead letter without a retry. On a
+ * broadcast, which is never retried, it is an ordinary error.
  */
 export class NonRetryableError extends Error {
   static {
@@ -63,29 +63,29 @@ export class NonRetryableError extends Error {
   override readonly name = 'NonRetryableError';
 }
 
-/** Whether an error is one of this library, of this copy of the package or of another. Never throws. */
+/** Whether an error is a `PgPubSubError`, of this or another copy of the package. Never throws. */
 export const isPgPubSubError = (error: unknown): error is PgPubSubError => hasBrand(error, PG_PUB_SUB_ERROR);
 
-/** Whether a handler asks not to be retried. Never throws, whatever was thrown. */
+/** Whether an error is a {@link NonRetryableError}, of any copy of the package. Never throws. */
 export const isNonRetryable = (error: unknown): boolean => hasBrand(error, NON_RETRYABLE_ERROR);
 
-/** Reports an error that can be neither thrown nor logged, as a warning of the process. Never throws. */
+/** Reports an error that can be neither thrown nor logged, as a process warning. Never throws. */
 export function warnOf(error: unknown): void {
   const stack = stackOf(error);
   const message = escapeControls(messageOf(error));
   if (stack === undefined) return process.emitWarning(message);
-  const warning = new Error(message); // the original may throw when it is shown
+  const warning = new Error(message); // showing the original may throw
   warning.stack = escapeStack(stack);
   process.emitWarning(warning);
 }
 
-/** A value as error messages show it: short, and never more than a line. Never throws. */
+/** Describes a value in an error message, in at most one line. Never throws. */
 export const describeValue = (value: unknown): string => described(() => describe(value), UNDESCRIBABLE);
 
-/** The message of any thrown value. Never throws: its properties may be getters and proxies that do. */
+/** Returns the message of any thrown value. Never throws, although its properties may. */
 export const messageOf = (error: unknown): string => described(() => findMessage(error, 0), UNDESCRIBABLE);
 
-/** The stack of any thrown value; `undefined` when it has none. Never throws. */
+/** Returns the stack of any thrown value, or `undefined`. Never throws. */
 export const stackOf = (error: unknown): string | undefined =>
   described(() => {
     const stack: unknown = error instanceof Error ? error.stack : undefined;
@@ -102,7 +102,7 @@ function described<T>(read: () => T, otherwise: T): T {
   }
 }
 
-/** Errors of errors are followed this far, and this many of each: they may contain themselves. */
+/** The depth and number of nested errors that are described: they may be circular. */
 const MAX_DEPTH = 3;
 const MAX_ERRORS = 5;
 
@@ -113,7 +113,7 @@ function findMessage(error: unknown, depth: number): string {
     return error.errors
       .slice(0, MAX_ERRORS)
       .map((one) => described(() => findMessage(one, depth + 1), UNDESCRIBABLE))
-      .join('; '); // node: refused on ::1 and 127.0.0.1
+      .join('; '); // Node: one error for ::1, one for 127.0.0.1
   return typeof message === 'string' ? message : describe(message);
 }
 
@@ -128,13 +128,12 @@ function describe(value: unknown): string {
 
 const MAX_LENGTH = 80;
 
-/** One line of at most 80 characters. */
 function shortened(text: string): string {
   const line = text.replaceAll(/\s+/g, ' ');
   return line.length > MAX_LENGTH ? `${line.slice(0, MAX_LENGTH - 3)}…` : line;
 }
 
-/** A text in quotes, of at most 80 characters: those that have to be escaped take more than one. */
+/** Quotes a text in at most 80 characters, including escapes. */
 function quoted(text: string): string {
   if (text.length <= MAX_LENGTH && JSON.stringify(text).length <= MAX_LENGTH + 2) return JSON.stringify(text);
   let start = text.slice(0, MAX_LENGTH - 3);

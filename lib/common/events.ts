@@ -1,59 +1,60 @@
-/** The LISTEN connection of an instance, as `pubsub.connection$` shows it. */
+/** The state of an instance's LISTEN connection, as `pubsub.connection$` emits it. */
 export type ConnectionState =
-  /** being opened for the first time */
+  /** The connection is being opened for the first time. */
   | 'connecting'
-  /** LISTEN is in force and a test notification has arrived */
+  /** LISTEN is active and a test notification has arrived. */
   | 'listening'
-  /** LISTEN is in force, but what the DataSource sends does not arrive */
+  /** LISTEN is active, but notifications of the DataSource do not arrive. */
   | 'deaf'
-  /** lost; being opened anew */
+  /** The connection was lost and is being reopened. */
   | 'reconnecting'
-  /** not open: the application has closed, or nothing here has listened yet */
+  /** Not open: the application has closed, or no channel has been listened to yet. */
   | 'closed';
 
-/** A time in which broadcasts may have been missed, because the LISTEN connection was down or deaf. */
+/** A period in which broadcasts may have been missed: the LISTEN connection was lost or deaf. */
 export interface Gap {
-  /** The channels that were listened to when LISTEN was in force again. */
+  /** The channels that are listened to again. */
   readonly channels: readonly string[];
-  /** When the server was last heard before the interruption. */
+  /** The server's last sign of life before the interruption. */
   readonly from: Date;
-  /** When LISTEN was in force again. */
+  /** When LISTEN was active again. */
   readonly to: Date;
 }
 
 /**
- * What the parts report, instead of logging it: the logger words the lines, the metrics count, `pubsub.events$` hands it
- * out. Names are participles of what happened or is happening. What happens often is reported by call, chunk or claim,
- * with a `count`, and never by notification: a listener may handle hundreds of thousands a second.
+ * An event of an instance. The parts emit events instead of logging: the logger words the log
+ * lines, the metrics count, `pubsub.events$` emits them. Names are participles. Frequent events
+ * have a `count` per call, chunk or claim, and none is per notification: a listener may handle
+ * hundreds of thousands per second.
  */
 export type PubSubEvent =
-  /** LISTEN is in force for these channels, and a test notification has arrived. */
+  /** LISTEN is active on these channels, and a test notification has arrived. */
   | { readonly type: 'listening'; readonly channels: readonly string[]; readonly processId: number }
-  /** LISTEN is in force, but what the DataSource sends does not arrive. */
+  /** LISTEN is active, but notifications of the DataSource do not arrive. */
   | { readonly type: 'deafened'; readonly reason: string }
   /** The LISTEN connection was lost. */
   | { readonly type: 'disconnected'; readonly error: unknown }
-  /** It could not be reopened; the next attempt comes after `delayMs`. */
+  /** An attempt to reopen the connection failed; the next one follows after `delayMs`. */
   | {
       readonly type: 'reconnecting';
       readonly attempt: number;
       readonly delayMs: number;
       readonly error: unknown;
     }
-  /** It is open again, by this attempt. */
+  /** The connection is open again, after `attempt` attempts. */
   | { readonly type: 'reconnected'; readonly attempt: number }
-  /** Broadcasts may have been missed, as `pubsub.gaps$` tells. */
+  /** Broadcasts may have been missed; `pubsub.gaps$` emits the same gap. */
   | { readonly type: 'gap'; readonly gap: Gap }
-  /** A call of `notify()` or `notifyMany()` has sent broadcasts; in the caller's transaction: they leave if it commits. */
+  /** `notify()` or `notifyMany()` has sent broadcasts. In a transaction they leave at commit. */
   | {
       readonly type: 'published';
       readonly channel: string;
       readonly count: number;
       readonly durationMs: number;
     }
-  /** A call of `notify()` or `notifyMany()` has stored notifications; in the caller's transaction: they stay if it commits. */
+  /** `notify()` or `notifyMany()` has stored notifications; a transaction must still commit. */
   | { readonly type: 'stored'; readonly channel: string; readonly count: number; readonly durationMs: number }
-  /** A call of `notify()` or `notifyMany()` has failed: its caller got the error. */
+  /** `notify()` or `notifyMany()` has failed; its caller got the error. */
   | {
       readonly type: 'publish-failed';
       readonly channel: string;
@@ -62,11 +63,11 @@ export type PubSubEvent =
       readonly durationMs: number;
       readonly error: unknown;
     }
-  /** Broadcasts have arrived that somebody here listens to or observes; so many in one chunk of the socket. */
+  /** Broadcasts for a listener or observer have arrived, `count` in one chunk of the socket. */
   | { readonly type: 'received'; readonly channel: string; readonly count: number }
   /**
-   * A listener has handled so many notifications since this was last reported: of a broadcast channel, in one turn of its
-   * queue; of an exactly-once channel, in one claim, which has been committed.
+   * A listener has handled `count` notifications since the last such event: of a broadcast channel,
+   * in one turn of its queue; of an exactly-once channel, in one committed claim.
    */
   | {
       readonly type: 'handled';
@@ -74,11 +75,11 @@ export type PubSubEvent =
       readonly listener: string;
       readonly count: number;
     }
-  /** A listener threw at a broadcast, rejected, or was refused by a guard or a pipe. */
+  /** A listener, guard or pipe failed on a broadcast, or the buffer overflowed with `'error'`. */
   | { readonly type: 'failed'; readonly channel: string; readonly listener: string; readonly error: unknown }
   /**
-   * An exception filter of a listener threw, in place of dealing with the error that the listener failed with. That error
-   * is reported, too, and decides what becomes of the notification.
+   * An exception filter of a listener threw. The listener's own error is reported, too, and decides
+   * what happens to the notification.
    */
   | {
       readonly type: 'filter-failed';
@@ -86,17 +87,17 @@ export type PubSubEvent =
       readonly listener: string;
       readonly error: unknown;
     }
-  /** A method decorated with `@OnGap()` threw or rejected. */
+  /** A method with `@OnGap()` threw or rejected. */
   | { readonly type: 'gap-handler-failed'; readonly listener: string; readonly error: unknown }
-  /** The server refused to LISTEN to a channel; the others are listened to. */
+  /** The server rejected the LISTEN for a channel; the others are active. */
   | { readonly type: 'refused'; readonly channel: string; readonly error: unknown }
-  /** So many channels are listened to here that each LISTEN, and each commit that notifies, takes the server long. */
+  /** The process listens to many channels: each LISTEN and each commit with a NOTIFY is slow. */
   | { readonly type: 'crowded'; readonly count: number }
-  /** A broadcast that arrived could not be decoded, or its channel's schema refused it. */
+  /** A broadcast could not be decoded, or the schema of its channel rejected it. */
   | { readonly type: 'rejected'; readonly channel: string; readonly error: unknown }
-  /** A receiver was too slow; `total` counts its drops since it began to receive. */
+  /** A receiver was too slow; `total` counts its drops since it started to receive. */
   | { readonly type: 'dropped'; readonly channel: string; readonly receiver: string; readonly total: number }
-  /** Broadcasts that waited for a listener when the application closed. */
+  /** Broadcasts that were waiting for a listener when the application closed. */
   | {
       readonly type: 'discarded';
       readonly channel: string;
@@ -105,7 +106,7 @@ export type PubSubEvent =
     }
   /** Handlers that were still running at the shutdown timeout. */
   | { readonly type: 'abandoned'; readonly listeners: readonly string[]; readonly afterMs: number }
-  /** Stored notifications of these channels are handled here, on so many connections of the pool at once. */
+  /** This process handles stored notifications of these channels, in up to `concurrency` claims. */
   | {
       readonly type: 'claiming';
       readonly channels: readonly string[];
@@ -113,8 +114,9 @@ export type PubSubEvent =
       readonly poolSize: number;
     }
   /**
-   * A claim has been committed: of the `size` rows that it had locked so many were handled, and so many failed for at
-   * least one listener; there was no time for the rest. `durationMs` is the time from its begin to its commit.
+   * A claim has been committed: `size` rows were locked, `handled` were handled, `failed` failed
+   * for at least one listener, the rest was released for lack of time. `durationMs` is the time
+   * from the start of the claim to its commit.
    */
   | {
       readonly type: 'claimed';
@@ -124,11 +126,11 @@ export type PubSubEvent =
       readonly failed: number;
       readonly durationMs: number;
     }
-  /** A claim has been undone, or could not be made: its rows will be claimed again. */
+  /** A claim was rolled back or could not start; its rows will be claimed again. */
   | { readonly type: 'claim-failed'; readonly channel: string; readonly error: unknown }
-  /** Claims of a channel work again, after one has failed. */
+  /** Claims of a channel succeed again. */
   | { readonly type: 'claim-recovered'; readonly channel: string }
-  /** A listener failed with a stored notification; without `delayMs` it has become a dead letter. */
+  /** A listener failed with a stored notification, which without `delayMs` is now a dead letter. */
   | {
       readonly type: 'stored-failed';
       readonly channel: string;
@@ -138,33 +140,30 @@ export type PubSubEvent =
       readonly delayMs: number | undefined;
       readonly error: unknown;
     }
-  /** A claim of this row has ended with its process or connection before; so often by now. */
+  /** Claims of this row have ended with their process or connection, `deaths` times so far. */
   | { readonly type: 'interrupted'; readonly channel: string; readonly id: string; readonly deaths: number }
   /** The list of channels that are paused in all processes has changed to this one. */
   | { readonly type: 'pauses-changed'; readonly channels: readonly string[] }
-  /** This role cannot read which channels are paused everywhere: pauses of all processes have no effect here. */
+  /** This role cannot read the pauses of all processes, which have no effect here. */
   | { readonly type: 'pauses-unknown'; readonly error: unknown }
-  /** Dead letters that are older than `deadLetters.keepMs` could not be deleted; they are tried again in 10 s. */
+  /** Expired dead letters (`deadLetters.keepMs`) could not be deleted; retried in 10 s. */
   | { readonly type: 'expiry-failed'; readonly error: unknown }
-  /** The row of this process in `pgpubsub_process` could not be written; it is tried again, and reported again after a success. */
+  /** The row in `pgpubsub_process` could not be written. Reported once until the next success. */
   | { readonly type: 'unrecorded'; readonly error: unknown }
-  /** `stored.retry()` has left dead letters: no running process has their listener. */
+  /** `stored.retry()` left dead letters: no running process has their listener. */
   | {
       readonly type: 'retry-refused';
       readonly channel: string;
       readonly listener: string;
       readonly count: number;
     }
-  /** Something went wrong while the application closed; it closes all the same. */
+  /** An error while the application closed; the shutdown continues. */
   | { readonly type: 'close-failed'; readonly error: unknown }
-  /** Declared triggers are not in the database as declared, and `verifySchema` is `'warn'`. */
+  /** Declared triggers or tables differ from the database, and `verifySchema` is `'warn'`. */
   | { readonly type: 'drifted'; readonly error: unknown }
-  /** Triggers are as declared, but miss changes or report them unexpectedly; `warning` is a sentence with the remedy. */
+  /** Intact triggers miss changes or report them unexpectedly; `warning` states the remedy. */
   | { readonly type: 'schema-warned'; readonly warning: string }
-  /**
-   * The application has enhancers for all of its handlers that do not run for notifications, because nothing was said about
-   * them: the option `globalEnhancers` is not set. These are their names.
-   */
+  /** Global enhancers that do not run: the option `globalEnhancers` is not set. */
   | {
       readonly type: 'enhancers-skipped';
       readonly guards: readonly string[];
@@ -172,11 +171,11 @@ export type PubSubEvent =
       readonly pipes: readonly string[];
       readonly filters: readonly string[];
     }
-  /** In production these listeners of stored notifications are named by classes whose names a bundler has shortened. */
+  /** In production, class names of these exactly-once listeners without `name` look minified. */
   | { readonly type: 'names-minified'; readonly listeners: readonly string[] }
-  /** A module was loaded after the start, by `LazyModuleLoader`: these methods of it never run. */
+  /** `LazyModuleLoader` loaded a module after the start; these methods of it never run. */
   | { readonly type: 'lazily-loaded'; readonly listeners: readonly string[] }
-  /** The same method runs more than once for a notification: its class has several instances. */
+  /** A method runs several times per notification, because its class has several instances. */
   | { readonly type: 'duplicated'; readonly listener: string };
 
 export type ReportEvent = (event: PubSubEvent) => void;

@@ -1,20 +1,20 @@
 /**
- * JSON taken apart without being parsed: the members of the outermost object or array, each as the text it was
- * written with. `JSON.parse` would round a bigint and forget the trailing zeros of a numeric; here nothing is lost,
- * and whoever knows the type of a member reads it from its text.
+ * Splits JSON into the members of its outermost object or array, each as its original text.
+ * `JSON.parse` would round a bigint and drop the trailing zeros of a numeric; the caller, which
+ * knows the type of a member, reads it from its text.
  *
- * Members are checked as far as it takes to find their ends: brackets match, strings end, literals are JSON's. What
- * is not JSON throws a `SyntaxError`, as from `JSON.parse`.
+ * Members are checked only as far as needed to find their ends: brackets match, strings end,
+ * literals are valid. Text that is not JSON throws a `SyntaxError`, as `JSON.parse` does.
  */
 
-/** The members of the JSON object `text`, in its order; the last of those with the same key counts. */
+/** Returns the members of the JSON object `text` in order; the last one of equal keys counts. */
 export function splitJsonObject(text: string): ReadonlyMap<string, string> {
   const members = new Map<string, string>();
   forEachMember(text, (key, source) => members.set(key, source));
   return members;
 }
 
-/** The same, one after the other. */
+/** Visits the members of the JSON object `text` in order. */
 export function forEachMember(text: string, visit: (key: string, source: string) => void): void {
   let at = afterSpace(text, afterCharacter(text, afterSpace(text, 0), OPEN_BRACE));
   if (text.charCodeAt(at) === CLOSE_BRACE) return assertEnd(text, at + 1);
@@ -29,7 +29,7 @@ export function forEachMember(text: string, visit: (key: string, source: string)
   }
 }
 
-/** The elements of the JSON array `text`. */
+/** Returns the elements of the JSON array `text`. */
 export function splitJsonArray(text: string): string[] {
   const elements: string[] = [];
   let at = afterSpace(text, afterCharacter(text, afterSpace(text, 0), OPEN_BRACKET));
@@ -44,7 +44,7 @@ export function splitJsonArray(text: string): string[] {
   return elements;
 }
 
-/** As `JSON.parse`, but what a number of JavaScript would round comes as a string with all of its digits. */
+/** Parses as `JSON.parse` does, but keeps numbers that JavaScript would round, as strings. */
 export const parseLossless = (text: string): unknown =>
   JSON.parse(
     text.replaceAll(STRING_OR_NUMBER, (token) =>
@@ -54,11 +54,11 @@ export const parseLossless = (text: string): unknown =>
 
 const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/gs;
 
-/** Fifteen digits always fit. */
+/** Whether JavaScript represents a number with all its digits; fifteen always fit. */
 const keepsDigits = (number: string): boolean =>
   /^[^eE]{1,15}$/.test(number) || digitsOf(number) === digitsOf(String(Number(number)));
 
-/** The digits of a number and their position: the same for all ways to write it, `1.10` and `11e-1`. Takes linear time. */
+/** Returns the digits of a number and their position, equal for `1.10` and `11e-1`. Linear time. */
 function digitsOf(number: string): string {
   const [mantissa = '', exponent = '0'] = number.toLowerCase().split('e');
   const [whole = '', fraction = ''] = mantissa.replace('-', '').split('.');
@@ -72,10 +72,10 @@ function digitsOf(number: string): string {
 
 const ZERO = 0x30;
 
-/** The value of a JSON string, given with its quotes. */
-export const readJsonString = (source: string): string => JSON.parse(source) as string; // a string's text is a string
+/** Returns the value of a JSON string; `source` includes its quotes. */
+export const readJsonString = (source: string): string => JSON.parse(source) as string; // a JSON string
 
-/** Most keys are plain names: no need to have them parsed. */
+/** Parses only keys with escapes; most are plain names. */
 function readKey(text: string, at: number, end: number): string {
   const key = text.slice(at + 1, end - 1);
   return key.includes('\\') ? readJsonString(text.slice(at, end)) : key;
@@ -133,7 +133,7 @@ function isEscaped(text: string, at: number): boolean {
   return (at - first) % 2 === 1;
 }
 
-/** One loop instead of one call per level: nesting is as deep as the writer of a json column likes. */
+/** Loops instead of recursing: a json column may be nested arbitrarily deep. */
 function endOfContainer(text: string, at: number): number {
   const closers: number[] = [];
   while (at < text.length) {

@@ -1,24 +1,24 @@
 import { isDeepStrictEqual } from 'node:util';
 
-/** What JSON can say. */
 export type JsonValue =
   null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
-/** An object that JSON has made, or can carry. */
+/** A JSON object, or one that can be written as JSON. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export const isJsonObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Does `value` have everything `wanted` has? As `@>` of PostgreSQL's jsonb, for objects; the rest must be equal. */
+/** Whether `value` contains `wanted`: as `@>` of jsonb for objects; the rest must be equal. */
 export function contains(value: unknown, wanted: unknown): boolean {
   if (!isJsonObject(wanted) || !isJsonObject(value)) return isDeepStrictEqual(value, wanted);
   return Object.entries(wanted).every(([key, member]) => contains(value[key], member));
 }
 
 /**
- * Why JSON would lose or change `value`, with the place (`$.items[2].price`), or `undefined` when it carries it
- * faithfully. `JSON.stringify` itself drops functions, turns NaN into null and a Map into `{}` without a word.
+ * Returns why JSON would lose or change `value`, with the path (`$.items[2].price`), or
+ * `undefined`. `JSON.stringify` silently drops functions, and turns NaN into null and a Map into
+ * `{}`.
  */
 export function findJsonObstacle(
   value: unknown,
@@ -30,7 +30,7 @@ export function findJsonObstacle(
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : `${value} at ${path}`;
   if (typeof value !== 'object') return `a ${typeof value} at ${path}`;
   if (value instanceof Date && Number.isNaN(value.getTime())) return `an invalid Date at ${path}`;
-  if ('toJSON' in value && typeof value.toJSON === 'function') return undefined; // says itself how it is written
+  if ('toJSON' in value && typeof value.toJSON === 'function') return undefined; // serializes itself
   if (ancestors.includes(value)) return `a cycle at ${path}`;
   const chain = [...ancestors, value];
   if (Array.isArray(value)) return firstObstacle(value.entries(), chain, (index) => `${path}[${index}]`);
@@ -51,5 +51,5 @@ function firstObstacle<Key>(
   return undefined;
 }
 
-/** Built-in objects whose contents are not own properties (Map, Set, Error, Blob, typed arrays, …): JSON writes `{}`. */
+/** Whether JSON writes `{}`: the contents are not own properties (Map, Error, Blob, …). */
 const isOpaque = (value: object): boolean => Object.prototype.toString.call(value) !== '[object Object]';

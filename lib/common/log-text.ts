@@ -1,7 +1,7 @@
 /**
- * Characters that end a line, move the cursor, colour the terminal, or change the order in which text is shown: the
- * control characters of C0 and C1, the separators of lines and paragraphs, and the marks, embeddings, overrides and
- * isolates of bidirectional text.
+ * Characters that end a line, move the cursor, color the terminal or reorder text: the control
+ * characters of C0 and C1, the separators of lines and paragraphs, and the marks, embeddings,
+ * overrides and isolates of bidirectional text.
  */
 const CONTROLS = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
@@ -12,8 +12,8 @@ const SHORT_ESCAPES = new Map([
 ]);
 
 /**
- * Returns a text as one line of a log shows it. Payloads, errors and names come from others, who must not be able to forge
- * a line of the log or to command the terminal that shows it.
+ * Escapes a text for one line of a log. Payloads, errors and names come from others, and must not
+ * be able to forge a log line or to control the terminal.
  */
 export const escapeControls = (text: string): string =>
   text.replaceAll(CONTROLS, (control) => SHORT_ESCAPES.get(control) ?? escapeCode(control));
@@ -24,8 +24,8 @@ function escapeCode(control: string): string {
 }
 
 /**
- * Returns a stack with its lines. The message in front of the first frame becomes one line; the lines behind it are
- * indented, because a message may contain what looks like a frame.
+ * Escapes a stack and keeps its lines. The message before the first frame becomes one line. Lines
+ * after it are indented, because a message may imitate a frame.
  */
 export function escapeStack(stack: string): string {
   const lines = stack.split('\n');

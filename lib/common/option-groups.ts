@@ -13,7 +13,7 @@ import {
   type CheckedOptions,
 } from './parse.js';
 
-/** A group of options with these members; named, because types that are declared in place lose their comments. */
+/** A named group of options: types that are declared in place lose their comments. */
 type GroupOf<Members> = v.GenericSchema<Partial<Members>, Members>;
 
 export const HEARTBEAT_OPTIONS = {
@@ -128,7 +128,7 @@ export const RETRY_OPTIONS = {
   maxDelayMs: optional(milliseconds(1), 3_600_000),
 };
 
-/** How stored notifications are retried: the option `retry` of the module, of a channel or of a listener. */
+/** How stored notifications are retried: the option `retry` of module, channel and listener. */
 export interface RetryOptions extends CheckedOptions<typeof RETRY_OPTIONS> {}
 
 export const retry: GroupOf<RetryOptions> = v.pipe(group(RETRY_OPTIONS), pausesGrow());

@@ -9,17 +9,14 @@ import {
 } from './options.js';
 import { parseOptions } from './parse.js';
 
-/**
- * Checks the options of one instance and fills in the defaults. Throws `INVALID_OPTIONS` with a sentence that
- * names the option.
- */
+/** Fills in the defaults of one instance. Throws `INVALID_OPTIONS`, which names the option. */
 export function resolveOptions(options: PgPubSubOptions, extras: PgPubSubExtras): ResolvedOptions {
   const what = 'PgPubSubModule.forRoot()';
   for (const extra of Object.keys(EXTRA_OPTIONS)) {
     if (typeof options === 'object' && options !== null && extra in options) {
       throw new PgPubSubError(
         'INVALID_OPTIONS',
-        `expected "${extra}" beside useFactory, got it as a part of what the factory returned. Move it there.`,
+        `expected "${extra}" beside useFactory, got it in the result of the factory. Move it beside useFactory.`,
       );
     }
   }
@@ -34,7 +31,7 @@ export function resolveOptions(options: PgPubSubOptions, extras: PgPubSubExtras)
   return Object.freeze(rest);
 }
 
-/** Not a part of the definition, whose error would show what was given. */
+/** Checks the URL apart from the option's definition, whose error would show the given value. */
 function assertConnectionUrl(connection: ResolvedOptions['connection'], what: string): void {
   const [option, url] =
     typeof connection === 'object'

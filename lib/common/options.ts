@@ -37,7 +37,7 @@ export type {
 
 export const DEFAULT_NAME = 'default';
 
-/** The options that stand beside `useFactory` in `forRootAsync()`. */
+/** The options that are given beside `useFactory` in `forRootAsync()`. */
 export const EXTRA_OPTIONS = {
   /**
    * Name of this instance, as in `@InjectPubSub(name)` and in `instance` of decorators.
@@ -59,7 +59,7 @@ export const EXTRA_OPTIONS = {
   isGlobal: optional(v.boolean(), true),
 };
 
-/** Given beside `useFactory` with `forRootAsync`, because they decide what is provided under which token. */
+/** Options outside of the factory, because they decide which tokens are provided. */
 export interface PgPubSubExtras extends GivenOptions<typeof EXTRA_OPTIONS> {}
 
 const isConnection = (value: unknown): boolean =>
@@ -232,7 +232,7 @@ export const MODULE_OPTIONS = {
 /** Options of `PgPubSubModule.forRoot()`; all are optional. */
 export interface PgPubSubOptions extends GivenOptions<typeof MODULE_OPTIONS> {}
 
-/** The options of one instance, complete and frozen: inner code never looks for a default. */
+/** The options of one instance, complete and frozen: inner code never fills in a default. */
 export interface ResolvedOptions extends CheckedOptions<typeof MODULE_OPTIONS> {
   readonly name: string;
 }

@@ -1,4 +1,4 @@
-/** What happens to a broadcast for which a receiver's buffer has no room. */
+/** The ways to handle a broadcast when the buffer of its receiver is full. */
 export const OVERFLOW_POLICIES = ['drop-oldest', 'drop-newest', 'error'] as const;
 
 /** `'drop-oldest'`, `'drop-newest'` or `'error'`: see `overflow` of {@link BufferOptions}. */

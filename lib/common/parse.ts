@@ -3,15 +3,15 @@ import * as v from 'valibot';
 import { PgPubSubError, describeValue, type PgPubSubErrorCode } from './errors.js';
 
 /**
- * An option: what may be given, and the value that the code reads. Its default is part of the schema. The comment above it says
- * what it means, to editors and to `docs/options.md`.
+ * An option: the schema of the value that may be given, with its default, and of the value that the
+ * code reads. The comment above an option documents it, in editors and in `docs/options.md`.
  */
 export type Option<Input, Output = Input> = v.GenericSchema<Input, Output>;
 
-/** The definitions of options, by name: the one source of their types, checks, defaults and documentation. */
+/** Definitions of options by name: the one source of their types, checks, defaults and docs. */
 export type OptionDefinitions = Readonly<Record<string, v.GenericSchema>>;
 
-/** The type of the object in which an application gives these options. */
+/** The object in which an application gives these options. */
 export type GivenOptions<Definitions> = {
   -readonly [
     Name in keyof Definitions as undefined extends Input<Definitions[Name]> ? Name : never
@@ -22,7 +22,7 @@ export type GivenOptions<Definitions> = {
   >;
 };
 
-/** The type of these options once they are checked. Each of them is there; without a default it may be undefined. */
+/** These options after the check: each is present, and without a default may be undefined. */
 export type CheckedOptions<Definitions> = {
   readonly [Name in keyof Definitions]: Definitions[Name] extends v.GenericSchema
     ? v.InferOutput<Definitions[Name]>
@@ -31,21 +31,21 @@ export type CheckedOptions<Definitions> = {
 
 type Input<Definition> = Definition extends v.GenericSchema ? v.InferInput<Definition> : never;
 
-/** The subject of a check, for the sentence of its error. */
+/** The subject of a check, for its error message. */
 export interface Checked {
   readonly code: PgPubSubErrorCode;
   /** For example `PgPubSubModule.forRoot()`. */
   readonly what: string;
-  /** Former names of options, each with the name that replaces it. */
+  /** Former names of options, each with its current name. */
   readonly renamed?: Readonly<Record<string, string>>;
 }
 
-/** A language of its own: an application that uses valibot, too, may have set a language for it. */
+/** The language of messages: the application may have set another one for its own valibot. */
 const LANGUAGE = 'nestjs-pgpubsub';
 
 /**
- * Returns what `schema` makes of `value`, with defaults filled in, frozen with its groups. Throws a
- * {@link PgPubSubError} that names the first wrong property, what was expected there and what was given.
+ * Returns the output of `schema` for `value`, with defaults, frozen with its groups. Throws a
+ * {@link PgPubSubError} that names the first wrong property, the expected and the given value.
  */
 export function parseShape<const Schema extends v.GenericSchema>(
   schema: Schema,
@@ -58,9 +58,7 @@ export function parseShape<const Schema extends v.GenericSchema>(
   return Object.freeze(result.output);
 }
 
-/**
- * Returns the checked options: each with what was given, its default, or undefined. Throws as {@link parseShape} does.
- */
+/** Returns every option: as given, by default, or undefined. Throws as {@link parseShape} does. */
 export function parseOptions<const Definitions extends OptionDefinitions>(
   definitions: Definitions,
   given: unknown,
@@ -71,7 +69,7 @@ export function parseOptions<const Definitions extends OptionDefinitions>(
   return Object.freeze({ ...Object.fromEntries(names), ...parsed }) as CheckedOptions<Definitions>; // has each name
 }
 
-/** The first of these options whose value is not its default. Options that are missing count as not given. */
+/** Returns the first of these options whose value is given and not its default. */
 export function findChanged<Definitions extends OptionDefinitions>(
   definitions: Definitions,
   checked: Partial<CheckedOptions<Definitions>>,
@@ -93,32 +91,32 @@ function sentence(
   if (isKey && issue.expected === 'never') {
     const name = renamed && Object.hasOwn(renamed, path ?? '') ? renamed[path ?? ''] : undefined;
     if (name !== undefined)
-      return `expected the option "${name}" of ${what} by its name, got "${path}", which it was called before. Rename it to "${name}".`;
+      return `expected the option "${name}" of ${what} by its current name, got its former name "${path}". Rename it to "${name}".`;
     const known = path?.includes('.') === false ? `: ${options.join(', ')}` : '';
     return `expected only known options for ${what}${known}, got "${path}". Correct its name or remove it.`;
   }
   if (isKey) return `expected the option "${path}" of ${what} to be given, got nothing. Add it.`;
   const subject = path === null ? what : `the option "${path}" of ${what}`;
-  // The building blocks below carry their own wording; valibot's own messages all start with "Invalid".
+  // The schemas below have their own messages; valibot's own messages all start with "Invalid".
   const expected = issue.message.startsWith('Invalid') ? inPlainWords(issue.expected) : issue.message;
   const got = issue.type === 'check' ? JSON.stringify(issue.input) : describeValue(issue.input);
   return `expected ${subject} to be ${expected}, got ${got}. Correct it, or leave it out.`;
 }
 
-/** valibot's `("a" | "b")` as `"a" or "b"`, and `("a" | "b" | "c")` as `"a", "b" or "c"`. */
+/** Turns valibot's `("a" | "b" | "c")` into `"a", "b" or "c"`. */
 const inPlainWords = (expected: string | null): string =>
   (expected ?? 'valid')
     .replace(/^\((.*)\)$/, '$1')
     .replace(/ \| (?=[^|]*$)/, ' or ')
     .replaceAll(' | ', ', ');
 
-/** Of a group: the second step of its pipe has them. */
+/** Returns the names in a group, from the second step of its pipe. */
 const knownOptions = (schema: v.GenericSchema): string[] =>
   'pipe' in schema && Array.isArray(schema.pipe)
     ? Object.keys((schema.pipe[1] as { entries?: object }).entries ?? {})
     : [];
 
-/** A group of options: an object, not a list, with no other properties than these; frozen. */
+/** A group of options: an object with no other properties than these; frozen. */
 export const group = <const Definitions extends OptionDefinitions>(
   definitions: Definitions,
 ): v.GenericSchema<
@@ -130,9 +128,9 @@ export const group = <const Definitions extends OptionDefinitions>(
     v.strictObject(definitions),
     v.readonly(),
     v.transform((value) => Object.freeze(value)),
-  ) as never; // takes any object to say what is wrong with it
+  ) as never; // accepts any object, to report its errors
 
-/** An option that may be left out, with the value that is taken then. */
+/** An option that may be omitted, with its default. */
 export function optional<Input, Output>(
   schema: v.GenericSchema<Input, Output>,
 ): Option<Input | undefined, Output | undefined>;
@@ -144,10 +142,7 @@ export function optional(schema: v.GenericSchema, value?: unknown): Option<unkno
   return v.optional(schema, value);
 }
 
-/**
- * A group of options that override those of the module, one by one: they have no defaults, and none is undefined where the
- * module's would count.
- */
+/** Options that override the module's one by one: without defaults, never undefined if given. */
 export function overriding<const Definitions extends OptionDefinitions>(
   definitions: Definitions,
 ): v.GenericSchema<Partial<CheckedOptions<Definitions>>> {
@@ -161,7 +156,7 @@ export function overriding<const Definitions extends OptionDefinitions>(
   ) as never; // derived from these definitions
 }
 
-/** A group of options, or `false`. A union's error would not name the option inside. */
+/** A group of options, or `false`. The error of a union would not name the wrong option. */
 export function groupOrFalse<const Definitions extends OptionDefinitions>(definitions: Definitions) {
   const shape = group(definitions);
   const none = v.literal(false, 'an object, or false');
@@ -172,12 +167,12 @@ export function groupOrFalse<const Definitions extends OptionDefinitions>(defini
 const isRecord = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The longest delay a timer of Node can wait: more would fire at once. */
+/** The longest delay of a Node timer; a longer one fires at once. */
 const MAX_TIMER_MS = 2_147_483_647;
 /** A hundred years. */
 const MAX_AGE_MS = 3_155_760_000_000;
 
-/** A duration that a timer can wait. */
+/** A duration within the range of a timer. */
 export const milliseconds = (least = 0): v.GenericSchema<number> => duration(least, MAX_TIMER_MS);
 
 const duration = (least: number, most: number, otherwise = ''): v.GenericSchema<number> => {
@@ -191,11 +186,11 @@ const duration = (least: number, most: number, otherwise = ''): v.GenericSchema<
   );
 };
 
-/** A limit in time; `false` for none. */
+/** A time limit; `false` for none. */
 export const timeLimit = (least: number): v.GenericSchema<number | false> =>
   durationOrFalse(least, MAX_TIMER_MS);
 
-/** An age, which no timer waits for; `false` for any. */
+/** An age, which may exceed the range of a timer; `false` for no limit. */
 export const ageLimit = (least: number): v.GenericSchema<number | false> =>
   durationOrFalse(least, MAX_AGE_MS);
 
@@ -209,7 +204,7 @@ const durationOrFalse = (least: number, most: number): v.GenericSchema<number | 
 };
 
 export const wholeNumber = (least: number): v.GenericSchema<number> => {
-  const message = `a whole number from ${least} on`;
+  const message = `a whole number of at least ${least}`;
   return v.pipe(
     v.number(message),
     v.safeInteger(message),
@@ -220,14 +215,14 @@ export const wholeNumber = (least: number): v.GenericSchema<number> => {
 
 const inWords = (value: number): string => value.toLocaleString('en-US');
 
-/** A function; its signature is known to TypeScript only. */
+/** A function; only TypeScript knows its signature. */
 export const callback = <T>(meaning = 'function'): v.GenericSchema<T> =>
   v.pipe(
     v.custom<T>((value) => typeof value === 'function', 'a function'),
     v.description(meaning),
   );
 
-/** An object whose properties are not ours to check. */
+/** An object with unchecked properties. */
 export const anyObject: v.GenericSchema<Record<string, unknown>> = v.pipe(
   v.custom<Record<string, unknown>>((value) => isRecord(value), 'an object'),
   v.description('object'),
@@ -238,14 +233,14 @@ export const nonEmptyString: v.GenericSchema<string> = v.pipe(
   v.description('text'),
 );
 
-/** A value that `isOne` recognises. `message` names it in errors, `description` in the documentation. */
+/** A value that `isOne` accepts; `message` names it in errors, `description` in docs/options.md. */
 export const valueOf = <T>(
   isOne: (value: unknown) => boolean,
   message: string,
   description = message,
 ): v.GenericSchema<T> => v.pipe(v.custom<T>(isOne, message), v.description(description));
 
-/** To be added to a group with `minDelayMs` and `maxDelayMs`. */
+/** Rejects a group whose `minDelayMs` exceeds its `maxDelayMs`. */
 export const pausesGrow = <T extends { readonly minDelayMs?: number; readonly maxDelayMs?: number }>() =>
   v.check<T, string>(
     ({ minDelayMs = 0, maxDelayMs = Infinity }) => minDelayMs <= maxDelayMs,

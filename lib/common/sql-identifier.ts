@@ -1,23 +1,22 @@
-/** A name as SQL takes it literally: quoted, with its quotes doubled. */
 export const quoteIdentifier = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 export const quoteQualified = (schema: string, name: string): string =>
   `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
 
-/** A text as SQL takes it literally, whatever `standard_conforming_strings` says. */
+/** Quotes a text for any value of `standard_conforming_strings`. */
 export function quoteLiteral(text: string): string {
   const quoted = `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`;
   return text.includes('\\') ? ` E${quoted}` : quoted;
 }
 
-/** An array of texts, for places that take no parameters. */
+/** Renders an array of texts, for places that accept no parameters. */
 export const quoteTextArray = (texts: readonly string[]): string =>
   `array[${texts.map(quoteLiteral).join(', ')}]::text[]`;
 
-/** Ends the bodies of functions; nothing a declaration says may contain it. */
+/** The delimiter of function bodies; declarations must not contain it. */
 export const DOLLAR_TAG = '$pgpubsub$';
 
-/** The body of a function. A name in it may contain the tag: then with another one. */
+/** Quotes the body of a function, with another tag if a name in it contains the usual one. */
 export function dollarQuoted(text: string): string {
   let tag = DOLLAR_TAG;
   for (let n = 1; text.includes(tag); n++) tag = `$pgpubsub${n}$`;

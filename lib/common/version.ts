@@ -1,2 +1,2 @@
-/** Of this package. It stands here, because package.json is not beside the code of an application that is bundled. */
+/** The version of this package. A bundled application has no package.json nearby. */
 export const VERSION = '0.1.0';

@@ -1,6 +1,6 @@
-/** A number and what it counts: `1 dead letter`, `2 dead letters`. */
+/** Renders a number with its noun: `1 dead letter`, `2 dead letters`. */
 export const counted = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`;
 
-/** How long something waits, for people: `250 ms`, `1.5 s`. */
+/** Renders a delay for people: `250 ms`, `1.5 s`. */
 export const renderDelay = (ms: number): string =>
   ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;

@@ -31,7 +31,7 @@ describe.skipIf(!PgBouncer.isInstalled)(
       expect(await aboutListen(pooler.url)).toMatchObject({
         code: 1,
         severity: 'bad',
-        found: expect.stringContaining('transaction pooler (PgBouncer?)') as unknown,
+        found: expect.stringContaining('transaction pooler (such as PgBouncer)') as unknown,
         remedy: expect.stringContaining('the option "connection"') as unknown,
       });
     });
@@ -70,7 +70,7 @@ it('pgpubsub doctor reports that the LISTEN connection is in another database', 
 });
 
 const SEVERAL =
-  'one with several hosts, while pg connects to one: name the primary, or an address that always leads to it';
+  'one with several hosts, while pg connects to only one: name the primary, or an address that always leads to it';
 
 it.each([
   ['', '""'],

@@ -71,7 +71,7 @@ it.each<[string, PgPubSubOptions & PgPubSubExtras, string]>([
   [
     'has an option of a wrong type',
     { concurrency: 'four' } as never,
-    'expected the option "concurrency" of PgPubSubModule.forRoot() to be a whole number from 1 on, got "four"',
+    'expected the option "concurrency" of PgPubSubModule.forRoot() to be a whole number of at least 1, got "four"',
   ],
   [
     'has an option of a wrong type in a group',

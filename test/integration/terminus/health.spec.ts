@@ -160,7 +160,7 @@ describe('the indicator for @nestjs/terminus', () => {
     [
       'the former name of "instance"',
       { pubsub: {} },
-      'expected the option "instance" of PgPubSubHealthIndicator.check() by its name, got "pubsub", which it was called before. Rename it to "instance".',
+      'expected the option "instance" of PgPubSubHealthIndicator.check() by its current name, got its former name "pubsub". Rename it to "instance".',
     ],
     [
       'an instance that is none',

@@ -113,7 +113,7 @@ describe('resolveOptions() on invalid options', () => {
   const object = 'an object';
   const string = 'a string that is not empty';
   const boolean = 'boolean';
-  const wholeNumber = 'a whole number from 1 on';
+  const wholeNumber = 'a whole number of at least 1';
   const delay = 'a whole number of milliseconds from 1 to 2147483647';
   const duration = 'a whole number of milliseconds from 0 to 2147483647';
 
