@@ -2,10 +2,9 @@ import * as v from 'valibot';
 import { hasBrand } from '../common/brand.js';
 import type { ChannelDefinition } from './channel.definition.js';
 
-/** Marks definitions: `defineChannel()` may be called in one copy of this package, and the definition used in another. */
 export const CHANNEL_DEFINITION = Symbol.for('nestjs-pgpubsub:channel-definition');
 
-/** Whether a value was made by `defineChannel()`, of this copy of the package or of another. */
+/** Whether `defineChannel()` made a value, in this or another copy of the package. */
 export const isChannelDefinition = (value: unknown): value is ChannelDefinition =>
   hasBrand(value, CHANNEL_DEFINITION);
 

@@ -5,38 +5,38 @@ import { decodePayload, validatePayload } from './payload.codec.js';
 import { decodeWire, splitWire } from './wire.codec.js';
 
 /**
- * How the texts of a channel become payloads: the functions are chosen once, when the channel becomes known. Owned by
- * the channel's `RegisteredChannel`.
+ * Decodes the texts of a channel. The functions are chosen once, when the channel becomes known.
+ * Owned by the channel's `RegisteredChannel`.
  */
 export class ChannelDecoder {
-  /** Decodes a broadcast, without the schema. Throws, or rejects, for a text that listeners cannot get. */
+  /** Decodes a broadcast without its schema. Throws or rejects when the text is invalid. */
   readonly decode: TextDecoder;
   /** Decodes a broadcast of `notify()`. */
   readonly decodeText: (text: string) => DecodedText;
 
-  /** `ofEntity`: for channels whose texts come from triggers. */
+  /** `entityDecoder` decodes texts of triggers; given for channels of entities only. */
   constructor(
     private readonly definition: ChannelDefinition,
-    private readonly ofEntity?: TextDecoder,
+    private readonly entityDecoder?: TextDecoder,
   ) {
     this.decodeText = createTextDecoder(definition);
-    this.decode = ofEntity ?? this.decodeText;
+    this.decode = entityDecoder ?? this.decodeText;
   }
 
-  /** Returns (or resolves to) the payload that the schema of the channel makes of a decoded one. */
+  /** Returns (or resolves to) the payload that the schema of the channel returns. */
   validate(payload: unknown): unknown {
     return validatePayload(this.definition, payload);
   }
 
-  /** Returns (or resolves to) the payload of a stored notification; `json` is its JSON text, `null` for none. */
+  /** Returns (or resolves to) the payload of a stored notification; `json` is its text, if any. */
   decodeStored(json: string | null): unknown {
-    const decoded = this.ofEntity ? payloadOf(this.ofEntity(json ?? '')) : this.decodeJson(json);
+    const decoded = this.entityDecoder ? payloadOf(this.entityDecoder(json ?? '')) : this.decodeJson(json);
     return decoded instanceof Promise
       ? decoded.then((payload) => this.validate(payload))
       : this.validate(decoded);
   }
 
-  /** Returns what `notify()` was given for this JSON text, as the codec decodes it. */
+  /** Returns the payload that `notify()` was given, as the codec decodes it. */
   decodeJson(json: string | null): unknown {
     return decodePayload(this.definition, json === null ? undefined : this.inputOf(json));
   }

@@ -5,25 +5,25 @@ import { CHANNEL_DEFINITION } from './channel-brand.js';
 import { assertChannelName } from './channel-name.js';
 import { CHANNEL_OPTIONS, findContradiction, type ChannelOptions } from './channel.options.js';
 
-/** {@link ChannelOptions}, with their defaults. */
 type CheckedChannelOptions = CheckedOptions<typeof CHANNEL_OPTIONS>;
 
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the constructor of the class assigns them
 export interface ChannelDefinition extends CheckedChannelOptions {}
 
 /**
- * A channel: its name, what its payloads are and how they are delivered. Made by {@link defineChannel}; shared by
- * senders and listeners, immutable. Has each option of {@link ChannelOptions} as given, or its default.
+ * A channel: its name, the type of its payloads and its delivery. Immutable; made by
+ * {@link defineChannel}, and shared by senders and listeners. Has each option of
+ * {@link ChannelOptions} as given, or its default.
  */
 export class ChannelDefinition<T = unknown> {
   static {
     brandInstances(this, CHANNEL_DEFINITION);
   }
 
-  /** Carries the payload's type only; there is no such property at run time. */
+  /** Holds the type of the payload; absent at run time. */
   declare readonly payload?: T;
 
-  /** @internal Both checked already: applications call {@link defineChannel}. */
+  /** @internal Takes checked values: applications call {@link defineChannel}. */
   constructor(
     readonly name: string,
     options: CheckedChannelOptions,
@@ -34,13 +34,14 @@ export class ChannelDefinition<T = unknown> {
 }
 
 /**
- * Defines a channel by name, payload type and delivery, once, for senders and listeners alike:
+ * Defines a channel for senders and listeners: its name, payload type and delivery.
  *
  * ```ts
  * export const Orders = defineChannel<Order>('orders', { schema: OrderSchema });
  * ```
  *
- * Throws `INVALID_CHANNEL` for a name that is not 1 to 63 bytes long and for unknown or invalid options.
+ * Throws `INVALID_CHANNEL` for a name that is not 1 to 63 bytes long, and for unknown or invalid
+ * options.
  */
 export function defineChannel<T>(name: string, options: ChannelOptions<T> = {}): ChannelDefinition<T> {
   assertChannelName(name);
@@ -56,5 +57,5 @@ export function defineChannel<T>(name: string, options: ChannelOptions<T> = {}):
 
 const PLAIN = parseOptions(CHANNEL_OPTIONS, {}, { code: 'INVALID_CHANNEL', what: 'a channel' });
 
-/** The channel of a name without a definition: a broadcast channel of any JSON. */
+/** Returns the channel of a name without a definition: a broadcast channel of any JSON. */
 export const plainChannel = (name: string): ChannelDefinition => new ChannelDefinition(name, PLAIN);

@@ -18,13 +18,13 @@ import type { StandardSchema } from './standard-schema.js';
 /** Every {@link Delivery}. */
 export const DELIVERIES = ['broadcast', 'exactly-once'] as const;
 
-/** `broadcast`: every process that listens now. `exactly-once`: stored, and handled by one process. */
+/** `broadcast`: to all processes that listen now. `exactly-once`: stored, for one process. */
 export type Delivery = (typeof DELIVERIES)[number];
 
 const operation = v.picklist(OPERATIONS, `operations (${OPERATIONS.join(', ')})`);
 const operationList = v.pipe(v.array(operation), v.minLength(1, 'at least one operation'));
 
-/** The operations on a table that a trigger sends, or that a listener handles. A union's error would not name the wrong one. */
+/** Operations on a table. A union's error would not name the wrong one. */
 export const operations: v.GenericSchema<Operation | readonly Operation[]> = v.pipe(
   v.lazy<typeof operationList | typeof operation>((input) =>
     Array.isArray(input) ? operationList : operation,
@@ -98,17 +98,19 @@ const CODEC_INPUT = {
 };
 
 /**
- * How a payload becomes JSON and comes back, for types that JSON does not have (Map, Set, Date, bigint):
+ * Converts payloads to JSON and back, for types that JSON lacks (Map, Set, Date, bigint):
  * `{ encode: superjson.serialize, decode: superjson.deserialize }`.
  */
 export interface PayloadCodec<T> extends GivenOptions<typeof CODEC_INPUT> {
-  /** The JSON value that stands for the payload. What it throws, `notify()` rejects with as the cause of `INVALID_PAYLOAD`. */
+  /** Returns a payload's JSON value. If it throws, `notify()` rejects with `INVALID_PAYLOAD`. */
   encode(this: void, payload: T): unknown;
-  /** The payload that a JSON value (or its text, see `input`) stands for. Any role that can connect may have sent it. */
+  /**
+   * Returns the payload of a JSON value, or of its text (see `input`). Any role that can connect
+   * may have sent it.
+   */
   decode(this: void, json: never): T;
 }
 
-/** A {@link PayloadCodec} of any payload. */
 interface AnyCodec {
   encode(payload: unknown): unknown;
   decode(json: JsonValue | undefined): unknown;
@@ -166,24 +168,24 @@ function isStandardSchema(value: unknown): boolean {
   );
 }
 
-/** A rule that options break together, and the remedy. */
+/** A rule that options break together, and its remedy. */
 interface Contradiction {
   readonly expected: string;
   readonly got: string;
   readonly remedy: string;
 }
 
-/** Checked options of a channel; those of a migration's trigger are fewer. */
+/** Checked options of a channel; a migration's trigger has fewer. */
 export type ChannelSettings = Partial<CheckedOptions<typeof DELIVERY_OPTIONS>>;
 
-/** The first of these options that has no effect beside the others. */
+/** Returns the first option that has no effect beside the others. */
 export function findContradiction(options: ChannelSettings): Contradiction | undefined {
   if (options.pollIntervalMs !== undefined && options.wake !== 'poll')
     return {
-      expected: '"pollIntervalMs" together with wake: \'poll\'',
-      got: 'it without',
+      expected: '"pollIntervalMs" only together with wake: \'poll\'',
+      got: 'it alone',
       remedy:
-        'Add that, or remove "pollIntervalMs": the module\'s option "poll" is for channels that NOTIFY wakes.',
+        'Add wake: \'poll\', or remove "pollIntervalMs"; hints and the module\'s option "poll" apply then.',
     };
   const surplus = findChanged(EXACTLY_ONCE_OPTIONS, options);
   if (options.delivery === 'exactly-once' || surplus === undefined) return undefined;

@@ -7,35 +7,36 @@ import type { EntityChange, EntityClass } from './entity-change.js';
 import type { EntitySource } from './entity-source.js';
 import { RegisteredChannel } from './registered-channel.js';
 
-/** What is accepted wherever a channel is asked for: its name, its definition, or an entity with `@NotifyChanges()`. */
+/** A channel as an argument: its name, its definition, or an entity with `@NotifyChanges()`. */
 export type ChannelLike<T = unknown> = string | ChannelDefinition<T> | EntityClass;
 
-/** The payload of a channel: `PayloadOf<typeof Orders>`, `PayloadOf<typeof Author>`; `unknown` for a mere name. */
+/** The payload of a channel or entity: `PayloadOf<typeof Orders>`; `unknown` for a name. */
 export type PayloadOf<C> =
   C extends ChannelDefinition<infer T> ? T : C extends EntityClass<infer E> ? EntityChange<E> : unknown;
 
-/** Whether a payload is meant by the receiver that asked for a channel. */
+/** Whether a payload is addressed to the receiver that selected the channel. */
 export type IsAddressed = (payload: unknown) => boolean;
 
-/** A channel that a receiver has asked for; without `isAddressed` all of its payloads are meant. */
+/** A channel that a receiver has selected, with all payloads unless `isAddressed` filters them. */
 export interface SelectedChannel {
   readonly definition: ChannelDefinition;
   readonly isAddressed: IsAddressed | undefined;
 }
 
 /**
- * The channels one instance knows by name. Owned by the module; filled by `forFeature()`, by listeners and by the
- * definitions that are sent to; lives as long as the instance.
+ * The channels that one instance knows by name: those of `forFeature()`, of listeners, and of sent
+ * definitions. Owned by the module; lives as long as the instance.
  */
 export class ChannelRegistry {
   private readonly byName = new Map<string, RegisteredChannel>();
   private entities: EntitySource | undefined;
 
   /**
-   * The definition that `channel` stands for. A name nobody has defined is a broadcast channel of any JSON; it is
-   * not remembered, so that names made up at run time cost no memory.
+   * Returns the definition of `channel`. A name without a definition is a broadcast channel of any
+   * JSON; it is not stored, so that names made at run time cost no memory.
    *
-   * Throws `INVALID_CHANNEL` for anything else, `CHANNEL_CONFLICT` when a second definition differs from the first.
+   * Throws `INVALID_CHANNEL` for other values, `CHANNEL_CONFLICT` if two definitions of a name
+   * differ.
    */
   resolve(channel: ChannelLike): ChannelDefinition {
     if (isChannelDefinition(channel)) return this.add(channel);
@@ -48,41 +49,44 @@ export class ChannelRegistry {
     return plainChannel(channel);
   }
 
-  /** The channels of these, each once, and which of their payloads are meant. Throws as {@link resolve} does. */
+  /** Returns each channel once, with a filter of its payloads. Throws as {@link resolve} does. */
   select(channels: readonly ChannelLike[]): SelectedChannel[] {
-    const selected = new Map<string, { definition: ChannelDefinition; meant: (IsAddressed | undefined)[] }>();
+    const selected = new Map<
+      string,
+      { definition: ChannelDefinition; filters: (IsAddressed | undefined)[] }
+    >();
     for (const channel of channels) {
       const definition = this.resolve(channel);
-      const known = selected.get(definition.name) ?? { definition, meant: [] };
-      known.meant.push(this.addressFilterOf(channel));
+      const known = selected.get(definition.name) ?? { definition, filters: [] };
+      known.filters.push(this.addressFilterOf(channel));
       selected.set(definition.name, known);
     }
-    return Array.from(selected.values(), ({ definition, meant }) => ({
+    return Array.from(selected.values(), ({ definition, filters }) => ({
       definition,
-      isAddressed: anyOf(meant),
+      isAddressed: anyOf(filters),
     }));
   }
 
-  /** The channel of this definition, from now on the same object until it is released. */
+  /** Returns the channel of a definition, the same object until it is released. */
   acquire(definition: ChannelDefinition): RegisteredChannel {
     const known = this.byName.get(definition.name) ?? new RegisteredChannel(definition, false);
     this.byName.set(definition.name, known);
     return known;
   }
 
-  /** Forgets a channel that has no receivers any more, unless the application has defined it. */
+  /** Removes a channel without receivers, unless the application has defined it. */
   release(channel: RegisteredChannel): void {
     if (!channel.isDefined) this.byName.delete(channel.name);
   }
 
-  /** The definitions of a list; `undefined` without one. Throws `INVALID_ARGUMENT` for what is no list. */
+  /** Returns the definitions of a list, if given. Throws `INVALID_ARGUMENT` if it is not a list. */
   resolveList(channels: readonly ChannelLike[] | undefined): ChannelDefinition[] | undefined {
     if (channels === undefined) return undefined;
     if (!Array.isArray(channels)) throw notAList(channels);
     return channels.map((channel: ChannelLike) => this.resolve(channel));
   }
 
-  /** From now on entities stand for their channels, and those are known by name. */
+  /** Adds the channels of entities; from now on, entity classes resolve to them. */
   useEntities(entities: EntitySource): void {
     this.entities = entities;
     for (const definition of entities.definitions) {
@@ -91,32 +95,30 @@ export class ChannelRegistry {
     }
   }
 
-  /** Throws `INVALID_PAYLOAD` for a text that listeners of an entity's channel would refuse. */
+  /** Throws `INVALID_PAYLOAD` for a text that listeners of an entity's channel would reject. */
   assertText(channel: string, text: string): void {
     this.entities?.assertText(channel, text);
   }
 
-  /** Whether a payload is meant by who asks for this channel; `undefined`: every payload of it is. */
+  /** Returns the filter of payloads for a receiver; `undefined`: all are addressed to it. */
   addressFilterOf(channel: ChannelLike): IsAddressed | undefined {
     return typeof channel === 'function' ? this.entities?.isOf(channel) : undefined;
   }
 
-  /** The operations that are sent on an entity's channel; `undefined` for other channels. */
+  /** Returns the operations that an entity's channel sends; `undefined` for other channels. */
   operationsOf(channel: string): readonly string[] | undefined {
     return this.entities?.operationsOf(channel);
   }
 
-  /** The names of the entity classes that stand for the channel. */
   classNamesOf(channel: string): readonly string[] {
     return this.entities?.classNamesOf(channel) ?? [];
   }
 
-  /** All that are known by name. */
+  /** The channels that the application has defined. */
   get definitions(): ChannelDefinition[] {
     return [...this.byName.values()].filter(({ isDefined }) => isDefined).map(({ definition }) => definition);
   }
 
-  /** The definition known by this name, if any. */
   find(name: string): ChannelDefinition | undefined {
     const known = this.byName.get(name);
     return known?.isDefined ? known.definition : undefined;
@@ -131,11 +133,13 @@ export class ChannelRegistry {
   }
 }
 
-/** Whether two definitions say the same, also when they are of different copies of the package. */
+/** Whether two definitions are equal, even from different copies of the package. */
 const isSame = (one: ChannelDefinition, other: ChannelDefinition): boolean =>
   isDeepStrictEqual(Object.entries(one), Object.entries(other));
-const anyOf = (meant: readonly (IsAddressed | undefined)[]): IsAddressed | undefined =>
-  meant.includes(undefined) ? undefined : (payload) => meant.some((isAddressed) => isAddressed?.(payload));
+const anyOf = (filters: readonly (IsAddressed | undefined)[]): IsAddressed | undefined =>
+  filters.includes(undefined)
+    ? undefined
+    : (payload) => filters.some((isAddressed) => isAddressed?.(payload));
 
 const notAList = (got: unknown) =>
   new PgPubSubError(
@@ -152,7 +156,7 @@ const notAChannel = (got: unknown) =>
         : 'Pass the name as a string, or define the channel; `undefined` may come from a circular import.'),
   );
 
-/** None of the DataSource's entities is decorated, or the application has not started yet. */
+/** No entity of the DataSource is decorated, or the application has not started yet. */
 const notAnEntity = (got: unknown) =>
   new PgPubSubError(
     'INVALID_CHANNEL',

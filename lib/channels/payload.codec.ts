@@ -4,12 +4,12 @@ import type { ChannelDefinition } from './channel.definition.js';
 import { describeIssues, type SchemaResult, type StandardSchema } from './standard-schema.js';
 import { encodeWire, writeJson } from './wire.codec.js';
 
-/** PostgreSQL's limit for the text of a NOTIFY (8,000 with its terminator). */
+/** PostgreSQL's limit for the text of a NOTIFY, in bytes (8,000 with its terminator). */
 export const MAX_NOTIFY_BYTES = 7_999;
 
 /**
- * Checks the payload against the channel's schema; a promise only when the schema validates asynchronously.
- * Throws (or rejects with) `PAYLOAD_REJECTED`.
+ * Checks the payload against the channel's schema. Returns a promise only if the schema does.
+ * Throws or rejects with `PAYLOAD_REJECTED`.
  */
 export function validatePayload(channel: ChannelDefinition, payload: unknown): unknown {
   if (channel.schema === undefined) return payload;
@@ -36,7 +36,7 @@ function runSchema(
 const schemaFailed = (channel: ChannelDefinition, cause: unknown) =>
   new PgPubSubError(
     'PAYLOAD_REJECTED',
-    `expected the schema of channel "${channel.name}" to check the payload, got: ${messageOf(cause)}. Correct the schema.`,
+    `expected the schema of channel "${channel.name}" to check the payload, got an error: ${messageOf(cause)}. Correct the schema.`,
     { cause },
   );
 
@@ -50,8 +50,8 @@ function acceptedValue(channel: ChannelDefinition, result: SchemaResult<unknown>
 }
 
 /**
- * The text of a broadcast of `payload`, checked for everything that PostgreSQL or JSON would refuse or lose: a
- * failing statement would abort the transaction of the caller.
+ * Returns the text of a broadcast. Throws for everything that PostgreSQL or JSON would reject or
+ * lose: a failing statement would abort the transaction of the caller.
  */
 export function encodeBroadcast(
   channel: ChannelDefinition,
@@ -62,13 +62,13 @@ export function encodeBroadcast(
   assertJson(channel, 'payload', json);
   if (context !== undefined) assertJson(channel, 'context', context);
   const text = writeText(channel, () => encodeWire(json, context));
-  // A string of UTF-16 units needs at least one byte each: most need no exact count.
+  // UTF-8 has 1 to 3 bytes per UTF-16 unit: most texts need no exact count.
   const bytes = text.length * 3 <= MAX_NOTIFY_BYTES ? text.length : Buffer.byteLength(text);
   if (bytes > MAX_NOTIFY_BYTES) throw tooLarge(channel, bytes);
   return text;
 }
 
-/** The JSON text of a stored payload, which may be of any size; `null` for none. Checked alike. */
+/** Returns the JSON text of a stored payload of any size; `null` for none. */
 export function encodeStored(channel: ChannelDefinition, payload: unknown): string | null {
   const json = encodeWithCodec(channel, payload);
   if (json === undefined) return null;
@@ -76,7 +76,7 @@ export function encodeStored(channel: ChannelDefinition, payload: unknown): stri
   return writeText(channel, () => writeJson(json));
 }
 
-/** The JSON text of a stored context; `null` for none. */
+/** Returns the JSON text of a stored context; `null` for none. */
 export function encodeContext(channel: ChannelDefinition, context: JsonObject | undefined): string | null {
   if (context === undefined || Object.keys(context).length === 0) return null;
   assertJson(channel, 'context', context);
@@ -84,9 +84,9 @@ export function encodeContext(channel: ChannelDefinition, context: JsonObject | 
   if (hasHalfCharacter(text))
     throw invalidPayload(
       channel,
-      'a context of whole characters',
-      'half of a surrogate pair',
-      'Send whole characters: PostgreSQL cannot store it in jsonb.',
+      'a context of well-formed Unicode',
+      'an unpaired surrogate',
+      'Correct it: PostgreSQL cannot store it in jsonb.',
     );
   return text;
 }
@@ -98,7 +98,7 @@ function encodeWithCodec(channel: ChannelDefinition, payload: unknown): unknown 
   } catch (cause) {
     throw invalidPayload(
       channel,
-      `the codec to encode it`,
+      'the codec to encode the payload',
       messageOf(cause),
       'Correct the codec or the payload.',
       cause,
@@ -111,13 +111,13 @@ function assertJson(channel: ChannelDefinition, what: string, value: unknown): v
   if (obstacle === undefined) return;
   throw invalidPayload(
     channel,
-    `a ${what} that JSON can carry`,
+    `a ${what} that JSON can represent`,
     obstacle,
     'Convert it, or give the channel a codec.',
   );
 }
 
-/** A value nested thousands of levels deep has no end within the stack. */
+/** Returns the reason why JSON cannot represent a value. Deep nesting overflows the stack. */
 function findObstacle(value: unknown): string | undefined {
   try {
     return findJsonObstacle(value);
@@ -133,7 +133,7 @@ function writeText(channel: ChannelDefinition, write: () => string): string {
   } catch (cause) {
     throw invalidPayload(
       channel,
-      'a payload that JSON can carry',
+      'a payload that JSON can represent',
       messageOf(cause),
       'Correct its toJSON().',
       cause,
@@ -143,23 +143,23 @@ function writeText(channel: ChannelDefinition, write: () => string): string {
     throw invalidPayload(
       channel,
       'text without NUL characters',
-      'one',
-      'Leave them out: PostgreSQL cannot store them in text or jsonb.',
+      'text with NUL characters',
+      'Remove them: PostgreSQL cannot store them in text or jsonb.',
     );
   return text;
 }
 
-/** JSON writes NUL as \u0000; behind an odd number of backslashes these six characters are ordinary text. */
+/** Whether JSON contains NUL: \u0000 after an even number of backslashes. */
 const hasNul = (json: string): boolean => json.includes('\\u0000') && /(?<!\\)(?:\\\\)*\\u0000/.test(json);
 
-/** JSON escapes surrogates only where they stand alone. */
+/** Whether JSON contains an unpaired surrogate; paired ones are not escaped. */
 const hasHalfCharacter = (json: string): boolean =>
   json.includes('\\ud') && /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(json);
 
 /**
- * Decodes a payload with the codec of the channel; `input` is JSON, or text where the codec asks for that. A missing payload is
- * decoded, too, as `undefined` or an empty text: a codec that checks signatures must see each notification. Throws
- * `INVALID_PAYLOAD` when the codec cannot.
+ * Decodes a payload with the channel's codec; `input` is JSON, or text if the codec asks for it. A
+ * missing payload is decoded, too, as `undefined` or an empty text: a codec that checks signatures
+ * must see each notification. Throws `INVALID_PAYLOAD` if the codec throws.
  */
 export function decodePayload(channel: ChannelDefinition, input: JsonValue | undefined): unknown {
   const { codec } = channel;
@@ -181,12 +181,12 @@ const invalidPayload = (
   channel: ChannelDefinition,
   expected: string,
   got: string,
-  way: string,
+  remedy: string,
   cause?: unknown,
 ) =>
   new PgPubSubError(
     'INVALID_PAYLOAD',
-    `expected ${expected} for channel "${channel.name}", got ${got}. ${way}`,
+    `expected ${expected} for channel "${channel.name}", got ${got}. ${remedy}`,
     { cause },
   );
 

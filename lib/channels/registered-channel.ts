@@ -3,16 +3,16 @@ import type { ChannelDefinition } from './channel.definition.js';
 import type { TextDecoder } from './entity-source.js';
 
 /**
- * A channel as an instance knows it: one object per name. Receivers hold it, so that nothing is looked up by name for
- * a notification; what becomes known of the channel later is replaced in place. Owned by the registry.
+ * A channel of an instance, one object per name. Receivers hold it, so that a notification needs no
+ * lookup by name; later definitions replace its state in place. Owned by the registry.
  */
 export class RegisteredChannel {
   readonly name: string;
   private current: ChannelDefinition;
   private currentDecoder: ChannelDecoder;
-  private ofEntity: TextDecoder | undefined;
+  private entityDecoder: TextDecoder | undefined;
 
-  /** `defined`: whether the application has defined the channel, or merely named it. */
+  /** `defined`: whether the application has defined the channel, or only used its name. */
   constructor(
     definition: ChannelDefinition,
     private defined: boolean,
@@ -34,16 +34,16 @@ export class RegisteredChannel {
     return this.defined;
   }
 
-  /** The application has defined a channel that was known by its name only. */
+  /** Sets the definition of a channel that was known by name only. */
   define(definition: ChannelDefinition): void {
     this.defined = true;
     this.current = definition;
-    this.currentDecoder = new ChannelDecoder(definition, this.ofEntity);
+    this.currentDecoder = new ChannelDecoder(definition, this.entityDecoder);
   }
 
-  /** From now on the texts of the channel are changes of entities. */
+  /** Decodes the texts of the channel as changes of entities. */
   useEntities(decode: TextDecoder | undefined): void {
-    this.ofEntity = decode;
+    this.entityDecoder = decode;
     this.currentDecoder = new ChannelDecoder(this.current, decode);
   }
 }

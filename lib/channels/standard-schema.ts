@@ -1,28 +1,27 @@
 /**
- * The Standard Schema interface (https://standardschema.dev), as its authors ask libraries to restate it: what
- * zod, valibot, arktype and others implement.
+ * The Standard Schema interface (https://standardschema.dev) of zod, valibot, arktype and others,
+ * restated as its authors ask libraries to do.
  */
 export interface StandardSchema<Output = unknown> {
   readonly '~standard': {
     readonly version: 1;
     readonly vendor: string;
-    /** Checks a value. */
     readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
     readonly types?: { readonly input: unknown; readonly output: Output } | undefined;
   };
 }
 
-/** What a schema makes of a value: the value it has become, or what is wrong with it. */
+/** The result of a schema: the transformed value, or its issues. */
 export type SchemaResult<Output> =
   { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly SchemaIssue[] };
 
-/** One thing that is wrong with a value, and where in it. */
+/** A fault of a value, and its place. */
 export interface SchemaIssue {
   readonly message: string;
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** `items.2.price: expected a number; …`: all issues in one line. */
+/** Renders all issues in one line: `items.2.price: expected a number; …`. */
 export function describeIssues(issues: readonly SchemaIssue[]): string {
   return issues
     .map(({ message, path }) => (path?.length ? `${describePath(path)}: ${message}` : message))

@@ -37,7 +37,7 @@ describe('encodeBroadcast()', () => {
     expect(errorOf(payload)).toMatchObject({
       code: 'INVALID_PAYLOAD',
       message:
-        `expected a payload that JSON can carry for channel "orders", got ${got}. ` +
+        `expected a payload that JSON can represent for channel "orders", got ${got}. ` +
         'Convert it, or give the channel a codec.',
     });
   });
@@ -61,7 +61,7 @@ describe('encodeBroadcast()', () => {
   it('rejects a context that JSON cannot represent', () => {
     expect(errorOf(1, orders, { user: 10n })).toMatchObject({
       code: 'INVALID_PAYLOAD',
-      message: expect.stringContaining('expected a context that JSON can carry') as string,
+      message: expect.stringContaining('expected a context that JSON can represent') as string,
     });
   });
 

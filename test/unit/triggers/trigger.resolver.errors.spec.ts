@@ -17,7 +17,7 @@ describe('an invalid declaration', () => {
     ['"ordered" for broadcasts', { ordered: true }, `expected "ordered" for exactly-once channels only, got it for broadcast. Add delivery: 'exactly-once', or remove "ordered".`],
     ['"wake" for broadcasts', { wake: 'poll', pollIntervalMs: 5 }, 'expected "wake" for exactly-once channels only, got it for broadcast'],
     ['"retry" for broadcasts', { retry: { maxAttempts: 5 } }, 'expected "retry" for exactly-once channels only, got it for broadcast'],
-    ['"pollIntervalMs" of a channel that NOTIFY wakes', { delivery: 'exactly-once', pollIntervalMs: 5 }, `expected "pollIntervalMs" together with wake: 'poll', got it without`],
+    ['"pollIntervalMs" of a channel that NOTIFY wakes', { delivery: 'exactly-once', pollIntervalMs: 5 }, `expected "pollIntervalMs" only together with wake: 'poll', got it alone`],
     ['an empty "when"', { when: '' }, 'to be a string that is not empty'],
   ])('(%s) is rejected', async (_, options, expected) => {
     const message = await rejectionOf([author(options)]);
