@@ -2,30 +2,29 @@ import { BehaviorSubject, distinctUntilChanged, type Observable } from 'rxjs';
 import type { ConnectionState } from '../common/events.js';
 import { dateOf, msSince, now } from './timestamp.js';
 
-/** What is known about the LISTEN connection of an instance. */
 export interface ConnectionSnapshot {
   readonly state: ConnectionState;
-  /** When it got into this state. */
+  /** When the connection got into this state. */
   readonly since: Date;
-  /** The milliseconds since then, which do not depend on the system clock. */
+  /** The time since then in milliseconds, independent of the system clock. */
   readonly forMs: number;
-  /** What has to be listened to; a connection that nobody needs is closed, and all is well. */
+  /** The wanted channels. A connection without any is closed, which is healthy. */
   readonly channels: readonly string[];
-  /** When the server last said anything; `null`: never. */
+  /** When the server last sent anything; `null`: never. */
   readonly lastHeardAt: Date | null;
   /** When a test notification last came back; `null`: never. */
   readonly lastTestedAt: Date | null;
-  /** Why it is deaf, or not open; `null` when all is well. */
+  /** The reason why the connection is deaf or not open; `null` when it works. */
   readonly reason: string | null;
 }
 
 /**
- * The state of the LISTEN connection, with the time and the reason of its last change. Owned by `ListenConnection`;
- * completes with the application.
+ * The state of the LISTEN connection, with the time and the reason of its last change. Owned by
+ * `ListenConnection`; completes with the application.
  */
 export class ConnectionStates {
   private readonly states = new BehaviorSubject<ConnectionState>('closed');
-  /** The state now, and every change of it. */
+  /** Emits the current state, and every change. */
   readonly state$: Observable<ConnectionState> = this.states.pipe(distinctUntilChanged());
   private since = now();
   private lastTestedAt: Date | null = null;
@@ -35,7 +34,7 @@ export class ConnectionStates {
     return this.states.value;
   }
 
-  /** Without a reason all is well, or has not gone wrong yet. */
+  /** Sets the state; `reason` explains a problem. */
   enter(state: ConnectionState, reason: string | null = null): void {
     if (state !== this.current) this.since = now();
     if (state === 'listening') this.lastTestedAt = new Date();
@@ -43,7 +42,6 @@ export class ConnectionStates {
     this.states.next(state);
   }
 
-  /** Another reason for the same state. */
   setReason(reason: string): void {
     this.reason = reason;
   }

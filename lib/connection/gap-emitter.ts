@@ -5,15 +5,16 @@ import { ACTIVE_TIMEOUT_MS, type ListenSet } from './listen-set.js';
 import { datesOf, msSince, now, type Timestamp } from './timestamp.js';
 
 /**
- * Reports the times in which broadcasts may have been missed. Those before the start of the application are reported when it
- * has started: methods with `@OnGap()` are not attached earlier. Owned by `ListenConnection`; completes with the application.
+ * Reports periods in which broadcasts may have been missed. Gaps before the start of the
+ * application are reported after it, when methods with `@OnGap()` are attached. Owned by
+ * `ListenConnection`; completes with the application.
  */
 export class GapEmitter {
-  /** The moment since which something may have been missed that no gap covers yet. */
+  /** The start of a period that no gap covers yet. */
   missedSince: Timestamp | undefined;
   private readonly subject = new Subject<Gap>();
   readonly gaps$: Observable<Gap> = this.subject.asObservable();
-  /** Gaps that wait for the start. */
+  /** Gaps that wait for the start; `undefined` after it. */
   private delayed: Gap[] | undefined = [];
 
   constructor(
@@ -21,22 +22,21 @@ export class GapEmitter {
     private readonly report: ReportEvent,
   ) {}
 
-  /** Reports a gap of the channels that are in force. */
   emitForActiveChannels(from: Timestamp): void {
     this.emitGap(this.listens.activeChannels, from);
   }
 
-  /** Reports a gap of the channels that are in force, and later one of the others, which begins at the same time. */
+  /** Reports a gap of the active channels, and later one of the others from the same time on. */
   emitForReopened(client: ListenClient, from: Timestamp): void {
     this.missedSince = undefined;
     this.emitForActiveChannels(from);
     const missing = this.listens.missingChannels;
-    if (missing.length > 0) void this.emitWhenInForce(client, missing, from);
+    if (missing.length > 0) void this.emitWhenActive(client, missing, from);
   }
 
   /**
-   * Reports that the first session came too late: after an attempt that failed, or later than callers of `whenListening()`
-   * have waited for it.
+   * Reports a gap if the first session came late: after a failed attempt, or after the callers of
+   * `whenListening()` had stopped waiting for it.
    */
   emitForFirst(client: ListenClient, wantedSince?: Timestamp): void {
     const isLate = wantedSince !== undefined && msSince(wantedSince) > ACTIVE_TIMEOUT_MS;
@@ -44,7 +44,7 @@ export class GapEmitter {
     if (from !== undefined) this.emitForReopened(client, from);
   }
 
-  /** The application has started. */
+  /** Reports the delayed gaps: the application has started. */
   release(): void {
     const delayed = this.delayed ?? [];
     this.delayed = undefined;
@@ -55,13 +55,13 @@ export class GapEmitter {
     this.subject.complete();
   }
 
-  private async emitWhenInForce(
+  private async emitWhenActive(
     client: ListenClient,
     missing: readonly string[],
     from: Timestamp,
   ): Promise<void> {
     this.missedSince = from;
-    if (!(await this.listens.whenInForce(client, missing))) return; // the gap of the next session begins then, too
+    if (!(await this.listens.whenInForce(client, missing))) return; // the gap of the next session starts at the same time
     this.missedSince = undefined;
     const active = new Set(this.listens.activeChannels);
     this.emitGap(

@@ -4,12 +4,13 @@ import { AS_TEXT, destroySocket } from '../postgres/pg-client.js';
 
 type Rows = Record<string, string | null>[];
 
-/** How long a polite end may take before the socket is cut. */
+/** The time for a regular end, after which the socket is destroyed. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
 /**
- * A connection of the instance's own for short statements, which handlers cannot exhaust as they can the pool. Opened with
- * the first statement, and again with the next one after it was lost. Owned by the instance; ends with `close()`.
+ * The instance's own connection for short statements, which handlers cannot exhaust as they can the
+ * pool. Opened with the first statement, and after a loss with the next one. Owned by the instance;
+ * ends with `close()`.
  */
 export class InstanceConnection {
   private client: pg.Client | undefined;
@@ -19,14 +20,14 @@ export class InstanceConnection {
 
   constructor(private readonly config: () => pg.ClientConfig) {}
 
-  /** Runs one statement after the other. Rejects when the server does not answer in time; the connection is cut then. */
+  /** Runs statements one after the other. A late answer rejects, and ends the connection. */
   query(text: string, values: unknown[] = []): Promise<Rows> {
     const work = this.lastWork.then(() => this.run(text, values));
     this.lastWork = work.catch(() => undefined);
     return work;
   }
 
-  /** Statements that wait are rejected. Never rejects. */
+  /** Closes the connection and rejects waiting statements. Never rejects. */
   async close(): Promise<void> {
     this.isClosed = true;
     const { client } = this;
@@ -49,7 +50,7 @@ export class InstanceConnection {
   private async open(): Promise<pg.Client> {
     const client = new pg.Client(this.config());
     this.client = client;
-    client.on('error', () => this.drop(client)); // stays attached: pg emits late errors, which would end the process
+    client.on('error', () => this.drop(client)); // stays attached: a late error of pg would end the process
     client.once('end', () => this.drop(client)); // no deadline: lasts as long as the connection
     try {
       const what = 'the server to accept a connection';

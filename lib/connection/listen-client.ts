@@ -8,31 +8,30 @@ import { SessionLostError, assertSameSession, type SessionProof } from './sessio
 
 export interface ListenClientOptions {
   readonly config: pg.ClientConfig;
-  /** Pause between two heartbeats; `undefined`: none. */
+  /** The pause between two heartbeats; `undefined`: none. */
   readonly heartbeatMs: number | undefined;
-  /** How long the server may take to answer a statement. */
+  /** The time limit for the answer to a statement. */
   readonly timeoutMs: number;
-  /** Called on pg's stack: may only put the notification aside, and must not throw. */
+  /** Called on pg's stack: may only enqueue the notification, and must not throw. */
   readonly receive: (notification: RawNotification) => void;
-  /** Gives up connecting. */
+  /** Ends an attempt to connect. */
   readonly signal: AbortSignal;
 }
 
-/** A row of a statement; every column is text. */
 type Row = Readonly<Record<string, string>>;
 
-/** Channels by name; read more than once. */
+/** Names of channels; iterated more than once. */
 type Channels = ReadonlySet<string> | readonly string[];
 
-/** How long a polite end of the session may take before the socket is cut. */
+/** The time for a regular end, after which the socket is destroyed. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
 /**
- * One session of PostgreSQL, from connect to its end: a pg.Client of its own, statements one after the other, a
- * heartbeat. Owned by `ListenConnection`, which opens the next one when `ended` resolves.
+ * One session of PostgreSQL: a pg.Client of its own, statements one after the other, a heartbeat.
+ * Owned by `ListenConnection`, which opens the next one when `ended` resolves.
  */
 export class ListenClient {
-  /** Resolves with the reason when the session is over, however that came; never rejects. */
+  /** Resolves with the reason when the session has ended; never rejects. */
   readonly ended: Promise<unknown>;
   private readonly client: pg.Client;
   private lastHeard = now();
@@ -41,7 +40,7 @@ export class ListenClient {
   private isClosing = false;
   private timer: NodeJS.Timeout | undefined;
   private lastWork: Promise<unknown> = Promise.resolve();
-  /** The channels that the statements of this session have put in force. */
+  /** The channels on which this session has an active LISTEN. */
   private readonly channels = new Set<string>();
   private isProofRequired = false;
   private lastProof: SessionProof | undefined;
@@ -49,7 +48,7 @@ export class ListenClient {
 
   private constructor(private readonly options: ListenClientOptions) {
     this.client = new pg.Client(options.config);
-    // Stays attached indefinitely: pg emits late errors, and one without a listener ends the process.
+    // Stays attached: pg emits late errors, and one without a listener ends the process.
     this.client.on('error', (error) => (this.reason ??= error));
     this.client.on('notification', ({ channel, payload, processId }) => {
       this.lastHeard = now();
@@ -65,7 +64,7 @@ export class ListenClient {
     });
   }
 
-  /** Connects; rejects with the reason, leaving nothing open. */
+  /** Connects. Rejects with the reason, and leaves nothing open. */
   static async open(options: ListenClientOptions): Promise<ListenClient> {
     const listenClient = new ListenClient(options);
     const giveUp = () => listenClient.destroy(options.signal.reason);
@@ -73,7 +72,7 @@ export class ListenClient {
     try {
       await withDeadline(listenClient.client.connect(), {
         ms: connectTimeoutMs(options.config),
-        what: 'the server did not accept the LISTEN connection',
+        what: 'the server to accept the LISTEN connection',
       });
       await listenClient.inTurn(() => listenClient.send(disableIdleSessionTimeout));
     } catch (error) {
@@ -86,14 +85,14 @@ export class ListenClient {
     return listenClient;
   }
 
-  /** When the server last said anything. */
+  /** When the server last sent anything. */
   get lastHeardAt(): Date {
     return dateOf(this.lastHeard);
   }
 
   /**
-   * Until when nothing was missed: a session that has lost channels may have received something on
-   * the others since.
+   * The time until which nothing was missed. A session that has lost channels may have received
+   * notifications on the others since.
    */
   get completeUntil(): Timestamp {
     return this.reason instanceof SessionLostError ? this.lastProven : this.lastHeard;
@@ -103,12 +102,12 @@ export class ListenClient {
     return this.over;
   }
 
-  /** PostgreSQL's process id, as the server (or a pooler in front of it) announced it. */
+  /** PostgreSQL's process id, as announced by the server or a pooler in front of it. */
   get processId(): number {
     return processIdOf(this.client);
   }
 
-  /** Starts and ends LISTENs, all of them or none: rejects when the server rejects one. */
+  /** Starts and ends LISTENs, all or none. Rejects when the server rejects one. */
   changeListens(added: Channels, removed: Channels = []): Promise<void> {
     return this.inTurn(async () => {
       await this.send(changeListens(added, removed));
@@ -117,14 +116,13 @@ export class ListenClient {
     });
   }
 
-  /** Returns the row of `identify`. */
   identify(): Promise<Row> {
     return this.inTurn(() => this.send(identify));
   }
 
   /**
-   * Ends the session at the first heartbeat that another backend answers, or the same one with
-   * fewer channels. For a session that has passed its self-test: behind a transaction pooler, each
+   * Ends the session at the first heartbeat that another backend answers, or that counts fewer
+   * channels. For a session that has passed its self-test: behind a transaction pooler, each
    * statement may run in another backend.
    */
   requireProof(): void {
@@ -132,7 +130,7 @@ export class ListenClient {
     this.lastProven = now();
   }
 
-  /** Lets the process end although the session is open: the application has not started yet. */
+  /** Lets the process exit while the session is open: the application has not started yet. */
   unref(): void {
     keepAlive(this.client, false);
   }
@@ -142,13 +140,13 @@ export class ListenClient {
     keepAlive(this.client, true);
   }
 
-  /** Cuts the socket. For links that no longer answer, on which `end()` never returns. */
+  /** Destroys the socket: on a dead link, `end()` never returns. */
   destroy(reason: unknown): void {
     this.reason ??= reason;
     destroySocket(this.client);
   }
 
-  /** Ends the session politely, or after two seconds by cutting the socket. Never rejects. */
+  /** Ends the session, after two seconds by destroying the socket. Never rejects. */
   async close(): Promise<void> {
     this.isClosing = true;
     clearTimeout(this.timer);
@@ -160,24 +158,21 @@ export class ListenClient {
     await this.ended;
   }
 
-  /** Runs `work` after the work before it: pg's own queue of statements is deprecated. */
+  /** Runs `work` after earlier work: pg's own queue of statements is deprecated. */
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
     const result = this.lastWork.then(work);
     this.lastWork = result.catch(() => undefined);
     return result;
   }
 
-  /**
-   * Returns the first row. A late answer ends the session: the next statement would wait for it,
-   * too.
-   */
+  /** Returns the first row. A late answer ends the session: the next one would be late, too. */
   private async send(text: string): Promise<Row> {
     try {
       const { rows } = await withDeadline(this.client.query<Row>({ text, types: AS_TEXT }), {
         ms: this.options.timeoutMs,
-        what: 'the server did not answer on the LISTEN connection',
+        what: 'the server to answer on the LISTEN connection',
       });
-      return rows?.[0] ?? {}; // several statements in one text have several results
+      return rows?.[0] ?? {}; // a text of several statements has several results
     } catch (error) {
       if (isTimedOut(error)) this.destroy(error);
       throw this.reason ?? error;
@@ -212,6 +207,6 @@ export class ListenClient {
   }
 }
 
-/** pg's limit, with one where it has none: an attempt that never ends is never repeated. */
+/** Returns the time limit of pg, or a default: an attempt that never ends is never repeated. */
 const connectTimeoutMs = ({ connectionTimeoutMillis }: pg.ClientConfig): number =>
-  Number(connectionTimeoutMillis) || ROUND_TRIP_MS; // text when a URL gives it
+  Number(connectionTimeoutMillis) || ROUND_TRIP_MS; // a text if it comes from a URL

@@ -5,19 +5,19 @@ import { PgPubSubError, messageOf } from '../common/errors.js';
 
 type PostgresOptions = Extract<DataSourceOptions, { type: 'postgres' }>;
 
-/** Notifications travel on an otherwise silent connection: let the operating system notice a dead peer, too. */
+/** Lets the operating system detect a dead peer, too: without notifications, no data flows. */
 const KEPT_ALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 } as const;
 
-/** PostgreSQL cuts application names here (NAMEDATALEN - 1). */
+/** PostgreSQL truncates longer application names (NAMEDATALEN - 1). */
 const MAX_APPLICATION_NAME_BYTES = 63;
 
-/** Settings of TypeORM's `extra` that concern its pool, or limit single queries, and not a session that waits. */
+/** Settings in TypeORM's `extra` for its pool or single queries, unfit for a waiting session. */
 const POOL_SETTINGS = [
   'max', 'min', 'idleTimeoutMillis', 'allowExitOnIdle', 'maxUses', 'maxLifetimeSeconds', 'onConnect', 'Client', 'log',
   'pipeline', 'query_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout',
 ]; // prettier-ignore
 
-/** The DataSource's options, or `DATA_SOURCE_UNUSABLE` when it is not PostgreSQL or not connected yet. */
+/** Returns the DataSource's options. Throws `DATA_SOURCE_UNUSABLE` if LISTEN cannot use it. */
 export function assertUsable(dataSource: DataSource): PostgresOptions {
   const { options } = dataSource;
   if (options.type !== 'postgres') {
@@ -28,33 +28,30 @@ export function assertUsable(dataSource: DataSource): PostgresOptions {
     );
   }
   if (!dataSource.isInitialized) {
-    const way =
-      'Call dataSource.initialize() before the application starts, or leave out manualInitialization.';
-    throw unusable('an initialized DataSource', 'one that is not', way);
+    const remedy =
+      'Call dataSource.initialize() before the application starts, or remove manualInitialization.';
+    throw unusable('an initialized DataSource', 'one that is not', remedy);
   }
   return options;
 }
 
-const unusable = (expected: string, got: string, way: string) =>
-  new PgPubSubError('DATA_SOURCE_UNUSABLE', `expected ${expected}, got ${got}. ${way}`);
+const unusable = (expected: string, got: string, remedy: string) =>
+  new PgPubSubError('DATA_SOURCE_UNUSABLE', `expected ${expected}, got ${got}. ${remedy}`);
 
-/**
- * `CONNECT_FAILED`, with the place where the address comes from; `isDirected`: from the option
- * `connection`.
- */
+/** Returns `CONNECT_FAILED`. `isDirected`: the address comes from the option `connection`. */
 export const connectFailed = (cause: unknown, isDirected: boolean): PgPubSubError =>
   new PgPubSubError(
     'CONNECT_FAILED',
     `expected the LISTEN connection to open, got: ${messageOf(cause)}. ` +
       (isDirected
-        ? 'It goes where the option "connection" says: correct it, or leave it out to use the settings of the DataSource.'
-        : 'It uses the settings of the DataSource; where it must differ, give the option "connection".'),
+        ? 'The address comes from the option "connection": correct it, or remove it to use the settings of the DataSource.'
+        : 'The address comes from the DataSource: correct it, or set the option "connection" if the two must differ.'),
     { cause },
   );
 
 /**
- * How a connection of the library's own reaches the server: as the DataSource's pool does (its primary, with replication:
- * a standby refuses LISTEN), changed by what the option `connection` says.
+ * Returns the configuration of a connection of the library's own: that of the DataSource's pool
+ * (its primary, with replication: a standby rejects LISTEN), changed by the option `connection`.
  */
 export function resolveListenConfig(
   options: PostgresOptions,
@@ -75,10 +72,10 @@ export function resolveListenConfig(
   };
 }
 
-/** The same mapping as TypeORM's `PostgresDriver.createPool()`, with the URL taken apart so that parts can differ. */
+/** Maps options as TypeORM's `PostgresDriver.createPool()` does, but splits the URL. */
 function poolConfig(options: PostgresOptions): { config: ClientConfig; applicationName: string } {
   const credentials = options.replication?.master ?? options;
-  const extra = { ...(options.extra as ClientConfig | undefined) }; // typed `any` by TypeORM: pg's options
+  const extra = { ...(options.extra as ClientConfig | undefined) }; // typed `any` by TypeORM: options of pg
   for (const setting of POOL_SETTINGS) Reflect.deleteProperty(extra, setting);
   const config = definedProperties<ClientConfig>({
     host: credentials.host,
@@ -86,7 +83,7 @@ function poolConfig(options: PostgresOptions): { config: ClientConfig; applicati
     user: credentials.username,
     password: credentials.password,
     database: credentials.database,
-    ssl: credentials.ssl as ClientConfig['ssl'], // TypeORM declares a server's options and hands them to pg as they are
+    ssl: credentials.ssl as ClientConfig['ssl'], // TypeORM passes the declared server options to pg unchanged
     application_name: options.applicationName ?? credentials.applicationName,
     ...(credentials.url && parseIntoClientConfig(credentials.url)),
     ...extra,
@@ -94,15 +91,15 @@ function poolConfig(options: PostgresOptions): { config: ClientConfig; applicati
   return { config, applicationName: config.application_name ?? 'nest' };
 }
 
-/** The name of the application, as the connections of its pool have it. */
+/** Returns the application name of the pool's connections. */
 export const applicationNameOf = (options: PostgresOptions): string => poolConfig(options).applicationName;
 
-/** pg takes a property that is present but undefined for a value. */
+/** Removes properties that are undefined: pg takes them for values. */
 function definedProperties<T extends object>(object: T): T {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T; // a subset of T's optional properties
 }
 
-/** The application's name and the suffix, which is what operators look for: a long name gives way. */
+/** Appends a suffix, which operators search for, and shortens a long application name. */
 function nameOf(applicationName: string, suffix: string): string {
   let name = applicationName;
   while (Buffer.byteLength(name + suffix) > MAX_APPLICATION_NAME_BYTES)

@@ -18,23 +18,23 @@ import { SelfTest } from './self-test.js';
 
 export interface ListenConnectionOptions {
   readonly config: () => ClientConfig;
-  /** Whether the DataSource is usable: a channel that is observed before `start()` opens the connection then. */
+  /** Whether the DataSource is usable: a channel observed before `start()` then connects. */
   readonly canConnect: () => boolean;
-  /** Does the option `connection` say something about it? */
+  /** Whether the address comes from the option `connection`. */
   readonly isDirected: boolean;
   readonly heartbeat: HeartbeatOptions | false;
   readonly reconnect: ReconnectOptions;
-  /** Where the self-test sends from: what the application itself sends through. */
+  /** The pool of the application, through which the self-test sends. */
   readonly pool: () => SqlExecutor;
-  /** Called on pg's stack: may only put the notification aside, and must not throw. */
+  /** Called on pg's stack: may only enqueue the notification, and must not throw. */
   readonly receive: (notification: RawNotification) => void;
   readonly report: ReportEvent;
 }
 
 /**
- * The one LISTEN connection of an instance: holds a session, opens the next when one is lost, and keeps its
- * LISTENs equal to the channels that are wanted. Owned by the module; it lives from `start()`, or from the first channel that
- * is wanted earlier, to `stop()`.
+ * The LISTEN connection of an instance: holds a session, opens the next one after a loss, and keeps
+ * its LISTENs equal to the wanted channels. Owned by the module; lives from `start()`, or from the
+ * first channel that is wanted earlier, to `stop()`.
  */
 export class ListenConnection {
   private readonly states = new ConnectionStates();
@@ -45,20 +45,20 @@ export class ListenConnection {
   private readonly monitor: SelfTestMonitor;
   private readonly listens: ListenSet;
   private readonly heartbeat: HeartbeatOptions;
-  /** Never the context of a request: what handlers inherit must not be somebody's transaction or user. */
+  /** Runs work outside of any request: handlers must not inherit its transaction or user. */
   private readonly inRoot = AsyncLocalStorage.snapshot();
-  /** `early`: before the start, when nothing is reopened; `lazy`: opened when a channel is wanted. */
+  /** `early`: before the start, nothing is reopened. `lazy`: opened when a channel is wanted. */
   private mode: 'early' | 'started' | 'lazy' = 'early';
   private client: ListenClient | undefined;
-  /** Of the session before, while there is none. */
+  /** The value of the session before, while there is none. */
   private lastHeardAt: Date | null = null;
   private running: Promise<void> | undefined;
-  /** The attempt before the start, until it has ended. */
+  /** The attempt before the start, while it runs. */
   private opening: Promise<void> | undefined;
   private hasFailedEarly = false;
   private tested: Promise<void> | undefined;
 
-  /** The state now, and every change of it; completes when the application closes. */
+  /** Emits the current state, and every change; completes when the application closes. */
   readonly state$: Observable<ConnectionState> = this.states.state$;
   readonly gaps$: Observable<Gap>;
 
@@ -89,15 +89,15 @@ export class ListenConnection {
     return this.states.current;
   }
 
-  /** For people and health checks. */
   snapshot(): ConnectionSnapshot {
     return this.states.snapshot(this.listens.channels, this.client?.lastHeardAt ?? this.lastHeardAt);
   }
 
   /**
-   * Connects, LISTENs, and tests that it hears; or joins the session that was opened before, for channels that were wanted
-   * early. Rejects with `CONNECT_FAILED` when the first attempt from here fails: a wrong address should stop the
-   * application, not be tried indefinitely. Resolves when the channels that come first are in force.
+   * Connects, LISTENs and runs the self-test, or joins the session that was opened early. Rejects
+   * with `CONNECT_FAILED` when the first attempt fails: a wrong address should stop the
+   * application, not be retried indefinitely. Resolves when LISTEN is active on the channels that
+   * come first.
    */
   async start(): Promise<void> {
     this.mode = 'started';
@@ -111,7 +111,7 @@ export class ListenConnection {
     this.gaps.release();
   }
 
-  /** Connects as soon as a channel is wanted, in the background, trying until it succeeds. */
+  /** Connects in the background as soon as a channel is wanted, and retries until it succeeds. */
   startWhenWanted(): void {
     this.mode = 'lazy';
     this.client?.ref();
@@ -120,8 +120,8 @@ export class ListenConnection {
   }
 
   /**
-   * From now on `channel` is listened to, as soon as there is a session. `first`: before channels without this option, which
-   * may be many. Idempotent.
+   * LISTENs to `channel` as soon as there is a session. `first`: before channels without this
+   * option, which may be many. Idempotent.
    */
   listen(channel: string, options: { readonly first?: boolean } = {}): void {
     this.listens.add(channel, options);
@@ -132,26 +132,24 @@ export class ListenConnection {
     this.listens.delete(channel);
   }
 
-  /** A LISTEN for `channel` is under way. */
   isListenPending(channel: string): boolean {
     return this.listens.isPending(channel);
   }
 
-  /** Resolves when a LISTEN for `channel` that is under way is in force; at once when there is none. */
+  /** Resolves when a pending LISTEN for `channel` is active; at once when none is pending. */
   whenListening(channel: string): Promise<void> {
     return this.listens.whenActive(channel);
   }
 
   /**
-   * Ends the pause before the next attempt; called when the pool has reached the server again. Does
-   * nothing while no pause is under way. Shortens one pause per second: a wrong direct address is
-   * not tried without pause.
+   * Ends a pause before the next attempt; called when the pool has reached the server again.
+   * Shortens one pause per second: a wrong direct address is not tried without pause.
    */
   reopenNow(): void {
     this.reconnector.shorten();
   }
 
-  /** What is lost from now on stays lost; the session there is goes on until `stop()`. */
+  /** Stops reopening lost sessions; the current session continues until `stop()`. */
   stopReopening(): void {
     this.stopped.abort();
   }
@@ -182,10 +180,10 @@ export class ListenConnection {
     }
   }
 
-  /** Opens the first session before `start()`, for channels that are observed already. Never rejects. */
+  /** Opens the first session before `start()`, for observed channels. Never rejects. */
   private async openEarly(): Promise<void> {
     const wantedSince = now();
-    await Promise.resolve(); // a start in the same turn opens the session itself
+    await Promise.resolve(); // a start() in the same turn opens the session itself
     if (this.mode === 'early' && !this.isStopped) await this.tryEarly(wantedSince);
     this.opening = undefined;
     if (this.mode === 'lazy') this.openIfWanted();
@@ -197,7 +195,7 @@ export class ListenConnection {
         this.begin(await this.openFirst(), wantedSince);
         return;
       } catch {
-        this.hasFailedEarly = true; // the error is that of the start, if it fails as well
+        this.hasFailedEarly = true; // start() reports the error if it fails, too
       }
     }
     this.gaps.missedSince ??= wantedSince;
@@ -226,7 +224,7 @@ export class ListenConnection {
     this.gaps.emitForFirst(client, wantedSince);
   }
 
-  /** As `run()`, for the first session, too: what was sent since a channel was wanted may have been missed. */
+  /** Runs as `run()` does, and reports a gap for the first session, too. */
   private async runLate(): Promise<void> {
     const wantedSince = now();
     const reopened = this.reconnector.open();
@@ -238,7 +236,7 @@ export class ListenConnection {
     await this.run(client);
   }
 
-  /** One turn per session, until `stop()`. */
+  /** Replaces each session that ends, until `stop()`. */
   private async run(first: ListenClient): Promise<void> {
     let client: ListenClient | undefined = first;
     while (client !== undefined) {
@@ -258,14 +256,13 @@ export class ListenConnection {
     }
   }
 
-  /** Leaves it to the start to open the connection again: an application that never starts must not keep it open. */
+  /** Leaves reopening to `start()`: an application that never starts must not keep a connection. */
   private waitForStart(missedSince: Timestamp): void {
     this.gaps.missedSince = missedSince;
     this.running = undefined;
     this.hasFailedEarly = true;
   }
 
-  /** Reopens the connection after a loss and reports what may have been missed. */
   private async resume(missedSince: Timestamp, error: unknown): Promise<ListenClient | undefined> {
     const client = await this.reconnector.open(error);
     if (client === undefined) return undefined;
@@ -275,7 +272,7 @@ export class ListenConnection {
     return client;
   }
 
-  /** Opens a session in which the channels that come first are listened to; the others follow. */
+  /** Opens a session with LISTENs for the channels that come first; the others follow. */
   private async openClient(): Promise<ListenClient> {
     const { heartbeat, config, receive } = this.options;
     const client = await ListenClient.open({

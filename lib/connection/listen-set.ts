@@ -4,28 +4,29 @@ import type { ReportEvent } from '../common/events.js';
 import { isServerError } from '../common/server-error.js';
 import type { ListenClient } from './listen-client.js';
 
-/** Many round trips to a server that answers. */
+/** The longest wait for an active LISTEN: many round trips to a server that answers. */
 export const ACTIVE_TIMEOUT_MS = 100;
 /**
- * The largest number of names in one statement. The server compares each new name with all names of the session: 500 names
- * after 30,000 others take it about 0.15 s, 30,000 names at once longer than a statement may take.
+ * The largest number of names in one statement. The server compares each new name with all names of
+ * the session: 500 names after 30,000 others take about 0.15 s, 30,000 names at once longer than
+ * the time limit of a statement.
  */
 export const MAX_NAMES = 500;
-/** The number of channels from which on a warning is reported. */
+/** The number of channels at which a warning is reported. */
 export const MANY_CHANNELS = 5_000;
 
 /**
- * Keeps what the session LISTENs to equal to the channels that are wanted: one round trip for all changes known by then, or
- * several, each with a portion. Channels that come first are in force when the session opens; the rest follows. Owned by
- * `ListenConnection`.
+ * Keeps the LISTENs of the session equal to the wanted channels: one round trip for all changes
+ * known by then, or several with a portion each. Channels that come first are active when the
+ * session opens; the rest follows. Owned by `ListenConnection`.
  */
 export class ListenSet {
   private readonly wanted = new Set<string>();
-  /** The wanted channels that come first: those of listeners, and of hints. */
+  /** The wanted channels that come first: those of listeners and of hints. */
   private readonly first = new Set<string>();
   private active = new Set<string>();
   private client: ListenClient | undefined;
-  /** The round trip that is under way, with the turn that gathered its changes. */
+  /** The running round trip, including the turn that gathers its changes. */
   private syncing: Promise<void> | undefined;
   private opening: Promise<void> | undefined;
   private hasMany = false;
@@ -37,17 +38,16 @@ export class ListenSet {
     private readonly report: ReportEvent,
   ) {}
 
-  /** The wanted channels, those that come first before the others. */
+  /** The wanted channels, in the order of their LISTENs. */
   get channels(): string[] {
     return [...new Set([...this.first, ...this.wanted])];
   }
 
-  /** The wanted channels that are in force. */
+  /** The wanted channels with an active LISTEN. */
   get activeChannels(): string[] {
     return this.channels.filter((channel) => this.active.has(channel));
   }
 
-  /** The wanted channels that are not in force yet. */
   get missingChannels(): string[] {
     return this.channels.filter((channel) => !this.active.has(channel));
   }
@@ -71,8 +71,8 @@ export class ListenSet {
   }
 
   /**
-   * Resolves when the channels that come first are in force in `client`; the rest follows, and is pending until then. Rejects
-   * when the server refuses.
+   * Resolves when the channels that come first are active in `client`; the rest is pending until
+   * its turn. Rejects when the server does.
    */
   async attach(client: ListenClient): Promise<void> {
     const first = [this.permanent, ...this.first].length;
@@ -82,7 +82,7 @@ export class ListenSet {
       await this.changeEach(client, channels.slice(from, from + MAX_NAMES), []);
     this.active = new Set(channels);
     this.client = client;
-    this.sync(); // the rest, and what has been asked for meanwhile
+    this.sync(); // the rest, and later changes
   }
 
   detach(): void {
@@ -90,24 +90,21 @@ export class ListenSet {
     this.active = new Set();
   }
 
-  /**
-   * Resolves when these channels are in force in the session, or are no longer wanted. Resolves with whether the session was
-   * there until then.
-   */
+  /** Resolves when these channels are active or unwanted, with whether the session has lasted. */
   async whenInForce(client: ListenClient, channels: readonly string[]): Promise<boolean> {
     const isMissing = (channel: string) => this.wanted.has(channel) && !this.active.has(channel);
     while (this.client === client && this.syncing && channels.some(isMissing)) await this.syncing;
     return this.client === client;
   }
 
-  /** Resolves when the channels that come first are in force in the session, or it has ended. */
+  /** Resolves when the channels that come first are active, or the session has ended. */
   async whenFirstInForce(client: ListenClient): Promise<void> {
     await this.whenInForce(client, [...this.first]);
   }
 
   /**
-   * Makes channels pending until the first session is open; at most for `ACTIVE_TIMEOUT_MS`, so that
-   * callers do not wait for a server that is away.
+   * Makes channels pending until the first session is open, at most for `ACTIVE_TIMEOUT_MS`:
+   * callers must not wait for an unreachable server.
    */
   expectFirst(client: Promise<unknown>): void {
     const opening = settlesWithin(client, ACTIVE_TIMEOUT_MS).then(() => {
@@ -122,9 +119,9 @@ export class ListenSet {
   }
 
   /**
-   * Resolves when `channel` is in force, so that a notification sent then is heard; at once when it
-   * is not pending, and after `ACTIVE_TIMEOUT_MS` in any case, because the caller may hold locks and
-   * the link may be dead.
+   * Resolves when `channel` is active, so that a notification sent afterwards arrives; at once when
+   * it is not pending. Waits at most `ACTIVE_TIMEOUT_MS`: the caller may hold locks and the link
+   * may be dead.
    */
   async whenActive(channel: string): Promise<void> {
     if (this.isPending(channel)) await settlesWithin(this.becomesActive(channel), ACTIVE_TIMEOUT_MS);
@@ -141,8 +138,9 @@ export class ListenSet {
   }
 
   /**
-   * Uses one round trip; when the server rejects it, one for each half, so that one channel does not silence the others.
-   * Rejects when the server rejects the permanent channel: a standby rejects all.
+   * Uses one round trip; when the server rejects it, one for each half, so that one channel does
+   * not silence the others. Rejects when the server rejects the permanent channel: a standby
+   * rejects all.
    */
   private async changeEach(
     client: ListenClient,
@@ -171,7 +169,7 @@ export class ListenSet {
   }
 
   private async runSync(client: ListenClient): Promise<void> {
-    await Promise.resolve(); // gathers what else is asked for in this turn
+    await Promise.resolve(); // gathers all changes of this turn
     const added = this.missingChannels.slice(0, MAX_NAMES);
     const removed = [...this.active]
       .filter((channel) => !this.wanted.has(channel) && channel !== this.permanent)
@@ -179,7 +177,7 @@ export class ListenSet {
     const isNeeded = this.client === client && added.length + removed.length > 0;
     if (isNeeded) await this.change(client, added, removed);
     this.syncing = undefined;
-    if (isNeeded || this.client !== client) this.sync(); // the next portion, and what has been asked for meanwhile
+    if (isNeeded || this.client !== client) this.sync(); // the next portion, and later changes
   }
 
   private async change(
@@ -187,7 +185,7 @@ export class ListenSet {
     added: readonly string[],
     removed: readonly string[],
   ): Promise<void> {
-    for (const channel of removed) this.active.delete(channel); // who asks for it meanwhile has to wait
+    for (const channel of removed) this.active.delete(channel); // a new receiver has to wait
     try {
       await this.changeEach(client, added, removed);
     } catch (error) {

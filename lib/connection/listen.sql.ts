@@ -1,8 +1,8 @@
 import { quoteIdentifier } from '../common/sql-identifier.js';
 
 /**
- * Keeps the server from ending a session for being silent, which is what this one is for. The setting exists
- * since PostgreSQL 14. Takes no locks.
+ * Keeps the server from ending an idle session: this one idles until a notification arrives. The
+ * setting exists since PostgreSQL 14. Takes no locks.
  */
 export const disableIdleSessionTimeout = `
   select set_config('idle_session_timeout', '0', false)
@@ -10,8 +10,8 @@ export const disableIdleSessionTimeout = `
 `;
 
 /**
- * Reads which backend serves the session and the number of channels that it listens to. Answered
- * from the backend's own memory; takes no locks.
+ * Reads the backend of the session and the number of channels that it listens to, from the
+ * backend's own memory. Takes no locks.
  */
 export const heartbeat = `
   select pg_backend_pid()::text as pid, (select count(*) from pg_listening_channels())::text as channels
@@ -21,8 +21,8 @@ export const heartbeat = `
 export const unlistenAll = 'unlisten *';
 
 /**
- * One round trip and one transaction for any number of changes: LISTEN takes effect at its commit, without locks
- * on tables.
+ * Changes any number of LISTENs in one round trip and one transaction. They take effect at its
+ * commit, without locks on tables.
  */
 export const changeListens = (added: Iterable<string>, removed: Iterable<string>): string =>
   [
@@ -34,9 +34,9 @@ export const changeListens = (added: Iterable<string>, removed: Iterable<string>
 export const probe = 'select pg_notify($1, $2)';
 
 /**
- * Where a session has arrived: its process, database and server. Compared between the LISTEN
- * connection and the pool when nothing sent by one reaches the other; as text, because each has its
- * own type parsers.
+ * Identifies the process, database and server of a session, to compare the LISTEN connection with
+ * the pool when no notification passes between them. Returns text: both have their own type
+ * parsers.
  */
 export const identify = `
   select pg_backend_pid()::text as pid, current_database()::text as database,

@@ -2,9 +2,10 @@ import type { PubSubEvent } from '../common/events.js';
 import { isServerError } from '../common/server-error.js';
 
 /**
- * Notices from the events of an instance that its pool reaches the server again, and lets the LISTEN connection try at
- * once instead of pausing. Only after the pool has failed as well: beside a healthy pool, the LISTEN connection has a
- * trouble of its own, and keeps its growing pauses. Owned by the instance.
+ * Detects from the events of an instance that its pool reaches the server again, and lets the
+ * LISTEN connection retry at once. Only after the pool has failed as well: beside a healthy pool,
+ * the LISTEN connection has a problem of its own and keeps its growing pauses. Owned by the
+ * instance.
  */
 export class PoolWatch {
   private hasFailed = false;

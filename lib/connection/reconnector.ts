@@ -14,11 +14,9 @@ export interface ReconnectorOptions {
   readonly report: ReportEvent;
 }
 
-/**
- * Attempts to open a session until one succeeds, with growing pauses. Owned by `ListenConnection`; ends with the application.
- */
+/** Retries to open a session, with growing pauses. Owned by `ListenConnection`. */
 export class Reconnector {
-  /** The number of attempts since a session has lasted: one that is lost again at once is not reopened without pause. */
+  /** The number of attempts, reset by a session that outlasts a heartbeat interval. */
   attempts = 0;
   private readonly retryPause: RetryPause;
 
@@ -26,12 +24,11 @@ export class Reconnector {
     this.retryPause = new RetryPause(options.stopped);
   }
 
-  /** Ends the pause before the next attempt. */
   shorten(): void {
     this.retryPause.shorten();
   }
 
-  /** Resolves with the session that was opened; `undefined` when the application closed meanwhile. */
+  /** Resolves with the opened session; with `undefined` when the application closed meanwhile. */
   async open(lastError?: unknown): Promise<ListenClient | undefined> {
     const { open, stopped } = this.options;
     for (let error = lastError; !stopped.aborted;) {

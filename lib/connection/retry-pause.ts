@@ -1,12 +1,9 @@
-/**
- * The shortest time between the ends of two shortened pauses: attempts that fail must not follow
- * without pause.
- */
+/** The shortest time between the ends of two shortened pauses: attempts must not be continuous. */
 const SHORTENED_EVERY_MS = 1_000;
 
 /**
- * The pause between two attempts to open the LISTEN connection. Owned by `ListenConnection`; ends
- * by itself, by `shorten()`, or with the application.
+ * The pause between two attempts to open the LISTEN connection. Owned by `Reconnector`; ends after
+ * its time, by `shorten()`, or with the application.
  */
 export class RetryPause {
   private finish: (() => void) | undefined;
@@ -16,10 +13,7 @@ export class RetryPause {
 
   constructor(private readonly stopped: AbortSignal) {}
 
-  /**
-   * Resolves after `ms` or earlier. Keeps the process alive: without a server, a worker may have
-   * nothing else that does.
-   */
+  /** Resolves after `ms` or earlier. Keeps the process alive: a worker may have no other handle. */
   async wait(ms: number): Promise<void> {
     if (this.stopped.aborted) return;
     await new Promise<void>((resolve) => {
@@ -33,8 +27,8 @@ export class RetryPause {
   }
 
   /**
-   * Ends the present pause: at once, or a second after the last one that was shortened. Does
-   * nothing without a pause.
+   * Ends the current pause: at once, or one second after the end of the last one that was
+   * shortened. Does nothing without a pause.
    */
   shorten(): void {
     const now = performance.now();

@@ -20,11 +20,11 @@ export interface SelfTestMonitorOptions {
 }
 
 /**
- * Finds out by the self-test whether a session hears, and sets the state by it. A deaf session is tested again until it hears
- * or ends. Owned by `ListenConnection`.
+ * Sets the state by the self-test of a session. A deaf session is tested again until the test
+ * succeeds or the session ends. Owned by `ListenConnection`.
  */
 export class SelfTestMonitor {
-  /** The moment since which no session has heard; heartbeats go on meanwhile. */
+  /** The time since which every self-test has failed; heartbeats continue meanwhile. */
   deafSince: Timestamp | undefined;
 
   constructor(private readonly options: SelfTestMonitorOptions) {}

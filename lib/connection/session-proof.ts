@@ -1,22 +1,21 @@
-/** The backend that answered a heartbeat, and the number of channels that it listens to. */
+/** The backend that answered a heartbeat, and the number of its channels. */
 export interface SessionProof {
   readonly pid: string;
   readonly channels: number;
 }
 
 /**
- * A heartbeat that was answered, by a session that no longer listens to everything. Notifications
- * may be missing.
+ * The error of a session that answers heartbeats, but has lost channels and maybe notifications.
  */
 export class SessionLostError extends Error {
   override readonly name = 'SessionLostError';
 }
 
 /**
- * Throws `SessionLostError` unless the backend that answered is the one of the last proof, with all
- * channels. A connection can stay open while the server session behind it is replaced: by a proxy
- * that fails over, or by a pooler that resets it. Without a last proof the number of channels
- * decides: what a pooler announced is not the backend.
+ * Throws `SessionLostError` unless the backend of the last proof answered, with all channels. A
+ * connection can stay open while the server session behind it is replaced: by a proxy that fails
+ * over, or by a pooler that resets it. Without a last proof the number of channels decides: the
+ * process id that a pooler announced is not the backend's.
  */
 export function assertSameSession(
   found: SessionProof,

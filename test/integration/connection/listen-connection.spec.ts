@@ -158,7 +158,7 @@ it('stops the application, with the reason, when the first connection fails', as
   const refused = startListening({ connection: url.href });
   await expect(refused).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
   await expect(refused).rejects.toThrow(
-    /expected the LISTEN connection to open, got: .*ECONNREFUSED.* It goes where the option "connection" says/,
+    /expected the LISTEN connection to open, got: .*ECONNREFUSED.* The address comes from the option "connection"/,
   );
 });
 
@@ -172,7 +172,7 @@ it('says that it uses the settings of the DataSource when no option says otherwi
     useFactory: (dataSource: DataSource) => void dataSource.setOptions({ url: url.href }),
   };
   const refused = database.start({ providers: [misled] });
-  await expect(refused).rejects.toThrow(/It uses the settings of the DataSource;/);
+  await expect(refused).rejects.toThrow(/The address comes from the DataSource:/);
 });
 
 it('derives its connection from the DataSource, named after the application', async () => {

@@ -100,7 +100,7 @@ describe.skipIf(!PgBouncer.isInstalled)('PgBouncer in transaction mode (where it
     });
     const line = await app.log.find(({ text }) => text.includes('goes through a transaction pooler'));
     expect(line.level).toBe('warn');
-    expect(line.text).toContain('Give a direct URL with the option "connection"');
+    expect(line.text).toContain('Set the option "connection" to a direct URL');
     const sent = recordStatements();
     const looks = () => sent.filter(({ text }) => text.includes('for update skip locked')).length;
     await eventually(() => looks() > 10, 'it looks by itself');

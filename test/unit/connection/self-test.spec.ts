@@ -45,12 +45,12 @@ describe('SelfTest', () => {
   });
 
   it.each<[string, Partial<Place>, Partial<Place>, string]>([
-    ['a transaction pooler', { pid: '8' }, {}, 'goes through a transaction pooler (PgBouncer?)'],
+    ['a transaction pooler', { pid: '8' }, {}, 'goes through a transaction pooler (such as PgBouncer)'],
     ['another database', { database: 'test' }, {}, 'is in the database "test", the DataSource in "shop"'],
     ['a standby', { standby: 'true' }, {}, 'at a standby (replica)'],
     ['a standby as the sender', {}, { standby: 'true' }, 'at a standby (replica)'],
     ['another server', { server: '2023-01-01' }, {}, 'are at different servers'],
-    ['no visible cause', {}, {}, 'Is the server overloaded'],
+    ['no visible cause', {}, {}, 'The server may be overloaded'],
   ])('names the likely cause: %s', async (_, listener, pool, sentence) => {
     await expect(
       faultOf(sessionAt({ ...HERE, ...listener }), poolAt({ ...HERE, ...pool })),
@@ -75,6 +75,6 @@ describe('SelfTest', () => {
   it('finds no fault of a session that has ended, and does not wait for an exhausted pool', async () => {
     await expect(faultOf(sessionAt(HERE, Promise.resolve('over')), poolAt(HERE))).resolves.toBeUndefined();
     const exhausted = { query: () => new Promise(() => undefined) };
-    await expect(faultOf(sessionAt(HERE), exhausted)).resolves.toContain('is its pool exhausted?');
+    await expect(faultOf(sessionAt(HERE), exhausted)).resolves.toContain('Its pool may be exhausted');
   });
 });
