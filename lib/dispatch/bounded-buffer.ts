@@ -1,9 +1,6 @@
 import type { BufferLimits } from '../common/overflow.js';
 
-/**
- * What waits for one slow receiver: first in, first out, never more than `maxSize`. What to do about a drop is
- * its owner's business.
- */
+/** A queue of at most `maxSize` items for one slow receiver. The owner handles drops. */
 export class BoundedBuffer<T> {
   private items: T[] = [];
   private head = 0;
@@ -15,8 +12,8 @@ export class BoundedBuffer<T> {
   }
 
   /**
-   * `false` when something was dropped: the oldest, or with the other policies (and where there is no older one) `item`
-   * itself. `taken`: the number of places that are in use elsewhere.
+   * Returns `false` when an item was dropped: the oldest one, or `item` itself (with the other
+   * policies, and without an older one). `taken` is the number of places that are in use elsewhere.
    */
   push(item: T, taken = 0): boolean {
     if (this.size + taken < this.limits.maxSize) {
@@ -43,7 +40,7 @@ export class BoundedBuffer<T> {
     this.head = 0;
   }
 
-  /** Array.shift() would move all that waits for each one taken; this moves each of them once on average. */
+  /** Moves each item once on average; Array.shift() would move all of them for each one taken. */
   private compact(): void {
     this.items = this.items.slice(this.head);
     this.head = 0;

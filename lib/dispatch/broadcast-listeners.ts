@@ -4,7 +4,6 @@ import type { BufferLimits } from '../common/overflow.js';
 import type { Dispatcher } from './dispatcher.js';
 import { ListenerQueue, type ListenerQueueOptions } from './listener-queue.js';
 
-/** A listener of a broadcast channel. */
 export interface BroadcastListener extends Pick<ListenerQueueOptions, 'concurrency' | 'accepts' | 'invoke'> {
   readonly name: string;
   readonly channel: ChannelDefinition;
@@ -12,13 +11,13 @@ export interface BroadcastListener extends Pick<ListenerQueueOptions, 'concurren
 
 export interface BroadcastListenersOptions {
   readonly dispatcher: Dispatcher;
-  /** Puts a channel before those that are only observed: it is listened to first. */
+  /** Listens to a channel before the channels that are only observed. */
   readonly listenFirst: (channel: string) => void;
   readonly buffer: BufferLimits;
   readonly report: ReportEvent;
 }
 
-/** The listeners of broadcasts of an instance, with a queue each. Owned by the instance; ends with `close()`. */
+/** The broadcast listeners of an instance, with a queue each. Ends with `close()`. */
 export class BroadcastListeners {
   private readonly queues: ListenerQueue[] = [];
 
@@ -40,7 +39,7 @@ export class BroadcastListeners {
     dispatcher.attach(channel, queue);
   }
 
-  /** The longest run of each listener that runs now. */
+  /** The running listeners, with their longest runs. */
   get running(): { readonly channel: string; readonly listener: string; readonly forMs: number }[] {
     return this.busy.map(({ channel, name: listener, longestRunMs: forMs }) => ({
       channel,
@@ -49,12 +48,12 @@ export class BroadcastListeners {
     }));
   }
 
-  /** Resolve when the queues that run now are idle. Empty when none runs. */
+  /** One promise per running queue, which resolves when it is idle. */
   get pending(): Promise<void>[] {
     return this.busy.map((queue) => queue.whenIdle());
   }
 
-  /** Drops what waits; resolves when running handlers have ended, or when the signal is aborted. */
+  /** Drops waiting notifications; resolves when handlers have ended, or the signal is aborted. */
   async close(signal: AbortSignal): Promise<void> {
     await Promise.all(this.queues.map((queue) => queue.close(signal)));
   }

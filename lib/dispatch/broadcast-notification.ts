@@ -2,9 +2,9 @@ import type { EntityManager } from 'typeorm';
 import type { Notification } from '../channels/notification.js';
 import type { JsonObject } from '../common/json.js';
 
-/** What every notification of an instance shares. */
+/** The properties that all notifications of an instance share. */
 export interface NotificationHost {
-  /** The DataSource's manager, as it is at the time of the call. */
+  /** Returns the DataSource's manager at the time of the call. */
   readonly manager: () => EntityManager;
   readonly signal: AbortSignal;
 }
@@ -17,8 +17,9 @@ export type NotificationFactory = (
 ) => Notification;
 
 /**
- * The class of an instance's broadcasts. What they share stands on the prototype: a notification is small, prints
- * and serialises as what was sent, and reads `manager` late, within a transaction the handler may have opened.
+ * Returns a factory of an instance's broadcasts. Shared properties are on their prototype: a
+ * notification is small, prints and serializes as it was sent, and reads `manager` late, within a
+ * transaction that the handler may have opened.
  */
 export function createNotificationFactory(host: NotificationHost): NotificationFactory {
   class BroadcastNotification implements Notification {

@@ -6,7 +6,7 @@ import type { BufferLimits } from '../common/overflow.js';
 import { BoundedBuffer } from './bounded-buffer.js';
 import type { NotificationFactory } from './broadcast-notification.js';
 
-/** Gets the notifications of a channel, until the application closes. Must not throw. */
+/** Receives the notifications of a channel, until the application closes. Must not throw. */
 export interface Receiver {
   next(notification: Notification): void;
   complete(): void;
@@ -21,32 +21,32 @@ export interface StreamOptions {
 
 type MaybeLater<T> = T | Promise<T>;
 
-/** Ends the decoding of a notification whose text is decoded; `undefined`, after a report, for what cannot be delivered. */
+/** Finishes the decoding of a notification; returns `undefined`, after a report, if it failed. */
 type Decoding = () => MaybeLater<Notification | undefined>;
 
 /** The number of waiting notifications that are decoded at once. */
 const MAX_BATCH = 1_000;
 
-/** What notifications may have to wait for, as reports name it. */
+/** The slow steps that notifications wait for, as reports name them. */
 const SCHEMA = 'the schema of the channel';
 const ROWS = 'the loading of its rows';
 
 /**
- * One channel of an instance: decodes each notification once, and passes it to all receivers in the order of arrival.
- * Created by the dispatcher with the first receiver, ends with the last.
+ * One channel of an instance: decodes each notification once, and passes it to all receivers in the
+ * order of arrival. Created by the dispatcher with the first receiver; ends with the last.
  */
 export class ChannelStream {
   readonly name: string;
-  /** Replaced by every change, so that a receiver may leave while a notification is passed on. */
+  /** Replaced by every change, so that a receiver may leave during a delivery. */
   private receivers: readonly Receiver[] = [];
-  /** The number of notifications that have arrived and are not reported yet. */
+  /** The number of notifications that have arrived since the last report. */
   fresh = 0;
-  /** Notifications that arrive while one is decoded wait, so that the order is kept. */
+  /** Settles when no notification is being decoded. Others wait until then, to keep the order. */
   private decoding: Promise<void> | undefined;
   private slowPart = SCHEMA;
   private dropped = 0;
   private readonly waiting: BoundedBuffer<RawNotification>;
-  /** The number of waiting notifications that are decoded ahead: they still take their room in the buffer. */
+  /** The number of notifications that are decoded ahead; they still count in the buffer. */
   private decodedAhead = 0;
 
   constructor(private readonly options: StreamOptions) {
@@ -70,7 +70,6 @@ export class ChannelStream {
     this.receivers = this.receivers.filter((one) => one !== receiver);
   }
 
-  /** Ends the stream: passes nothing on any more. */
   complete(): void {
     const { receivers } = this;
     this.receivers = [];
@@ -84,14 +83,14 @@ export class ChannelStream {
     else if (decoded) this.deliver(decoded);
   }
 
-  /** Once per chunk of the socket. */
+  /** Reports the notifications of one chunk of the socket. */
   reportFresh(): void {
     const count = this.fresh;
     this.fresh = 0;
     this.options.report({ type: 'received', channel: this.name, count });
   }
 
-  /** Resolves when everything accepted by now has been decoded; `undefined`: it has. */
+  /** Resolves when every accepted notification is decoded; `undefined` if all are. */
   get decoded(): Promise<void> | undefined {
     return this.decoding;
   }
@@ -100,7 +99,7 @@ export class ChannelStream {
     for (const receiver of this.receivers) receiver.next(notification);
   }
 
-  /** For schemas that validate asynchronously, and rows that are loaded: one after the other, the rest waits. */
+  /** Delivers in order while schemas are asynchronous or rows are loaded; others wait. */
   private async acceptInOrder(first: Promise<Notification | undefined>): Promise<void> {
     let batch: readonly Decoding[] = [() => first];
     while (batch.length > 0) {
@@ -115,7 +114,7 @@ export class ChannelStream {
     this.decoding = undefined;
   }
 
-  /** Decodes what waits at once, so that the rows of many are loaded by one query; it is passed on in order. */
+  /** Decodes waiting notifications together, so that one query loads the rows of many. */
   private decodeWaiting(): Decoding[] {
     const batch: Decoding[] = [];
     while (batch.length < MAX_BATCH) {
@@ -129,7 +128,7 @@ export class ChannelStream {
   private decodeAhead(raw: RawNotification): Decoding {
     try {
       const decoded = this.options.channel.decoder.decode(raw.text);
-      if (decoded instanceof Promise) decoded.catch(() => undefined); // reported when its turn comes
+      if (decoded instanceof Promise) decoded.catch(() => undefined); // reported in its turn
       return () => this.finish(raw, decoded);
     } catch (error) {
       return () => this.reject(error);
@@ -146,7 +145,6 @@ export class ChannelStream {
     });
   }
 
-  /** `undefined`, after a report, for what cannot be delivered. */
   private decode(raw: RawNotification): ReturnType<Decoding> {
     try {
       return this.finish(raw, this.options.channel.decoder.decode(raw.text));

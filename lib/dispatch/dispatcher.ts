@@ -8,9 +8,9 @@ import type { NotificationFactory } from './broadcast-notification.js';
 import { ChannelStream, type Receiver } from './channel-stream.js';
 
 export interface DispatcherOptions {
-  /** A channel has its first receiver. */
+  /** Called when a channel has its first receiver. */
   readonly listen: (channel: string) => void;
-  /** A channel has lost its last receiver. */
+  /** Called when a channel has lost its last receiver. */
   readonly unlisten: (channel: string) => void;
   readonly channels: Pick<ChannelRegistry, 'acquire' | 'release'>;
   readonly createNotification: NotificationFactory;
@@ -19,8 +19,9 @@ export interface DispatcherOptions {
 }
 
 /**
- * From the connection to the receivers: takes notifications off pg's stack, and gives each channel one stream, shared
- * by its listeners, observers and iterators. Owned by the module; ends with `close()`.
+ * Passes notifications from the connection to the receivers: takes them off pg's stack, and gives
+ * each channel one stream, shared by its listeners, observers and iterators. Owned by the module;
+ * ends with `close()`.
  */
 export class Dispatcher {
   private readonly streams = new Map<string, ChannelStream>();
@@ -31,20 +32,25 @@ export class Dispatcher {
   constructor(private readonly options: DispatcherOptions) {}
 
   /**
-   * Puts a notification aside. It is called on pg's stack, where a throw would leave the message in the parser's
-   * buffer and deliver it again, for ever; everything else happens in a microtask, which runs before the next
-   * chunk is read from the socket: this list never holds more than one chunk.
+   * Enqueues a notification. Called on pg's stack, where an error would leave the message in the
+   * parser's buffer and deliver it again indefinitely. The rest happens in a microtask, before the
+   * next chunk is read from the socket: the list never holds more than one chunk.
    */
   receive(raw: RawNotification): void {
     if (this.incoming.push(raw) === 1) queueMicrotask(this.drain);
   }
 
-  /** Hot: LISTEN with the first subscriber of a channel, UNLISTEN with the last; completes at `close()`. */
+  /**
+   * Returns a hot Observable: LISTENs with the first subscriber of a channel, UNLISTENs with the
+   * last, and completes at `close()`.
+   */
   observe(definition: ChannelDefinition): Observable<Notification> {
     return new Observable((subscriber) => this.attach(definition, subscriber));
   }
 
-  /** The broadcasts of these channels; for entities that share a channel, the changes of those that were named. */
+  /**
+   * Returns the broadcasts of these channels, of a shared one only changes of selected entities.
+   */
   observeAll(selected: readonly SelectedChannel[]): Observable<Notification> {
     const observed = selected.map(({ definition, isAddressed }) => {
       const all = this.observe(definition);
@@ -53,7 +59,7 @@ export class Dispatcher {
     return merge(...observed);
   }
 
-  /** Passes the notifications of a channel to the receiver, until the returned function is called. */
+  /** Passes the notifications of a channel on, until the returned function is called. */
   attach(definition: ChannelDefinition, receiver: Receiver): () => void {
     if (this.isClosed) {
       receiver.complete();
@@ -66,12 +72,12 @@ export class Dispatcher {
     return () => this.leave(stream, receiver);
   }
 
-  /** What is being decoded: a schema or a row that is loaded may take a while. Empty when nothing is. */
+  /** One promise per stream that waits for a schema or for rows. */
   get decoding(): Promise<void>[] {
     return [...this.streams.values()].flatMap(({ decoded }) => decoded ?? []);
   }
 
-  /** Takes nothing more and completes every receiver, which ends the responses that are fed by them. */
+  /** Drops further notifications and completes all receivers, which ends responses they feed. */
   close(): void {
     this.isClosed = true;
     this.incoming = [];
@@ -85,7 +91,7 @@ export class Dispatcher {
     const reached: ChannelStream[] = [];
     let stream: ChannelStream | undefined;
     for (const raw of batch) {
-      // Most chunks are of one channel, and a name off the socket takes longer to hash than to compare.
+      // Most chunks are of one channel, and comparing a name is faster than hashing it.
       if (stream?.name !== raw.channel || stream.isEmpty) stream = this.streams.get(raw.channel);
       if (stream === undefined) continue;
       if (stream.fresh++ === 0) reached.push(stream);

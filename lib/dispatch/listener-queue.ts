@@ -9,9 +9,9 @@ import type { Receiver } from './channel-stream.js';
 export interface ListenerQueueOptions {
   readonly channel: string;
   readonly listener: string;
-  /** How many handlers may run at once; 1 is one after the other, in order. */
+  /** The number of handlers that may run at once; 1: one after the other, in order. */
   readonly concurrency: number;
-  /** Whether a notification is addressed to the listener; without it each is. */
+  /** Whether a notification is addressed to the listener; without it all are. */
   readonly accepts?: ((notification: Notification) => boolean) | undefined;
   readonly invoke: (notification: Notification) => unknown;
   readonly buffer: BufferLimits;
@@ -19,23 +19,24 @@ export interface ListenerQueueOptions {
 }
 
 /**
- * How long handlers may follow each other before timers and sockets get a turn. Handlers that never wait run in
- * microtasks, which would keep everything else out; yielding after each would cost more than most of them do, and
- * give up that a burst is handled as fast as it is read.
+ * The time for which handlers run before timers and sockets get a turn. Handlers that never wait
+ * run in microtasks, which would block everything else. Yielding after each handler would cost more
+ * than most handlers do, and bursts would not be handled as fast as they are read.
  */
 const TURN_MS = 50;
 
 /**
- * Runs one listener over the notifications of its channel; what it has no time for waits in a bounded buffer.
- * Whatever a handler does (throw, reject, never settle) stays in here. Owned by the module, ends with `close()`.
+ * Runs one listener on the notifications of its channel; the others wait in a bounded buffer. A
+ * handler that throws, rejects or never settles affects nothing outside. Owned by the module; ends
+ * with `close()`.
  */
 export class ListenerQueue implements Receiver {
   private readonly waiting: BoundedBuffer<Notification>;
   private running = 0;
-  /** Since when each handler runs. */
+  /** The start times of running handlers. */
   private readonly starts = new Set<{ at: number }>();
   private dropped = 0;
-  /** Well, and not reported yet. */
+  /** The number of handled notifications that are not reported yet. */
   private handled = 0;
   private turnBegan = 0;
   private cpuBefore = process.cpuUsage();
@@ -60,12 +61,11 @@ export class ListenerQueue implements Receiver {
     else if (!this.waiting.push(notification)) this.reportDrop();
   }
 
-  /** The application closes: `close()` follows. */
   complete(): void {
-    // what runs may go on
+    // close() follows; running handlers continue
   }
 
-  /** Forgets what waits; resolves when the handlers that run have settled, or when `signal` is aborted. */
+  /** Drops waiting notifications; resolves when handlers have settled, or `signal` is aborted. */
   async close(signal: AbortSignal): Promise<void> {
     this.discardWaiting();
     if (this.running === 0 || signal.aborted) return;
@@ -75,7 +75,7 @@ export class ListenerQueue implements Receiver {
     await Promise.race([this.whenIdle(), aborted]);
   }
 
-  /** How long the handler that runs longest has been running; 0 when none does. */
+  /** The milliseconds for which the oldest handler has been running; 0 when none runs. */
   get longestRunMs(): number {
     const now = performance.now();
     return Math.max(0, ...Array.from(this.starts, ({ at }) => now - at));
@@ -85,7 +85,7 @@ export class ListenerQueue implements Receiver {
     return this.running > 0;
   }
 
-  /** Resolves when nothing runs here, and so nothing waits. */
+  /** Resolves when no handler runs, and so no notification waits. */
   whenIdle(): Promise<void> {
     if (this.running === 0) return Promise.resolve();
     return new Promise((resolve) => this.idleWaiters.push(resolve));
@@ -96,21 +96,21 @@ export class ListenerQueue implements Receiver {
     if (this.running === 1) this.beginTurn();
     const start = { at: performance.now() };
     this.starts.add(start);
-    await this.invoke(first); // a turn in any case, in which the rest of the chunk arrives
+    await this.invoke(first); // takes a turn, in which the rest of the chunk arrives
     for (;;) {
       start.at = performance.now();
       if (this.waiting.size > 0 && start.at - this.turnBegan > TURN_MS) await this.yieldTurn();
       const next = this.waiting.shift();
       if (next === undefined) break;
       const running = this.invoke(next);
-      if (running) await running; // a method that returns no promise costs no turn
+      if (running) await running; // a synchronous method takes no turn
     }
     this.starts.delete(start);
     this.reportHandled();
     if (--this.running === 0) for (const resolve of this.idleWaiters.splice(0)) resolve();
   }
 
-  /** Returns a promise, which never rejects, if the method does. */
+  /** Returns a promise, which never rejects, if the method returns one. */
   private invoke(notification: Notification): Promise<void> | undefined {
     try {
       const result = this.options.invoke(notification);
@@ -131,7 +131,7 @@ export class ListenerQueue implements Receiver {
     }
   }
 
-  /** Unless the time went by without us: a process that is kept from running must not fall behind its socket as well. */
+  /** Yields unless this process was descheduled: it must then catch up with its socket. */
   private async yieldTurn(): Promise<void> {
     this.reportHandled();
     const { user, system } = process.cpuUsage(this.cpuBefore);

@@ -13,9 +13,10 @@ interface Consumer<T> {
 }
 
 /**
- * Notifications for `for await`: subscribed from the start, what is not consumed yet waits in a bounded buffer.
- * Owned by whoever called `pubsub.listen()`; ends with `break`, `return()`, `await using`, an overflow with policy
- * `'error'`, or the application (what waits is still given out then).
+ * Notifications for `for await`. Subscribed from the start; notifications wait in a bounded buffer.
+ * Owned by the caller of `pubsub.listen()`. Ends with `break`, `return()`, `await using`, an
+ * overflow with policy `'error'`, or the application (waiting notifications are still returned
+ * then).
  */
 export class NotificationIterator<T>
   implements AsyncIterableIterator<Notification<T>, undefined>, AsyncDisposable
@@ -76,11 +77,11 @@ export class NotificationIterator<T>
 
   private end(): void {
     this.isDone = true;
-    this.subscription?.unsubscribe(); // not assigned yet when the source completes at once
+    this.subscription?.unsubscribe(); // unassigned when the source completes synchronously
     for (const consumer of this.consumers.splice(0)) consumer.resolve({ done: true, value: undefined });
   }
 
-  /** Once: after it the iteration is over, as with a generator. */
+  /** Rejects once; then the iteration is over, as with a generator. */
   private throwFailure(): Promise<never> {
     const { failure } = this;
     this.failure = undefined;
