@@ -2,8 +2,9 @@ import type { ArgumentsHost } from '@nestjs/common';
 import { isObservable, lastValueFrom } from 'rxjs';
 
 /**
- * An exception filter returns this, or a Promise or Observable of it, to acknowledge the notification although its
- * listener failed. A registered symbol, so that two copies of this package agree.
+ * The result of an exception filter, or of its Promise or Observable, that acknowledges a
+ * notification although its listener failed. A registered symbol, so that copies of this package
+ * agree.
  *
  * ```ts
  * @Catch(OrderNotFound)
@@ -16,13 +17,13 @@ import { isObservable, lastValueFrom } from 'rxjs';
  */
 export const ACKNOWLEDGED: unique symbol = Symbol.for('nestjs-pgpubsub:acknowledged');
 
-/** Called with what an exception filter threw, in place of dealing with the error of the listener. */
+/** Called with the error that an exception filter threw itself. */
 export type ReportFilterFailure = (failure: unknown, host: ArgumentsHost) => void;
 
-/** The part of Nest's `ExternalExceptionFilterContext` that is called here; the same in Nest 11 and 12. */
+/** The used part of Nest's `ExternalExceptionFilterContext`; the same in Nest 11 and 12. */
 export interface FiltersContextCreator {
   create(...args: unknown[]): {
-    /** Returns `null` or `undefined` when no filter is for this error. */
+    /** Returns `null` or `undefined` when no filter matches the error. */
     invokeCustomFilters(error: unknown, host: ArgumentsHost): unknown;
   };
 }
@@ -32,10 +33,10 @@ interface ExceptionsHandler {
 }
 
 /**
- * Replaces Nest's rule that a filter has handled an error when it returns anything. Filters are mostly written for
- * HTTP: they answer a request, or crash because there is none. Here the call of the listener rejects with the error
- * that the filters were given, unless one of them returns {@link ACKNOWLEDGED}. Nest does not log the error a second
- * time.
+ * Replaces Nest's rule that an error is handled when a filter returns anything. Most filters are
+ * written for HTTP: they answer a request, or crash because there is none. Here the call of the
+ * listener rejects with the error that the filters received, unless one of them returns
+ * {@link ACKNOWLEDGED}. Nest does not log the error a second time.
  */
 export const keepErrors = (filters: FiltersContextCreator, report: ReportFilterFailure) => ({
   create(...args: unknown[]): ExceptionsHandler {
@@ -46,7 +47,7 @@ export const keepErrors = (filters: FiltersContextCreator, report: ReportFilterF
           const returned = await valueOf(handler.invokeCustomFilters(error, host));
           if (returned === ACKNOWLEDGED) return;
         } catch (failure) {
-          if (!Object.is(failure, error)) report(failure, host); // a filter may pass the error on
+          if (!Object.is(failure, error)) report(failure, host); // a filter may rethrow the error
         }
         throw error;
       },

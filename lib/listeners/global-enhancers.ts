@@ -1,7 +1,7 @@
 import type { ApplicationConfig } from '@nestjs/core';
 import { describeValue } from '../common/errors.js';
 
-/** The names of the enhancers that an application has for all of its handlers, each kind in their order. */
+/** The names of an application's global enhancers, each kind in order. */
 export interface GlobalEnhancers {
   readonly guards: readonly string[];
   readonly interceptors: readonly string[];
@@ -10,8 +10,8 @@ export interface GlobalEnhancers {
 }
 
 /**
- * Reads what `APP_GUARD` and the like have provided, request-scoped or not, and what `app.useGlobalGuards()` and the like
- * have added by now.
+ * Reads the enhancers of `APP_GUARD` and the like, request-scoped or not, and those that
+ * `app.useGlobalGuards()` and the like have added by now.
  */
 export function findGlobalEnhancers(config: ApplicationConfig): GlobalEnhancers {
   return {
@@ -25,7 +25,7 @@ export function findGlobalEnhancers(config: ApplicationConfig): GlobalEnhancers 
 export const hasAny = (enhancers: GlobalEnhancers): boolean =>
   Object.values(enhancers).some((ofKind: readonly string[]) => ofKind.length > 0);
 
-/** A provider that Nest resolves for each request: its class, or the factory that makes it. */
+/** A request-scoped provider: its class, or its factory. */
 interface RequestScoped {
   readonly metatype: unknown;
 }

@@ -6,8 +6,8 @@ export type InstanceWrapper = ReturnType<DiscoveryService['getProviders']>[numbe
 export type ContextId = ReturnType<typeof ContextIdFactory.create>;
 
 /**
- * The provider or controller a listener method belongs to: its prototype, and an instance to call, per
- * notification where it (or one of its enhancers) is request-scoped.
+ * The provider or controller of a listener method: its prototype, and an instance to call. Each
+ * notification gets its own instance if the provider or one of its enhancers is request-scoped.
  */
 export class HostProvider {
   private shared: Promise<object> | undefined;
@@ -17,7 +17,10 @@ export class HostProvider {
     readonly prototype: object,
   ) {}
 
-  /** `undefined` for what has no methods to decorate: aliases (listed themselves), values, request-scoped factories. */
+  /**
+   * Returns `undefined` for providers without methods to decorate: aliases (listed themselves),
+   * values, request-scoped factories.
+   */
   static of(wrapper: InstanceWrapper): HostProvider | undefined {
     if (wrapper.isAlias) return undefined;
     const instance: unknown = wrapper.instance;
@@ -34,27 +37,27 @@ export class HostProvider {
     return this.prototype.constructor.name;
   }
 
-  /** One instance serves all notifications: nothing it depends on is request-scoped. */
+  /** Whether one instance serves all notifications: none of its dependencies is request-scoped. */
   get isStatic(): boolean {
     return this.wrapper.isDependencyTreeStatic();
   }
 
-  /** The instance for all notifications, and for all decorated methods. */
+  /** Returns the instance for all notifications and all decorated methods. */
   staticInstance(): Promise<object> {
     return (this.shared ??= this.resolveShared());
   }
 
   private async resolveShared(): Promise<object> {
-    // what stands in the wrapper of a transient provider is a bare prototype
+    // the wrapper of a transient provider holds a bare prototype
     const instance: unknown = this.wrapper.isTransient
       ? await this.moduleRef().resolve(this.wrapper.token as string, undefined, { strict: true })
       : this.wrapper.instance;
-    return instance as object; // it has methods
+    return instance as object; // has methods
   }
 
-  /** The instance for one request: `request` is what its providers get for `@Inject(REQUEST)`. */
+  /** Returns the instance for one request; its providers get `request` for `@Inject(REQUEST)`. */
   async requestInstance(request: object): Promise<{ instance: object; contextId: ContextId }> {
-    const contextId: ContextId = ContextIdFactory.getByRequest(request); // applies the application's strategy
+    const contextId: ContextId = ContextIdFactory.getByRequest(request); // uses the strategy of the application
     const moduleRef = this.moduleRef();
     moduleRef.registerRequestByContextId(this.requestValue(request, contextId), contextId);
     const instance: object = await moduleRef.resolve(this.wrapper.token as string, contextId, {
@@ -63,10 +66,13 @@ export class HostProvider {
     return { instance, contextId };
   }
 
-  /** As Nest does for HTTP: the strategy's payload alone for durable trees, else added to the request. */
+  /**
+   * Returns the request as Nest does for HTTP: for durable trees the strategy's payload alone, else
+   * the request with this payload.
+   */
   private requestValue(request: object, { payload }: ContextId): unknown {
     if (this.wrapper.isDependencyTreeDurable()) return payload;
-    // not into the notification itself, which other listeners share
+    // other listeners share the notification: extend a copy
     return payload === undefined ? request : Object.assign(Object.create(request) as object, payload);
   }
 

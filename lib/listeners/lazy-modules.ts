@@ -2,20 +2,20 @@ import type { LazyModuleLoader } from '@nestjs/core';
 import type { ReportEvent } from '../common/events.js';
 import type { HostProvider } from './host-provider.js';
 
-/** A method of a provider or controller that carries decorators of this library. */
+/** A method of a provider or controller with decorators of this library. */
 export interface DecoratedMethod {
   readonly host: HostProvider;
   readonly method: string;
-  /** Class and method, as in logs and errors. */
+  /** The class and the method, as in logs and errors. */
   readonly fullName: string;
   readonly callback: object;
 }
 
 /**
- * Reports listeners of modules that `LazyModuleLoader` loads after the start: they never run, because listeners are
- * looked for once, when the application starts. Replaces `load()` of the loader, of which an application has one; it lives
- * as long as that. `decoratedMethods` finds the methods that the application has at the time of the call; those that it
- * finds now are the known ones.
+ * Reports listeners of modules that `LazyModuleLoader` loads after the start: they never run,
+ * because listeners are discovered once, at the start. Replaces `load()` of the loader, of which an
+ * application has one. `decoratedMethods` finds the methods at the time of the call; the first call
+ * finds those that run.
  */
 export function watchLazyModules(
   loader: Pick<LazyModuleLoader, 'load'>,

@@ -3,7 +3,7 @@ import type { EntityClass, Operation } from '../channels/entity-change.js';
 import { PgPubSubError, describeValue } from '../common/errors.js';
 import type { GapHandlerOptions, ListenerOptions } from './listener.options.js';
 
-/** What `@Listener()` leaves on a method; a registered symbol, so that two copies of this package agree. */
+/** The metadata key of `@Listener()`; a registered symbol, so that copies of this package agree. */
 const LISTENERS = Symbol.for('nestjs-pgpubsub:listeners');
 const GAP_HANDLERS = Symbol.for('nestjs-pgpubsub:gap-handlers');
 
@@ -13,8 +13,8 @@ export interface ListenerDeclaration {
 }
 
 /**
- * Calls the method with `(payload, notification)` for what arrives on the channel. On any method of a provider or
- * controller; repeatable, for several channels.
+ * Calls the method with `(payload, notification)` for each notification on the channel. For any
+ * method of a provider or controller; repeatable, for several channels.
  *
  * ```ts
  * @Listener('orders')
@@ -33,7 +33,8 @@ const listenerOn =
     Listener(entity, on === undefined ? options : { ...options, on });
 
 /**
- * Calls the method with an {@link EntityChange} for every row inserted: `@Listener(entity, { on: 'insert' })`.
+ * Calls the method with an {@link EntityChange} for each inserted row:
+ * `@Listener(entity, { on: 'insert' })`.
  *
  * ```ts
  * @OnInsert(Author)
@@ -41,19 +42,20 @@ const listenerOn =
  * ```
  */
 export const OnInsert = listenerOn('insert');
-/** As {@link OnInsert}, for rows updated, when the update changed something; `changed` says what. */
+/** Works as {@link OnInsert}, for rows that an update changed; `changed` lists the properties. */
 export const OnUpdate = listenerOn('update');
-/** As {@link OnInsert}, for rows deleted: `old` is what they were. */
+/** Works as {@link OnInsert}, for deleted rows; `old` is the row. */
 export const OnDelete = listenerOn('delete');
-/** As {@link OnInsert}, when the table is truncated; its trigger must say so in `on`. There are no rows with it. */
+/** Works as {@link OnInsert}, for truncates (without rows). The trigger must list it in `on`. */
 export const OnTruncate = listenerOn('truncate');
-/** As {@link OnInsert}, for every operation that the entity's trigger sends. */
+/** Works as {@link OnInsert}, for every operation that the entity's trigger sends. */
 export const OnChange = listenerOn(undefined);
 
 /**
- * Calls the method with a {@link Gap} whenever broadcasts may have been missed: the LISTEN connection was down, and
- * is in force again. The place to clear a cache. It comes when the time is over: who cannot bear a stale value until then
- * goes by `pubsub.connection$` as well, and bypasses the cache while that is not `'listening'`.
+ * Calls the method with a {@link Gap} when broadcasts may have been missed: the LISTEN connection
+ * was lost or deaf, and LISTEN is active again. The place to clear a cache. The call comes at the
+ * end of the gap: to avoid stale values until then, bypass the cache while `pubsub.connection$` is
+ * not `'listening'`.
  */
 export function OnGap(options: GapHandlerOptions = {}): MethodDecorator {
   return appendTo(GAP_HANDLERS, options);
@@ -63,7 +65,7 @@ export const listenersOf = (method: object): readonly ListenerDeclaration[] => r
 
 export const gapHandlersOf = (method: object): readonly GapHandlerOptions[] => read(GAP_HANDLERS, method);
 
-/** On the method itself, not on its class: decorators that wrap methods copy the metadata along. */
+/** Stores the metadata on the method, not on its class: decorators that wrap methods copy it. */
 function appendTo(key: symbol, declaration: object): MethodDecorator {
   // a property has no descriptor
   return (target: object, name: string | symbol, descriptor: PropertyDescriptor | undefined) => {
@@ -79,8 +81,8 @@ function read<T>(key: symbol, method: object): readonly T[] {
 }
 
 /**
- * Decorators of ECMAScript get the method as their target, and an object about it in place of its name. A decorator of a
- * class gets the class alone.
+ * Decorators of ECMAScript get the method as their target, and a context object in place of its
+ * name. A decorator of a class gets only the class.
  */
 function notAMethod(target: object, name: unknown): PgPubSubError {
   if (typeof name === 'string' || typeof name === 'symbol')
@@ -100,7 +102,7 @@ const ofEcmaScript = () =>
 const misplaced = (place: string) =>
   new PgPubSubError(
     'INVALID_LISTENER',
-    `expected @Listener() and @OnGap() on a method of instances, got it on ${place}. ` +
-      'Nest looks for methods with names, on the instances of providers and controllers. ' +
-      'Make a property that holds a function, an accessor or a static method such a method: `receive() {}`.',
+    `expected @Listener() and @OnGap() on instance methods, got one on ${place}. ` +
+      'Nest finds methods by name, on the instances of providers and controllers. ' +
+      'Replace a property with a function, an accessor or a static method by an instance method: `receive() {}`.',
   );

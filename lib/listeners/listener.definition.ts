@@ -15,31 +15,30 @@ import {
   type GapHandlerOptions,
 } from './listener.options.js';
 
-/** A listener, found and checked: what the dispatcher runs. */
+/** A discovered and checked listener. */
 export interface ListenerDefinition {
   readonly name: string;
   readonly channel: ChannelDefinition;
   readonly concurrency: number;
-  /** Exactly-once: gets a claim at once. */
+  /** Exactly-once: whether one call gets the whole claim. */
   readonly batch: boolean;
-  /** Exactly-once: what it says over the channel. */
+  /** Exactly-once: overrides the channel's. */
   readonly retry: Partial<RetryOptions> | undefined;
-  /** Exactly-once: what it says over the channel. */
+  /** Exactly-once: overrides the channel's. */
   readonly timeoutMs: number | false | undefined;
-  /** Exactly-once: other rows are left to other processes. */
+  /** Exactly-once: rows with another context are left to other processes. */
   readonly filter: JsonObject | undefined;
-  /** Whether a notification is addressed to this listener, by its table and operation (and, for broadcasts, its context). */
+  /** Whether a notification matches by table and operation, and for broadcasts by context. */
   readonly accepts: ((notification: Notification) => boolean) | undefined;
   readonly invoke: Invoke;
 }
 
-/** A method decorated with `@OnGap()`. */
 export interface GapHandler {
   readonly name: string;
   readonly invoke: (gap: Gap) => Promise<unknown>;
 }
 
-/** Returns the options with their defaults. Throws `INVALID_LISTENER` with the method's name for invalid ones. */
+/** Returns the options with their defaults. Throws `INVALID_LISTENER`, which names the method. */
 export const resolveGapHandler = (options: GapHandlerOptions, method: string) =>
   parseOptions(GAP_OPTIONS, options, {
     code: 'INVALID_LISTENER',
@@ -48,8 +47,8 @@ export const resolveGapHandler = (options: GapHandlerOptions, method: string) =>
   });
 
 /**
- * Returns the options with their defaults. Throws `INVALID_LISTENER` with the method's name for invalid ones: in every
- * instance, because invalid options do not say which instance is meant.
+ * Returns the options with their defaults. Throws `INVALID_LISTENER`, which names the method, in
+ * every instance: invalid options do not identify one.
  */
 export const checkListener = ({ options }: ListenerDeclaration, method: string) =>
   parseOptions(LISTENER_OPTIONS, options, {
@@ -60,7 +59,7 @@ export const checkListener = ({ options }: ListenerDeclaration, method: string) 
 
 const whatOf = (method: string): string => `@Listener() on ${method}()`;
 
-/** Throws `INVALID_LISTENER` (or `INVALID_CHANNEL`) with the method's name for what cannot be meant. */
+/** Returns the checked listener. Throws `INVALID_LISTENER` or `INVALID_CHANNEL` with its method. */
 export function resolveListener(
   declaration: ListenerDeclaration,
   method: string,
@@ -102,7 +101,7 @@ function assertBroadcastOptions(
   );
 }
 
-/** A listener of what is never sent would wait for ever. */
+/** Rejects operations that are never sent: a listener would wait indefinitely. */
 function assertSent(
   on: readonly string[],
   sent: readonly string[] | undefined,
@@ -114,7 +113,7 @@ function assertSent(
   const missing = on.find((operation) => !sent.includes(operation));
   if (missing === undefined) return;
   const expected = `operations that the trigger of "${channel}" sends (${sent.join(', ')})`;
-  throw invalid(what, expected, `"${missing}", which is to be added to "on" of @NotifyChanges()`);
+  throw invalid(what, expected, `"${missing}", which "on" of @NotifyChanges() does not list`);
 }
 
 function acceptance(

@@ -25,13 +25,13 @@ import { ListenerInvoker } from './listener.invoker.js';
 import type { GapHandlerOptions } from './listener.options.js';
 
 export interface ExplorerOptions {
-  /** Name of the instance whose listeners are wanted. */
+  /** The name of the instance whose listeners are found. */
   readonly name: string;
-  /** Whether global enhancers run for notifications. `undefined`, the option not given: they do not run, and are reported. */
+  /** Whether global enhancers run. `undefined` (not given): they do not, and are reported. */
   readonly globalEnhancers: boolean | undefined;
   readonly registry: ChannelRegistry;
   readonly report: ReportEvent;
-  /** Called with the name of every instance that a decorator asks for; throws when there is no such instance. */
+  /** Called with the instance that each decorator names; throws if there is no such instance. */
   readonly assertInstance: (name: string, method: string) => void;
 }
 
@@ -40,7 +40,7 @@ export interface Discovered {
   readonly gapHandlers: readonly GapHandler[];
 }
 
-/** Finds the decorated methods of all providers and controllers, once, when the application starts. */
+/** Finds the decorated methods of all providers and controllers, once, at start-up. */
 @Injectable()
 export class ListenerExplorer {
   constructor(
@@ -57,7 +57,6 @@ export class ListenerExplorer {
     return { listeners, gapHandlers: methods.flatMap((method) => gapHandlers(method, options)) };
   }
 
-  /** Reports decorated methods of modules that are loaded from now on. */
   watchLazyModules(
     loader: LazyModuleLoader,
     { name, report }: Pick<ExplorerOptions, 'name' | 'report'>,
@@ -108,7 +107,7 @@ export class ListenerExplorer {
   }
 
   private *methods(): Iterable<DecoratedMethod> {
-    const instances = new Set<unknown>(); // one may be provided under several tokens
+    const instances = new Set<unknown>(); // one may have several tokens
     for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
       const host = HostProvider.of(wrapper);
       if (host === undefined || (host.isStatic && instances.has(wrapper.instance))) continue;
@@ -122,12 +121,13 @@ export class ListenerExplorer {
   }
 }
 
-/** Bundlers shorten the names of classes to this many characters. */
+/** The greatest length of a class name that a bundler has shortened. */
 const MAX_MINIFIED_LENGTH = 3;
 
 /**
- * Whether the identity of a listener of stored notifications may change with the next build: a bundler gives classes
- * other short names whenever the code changes. `false` outside of production, where short names are the application's own.
+ * Whether the identity of an exactly-once listener may change with the next build: bundlers give
+ * classes other short names whenever the code changes. `false` outside of production, where short
+ * names are the application's own.
  */
 const isNamedByMinifiedClass = (
   host: HostProvider,
@@ -151,7 +151,7 @@ function gapHandlers(
     .map(() => ({ name: fullName, invoke: (gap: Gap) => callGapHandler(host, method, gap) }));
 }
 
-/** Calls the method directly: guards and pipes are written for notifications, and a gap is none. */
+/** Calls the method directly: guards and pipes are written for notifications, not for gaps. */
 async function callGapHandler(host: HostProvider, method: string, gap: Gap): Promise<unknown> {
   const instance = host.isStatic
     ? await host.staticInstance()
@@ -159,15 +159,16 @@ async function callGapHandler(host: HostProvider, method: string, gap: Gap): Pro
   return (instance as Record<string, (gap: Gap) => unknown>)[method]?.(gap);
 }
 
-/** The options of every decorator on a method, as the application gave them. */
+/** Returns the options of every decorator on a method, unchecked. */
 const optionsOn = (callback: object): unknown[] => [
   ...listenersOf(callback).map(({ options }) => options),
   ...gapHandlersOf(callback),
 ];
 
 /**
- * Whether the options of a decorator ask for the instance of this name; without a name they ask for the default instance.
- * Takes invalid options, too: modules that are loaded later are looked through before any check.
+ * Whether a decorator belongs to the instance of this name; without a name, to the default
+ * instance. Accepts invalid options, too: modules that are loaded later are searched before any
+ * check.
  */
 function isForInstance(given: unknown, name: string, assertInstance?: (wanted: string) => void): boolean {
   const { instance = DEFAULT_NAME } = (given ?? {}) as GapHandlerOptions;

@@ -12,12 +12,12 @@ import {
   ROUTE_ARGUMENTS,
 } from './parameters.decorator.js';
 
-/** What `ExecutionContext.getType()` says while a listener runs: for guards, pipes, interceptors and filters that have to know. */
+/** The result of `ExecutionContext.getType()` in the enhancers of a listener. */
 export const PGPUBSUB_CONTEXT = 'pgpubsub';
 
 type Handler = (payload: unknown, notification: Delivered) => unknown;
 
-/** Fills the parameters; `args` is what the execution context shows: `[payload, notification]`. */
+/** Fills the parameters; `args` is `[payload, notification]`, as in the execution context. */
 const parameters = {
   exchangeKeyForValue(
     type: number,
@@ -32,29 +32,27 @@ const parameters = {
   },
 };
 
-/** Where `@UsePipes()` and the like leave what they were given: constants of Nest that it does not export. */
+/** Metadata keys of `@UsePipes()` and the like, which Nest does not export. */
 const PIPES = '__pipes__';
 const FILTERS = '__exceptionFilters__';
 const ENHANCERS = ['__guards__', '__interceptors__', PIPES, FILTERS] as const;
 
 type Enhancer = (typeof ENHANCERS)[number];
 
-/** The settings of the application that the invoker uses. */
 export interface InvokerOptions {
-  /** Whether the enhancers of the whole application run, too. */
+  /** Whether global enhancers run, too. */
   readonly globalEnhancers: boolean;
   readonly report: ReportEvent;
 }
 
-/** The listener whose method is called. */
 interface Called {
   readonly listener: string;
   readonly channel: string;
 }
 
 /**
- * Builds, once per listener, the call of its method through Nest's guards, pipes, interceptors and filters. Owned
- * by the explorer; what it builds lives as long as the application.
+ * Builds the call of a listener's method through Nest's guards, pipes, interceptors and filters,
+ * once per listener. Owned by the explorer; the calls live as long as the application.
  */
 export class ListenerInvoker {
   constructor(
@@ -89,7 +87,7 @@ export class ListenerInvoker {
     if (callback === undefined)
       throw new TypeError(`expected ${host.className} to have the method "${method}"`);
     if (this.isPlain(host, callback, method)) return plainCall(instance, callback);
-    // Without a filter there is nothing to do about an error: the call rejects with it, one Promise earlier.
+    // Without a filter no error needs handling: the call rejects with it, one Promise earlier.
     const enhancers = {
       guards: true,
       interceptors: true,
@@ -102,9 +100,9 @@ export class ListenerInvoker {
   }
 
   /**
-   * Returns the key of the metadata of the parameters: that of the user's decorators, where there are any. Otherwise that of
-   * a default, without which no pipe would run. Without pipes there is no metadata: Nest then passes arguments on as they
-   * are, in half the time.
+   * Returns the metadata key of the parameters. Without decorators of the user, that of a default:
+   * pipes run for parameters with metadata only. Without pipes, one without metadata: Nest then
+   * passes the arguments on unchanged, in half the time.
    */
   private argumentsKey(host: HostProvider, callback: object, method: string): string {
     const { constructor } = host.prototype;
@@ -114,13 +112,13 @@ export class ListenerInvoker {
     return DEFAULT_ARGUMENTS;
   }
 
-  /** Whether Nest would do nothing but call the method. A direct call halves the time of a notification. */
+  /** Whether Nest would only call the method. A direct call halves the time of a notification. */
   private isPlain(host: HostProvider, callback: object, method: string): boolean {
     if (Reflect.hasMetadata(ROUTE_ARGUMENTS, host.prototype.constructor, method)) return false;
     return ENHANCERS.every((key) => !this.hasEnhancers(key, host, callback));
   }
 
-  /** Whether the method, its class or the whole application has any of this kind. */
+  /** Whether the method, its class or the whole application has such an enhancer. */
   private hasEnhancers(key: Enhancer, host: HostProvider, callback: object): boolean {
     if (Reflect.hasMetadata(key, callback) || Reflect.hasMetadata(key, host.prototype.constructor))
       return true;
@@ -128,7 +126,7 @@ export class ListenerInvoker {
   }
 }
 
-/** The enhancers of the whole application, by the key under which Nest keeps those of a method. */
+/** The global enhancers, by the key of those of a method. */
 const GLOBAL: Record<Enhancer, (config: ApplicationConfig) => readonly unknown[]> = {
   __guards__: (config) => [...config.getGlobalGuards(), ...config.getGlobalRequestGuards()],
   __interceptors__: (config) => [...config.getGlobalInterceptors(), ...config.getGlobalRequestInterceptors()],
@@ -136,7 +134,7 @@ const GLOBAL: Record<Enhancer, (config: ApplicationConfig) => readonly unknown[]
   [FILTERS]: (config) => [...config.getGlobalFilters(), ...config.getGlobalRequestFilters()],
 };
 
-/** Calls the method as Nest does where nothing surrounds it: an Observable that it returns is subscribed to. */
+/** Calls the method as Nest does without enhancers: subscribes to an Observable that it returns. */
 const plainCall =
   (instance: object, callback: (...args: unknown[]) => unknown): Handler =>
   (payload, notification) => {
@@ -147,7 +145,7 @@ const plainCall =
 const lastOf = (result: unknown): unknown =>
   isObservable(result) ? lastValueFrom(result, { defaultValue: undefined }) : result;
 
-/** The fields of Nest's creator, which only TypeScript calls private; the same in Nest 10 to 12. */
+/** Fields of Nest's creator, private for TypeScript only; the same in Nest 10 to 12. */
 interface CreatorParts {
   readonly modulesContainer: never;
   readonly guardsConsumer: never;
@@ -169,10 +167,10 @@ interface ContextCreator {
 }
 
 /**
- * Builds Nest's creator again from its parts, with three changes. Without `globalEnhancers` its parts do not know the
- * application's configuration, which holds what was written for HTTP; enhancers of the class and the method stay. A
- * stream that ends without a value (an interceptor's EMPTY) is a result like any other, where Nest expects a value. And
- * filters do not replace errors.
+ * Builds Nest's creator again from its parts, with three changes. Without `globalEnhancers` the
+ * parts do not know the application's configuration, which is written for HTTP; enhancers of the
+ * class and the method stay. A stream without a value (an interceptor's EMPTY) is a result, where
+ * Nest expects a value. Filters do not replace errors.
  */
 function createContexts(
   contexts: ExternalContextCreator,

@@ -87,5 +87,5 @@ export const GAP_OPTIONS = {
 /** Options of {@link OnGap}. */
 export interface GapHandlerOptions extends GivenOptions<typeof GAP_OPTIONS> {}
 
-/** Options that had another name before. */
+/** Former names of options, with the current ones. */
 export const RENAMED_OPTIONS = { pubsub: 'instance' } as const;

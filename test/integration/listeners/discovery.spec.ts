@@ -230,7 +230,7 @@ it.each<[string, ListenerOptions, RegExp]>([
     { concurency: 5 } as ListenerOptions,
     /known options for @Listener\(\) on Collector.receive\(\).*"concurency"/,
   ],
-  ['a concurrency of 0', { concurrency: 0 }, /"concurrency".*whole number from 1 on, got 0/],
+  ['a concurrency of 0', { concurrency: 0 }, /"concurrency".*whole number of at least 1, got 0/],
   ['"batch" on a broadcast', { batch: true }, /"batch" on exactly-once channels only/],
   ['"on" on a channel without entity', { on: 'insert' }, /"on" for channels of entities only/],
   [
@@ -241,7 +241,7 @@ it.each<[string, ListenerOptions, RegExp]>([
   [
     'the former name of "instance"',
     { pubsub: 'default' } as ListenerOptions,
-    /the option "instance" of @Listener\(\) on Collector.receive\(\) by its name, got "pubsub".*Rename it to "instance"/,
+    /the option "instance" of @Listener\(\) on Collector.receive\(\) by its current name, got its former name "pubsub".*Rename it to "instance"/,
   ],
 ])('stops the application for %s', async (_, options, message) => {
   const { provider } = collector('orders', options);
@@ -254,7 +254,7 @@ it('stops an application without a default instance for the former name of "inst
   const module = PgPubSubModule.forRoot({ name: 'reporting' });
 
   await expect(database.start({ providers: [provider], module })).rejects.toThrow(
-    /"instance" of @Listener\(\) on Collector.receive\(\) by its name, got "pubsub"/,
+    /"instance" of @Listener\(\) on Collector.receive\(\) by its current name, got its former name "pubsub"/,
   );
 });
 
@@ -266,7 +266,7 @@ it('stops the application for the former name of "instance" in @OnGap()', async 
   }
 
   await expect(database.start({ providers: [Cache] })).rejects.toThrow(
-    /"instance" of @OnGap\(\) on Cache.clear\(\) by its name, got "pubsub".*Rename it to "instance"/,
+    /"instance" of @OnGap\(\) on Cache.clear\(\) by its current name, got its former name "pubsub".*Rename it to "instance"/,
   );
 });
 
@@ -318,11 +318,11 @@ it('takes several decorators of one channel on one method without a warning', as
 it('refuses decorators where Nest does not look', () => {
   const method = Object.getOwnPropertyDescriptor({ receive() {} }, 'receive') ?? {};
   expect(() => Listener('orders')(class Orders {}, 'receive', method)).toThrow(
-    /on a method of instances, got it on receive of the class Orders/,
+    /on instance methods, got one on receive of the class Orders/,
   );
-  expect(() => Listener('orders')({}, Symbol('receive'), method)).toThrow(/on a method of instances/);
+  expect(() => Listener('orders')({}, Symbol('receive'), method)).toThrow(/on instance methods/);
   expect(() => Payload()(class Orders {}, undefined, 0)).toThrow(
-    /on parameters of methods, got one of the constructor of the class Orders/,
+    /on parameters of methods, got one on a parameter of the constructor of the class Orders/,
   );
 });
 

@@ -29,9 +29,9 @@ describe.each([
     ],
     ['a class', Orders, undefined, undefined, 'the class Orders'],
   ])('throws INVALID_LISTENER with a remedy on %s', (_what, target, name, descriptor, got) => {
-    const place = { code: 'INVALID_LISTENER', message: expect.stringContaining(`got it on ${got}. `) };
+    const place = { code: 'INVALID_LISTENER', message: expect.stringContaining(`got one on ${got}. `) };
     expect(() => decorate(create(), target, name, descriptor)).toThrow(expect.objectContaining(place));
-    expect(() => decorate(create(), target, name, descriptor)).toThrow('such a method: `receive() {}`.');
+    expect(() => decorate(create(), target, name, descriptor)).toThrow('an instance method: `receive() {}`.');
   });
 
   it('throws INVALID_LISTENER as an ECMAScript decorator and names the option of TypeScript', () => {
