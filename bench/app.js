@@ -6,10 +6,10 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { Listener, PgPubSubModule, PubSubService } from 'nestjs-pgpubsub';
 
 /**
- * A Nest application with one static listener; `receive` is what it does.
+ * Starts a Nest application with one static listener, which calls `receive`.
  * @param {string} url
  * @param {(payload: any) => void} [receive]
- * @param {object} [options] of the module
+ * @param {object} [options] the options of the module
  * @param {string} [channel]
  */
 export async function startApp(url, receive, options = {}, channel = 'bench') {

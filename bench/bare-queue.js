@@ -5,9 +5,9 @@ import pg from 'pg';
 /** @typedef {{ send: (id: number) => Promise<unknown>, close: () => Promise<void> }} System */
 
 /**
- * The least that can be done for exactly-once: one client stores and notifies, one is notified, one locks, deletes and
- * commits, in two trips. No retries, no listeners by name, nothing but one queue and a payload: what is left is
- * PostgreSQL.
+ * Starts the minimum of an exactly-once queue: one client stores and notifies, one receives the
+ * notifications, one locks, deletes and commits in two round trips. There are no retries and no
+ * named listeners, only one queue and a payload, so that the result is the time of PostgreSQL.
  * @param {string} url
  * @param {Observer} observer
  * @returns {Promise<System>}

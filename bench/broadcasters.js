@@ -1,5 +1,5 @@
 // @ts-check
-/** What sends and receives broadcasts, behind one interface. Both ends of a system are in this process. */
+/** The systems that send and receive broadcasts. Both ends run in this process. */
 import { PgNotifyClient, PgNotifyServer } from 'nestjs-pg-notify';
 import pg from 'pg';
 import createSubscriber from 'pg-listen';
@@ -12,7 +12,7 @@ import * as settings from './peers.js';
 /** @typedef {{ notify: (payload: object) => Promise<unknown>, close: () => Promise<unknown> }} Broadcaster */
 /** @typedef {(url: string, channel: string, received?: Received) => Promise<Broadcaster>} Start */
 
-/** Two clients of `pg` and nothing else. @type {Start} */
+/** Two clients of `pg`, without a library. @type {Start} */
 export async function barePg(url, channel, received) {
   const [sender, receiver] = [new pg.Client(url), new pg.Client(url)];
   await Promise.all([sender.connect(), receiver.connect()]);
@@ -47,7 +47,7 @@ export async function pgListen(url, channel, received) {
   return { notify: (payload) => subscriber.notify(channel, payload), close: () => subscriber.close() };
 }
 
-/** Its native dependency needs a compiler: left out where it did not install. @type {Promise<any>} */
+/** Optional, because its native dependency needs a compiler. @type {Promise<any>} */
 const imqueuePackage = import('@imqueue/pg-pubsub').catch(() => undefined);
 
 export const hasImqueue = (await imqueuePackage) !== undefined;
@@ -78,8 +78,8 @@ export async function nestjsPgNotify(url, channel, received) {
 }
 
 /**
- * Its handler is called without guards, pipes and interceptors, in its favour: Nest's core looks for
- * @nestjs/microservices beside itself, where it is no dependency.
+ * Starts a server whose handler is called without guards, pipes and interceptors, which is in its
+ * favour. Nest's core does not find @nestjs/microservices, which is no dependency of this project.
  * @param {import('nestjs-pg-notify').PgNotifyOptions} options @param {string} channel @param {Received} received
  */
 async function startServer(options, channel, received) {
@@ -97,7 +97,7 @@ export async function pgpubsub(url, channel, received) {
   return { notify: (payload) => pubsub.notify(channel, payload), close };
 }
 
-/** What is compared, in the order in which it is shown. @type {readonly (readonly [name: string, start: Start])[]} */
+/** The order of the tables. @type {readonly (readonly [name: string, start: Start])[]} */
 export const broadcasters = [
   ['bare pg', barePg],
   ['postgres.js', postgresJs],

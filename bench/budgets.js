@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * What this library has set itself, as ratios of rows of one table: `atLeast` for rates, `atMost` for times and CPU. A
- * run that has measured both says which of them hold. `than`: the row that is the reference; without it the table's own.
+ * A goal of this library, as the ratio of two rows of a table: `atLeast` for rates, `atMost` for
+ * times and CPU. A run that measures both rows prints whether the goal is met. `than` is the
+ * reference row; by default the reference of the table.
  * @typedef {{ table: string, row: string, than?: string, column?: string, atLeast?: number, atMost?: number }} Budget
  */
 
@@ -13,7 +14,7 @@ const SERVER = 'postgres µs';
 /** @type {readonly Budget[]} */
 export const budgets = [
   { table: 'publish', row: 'nestjs-pgpubsub', than: 'pg-listen', atLeast: 8 },
-  { table: 'publish', row: 'nestjs-pgpubsub', than: 'by hand: batches, unnested', atLeast: 0.7 },
+  { table: 'publish', row: 'nestjs-pgpubsub', than: 'handwritten: batches, unnested', atLeast: 0.7 },
   { table: 'receive', row: 'nestjs-pgpubsub @Listener()', atLeast: 0.5 },
   { table: 'latency', row: 'nestjs-pgpubsub notify() to @Listener()', atMost: 1.3 },
   {
@@ -55,12 +56,17 @@ export const budgets = [
   { table: 'stored-latency', row: 'nestjs-pgpubsub', atMost: 0.6 },
   { table: 'stored-idle', row: 'nestjs-pgpubsub', atMost: 1.5 },
   { table: 'backlog', row: '1,000,000 waiting', than: '10,000 waiting', atLeast: 0.8 },
-  { table: 'horizon', row: 'held', than: 'none held', atLeast: 0.7 },
-  { table: 'horizon', row: 'held, process new', than: 'none held, process new', atLeast: 0.7 },
+  { table: 'horizon', row: 'with an open transaction', than: 'without an open transaction', atLeast: 0.7 },
+  {
+    table: 'horizon',
+    row: 'with an open transaction, new process',
+    than: 'without an open transaction, new process',
+    atLeast: 0.7,
+  },
   {
     table: 'writers',
     row: "nestjs-pgpubsub, exactly once, wake: 'poll'",
-    than: 'by hand: an outbox row, no NOTIFY',
+    than: 'handwritten: an outbox row, no NOTIFY',
     atLeast: 1,
   },
   { table: 'processes', row: '2 processes', than: '1 process', atLeast: 1 },
@@ -69,11 +75,11 @@ export const budgets = [
 /**
  * @typedef {Budget & { measured: number, isMet: boolean }} Verdict
  * @param {readonly { name: string, rows: readonly import('./measure.js').Row[] }[]} tables
- * @param {{ isPart?: boolean }} [options] `isPart`: rows may be missing; else a budget of a row that a table does not
- *   have is an error, as it would never be missed
- * @returns {Verdict[]} those whose rows have been measured
+ * @param {{ isPart?: boolean }} [options] `isPart`: rows may be missing. Otherwise a budget for a row
+ *   that its table does not have is an error, because it would never be checked.
+ * @returns {Verdict[]} the verdicts on budgets whose rows have been measured
  */
-export function judge(tables, { isPart = false } = {}) {
+export function evaluateBudgets(tables, { isPart = false } = {}) {
   return budgets.flatMap((budget) => {
     const table = tables.find(({ name }) => name === budget.table);
     if (table === undefined) return [];
@@ -81,7 +87,7 @@ export function judge(tables, { isPart = false } = {}) {
     const reference = findRow(table, budget.than, isPart);
     if (row === undefined || (budget.than !== undefined && reference === undefined)) return [];
     const measured = ratioOf(row, reference, budget.column);
-    if (measured === undefined) return []; // no CPU times of a server elsewhere
+    if (measured === undefined) return []; // CPU times of a remote server are unknown
     const { atLeast = -Infinity, atMost = Infinity } = budget;
     return [{ ...budget, measured, isMet: measured >= atLeast && measured <= atMost }];
   });
@@ -93,9 +99,9 @@ export function judge(tables, { isPart = false } = {}) {
  * @param {boolean} mayMiss
  */
 function findRow(table, name, mayMiss) {
-  const row = table.rows.find((of) => of.name === name);
+  const row = table.rows.find((candidate) => candidate.name === name);
   if (row === undefined && name !== undefined && !mayMiss)
-    throw new Error(`expected the table ${table.name} to have the row "${name}", which a budget is for`);
+    throw new Error(`a budget refers to the row "${name}", which the table ${table.name} does not have`);
   return row;
 }
 

@@ -2,14 +2,14 @@
 import fs from 'node:fs';
 import pg from 'pg';
 
-const TICKS_PER_SECOND = 100; // of /proc/<pid>/stat, on every Linux
+const TICKS_PER_SECOND = 100; // the unit of /proc/<pid>/stat on every Linux
 
 /**
- * CPU time of PostgreSQL: its processes that run, and those that have ended, which their parent has added up.
+ * The CPU time of PostgreSQL's running and ended processes; the parent process sums up the latter.
  * @typedef {() => number} CpuMeter seconds since the server's start
  */
 
-/** `undefined` for a server on another machine or system. @param {string} url @returns {Promise<CpuMeter | undefined>} */
+/** Only for a local server on Linux. @param {string} url @returns {Promise<CpuMeter | undefined>} */
 export async function postgresCpu(url) {
   if (process.platform !== 'linux') return undefined;
   const client = new pg.Client(url);
@@ -37,29 +37,29 @@ function secondsOf(postmaster) {
 function statOf(pid) {
   try {
     const text = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' '); // from the third one, the state, on
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' '); // starts with field 3, the state
     return {
       parent: fields[1],
       ticks: Number(fields[11]) + Number(fields[12]),
       endedTicks: Number(fields[13]) + Number(fields[14]),
     };
   } catch {
-    return undefined; // it has ended
+    return undefined; // the process has ended
   }
 }
 
-/** In nanoseconds where the kernel keeps them, else in ticks. @param {string} pid */
+/** Uses nanoseconds if the kernel has them, otherwise ticks. @param {string} pid */
 function runningSeconds(pid) {
   try {
     const nanoseconds = Number(fs.readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]);
     if (nanoseconds > 0) return nanoseconds / 1e9;
   } catch {
-    // not kept
+    // not available
   }
   return (statOf(pid)?.ticks ?? 0) / TICKS_PER_SECOND;
 }
 
-/** This process. */
+/** Returns the CPU seconds of this process. */
 export function nodeCpu() {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;

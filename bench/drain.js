@@ -7,7 +7,7 @@ import { withClient } from './queues.js';
 /** @typedef {import('./queues.js').Queue} Queue */
 /** @typedef {import('./queues.js').Handle} Handle */
 
-/** What a handler that writes inserts; nothing but the count tells whether it was inserted twice. */
+/** The row that a handler inserts. The table has no constraint: only the count shows duplicates. */
 const NOTE = 'ordinary text of an ordinary row';
 const EFFECTS = 'create table if not exists bench_effect (id int not null, note text not null)';
 
@@ -23,12 +23,13 @@ export const HANDLERS = {
 };
 
 /**
- * What is stored already is drained: from the first call of the handler (starting a system is not measured) until
- * nothing is left in its tables. Everything must have been handled, once, and written as often.
+ * Measures the handling of a stored backlog, from the first call of the handler (the start of a
+ * system is not measured) until its tables are empty. Each notification must be handled and written
+ * exactly once.
  * @param {string} url
  * @param {Queue} queue
  * @param {number} count
- * @param {keyof typeof HANDLERS} kind what the handler does
+ * @param {keyof typeof HANDLERS} kind the work of the handler
  */
 export async function drain(url, queue, count, kind) {
   const cpu = await postgresCpu(url);
@@ -36,7 +37,7 @@ export async function drain(url, queue, count, kind) {
     await client.query(EFFECTS);
     await client.query('truncate bench_effect');
     await queue.reset(client);
-    await client.query('checkpoint'); // none in the middle, and pages that are new need no image in the log
+    await client.query('checkpoint'); // avoids one while measuring, and full images of new pages
   });
   await queue.seed(count);
 

@@ -8,7 +8,7 @@ import { withClient } from './queues.js';
 
 const SETTINGS = ['fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'max_connections'];
 
-/** What a reader must know of the place where figures were measured. @param {string} url */
+/** Describes the machine, the server and the versions for readers of the figures. @param {string} url */
 export async function describeMachine(url) {
   const { version, address, settings } = await withClient(url, async (client) => {
     const { rows } = await client.query(
@@ -32,7 +32,7 @@ export async function describeMachine(url) {
 const REST_MS = 500;
 const BUSY_SHARE = 0.2;
 
-/** Does somebody else work here while the benchmark rests? @param {string} url */
+/** Whether other processes use the machine while the benchmark rests. @param {string} url */
 export async function isBusy(url) {
   const others = await watchOthers(url);
   await delay(REST_MS);
@@ -40,8 +40,9 @@ export async function isBusy(url) {
 }
 
 /**
- * Whether others have worked here since: what the machine has done, without this process, its children and the server.
- * `isKnown`: without the server's share, its work for the benchmark would pass for that of others.
+ * Observes whether other processes use the machine from now on: the CPU time of the machine, minus
+ * that of this process, its children and the server. `isKnown` is false when the server's CPU time
+ * is unknown, because its work for the benchmark would then be attributed to other processes.
  * @param {string} url
  */
 export async function watchOthers(url) {
@@ -57,11 +58,11 @@ export async function watchOthers(url) {
   };
 }
 
-/** Of all processors since the machine's start. */
+/** Returns the CPU seconds of all processors since the machine started. */
 const usedSeconds = () =>
   os.cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0) / 1_000;
 
-/** The table of processes starts some; `process.cpuUsage()` is without them. */
+/** Returns the CPU seconds of ended children, which `process.cpuUsage()` omits. */
 function endedChildrenSeconds() {
   if (process.platform !== 'linux') return 0;
   const text = fs.readFileSync('/proc/self/stat', 'utf8');
@@ -69,20 +70,20 @@ function endedChildrenSeconds() {
   return (Number(fields[13]) + Number(fields[14])) / 100;
 }
 
-/** With the commit, where there is one. */
+/** Returns name and version of this package, with the commit if there is a repository. */
 function ownVersion() {
   const { name, version } = packageIn(new URL('../', import.meta.url)) ?? {};
   const commit = git('rev-parse', '--short', 'HEAD');
-  const results = [':!results.json', ':!results.md']; // of the run before
+  const results = [':!results.json', ':!results.md']; // written by the previous run
   const changes = git('status', '--porcelain', '--untracked-files=no', '--', '../lib', '.', ...results);
   return `${name} ${version}${commit && ` (${commit}${changes && '+changes'})`}`;
 }
 
-/** @param {string[]} command @returns {string} empty without git, or outside of a clone */
+/** @param {string[]} command @returns {string} empty without git or outside of a clone */
 const git = (...command) =>
   (spawnSync('git', command, { cwd: import.meta.dirname, encoding: 'utf8' }).stdout ?? '').trim();
 
-/** What `package.json` names with a version; what draws the plots is none of them. */
+/** Returns the compared packages: those of `package.json` with a version, except echarts. */
 function peers() {
   const { dependencies, optionalDependencies } = packageIn(new URL('./', import.meta.url));
   return Object.entries({ ...dependencies, ...optionalDependencies })
@@ -91,7 +92,7 @@ function peers() {
     .toSorted();
 }
 
-/** Those that are installed. @param {readonly string[]} names */
+/** Returns the versions of installed packages. @param {readonly string[]} names */
 const versionsOf = (names) =>
   names.flatMap((name) => {
     const found = ['node_modules/', '../node_modules/']

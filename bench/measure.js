@@ -1,17 +1,17 @@
 // @ts-check
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** What a run has measured: a rate or milliseconds, and whatever else is to be shown beside it. */
+/** The result of a run: a rate or milliseconds, and other values to show beside it. */
 /** @typedef {number | { value: number } & Record<string, number>} Measurement */
 /**
- * One variant of a table. `isPeer`: it can be the reference of the table. `than`: the row that this one is compared with
- * instead, where that has been measured, too.
+ * One variant of a table. `isPeer`: the variant can be the reference of the table. `than`: the row
+ * to compare it with instead, if that row has been measured.
  * @typedef {{ name: string, isPeer?: boolean, than?: string, run: () => Promise<Measurement> }} Variant
  */
-/** `than`: the name of the row that its ratio refers to. */
+/** `than` is the name of the reference row of the ratio. */
 /** @typedef {{ name: string, median: number, min: number, max: number, ratio: number, than: string } & Record<string, any>} Row */
 
-/** A run that takes longer has lost something that it waits for; the longest takes a quarter of it. */
+/** Fails a run that waits for a lost notification. The longest run takes a quarter of it. */
 const DEADLINE_MS = 180_000;
 
 /** @param {readonly number[]} values */
@@ -28,10 +28,11 @@ export const quantile = (values, share) =>
   Number(values.toSorted((a, b) => a - b)[Math.ceil(values.length * share) - 1]);
 
 /**
- * Runs the variants in turn (A B C A B C …), so that a busy moment of the machine hits all of them, after one round
- * that does not count (without `warmsUp`: none). The reference of the ratios is the better of the variants marked
- * `isPeer`, else the first one; what stands beside it (CPU time, p99) is compared with the least of them.
- * `BENCH_VARIANTS`, a regular expression, leaves only those whose name it matches: for profiling one of them.
+ * Runs the variants in turn (A B C A B C …), so that a busy moment of the machine affects all of
+ * them. With `warmsUp`, one round before the others does not count. The reference of the ratios is
+ * the best variant marked `isPeer`, or the first variant if there is none. Other values (CPU time,
+ * p99) are compared with the lowest value of a peer. The environment variable `BENCH_VARIANTS`, a
+ * regular expression, selects variants by name, for example for profiling.
  * @param {readonly Variant[]} all
  * @param {number} rounds
  * @param {{ lowerIsBetter?: boolean, warmsUp?: boolean }} [options]
@@ -54,12 +55,12 @@ export async function measure(all, rounds, { lowerIsBetter = false, warmsUp = tr
   );
 }
 
-/** A lost message fails the run instead of hanging it. @param {Variant} variant */
+/** Runs a variant with a timeout, so that a lost notification fails the run. @param {Variant} variant */
 async function runInTime({ name, run }) {
   const measured = new AbortController();
   const late = delay(DEADLINE_MS, undefined, { signal: measured.signal }).then(
-    () => Promise.reject(new Error(`expected "${name}" to end within ${DEADLINE_MS / 1_000} s`)),
-    () => Number.NaN, // aborted: nobody waits for it
+    () => Promise.reject(new Error(`"${name}" did not end within ${DEADLINE_MS / 1_000} s`)),
+    () => Number.NaN, // aborted: its result is not used
   );
   try {
     return await Promise.race([run(), late]);
@@ -68,7 +69,7 @@ async function runInTime({ name, run }) {
   }
 }
 
-/** @param {readonly Record<string, number>[]} results of one variant */
+/** @param {readonly Record<string, number>[]} results the results of one variant */
 function summaryOf(results) {
   /** @param {string} key */
   const valuesOf = (key) => results.map((result) => result[key] ?? Number.NaN);
@@ -113,7 +114,8 @@ function compare(rows, lowerIsBetter) {
 }
 
 /**
- * Operations per second of `operation`, called `count` times by `callers` at once.
+ * Returns the operations per second of `operation`, which `callers` concurrent callers call `count`
+ * times in total.
  * @param {number} count
  * @param {number} callers
  * @param {(index: number) => Promise<unknown>} operation
@@ -129,7 +131,7 @@ export async function rateOf(count, callers, operation) {
 }
 
 /**
- * A fast wrong answer fails the run.
+ * Fails the run if a result is wrong.
  * @param {boolean} holds
  * @param {string} what
  */

@@ -1,88 +1,88 @@
 // @ts-check
 /**
- * The settings of each system, and why. The peers say `node >= 22` in their package.json; these versions run on 20,
- * too, and are the newest that the benchmark could install when it was written.
+ * The settings of each system, with their reasons. The peers require `node >= 22` in their
+ * package.json, but these versions also run on 20. They are the newest ones that the benchmark
+ * could install when it was written.
  */
 
-/** https://worker.graphile.org/docs/performance: the settings of its own figures, and what they were tried against. */
+/** https://worker.graphile.org/docs/performance: the settings of its own figures. */
 export const graphileWorker = {
   drain: {
     concurrentJobs: 24, // as in its own performance test
-    maxPoolSize: 25, // one more than the jobs, as there
-    localQueue: { size: 500 }, // as there: 500 jobs are fetched and locked by one statement
-    completeJobBatchDelay: 0, // as there: jobs that end in the same tick are completed by one statement
-    failJobBatchDelay: 0, // as there
+    maxPoolSize: 25, // one more than the jobs, as in that test
+    localQueue: { size: 500 }, // as in that test: one statement fetches and locks 500 jobs
+    completeJobBatchDelay: 0, // as in that test: one statement completes the jobs of a tick
+    failJobBatchDelay: 0, // as in that test
   },
   latency: {
     concurrentJobs: 24,
     maxPoolSize: 25,
-    // No local queue: jobs locked in it may wait (says its `index.d.ts`), and found by LISTEN there is little to fetch
-    // ahead. No delayed completion: it takes load off the database, not time off the way to the task.
+    // Without a local queue: jobs in it may wait (see its `index.d.ts`), and with LISTEN there is
+    // little to prefetch. Without delayed completion, which reduces the load, not the latency.
   },
-  idle: {}, // its defaults, as ours: one job at a time, LISTEN and a poll every 2 s
-  enqueue: { maxPoolSize: 10 }, // its default, as many connections as the others have
+  idle: {}, // its defaults: one job at a time, LISTEN and a poll every 2 s
+  enqueue: { maxPoolSize: 10 }, // its default, the same number of connections as the others
 };
 
-/** https://timgit.github.io/pg-boss and its `types.d.ts`, which says what each option is for. */
+/** https://timgit.github.io/pg-boss and its `types.d.ts`, which explains each option. */
 export const pgBoss = {
   instance: {
-    max: 10, // connections; its default, as many as the others have
-    supervise: false, // no monitoring and maintenance beside the measured work
+    max: 10, // connections; its default, the same number as the others
+    supervise: false, // no monitoring and maintenance during the measured work
     schedule: false, // no cron
   },
-  queue: { deleteAfterSeconds: 0 }, // completed jobs stay (0: for ever), as by default for 7 days
+  queue: { deleteAfterSeconds: 0 }, // keeps completed jobs (0: indefinitely), as the default does for 7 days
   drain: {
-    batchSize: 500, // jobs per fetch and per completion, its bulk setting
-    localConcurrency: 2, // one worker's fetch overlaps the other's handler; more brought nothing on two cores
-    burstWhenBatchFull: true, // fetches at once after a full batch instead of after the interval
-    pollingIntervalSeconds: 0.5, // the least it allows
+    batchSize: 500, // jobs per fetch and per completion: its bulk setting
+    localConcurrency: 2, // one worker fetches while the other handles; more did not help on two cores
+    burstWhenBatchFull: true, // fetches immediately after a full batch
+    pollingIntervalSeconds: 0.5, // its minimum
   },
   latency: {
-    instance: { useListenNotify: true }, // wakes the worker at once instead of after the interval
+    instance: { useListenNotify: true }, // wakes the worker immediately
     queue: { notify: true },
     work: {
-      batchSize: 50, // what arrives during a fetch comes with the next; one by one it does not keep up with 200/s
-      localConcurrency: 1, // each NOTIFY wakes every worker: more of them only fetch nothing
+      batchSize: 50, // fetches what arrived meanwhile; single jobs cannot keep up with 200/s
+      localConcurrency: 1, // each NOTIFY wakes all workers: more of them would fetch nothing
       burstWhenBatchFull: true,
-      pollingIntervalSeconds: 0.5, // for what is missed when the notification arrives during a fetch
+      pollingIntervalSeconds: 0.5, // for jobs whose notification arrives during a fetch
       notifyPollingIntervalSeconds: 0.5,
     },
   },
   idle: {
-    instance: { useListenNotify: true }, // then its polls are as rare as ours; maintenance and cron stay on, as by default
+    instance: { useListenNotify: true }, // makes polls rare; maintenance and cron run, as by default
     queue: { notify: true },
   },
 };
 
-/** https://github.com/porsager/postgres#connection-details; its client pipelines what is called at the same time. */
+/** https://github.com/porsager/postgres#connection-details: the client pipelines calls. */
 export const postgresJs = {
-  max: 1, // connections: its notify() is a statement like any other, and more of them were slower here (two cores)
-  onnotice: () => {}, // nothing on the console
+  max: 1, // connections; more of them were slower (two cores)
+  onnotice: () => {}, // prints nothing
 };
 
 /** https://github.com/andywer/pg-listen#readme */
 export const pgListen = {
-  paranoidChecking: /** @type {false} */ (false), // no query every 30 s beside the measured work
+  paranoidChecking: /** @type {false} */ (false), // no query every 30 s
 };
 
 /** https://github.com/imqueue/pg-pubsub#options */
 export const imqueue = {
-  singleListener: false, // every process hears, as with the others; its locks cost more
+  singleListener: false, // every process receives, as with the others; its locks cost more
 };
 
-/** What a team writes without a library: one worker loop, a TypeORM transaction for each message. */
+/** Code without a library: one worker loop, and a TypeORM transaction for each row. */
 export const typeorm = { poolSize: 10 };
 
-/** nestjs-pgpubsub. */
 export const ours = {
-  poolSize: 10, // of the DataSource
+  poolSize: 10, // connections of the DataSource
   default: {},
   tuned: {
-    batch: { maxSize: 500, maxTimeMs: 250 }, // rows per claim, the batch size of the peers above
-    concurrency: 2, // claims at once: on two cores more only compete for them
+    batch: { maxSize: 500, maxTimeMs: 250 }, // rows per claim: the batch size of the peers
+    concurrency: 2, // concurrent claims: more of them only compete for two cores
   },
   resident: {
-    synchronize: true, // creates its tables
-    buffer: { maxSize: 100_000 }, // of the burst of 50,000 none may be dropped, as by default more than 10,000 are
+    synchronize: true, // creates the tables
+    buffer: { maxSize: 100_000 }, // holds the burst of 50,000; the default, 10,000, would drop some
   },
 };

@@ -1,7 +1,7 @@
 // @ts-check
 import * as echarts from 'echarts';
 
-/** Placeholders for what the style below turns into a colour of the reader's mode. */
+/** Colours of the light mode; the style below replaces them in dark mode. */
 const TEXT = '#111111';
 const LINE = '#cccccc';
 const OURS = '#2f6fde';
@@ -20,14 +20,15 @@ const STYLE = `<style>
 const WIDTH = 760;
 const ROW = 34;
 const TITLE_LINE = 18;
-const TITLE_CHARACTERS = 90; // that fit beside each other
+const TITLE_CHARACTERS = 90; // per line
 
-/** Peers, and what is done without a library, by their names in the tables; everything else is ours. */
+/** The names of rows that are peers or use no library. All other rows are of this library. */
 const IS_OTHER =
-  /^(bare pg|postgres\.js|pg-listen|@imqueue|nestjs-pg-notify|graphile-worker|pg-boss|TypeORM|Nest and|manager\.query|JSON\.parse|no |nothing|a constant)|by hand|a connection each$/;
+  /^(bare pg|postgres\.js|pg-listen|@imqueue|nestjs-pg-notify|graphile-worker|pg-boss|TypeORM|Nest and|manager\.query|JSON\.parse|no |nothing|a constant)|handwritten:|by hand:|a connection each$/;
 
 /**
- * A bar for each median, lighter on to p99 where that is known, and a whisker from the least to the most.
+ * Renders a bar for each median, a lighter bar from there to p99 if that is known, and a whisker
+ * from the minimum to the maximum.
  * @param {import('./results.js').TableResult} table
  */
 export function renderPlot({ title, rows }) {
@@ -76,7 +77,7 @@ export function renderPlot({ title, rows }) {
       },
       {
         type: 'custom',
-        renderItem: (/** @type {any} */ of, /** @type {any} */ api) => whisker(api, rows[of.dataIndex]),
+        renderItem: (/** @type {any} */ item, /** @type {any} */ api) => whisker(api, rows[item.dataIndex]),
         encode: { x: [1, 2, 3, 4], y: 0 },
         data: rows.map(({ min, max, median, p99 = median }, index) => [index, min, max, median, p99]),
       },
@@ -87,7 +88,7 @@ export function renderPlot({ title, rows }) {
   return `${withSteadyClasses(svg).replace('>', `>${STYLE}`)}\n`;
 }
 
-/** Their numbers count all charts of the process: the same figures are to be the same file. @param {string} svg */
+/** Replaces the numbers of classes, which count all charts of the process, to get equal files. @param {string} svg */
 function withSteadyClasses(svg) {
   const known = new Map();
   return svg.replaceAll(/zr\d+-cls-\d+/g, (name) => {
@@ -99,7 +100,7 @@ function withSteadyClasses(svg) {
 /** @param {string} name */
 const colourOf = (name) => (IS_OTHER.test(name) ? OTHERS : OURS);
 
-/** Broken between words. @param {string} text */
+/** @param {string} text */
 function linesOf(text) {
   const lines = [''];
   for (const word of text.split(' ')) {
@@ -110,7 +111,7 @@ function linesOf(text) {
   return lines;
 }
 
-/** From the least to the most and on to p99, and the figures behind it. @param {any} api @param {import('./measure.js').Row | undefined} row */
+/** @param {any} api @param {import('./measure.js').Row | undefined} row */
 function whisker(api, row) {
   const [from, to, middle, p99] = [1, 2, 3, 4].map((dimension) =>
     api.coord([api.value(dimension), api.value(0)]),

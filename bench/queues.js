@@ -1,5 +1,5 @@
 // @ts-check
-/** The systems side by side, behind one interface: each can be filled, and drained by a handler. */
+/** The compared systems with one interface: each can be filled, and drained by a handler. */
 import { Logger, makeWorkerUtils, run } from 'graphile-worker';
 import { PgBoss } from 'pg-boss';
 import pg from 'pg';
@@ -8,14 +8,16 @@ import * as settings from './peers.js';
 import { startStoredApp } from './stored-app.js';
 
 /**
- * `manager` of the handler: where its writes belong. It is called once for each notification, or with all of a batch.
+ * Handles one notification, or all of a batch. `query` sends its writes.
  * @typedef {(ids: number[], query: (sql: string, parameters: unknown[]) => Promise<unknown>) => Promise<void> | void} Handle
  *
  * @typedef {object} Queue
- * @property {(client: pg.Client) => Promise<void>} reset creates what it needs, and empties it
- * @property {(count: number, first?: number) => Promise<void>} seed stores notifications with the ids from `first` on
- * @property {(handle: Handle) => Promise<() => Promise<void>>} start begins to handle; returns how to stop
- * @property {string} pending SQL that returns whether anything is left to be done
+ * @property {(client: pg.Client) => Promise<void>} reset creates its tables and empties them
+ * @property {(count: number, first?: number) => Promise<void>} seed stores notifications with ids
+ *   from `first` on
+ * @property {(handle: Handle) => Promise<() => Promise<void>>} start starts handling; resolves with
+ * a function that stops it
+ * @property {string} pending SQL that returns whether notifications are left
  */
 
 const CHANNEL = 'bench_jobs';
@@ -89,9 +91,10 @@ export function graphileWorker(url) {
 
 /**
  * @param {string} url
- * @param {{ transactional?: boolean, concurrent?: number, batch?: boolean }} [options] `transactional`: the handler
- *   writes in the transaction that completes the batch, as ours do; else on a pool, `concurrent` jobs of the batch at
- *   once. `batch`: it is called with all of the batch instead
+ * @param {{ transactional?: boolean, concurrent?: number, batch?: boolean }} [options]
+ * `transactional`: the handler writes in the transaction that completes the batch, as ours do.
+ * Otherwise it writes on a pool, for `concurrent` jobs of the batch at once. `batch`: the handler
+ * is called once with the whole batch.
  * @returns {Queue}
  */
 export function pgBoss(url, { transactional = false, concurrent = 1, batch = false } = {}) {
@@ -107,7 +110,7 @@ export function pgBoss(url, { transactional = false, concurrent = 1, batch = fal
     reset: async (client) => {
       const boss = await startBoss(); // creates the tables
       await boss.stop();
-      await client.query('truncate pgboss.job'); // its deleteAllJobs() leaves dead rows to the next round
+      await client.query('truncate pgboss.job'); // deleteAllJobs() would leave dead rows
     },
     seed: async (count, first = 1) => {
       const boss = await startBoss();
@@ -173,10 +176,10 @@ export function typeormTransactions(url) {
       }),
     start: async (handle) => {
       const dataSource = await new DataSource({ type: 'postgres', url, ...settings.typeorm }).initialize();
-      let goesOn = true;
+      let isRunning = true;
       const loop = async () => {
-        while (goesOn) {
-          goesOn &&= await dataSource.transaction(async (manager) => {
+        while (isRunning) {
+          isRunning &&= await dataSource.transaction(async (manager) => {
             const [row] = await manager.query(
               'select id, payload from bench_message order by id limit 1 for update skip locked',
             );
@@ -189,7 +192,7 @@ export function typeormTransactions(url) {
       };
       const ended = loop();
       return async () => {
-        goesOn = false;
+        isRunning = false;
         await ended;
         await dataSource.destroy();
       };
@@ -197,7 +200,6 @@ export function typeormTransactions(url) {
   };
 }
 
-/** Errors only. */
 export const quiet = /** @type {any} */ (
   new Logger(() => (level, message) => {
     if (level === 'error') console.error(message);

@@ -1,5 +1,5 @@
 // @ts-check
-/** A process of its own, of one kind, for what is measured from outside: `resident.js <url> <kind>`, asked by IPC. */
+/** A process measured from outside: `resident.js <url> <kind>`. The parent queries it by IPC. */
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -94,9 +94,9 @@ process.on('message', (/** @type {{ what: string, count: number }} */ { what, co
     if (received >= expected) answer();
   } else if (what === 'usage') answer();
   else if (what === 'usage without garbage') {
-    globalThis.gc?.(); // some 45 ms of CPU: not for the end of a window in which CPU is measured
+    globalThis.gc?.(); // takes about 45 ms of CPU, so not while CPU is measured
     answer();
   } else void Promise.resolve(close()).then(() => process.disconnect());
 });
-process.on('disconnect', () => process.exit()); // asked to, or the run has failed
+process.on('disconnect', () => process.exit()); // requested, or the run has failed
 process.send?.('ready');

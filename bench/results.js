@@ -1,7 +1,7 @@
 // @ts-check
 import fs from 'node:fs';
 import { format, resolveConfig } from 'prettier';
-import { judge } from './budgets.js';
+import { evaluateBudgets } from './budgets.js';
 import { renderPlot } from './plot.js';
 import { tables as order } from './tables.js';
 
@@ -12,12 +12,12 @@ import { tables as order } from './tables.js';
 export function printRows(rows) {
   const columns = columnsOf(rows);
   console.table(rows.map(rounded), columns);
-  if (!columns.includes('than')) console.log(`ratios refer to ${rows[0]?.than}`);
+  if (!columns.includes('than')) console.log(`ratios refer to the row "${rows[0]?.than}"`);
 }
 
 /** @param {readonly TableResult[]} tables @param {{ isPart: boolean }} options */
 export function printBudgets(tables, options) {
-  const verdicts = judge(tables, options);
+  const verdicts = evaluateBudgets(tables, options);
   if (verdicts.length === 0) return;
   console.log('\nbudgets');
   console.table(
@@ -44,8 +44,8 @@ const wantedOf = ({ than, column, atLeast, atMost }) =>
 const RESULTS = new URL('results.json', import.meta.url);
 
 /**
- * What the documentation shows: the figures, for people and for programs, and a plot for each table. Tables that were not
- * run stay as they were.
+ * Writes results.json, results.md and a plot for each table. Tables that were not run keep their
+ * earlier results.
  * @param {readonly TableResult[]} tables
  */
 export async function writeResults(tables) {
@@ -53,7 +53,7 @@ export async function writeResults(tables) {
     ? /** @type {{ tables: TableResult[] }} */ (JSON.parse(fs.readFileSync(RESULTS, 'utf8'))).tables
     : [];
   const all = Object.keys(order).flatMap((name) => {
-    const table = tables.find((of) => of.name === name) ?? known.find((of) => of.name === name);
+    const table = findByName(tables, name) ?? findByName(known, name);
     return table === undefined ? [] : [{ ...table, rows: table.rows.map(rounded) }];
   });
   fs.writeFileSync(RESULTS, `${JSON.stringify({ tables: all }, undefined, 2)}\n`);
@@ -62,6 +62,9 @@ export async function writeResults(tables) {
   fs.mkdirSync(plots, { recursive: true });
   for (const table of all) fs.writeFileSync(new URL(`${table.name}.svg`, plots), renderPlot(table));
 }
+
+/** @param {readonly TableResult[]} tables @param {string} name */
+const findByName = (tables, name) => tables.find((table) => table.name === name);
 
 /** @param {URL} file @param {string} text */
 async function writeMarkdown(file, text) {
@@ -87,7 +90,7 @@ function renderMarkdown(tables) {
     '',
     '| table | row | wanted | measured |  |',
     '| --- | --- | --- | --- | --- |',
-    ...judge(tables, { isPart: true }).map(
+    ...evaluateBudgets(tables, { isPart: true }).map(
       ({ table, row, measured, isMet, ...budget }) =>
         `| [${table}](#${table}) | ${row} | ${wantedOf(budget)} | ${textOf(measured)} | ${isMet ? 'met' : '**not met**'} |`,
     ),
@@ -96,7 +99,7 @@ function renderMarkdown(tables) {
   ].join('\n');
 }
 
-/** How most of the tables were measured. @param {readonly TableResult[]} tables @returns {Circumstances} */
+/** Returns the most frequent circumstances. @param {readonly TableResult[]} tables @returns {Circumstances} */
 function usualOf(tables) {
   const all = tables.map(({ measured }) => JSON.stringify(measured));
   const countOf = (/** @type {string} */ one) => all.filter((other) => other === one).length;
@@ -109,7 +112,7 @@ function renderTable({ name, title, busy, measured, rows }, usual) {
   const cells = rows.map((row) => columns.map((column) => textOf(row[column])));
   const heads = columns.map((column) => (column === 'than' ? 'ratio to' : column));
   const notes = [
-    !columns.includes('than') && `Ratios refer to ${rows[0]?.than}.`,
+    !columns.includes('than') && `Ratios refer to the row "${rows[0]?.than}".`,
     ...differencesOf(measured, usual),
   ].filter(Boolean);
   return [
@@ -134,7 +137,7 @@ function differencesOf({ date, rounds, machine }, usual) {
   return differences.length === 0 ? [] : [`Measured differently: ${differences.join('; ')}.`];
 }
 
-/** A reference that all rows have in common is named below them. @param {readonly import('./measure.js').Row[]} rows */
+/** Returns the columns without `than` if all rows have the same reference. @param {readonly import('./measure.js').Row[]} rows */
 function columnsOf(rows) {
   const isCommon = rows.every(({ than }) => than === rows[0]?.than);
   return Object.keys(rows[0] ?? {}).filter((column) => !isCommon || column !== 'than');

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * `npm run bench [-- --only drain --quick --rounds 5]`: runs the tables side by side with the peers, prints median,
- * extremes and the ratio to the reference of each, and writes them to `results.json`, `results.md` and the plots, unless it
- * is a quick one or has fewer than 3 rounds.
+ * `npm run bench [-- --only drain --quick --rounds 5]`: runs the tables, with the peers in the same
+ * run, and prints medians, extremes and ratios. Writes `results.json`, `results.md` and the plots,
+ * except with `--quick` or fewer than 3 rounds.
  */
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../tools/embedded-postgres.js';
@@ -24,27 +24,26 @@ if (unknown !== undefined)
 const chosen = Object.entries(tables).filter(([name]) => values.only?.includes(name) ?? true);
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
 
-// Figures of fewer rounds, or of some of the variants, are for whoever works on them.
 const isPart = values.quick || Boolean(process.env.BENCH_VARIANTS);
 const isWritten = !isPart && rounds >= 3;
 
 const DATABASE = 'pgpubsub_bench';
 
-// Of the defaults only one is too small: the table of observers opens 1,000 connections.
+// The table of observers opens 1,000 connections.
 const server = await startPostgres({ durable: true, settings: ['max_connections=1100'] });
 try {
   await runTables();
 } catch (error) {
   console.error(error);
   process.exitCode = 1;
-  process.on('uncaughtException', () => {}); // of the connections that the failed run leaves to the server's end
+  process.on('uncaughtException', () => {}); // errors of open connections when the server stops
 }
 try {
   await query(`drop database if exists ${DATABASE} with (force)`);
 } finally {
   await server.stop();
 }
-process.exit(); // whatever a failed run still waits for
+process.exit(); // even if a failed run still waits
 
 async function runTables() {
   const machine = await describeMachine(server.url);
@@ -74,7 +73,7 @@ async function runTable(name, { title, run }) {
   return { busy, seconds, rows };
 }
 
-/** What a table leaves behind must not be in the way of the next. */
+/** Returns the URL of a new database: a table must not affect the next one. */
 async function emptyDatabase() {
   await query(`drop database if exists ${DATABASE} with (force)`);
   await query(`create database ${DATABASE}`);

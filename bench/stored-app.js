@@ -8,7 +8,7 @@ import { DataSource } from 'typeorm';
 import { ours } from './peers.js';
 
 /**
- * A Nest application with one exactly-once channel, and a listener for it when `handle` is given.
+ * Starts a Nest application with one exactly-once channel, and its listener if `handle` is given.
  * @param {string} url
  * @param {{ channel: string, module?: object, listener?: object, handle?: import('./queues.js').Handle, poolSize?: number }} options
  */
@@ -18,7 +18,7 @@ export async function startStoredApp(
 ) {
   const channel = defineChannel(name, { delivery: 'exactly-once' });
   class Receiver {
-    /** @param {any} payload @param {any} notification or all of a claim, with `batch: true` */
+    /** @param {any} payload @param {any} notification all of a claim with `batch: true` */
     onNotification(payload, notification) {
       const ids = Array.isArray(payload) ? payload.map(({ id }) => id) : [payload.id];
       return handle?.(ids, (sql, parameters) => notification.manager.query(sql, parameters));

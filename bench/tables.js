@@ -1,5 +1,5 @@
 // @ts-check
-/** Every table by the name that `--only` takes, in the order in which they run. */
+/** All tables by their name for `--only`, in the order in which they run. */
 import { backlog, horizon } from './tables/backlog.js';
 import drain from './tables/drain.js';
 import drainInsert from './tables/drain-insert.js';

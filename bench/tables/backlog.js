@@ -7,9 +7,9 @@ import { startStoredApp } from '../stored-app.js';
 
 const CHANNEL = 'bench_backlog';
 const DRAINED = 20_000;
-const DRAINED_OF_BACKLOG = 10_000; // of each size as many: claims are small at first, and grow
+const DRAINED_OF_BACKLOG = 10_000; // the same number for each size, because claims grow over time
 
-/** Does a long backlog slow the drain down? All drain the oldest rows and stop. */
+/** Measures whether a long backlog slows down handling. Each variant handles the oldest rows. */
 export const backlog = {
   title: 'handling a backlog with a listener that writes nothing, notifications per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
@@ -34,7 +34,7 @@ export const backlog = {
   },
 };
 
-/** A transaction that stays open keeps vacuum, and the indexes, from forgetting what is handled. */
+/** An open transaction prevents vacuum and the indexes from removing handled rows. */
 export const horizon = {
   title: 'handling stored notifications while an older transaction stays open, notifications per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
@@ -63,10 +63,10 @@ export const horizon = {
     };
     return measure(
       [
-        await variant('none held', { isHeld: false, restarts: false }),
-        await variant('held', { isHeld: true, restarts: false }),
-        await variant('none held, process new', { isHeld: false, restarts: true }),
-        await variant('held, process new', { isHeld: true, restarts: true }),
+        await variant('without an open transaction', { isHeld: false, restarts: false }),
+        await variant('with an open transaction', { isHeld: true, restarts: false }),
+        await variant('without an open transaction, new process', { isHeld: false, restarts: true }),
+        await variant('with an open transaction, new process', { isHeld: true, restarts: true }),
       ],
       rounds,
     );
@@ -75,7 +75,7 @@ export const horizon = {
 
 const RESET = 'truncate pgpubsub_notification, pgpubsub_dead_letter';
 
-/** A database of its own, with the library's tables. @param {string} url @param {string} name */
+/** @param {string} url @param {string} name */
 async function createDatabase(url, name) {
   await withClient(url, async (client) => {
     await client.query(`drop database if exists ${name} with (force)`);
@@ -88,7 +88,7 @@ async function createDatabase(url, name) {
   return database.href;
 }
 
-/** Tops the backlog up, with ids behind the last one; returns the last one then. @param {string} url @param {number} size @param {number} last */
+/** Resolves with the new last id. @param {string} url @param {number} size @param {number} last */
 async function fill(url, size, last) {
   const added = size - (await countWaiting(url));
   await withClient(url, async (client) => {
@@ -107,8 +107,8 @@ const countWaiting = (url) =>
   });
 
 /**
- * The rate from the first handler to the last one of those that count; the rest stays.
- * @param {string} url @param {number} count @param {number} last the greatest id there is
+ * Measures the rate of the first `count` notifications; the others remain stored.
+ * @param {string} url @param {number} count @param {number} last the greatest id
  */
 async function drainSome(url, count, last) {
   const calls = new Uint8Array(last + 1);
@@ -135,7 +135,7 @@ async function drainSome(url, count, last) {
   return { rate, handled };
 }
 
-/** An application that drains what is stored for it. @param {string} url */
+/** @param {string} url */
 async function startDrainer(url) {
   let handled = 0;
   let began = 0;
@@ -145,7 +145,7 @@ async function startDrainer(url) {
       if (handled++ === 0) began = performance.now();
     },
   });
-  await delay(200); // it has looked, and found nothing
+  await delay(200); // its first poll has found nothing
   return {
     /** @param {number} count */
     drain: async (count) => {

@@ -4,10 +4,10 @@ import { measure } from '../measure.js';
 import { graphileWorker, pgBoss, pgpubsub, typeormTransactions } from '../queues.js';
 
 /**
- * What is stored already, one process, a listener that inserts a row for each: with a statement each, or, where the
- * listener gets many at once, with one for all of them. The reference is the best peer with a statement each.
- * graphile-worker has no row of the second kind: its batch jobs are one stored row with an array, filled by whoever
- * stores it, and several rows are never handed to one task.
+ * A stored backlog, one process, and a listener that inserts a row for each notification, with one
+ * statement each, or with one statement per batch. The reference is the best peer with a statement
+ * each. graphile-worker cannot do the latter: its batch jobs are a single stored row with an array,
+ * and a task never receives several rows.
  */
 export default {
   title:

@@ -4,7 +4,7 @@ import { measure } from '../measure.js';
 import { ours } from '../peers.js';
 import { graphileWorker, pgBoss, pgpubsub, typeormTransactions } from '../queues.js';
 
-/** What is stored already, one process, a listener that does nothing. */
+/** A stored backlog, one process, and a listener that does nothing. */
 export default {
   title: 'handling stored notifications with a listener that writes nothing, notifications per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */

@@ -11,16 +11,16 @@ const CALLERS = 100;
 const CHANNEL = 'bench_enqueue';
 
 /**
- * One system that stores: `many` is its bulk API, `one` the call for a single one, outside transactions.
+ * A system that stores notifications outside transactions.
  * @typedef {object} Sender
- * @property {string} table where they are
- * @property {string} payload its column with the payload
+ * @property {string} table its table
+ * @property {string} payload the column with the payload
  * @property {(payloads: object[]) => Promise<unknown>} many
  * @property {(payload: object) => Promise<unknown>} one
  * @property {() => Promise<void>} close
  */
 
-/** `enqueue-bulk`: 1,000 at a time, one call after the other. */
+/** `enqueue-bulk`: calls with 1,000 notifications each, one after the other. */
 export const bulk = {
   title: `storing ${BULK.toLocaleString('en')} notifications with each call, notifications per second`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
@@ -32,7 +32,7 @@ export const bulk = {
     ),
 };
 
-/** `enqueue`: single calls of 100 callers at once. */
+/** `enqueue`: calls with one notification each, by 100 concurrent callers. */
 export default {
   title: `storing one notification with each call, ${CALLERS} concurrent callers, notifications per second`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
@@ -46,7 +46,7 @@ export default {
  * @param {string} url
  * @param {number} rounds
  * @param {number} count
- * @param {(sender: Sender, count: number) => Promise<number>} send returns the rate
+ * @param {(sender: Sender, count: number) => Promise<number>} send resolves with the rate
  */
 async function compare(url, rounds, count, send) {
   /** @param {string} name @param {(url: string) => Promise<Sender>} start */
@@ -64,7 +64,7 @@ async function compare(url, rounds, count, send) {
         ),
       );
       assert(rows[0].rows === count && rows[0].ids === count, `${rows[0].rows} of ${count} stored`);
-      await withClient(url, (client) => client.query(`truncate ${sender.table}`)); // in nobody's way
+      await withClient(url, (client) => client.query(`truncate ${sender.table}`));
       return rate;
     },
   });

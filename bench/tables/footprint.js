@@ -16,8 +16,9 @@ const SETTLED_MS = 3_000;
 const IDLE_MS = 33_000;
 
 /**
- * Nothing happens: what a process takes, and what it has the server do. The time has heartbeats (every 10 s) and a poll
- * (every 30 s) in it. The processes cannot share it, as the server's CPU time is not known by client.
+ * The resources of an idle process, and the load that it causes on the server. The measured time
+ * includes heartbeats (every 10 s) and a poll (every 30 s). The processes run one after the other,
+ * because the server's CPU time is not known per client.
  */
 export const idle = {
   title: 'idle process: memory in MB, CPU in milliseconds per minute (lower is better)',
@@ -41,7 +42,7 @@ export const idle = {
 
 const BURST = 50_000;
 
-/** Much happens at once: how far memory goes up, and what it costs. Our buffer holds all of it: `peers.js` says why. */
+/** Peak memory and CPU of a burst. Our buffer holds all of it (see `peers.js`). */
 export const burst = {
   title: `burst of ${BURST.toLocaleString('en')} with a buffer of ${ours.resident.buffer.maxSize.toLocaleString('en')}: peak memory in MB over idle, CPU per notification (lower is better)`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
@@ -115,7 +116,7 @@ async function measureBurst(url, kind, send) {
   };
 }
 
-/** A process of its own, so that its memory is its own. @param {string} url @param {Kind} kind */
+/** @param {string} url @param {Kind} kind */
 async function start(url, kind) {
   const child = fork(program, [url, kind], { execArgv: ['--expose-gc'] });
   await once(child, 'message');

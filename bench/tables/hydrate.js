@@ -1,7 +1,7 @@
 // @ts-check
 import { isDeepStrictEqual } from 'node:util';
 import { Column, DataSource, Entity, PrimaryColumn } from 'typeorm';
-// not public: what turns a trigger's row into an entity, on its way to the listener
+// not public: turns the row of a trigger into an entity
 import { RowHydrators } from '../../dist/triggers/row.hydrator.js';
 import { assert, measure } from '../measure.js';
 
@@ -18,7 +18,6 @@ for (const [property, type] of Object.entries(COLUMNS)) {
 }
 Entity()(Author);
 
-/** A row of ten ordinary columns becomes an entity. */
 export default {
   title: 'turning a row of 10 columns into an entity, microseconds (lower is better)',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
@@ -52,7 +51,7 @@ export default {
     const rows = await measure(
       [
         variant(
-          "JSON.parse and TypeORM's create()", // the bigint is another one then, and no timestamp is a Date
+          "JSON.parse and TypeORM's create()", // loses digits of the bigint, and has no Date
           () => dataSource.manager.create(Author, JSON.parse(text)),
           ({ name }) => name === 'Ada Lovelace',
         ),

@@ -6,7 +6,8 @@ import { assert, measure, quantile } from '../measure.js';
 const CHANNEL = 'bench';
 
 /**
- * Broadcasts at an even rate: from the moment when one is due to the call of the handler, both in this process.
+ * Broadcasts at an even rate: the time from the planned sending to the call of the handler, both in
+ * this process.
  * @param {number} perSecond
  */
 export default (perSecond) => ({
@@ -40,7 +41,7 @@ async function latency(url, start, perSecond, count) {
     times.push(performance.now() - due[id]);
     calls[id]++;
   });
-  await delay(100); // not all of them say when they listen
+  await delay(100); // not all systems report when they listen
   await system.notify({ id: -1 });
   await isWarm;
   await sendEvenly(perSecond, due, (id) => system.notify({ id }));
@@ -51,8 +52,9 @@ async function latency(url, start, perSecond, count) {
 }
 
 /**
- * Calls `send` with 0, 1, 2, … at an even rate, and writes into `due` when each is to be sent. Latency counts from then
- * on: who keeps this process busy, and so the next call late, must not look the faster for it.
+ * Calls `send` with 0, 1, 2, … at an even rate, and writes the planned times into `due`. Latency is
+ * counted from the planned time, so that a system does not seem faster because it keeps this
+ * process busy and thus delays the next call.
  * @param {number} perSecond
  * @param {Float64Array} due as long as there are calls
  * @param {(id: number) => Promise<unknown>} send
@@ -70,14 +72,14 @@ export async function sendEvenly(perSecond, due, send) {
   assert(Math.abs(reached / perSecond - 1) <= 0.1, `${reached} calls a second instead of ${perSecond}`);
 }
 
-/** Timers know whole milliseconds, more than what is measured: the last one is spent in turns of the event loop. @param {number} at */
+/** Spends the last millisecond in turns of the event loop: timers are too coarse. @param {number} at */
 async function until(at) {
   const early = Math.floor(at - performance.now() - 1);
   if (early > 0) await delay(early);
   while (performance.now() < at) await turn();
 }
 
-/** @param {Uint8Array} calls by id @param {number} received */
+/** @param {Uint8Array} calls the number of calls by id @param {number} received */
 export function assertEachOnce(calls, received) {
   assert(received === calls.length, `${received} of ${calls.length} received`);
   assert(

@@ -5,7 +5,7 @@ import { sendBroadcast } from '../../dist/publishing/publish.sql.js';
 import { startApp } from '../app.js';
 import { assert, measure, median } from '../measure.js';
 
-/** notify → handler on an idle system: both ends in this process, one notification at a time. */
+/** notify() to handler on an idle system, both in this process, one notification at a time. */
 export default {
   title: 'latency of a broadcast to its handler, idle system, p50 in milliseconds (lower is better)',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
@@ -16,12 +16,12 @@ export default {
     await bare.query('listen bench_bare');
     let received = { id: -1, at: 0 };
     let arrived = () => {};
-    const hear = (/** @type {{ id: number }} */ { id }) => {
-      received = { id, at: performance.now() }; // the clock stops here, whenever the sender gets its answer
+    const receive = (/** @type {{ id: number }} */ { id }) => {
+      received = { id, at: performance.now() }; // does not depend on the answer to the sender
       arrived();
     };
-    bare.on('notification', ({ payload }) => hear(JSON.parse(payload ?? '')));
-    const app = await startApp(url, hear);
+    bare.on('notification', ({ payload }) => receive(JSON.parse(payload ?? '')));
+    const app = await startApp(url, receive);
 
     let id = 0;
     /** @param {(id: number) => Promise<unknown>} send @param {number} count */
@@ -47,8 +47,8 @@ export default {
       ['bare pg client, the same statement', byHand(sendBroadcast)],
       ['nestjs-pgpubsub notify() to @Listener()', (number) => app.pubsub.notify('bench', { id: number })],
     ];
-    for (const [, send] of ways) await p50(send, quick ? 1_000 : 5_000); // until V8 has compiled it
-    // Short turns, and many: what the machine does otherwise, for seconds at a time, hits all alike.
+    for (const [, send] of ways) await p50(send, quick ? 1_000 : 5_000); // warms up V8
+    // Many short turns: other load on the machine, often for seconds, affects all variants alike.
     const rows = await measure(
       ways.map(([name, send]) => ({ name, run: () => p50(send, 300) })),
       rounds * 10,

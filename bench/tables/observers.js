@@ -9,8 +9,8 @@ import { assertEachOnce } from './latency-rate.js';
 const CHANNEL = 'bench_observed';
 
 /**
- * What a page with Server-Sent Events does for each visitor: so many observers, every one of whom gets everything.
- * They share one connection here, and have one each without a library.
+ * The work of a page with Server-Sent Events: one observer per visitor, each of which receives all
+ * notifications. With this library they share one connection; otherwise each has a connection.
  */
 export default {
   title: 'observers in one process, deliveries per second',
@@ -28,7 +28,7 @@ export default {
       else console.log(`left out: ${observers} connections (the server has ${free} to spare)`);
       variants.push({
         name: `${observers} on one connection`,
-        ...(fits && { than: each }), // as many observers, or it would say what observers cost
+        ...(fits && { than: each }), // the same number of observers
         run: () => deliver(url, count, observers, observeShared),
       });
     }
@@ -76,10 +76,10 @@ async function observeShared(url, observers, received) {
     pubsub
       .observe(CHANNEL)
       .subscribe((/** @type {{ payload: any }} */ { payload }) => received(payload.id, observer));
-  const inForce = new Promise((resolve) => {
+  const isListening = new Promise((resolve) => {
     pubsub.connection$.subscribe((state) => state === 'listening' && resolve(undefined));
   });
-  await inForce;
+  await isListening;
   return close;
 }
 
@@ -101,5 +101,5 @@ async function freeConnections(url) {
       `select current_setting('max_connections')::int - count(*)::int as free from pg_stat_activity`,
     ),
   );
-  return Number(rows[0].free) - 20; // those of the benchmark itself
+  return Number(rows[0].free) - 20; // used by the benchmark itself
 }

@@ -9,7 +9,6 @@ import { startStoredApp } from '../stored-app.js';
 
 const CHANNEL = 'bench_processes';
 
-/** Several processes drain what is stored already. */
 export default {
   title:
     'handling stored notifications in several processes, a listener that writes nothing, notifications per second',
@@ -59,13 +58,13 @@ async function drainBy(url, processes, count) {
   return { value: rate, ...(postgres !== undefined && { 'postgres µs': (postgres / count) * 1e6 }) };
 }
 
-/** The child: drains when it is told to, and says what it has handled. @param {string} url */
+/** The child process. @param {string} url */
 async function child(url) {
   /** @type {number[]} */
   const handled = [];
   const app = await startStoredApp(url, { channel: CHANNEL, handle: (ids) => void handled.push(...ids) });
-  const obey = async (/** @type {unknown} */ order) => {
-    if (order === 'end') {
+  const onMessage = async (/** @type {unknown} */ message) => {
+    if (message === 'end') {
       await app.close();
       process.disconnect();
     } else {
@@ -73,7 +72,7 @@ async function child(url) {
       process.send?.(handled);
     }
   };
-  process.on('message', (order) => void obey(order));
+  process.on('message', (message) => void onMessage(message));
   process.on('disconnect', () => process.exit()); // the run has failed
   process.send?.('ready');
 }

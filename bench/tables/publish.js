@@ -11,7 +11,7 @@ import { assertEachOnce } from './latency-rate.js';
 const CHANNEL = 'bench';
 
 /**
- * So many concurrent callers, outside of transactions, in one process. One caller waits for each of its calls.
+ * Publishes outside transactions, in one process. Each caller waits for its previous call.
  * @param {number} callers
  * @param {number} count
  */
@@ -37,11 +37,11 @@ export const publish = (callers, count) => ({
       systems.push({ name, isPeer: start !== pgpubsub, system: await start(url, CHANNEL) });
     const client = new pg.Client(url);
     await client.connect();
-    const byHand = createBatcher(client);
+    const batcher = createBatcher(client);
     const rows = await measure(
       [
         ...systems.map(({ name, isPeer, system }) => variant(name, system.notify, isPeer)),
-        variant('by hand: batches, unnested', (payload) => byHand(CHANNEL, JSON.stringify(payload))),
+        variant('handwritten: batches, unnested', (payload) => batcher(CHANNEL, JSON.stringify(payload))),
       ],
       rounds,
     );
@@ -52,7 +52,7 @@ export const publish = (callers, count) => ({
 
 const PER_TRANSACTION = 100;
 
-/** In the transaction of the caller: sent if and only if it commits. */
+/** Publishes in the transaction of the caller: sent only if it commits. */
 export const publishInTransaction = {
   title: `publishing ${PER_TRANSACTION} notifications in each transaction of TypeORM, notifications per second`,
   /** @param {Options} options */
@@ -105,7 +105,8 @@ export const publishInTransaction = {
 const payloadOf = (index) => ({ id: index, status: 'shipped', customer: 'c-1234567' });
 
 /**
- * What one would write by hand for speed: no checks, one statement on the wire, the calls made meanwhile in the next.
+ * Creates handwritten code for speed: no checks, one statement in flight, which sends all calls
+ * made during the previous one.
  * @param {pg.Client} client
  */
 function createBatcher(client) {
@@ -138,8 +139,8 @@ function createBatcher(client) {
 }
 
 /**
- * A bare client that hears everything, so that every variant proves that it has sent each notification, and none twice.
- * What they say is looked at when the time has been taken.
+ * Starts a client that receives everything, to verify that each variant has sent each notification
+ * exactly once. Payloads are parsed after the measured time.
  * @param {string} url
  */
 async function countReceived(url) {

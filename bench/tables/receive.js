@@ -10,7 +10,7 @@ const BARE = 'bare pg';
 
 /** @typedef {import('../broadcasters.js').Start} Start */
 
-/** One process receives what another session sends in one transaction, as fast as it can. */
+/** One process receives the notifications that another session sends in one transaction. */
 export default {
   title: 'receiving at saturation, notifications per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
@@ -25,7 +25,7 @@ export default {
       receivers.push({
         name: start === pgpubsub ? `${name} @Listener()` : name,
         isPeer: start !== pgpubsub && start !== observe,
-        than: BARE, // which all of them are to be held against, and most are built on
+        than: BARE, // most of the others are built on it
         run: () => receiver.receive(count),
         close: receiver.close,
       });
@@ -47,9 +47,9 @@ const SEND = `select count(pg_notify($1, '{"id":' || i || ',"status":"shipped","
   from generate_series(0, $2::int - 1) as i`;
 
 /**
- * A system that listens for all rounds, as in a process that lives long: started anew for each of them, ours take up to
- * twice the CPU from the second one on. All are connected then, and PostgreSQL wakes whoever listens:
- * this takes the same from each.
+ * Starts a system that listens during all rounds, like a long-running process: ours takes up to
+ * twice the CPU when it starts again for each round. All systems are connected at the same time,
+ * and PostgreSQL wakes all listening sessions, which costs all of them the same.
  * @param {string} url @param {string} channel @param {Start} start
  */
 async function startReceiver(url, channel, start) {
@@ -65,7 +65,7 @@ async function startReceiver(url, channel, start) {
     times.last = performance.now();
     done();
   });
-  /** The rate from the first to the last. @param {number} count */
+  /** Returns the rate from the first to the last notification. @param {number} count */
   const receive = async (count) => {
     calls = new Uint8Array(count);
     received = 0;
@@ -77,7 +77,7 @@ async function startReceiver(url, channel, start) {
     assertEachOnce(calls, received);
     return (count / (times.last - times.first)) * 1_000;
   };
-  await delay(100); // not all of them say when they listen
+  await delay(100); // not all systems report when they listen
   await receive(1);
   return { receive, close: system.close };
 }

@@ -24,8 +24,8 @@ const CONTEXT = {
 };
 
 /**
- * What single statements take, round trip included, on one connection: where the time of a stored notification goes. No
- * commit waits for the disk here, which would hide all the rest.
+ * The times of the single statements of a stored notification, with their round trip, on one
+ * connection. Commits do not wait for the disk, because this would hide all other times.
  */
 export default {
   title:
@@ -64,7 +64,7 @@ export default {
       [
         statement('nothing: select $1', 'select $1::text', [PAYLOAD], 0),
         statement(
-          'by hand: a row with an identity and a payload',
+          'handwritten: a row with an identity and a payload',
           'insert into bench_outbox_row (payload) values ($1)',
           [PAYLOAD],
         ),
@@ -103,7 +103,7 @@ async function microsecondsOf(count, operation) {
   return ((performance.now() - began) / count) * 1_000;
 }
 
-/** @param {pg.Client} client @param {number} claims @param {number} size @param {'claim' | 'complete'} part what is measured */
+/** @param {pg.Client} client @param {number} claims @param {number} size @param {'claim' | 'complete'} part the measured one */
 async function claimed(client, claims, size, part) {
   await client.query('truncate pgpubsub_notification');
   let elapsed = 0;

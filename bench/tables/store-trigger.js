@@ -3,7 +3,7 @@ import { createNotificationStorage, createNotifyTrigger, dropNotificationStorage
 import { DataSource } from 'typeorm';
 import { assert, measure } from '../measure.js';
 
-/** Triggers that store, next to the bare insert. */
+/** Triggers that store, compared with the insert without a trigger. */
 const TRIGGERS = /** @type {const} */ ({
   'no trigger': undefined,
   "level 'statement'": { level: 'statement' },
@@ -14,7 +14,7 @@ const TRIGGERS = /** @type {const} */ ({
 });
 
 /**
- * Many rows in one statement, with a trigger that stores each of them: how many times what the bare insert takes.
+ * Inserts many rows with one statement and a trigger that stores each of them.
  * @param {number} count
  */
 export default (count) => ({
@@ -57,8 +57,8 @@ export default (count) => ({
 });
 
 /**
- * The least a trigger that stores can do: no row becomes JSON, nothing is looked up. What it costs are the row in the
- * table of stored notifications, and its indexes.
+ * Creates a table with the minimum of a storing trigger, without JSON and without lookups. The
+ * remaining cost is the row in the table of stored notifications and its indexes.
  * @param {import('typeorm').QueryRunner} runner
  * @param {'statement' | 'row'} level
  */
@@ -81,7 +81,7 @@ async function createFloor(runner, level) {
  * @param {boolean} stores
  */
 async function insert(dataSource, table, count, stores) {
-  await dataSource.query('checkpoint'); // none in the middle
+  await dataSource.query('checkpoint'); // avoids one while measuring
   const began = performance.now();
   await dataSource.query(
     `insert into ${table} (name, email, active, created_at)

@@ -5,10 +5,10 @@ import { assert, measure, quantile } from '../measure.js';
 import { startStoredApp } from '../stored-app.js';
 
 const CHANNEL = 'bench_idle';
-const IDLE_MS = 20; // what the one before has set off is over
-const WARM_MS = 500; // so is what the first one has
+const IDLE_MS = 20; // until the work of the previous notification has ended
+const WARM_MS = 500; // until the work of the first notification has ended
 
-/** One notification on an idle system, until it is handled and the transaction that acknowledges it has committed. */
+/** One notification on an idle system, until its handler's transaction has committed. */
 export default {
   title:
     'latency of a stored notification from notify() to its commit, idle system, p50 in milliseconds (lower is better)',
@@ -43,7 +43,7 @@ async function idleLatency(count, start) {
       ids.push(id);
     },
     committed: () => {
-      if (at.handled <= at.committed) return; // of something else
+      if (at.handled <= at.committed) return; // another commit
       at.committed = performance.now();
       done();
     },
@@ -55,7 +55,7 @@ async function idleLatency(count, start) {
     });
     const sent = performance.now();
     await Promise.all([system.send(id), end]);
-    if (id === 0) continue; // what happens once
+    if (id === 0) continue; // includes one-time work
     handled.push(at.handled - sent);
     committed.push(at.committed - sent);
   }
@@ -82,7 +82,8 @@ async function startOurs(url, { handled, committed }) {
 }
 
 /**
- * Nothing public says that a claim has committed: what the clients of the pool send is looked at.
+ * Observes the statements of the pool's clients, because no public event reports the commit of a
+ * claim.
  * @param {pg.Pool} pool @param {() => void} committed
  */
 function observeCommits(pool, committed) {

@@ -14,7 +14,7 @@ const CHANNEL = 'bench_latency';
 
 /** @import { System } from '../bare-queue.js' */
 
-/** 200 notifications a second, evenly: from the moment when one is due to the call of the handler. */
+/** 200 notifications a second: the time from the planned sending to the call of the handler. */
 export default {
   title: `latency of stored notifications to their handler, ${PER_SECOND} per second, p50 in milliseconds (lower is better)`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
@@ -31,7 +31,7 @@ export default {
         times.push(performance.now() - due[id]);
         calls[id]++;
       });
-      await system.send(-1); // what happens once
+      await system.send(-1); // triggers one-time work
       await delay(500);
       await sendEvenly(PER_SECOND, due, system.send);
       for (let waited = 0; times.length < count && waited < 5_000; waited += 50) await delay(50);

@@ -10,7 +10,7 @@ const TABLES = ['minimal', 'bare', 'ours_row', 'ours_exclude', 'ours_statement']
 const INSERT = (/** @type {string} */ table) => `insert into ${table} (name, email, active, created_at)
   select 'Author ' || i, 'author' || i || '@example.com', i % 2 = 0, now() from generate_series(1, $1::int) as i`;
 
-/** Many rows in one statement, with a trigger that notifies each of them. */
+/** Inserts many rows with one statement and a trigger that notifies for each of them. */
 export const trigger = {
   title: 'inserting many rows with one statement, milliseconds (lower is better)',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
@@ -24,7 +24,6 @@ export const trigger = {
   },
 };
 
-/** One row in each statement, one statement after the other. */
 export const triggerSingle = {
   title: 'inserting one row with each statement, statements per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
@@ -46,20 +45,20 @@ export const triggerSingle = {
 async function compare(url, rounds, count, options, insert) {
   const dataSource = await new DataSource({ type: 'postgres', url, poolSize: 1 }).initialize();
   await createTables(dataSource);
-  const hearing = await startHearing(url, TABLES.map(inDatabase));
+  const receiver = await startReceiver(url, TABLES.map(inDatabase));
   /** @param {string} name @param {string} table @param {boolean} [notifies] */
   const variant = (name, table, notifies = true) => ({
     name,
     run: async () => {
       await dataSource.query('checkpoint');
-      await hearing.defer();
+      await receiver.defer();
       const measured = await insert(dataSource, table);
-      const heard = await hearing.heard();
+      const received = await receiver.received();
       const [{ rows }] = await dataSource.query(`select count(*)::int as rows from ${table}`);
       await dataSource.query(`truncate ${table} restart identity`);
       assert(rows === count, `${rows} of ${count} rows`);
-      if (notifies) assertIds(heard, count);
-      else assert(heard.length === 0, `${heard.length} notifications without a trigger`);
+      if (notifies) assertIds(received, count);
+      else assert(received.length === 0, `${received.length} notifications without a trigger`);
       return measured;
     },
   });
@@ -79,27 +78,28 @@ async function compare(url, rounds, count, options, insert) {
   await dropNotificationStorage(runner);
   await runner.release();
   await dataSource.destroy();
-  await hearing.close();
+  await receiver.close();
   return result;
 }
 
 /** @param {string} table */
 const inDatabase = (table) => `bench_${table}`;
 
-/** @param {{ new?: { id: number }, id: number }[]} heard rows, by hand or from a trigger of ours @param {number} count */
-function assertIds(heard, count) {
+/** @param {{ new?: { id: number }, id: number }[]} received rows, or our changes @param {number} count */
+function assertIds(received, count) {
   const calls = new Uint8Array(count);
-  for (const row of heard) calls[(row.new ?? row).id - 1]++;
-  assertEachOnce(calls, heard.length);
+  for (const row of received) calls[(row.new ?? row).id - 1]++;
+  assertEachOnce(calls, received.length);
 }
 
 /**
- * A client that hears what is sent, but only when the time has been taken: PostgreSQL keeps back what it has for a session
- * in a transaction, so that nothing is read, written and parsed in the measured time.
+ * Starts a client that receives the notifications after the measured time. PostgreSQL holds back
+ * the notifications for a session in a transaction, so that nothing is read, written or parsed
+ * meanwhile.
  * @param {string} url
  * @param {readonly string[]} channels
  */
-export async function startHearing(url, channels) {
+export async function startReceiver(url, channels) {
   const client = new pg.Client(url);
   await client.connect();
   /** @type {string[]} */
@@ -111,8 +111,8 @@ export async function startHearing(url, channels) {
       texts = [];
       await client.query('begin');
     },
-    /** Everything that was committed since then: it comes before the answer. @returns {Promise<any[]>} */
-    heard: async () => {
+    /** Resolves with all that was committed since `defer()`. @returns {Promise<any[]>} */
+    received: async () => {
       await client.query('commit');
       return texts.map((text) => JSON.parse(text));
     },

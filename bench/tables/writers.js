@@ -4,17 +4,18 @@ import { assert, measure, rateOf } from '../measure.js';
 import { withClient } from '../queues.js';
 import { startStoredApp } from '../stored-app.js';
 import { assertEachOnce } from './latency-rate.js';
-import { startHearing } from './trigger.js';
+import { startReceiver } from './trigger.js';
 
 const WRITERS = 32;
 
-/** Wherever they went: each variant has one place. */
+/** The notifications of either table: each variant uses one of them. */
 const STORED = `select (payload ->> 'id')::int as id from bench_outbox
   union all select (payload ->> 'id')::int from pgpubsub_notification`;
 
 /**
- * Transactions of concurrent writers, each with one row and one notification: PostgreSQL lets transactions that notify
- * commit one after the other. Who listens is told afterwards, so that only the writers are measured.
+ * Transactions of concurrent writers, each with one row and one notification. PostgreSQL serializes
+ * the commits of transactions that notify. The receiver gets the notifications afterwards, so that
+ * only the writers are measured.
  */
 export default {
   title: `${WRITERS} concurrent writers, one insert and one notification per transaction, transactions per second`,
@@ -29,7 +30,7 @@ export default {
     await dataSource.query(
       'create table bench_outbox (id bigint generated always as identity primary key, payload json)',
     );
-    const hearing = await startHearing(url, ['bench_writers']);
+    const receiver = await startReceiver(url, ['bench_writers']);
     /**
      * @param {string} name
      * @param {(manager: import('typeorm').EntityManager, payload: { id: number }) => Promise<unknown>} [notify]
@@ -39,7 +40,7 @@ export default {
       run: async () => {
         await dataSource.query('truncate bench_written, bench_outbox, pgpubsub_notification');
         await dataSource.query('checkpoint');
-        await hearing.defer();
+        await receiver.defer();
         const rate = await rateOf(count, WRITERS, (id) =>
           dataSource.transaction(async (manager) => {
             await manager.query('insert into bench_written (id, note) values ($1, $2)', [
@@ -53,19 +54,19 @@ export default {
           'select count(distinct id)::int as rows from bench_written',
         );
         assert(rows === count, `${rows} of ${count} written`);
-        const sent = [...(await hearing.heard()), ...(await dataSource.query(STORED))];
+        const sent = [...(await receiver.received()), ...(await dataSource.query(STORED))];
         if (notify !== undefined) assertIds(sent, count);
-        else assert(sent.length === 0, `${sent.length} notifications of nobody`);
+        else assert(sent.length === 0, `${sent.length} unexpected notifications`);
         return rate;
       },
     });
     const rows = await measure(
       [
         variant('no notification'),
-        variant('by hand: an outbox row, no NOTIFY', (manager, payload) =>
+        variant('handwritten: an outbox row, no NOTIFY', (manager, payload) =>
           manager.query('insert into bench_outbox (payload) values ($1)', [payload]),
         ),
-        variant('by hand: pg_notify', (manager, payload) =>
+        variant('handwritten: pg_notify', (manager, payload) =>
           manager.query('select pg_notify($1, $2)', ['bench_writers', JSON.stringify(payload)]),
         ),
         variant('nestjs-pgpubsub, broadcast', (manager, payload) =>
@@ -82,7 +83,7 @@ export default {
     );
     await dataSource.query('truncate pgpubsub_notification');
     await hinting.close();
-    await hearing.close();
+    await receiver.close();
     return rows;
   },
 };
