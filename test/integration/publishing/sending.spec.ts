@@ -17,7 +17,10 @@ beforeEach(async () => {
   await settle();
 });
 
-/** Everything sent before has arrived: order is kept, so the mark comes last. */
+/**
+ * Waits until all earlier notifications have arrived, and returns them: order is kept, so the mark
+ * arrives last.
+ */
 async function settle(): Promise<unknown[]> {
   const mark = `mark ${Math.random()}`;
   const before = orders.received.all.length - orders.received.untaken.length;
@@ -28,7 +31,7 @@ async function settle(): Promise<unknown[]> {
   return arrived;
 }
 
-describe('in a transaction', () => {
+describe('notify() in a transaction', () => {
   it('delivers nothing before the commit, and everything after it, in order', async () => {
     const runner = app.dataSource.createQueryRunner();
     await runner.startTransaction();
@@ -52,7 +55,7 @@ describe('in a transaction', () => {
     expect(await settle()).toEqual([]);
   });
 
-  it('loses only its own when a nested transaction rolls back', async () => {
+  it('loses only the notifications of a nested transaction that rolls back', async () => {
     await app.dataSource.transaction(async (manager) => {
       await app.pubsub.notify('orders', 'outer before', { manager });
       const nested = manager.transaction(async (inner) => {
@@ -67,7 +70,7 @@ describe('in a transaction', () => {
     expect(await settle()).toEqual(['outer before', 'inner released', 'outer after']);
   });
 
-  it('takes calls that are made at once, in order, on the one session', async () => {
+  it('sends simultaneous calls in order on the session of the transaction', async () => {
     await app.dataSource.transaction(async (manager) => {
       await Promise.all(
         Array.from({ length: 50 }, (_, id) => app.pubsub.notify('orders', { id }, { manager })),
@@ -79,16 +82,19 @@ describe('in a transaction', () => {
 
   it.each<[string, (sent: unknown, manager: EntityManager) => Promise<void>]>([
     ['a channel name of 64 bytes', (sent, manager) => app.pubsub.notify('x'.repeat(64), sent, { manager })],
-    ['a channel name with NUL', (sent, manager) => app.pubsub.notify('a\0b', sent, { manager })],
+    ['a channel name with a NUL character', (sent, manager) => app.pubsub.notify('a\0b', sent, { manager })],
     ['an empty channel name', (sent, manager) => app.pubsub.notify('', sent, { manager })],
-    ['8,000 bytes', (_, manager) => app.pubsub.notify('orders', 'x'.repeat(7_998), { manager })],
+    ['a payload of 8,000 bytes', (_, manager) => app.pubsub.notify('orders', 'x'.repeat(7_998), { manager })],
     ['a BigInt', (_, manager) => app.pubsub.notify('orders', { id: 1n }, { manager })],
-    ['NUL in a text', (_, manager) => app.pubsub.notify('orders', { text: 'a\0b' }, { manager })],
     [
-      'one bad payload among good ones',
+      'a text with a NUL character',
+      (_, manager) => app.pubsub.notify('orders', { text: 'a\0b' }, { manager }),
+    ],
+    [
+      'an invalid payload among valid ones',
       (_, manager) => app.pubsub.notifyMany('orders', [1, Number.NaN, 2], { manager }),
     ],
-  ])('refuses %s before any SQL: the transaction is still usable', async (_, send) => {
+  ])('rejects %s before any SQL, and the transaction is still usable', async (_, send) => {
     await app.dataSource.transaction(async (manager) => {
       const statements: string[] = [];
       const query = manager.query.bind(manager);
@@ -105,7 +111,7 @@ describe('in a transaction', () => {
     expect(await settle()).toEqual(['still here']);
   });
 
-  it('joins whatever has a query: EntityManager, QueryRunner, Repository, DataSource', async () => {
+  it('accepts any object with query(), an EntityManager and a DataSource', async () => {
     await app.pubsub.notify('orders', 'data source', { manager: app.dataSource });
     await app.pubsub.notify('orders', 'manager', { manager: app.dataSource.manager });
     const query = (sql: string, parameters?: unknown[]) => app.dataSource.query<unknown>(sql, parameters);
@@ -114,7 +120,7 @@ describe('in a transaction', () => {
     expect(await settle()).toEqual(['data source', 'manager', 'anything']);
   });
 
-  it('says what it expects when it gets something else', async () => {
+  it('rejects another `manager` with the expected types', async () => {
     const nothing = app.pubsub.notify('orders', 1, { manager: {} as EntityManager });
     await expect(nothing).rejects.toThrow(/expected "manager" to be an EntityManager.*got an object/);
     await expect(nothing).rejects.toMatchObject({
@@ -123,8 +129,8 @@ describe('in a transaction', () => {
   });
 });
 
-describe('outside of transactions', () => {
-  it('delivers identical payloads of separate calls, one by one and at once', async () => {
+describe('notify() outside of transactions', () => {
+  it('delivers identical payloads of separate calls, sequential and simultaneous', async () => {
     await app.pubsub.notify('orders', 'same');
     await app.pubsub.notify('orders', 'same');
     await Promise.all(Array.from({ length: 30 }, () => app.pubsub.notify('orders', 'same')));
@@ -132,7 +138,7 @@ describe('outside of transactions', () => {
     expect(await settle()).toEqual(Array.from({ length: 32 }, () => 'same'));
   });
 
-  it('shares statements among calls made at once, and keeps their order over channels', async () => {
+  it('shares statements among simultaneous calls, and keeps their order over channels', async () => {
     const statements = await statementsDuring(async () => {
       await Promise.all(
         Array.from({ length: 200 }, (_, id) => app.pubsub.notify(id % 2 === 0 ? 'orders' : 'others', { id })),
@@ -147,7 +153,7 @@ describe('outside of transactions', () => {
     expect(odd).toEqual(Array.from({ length: 100 }, (_, index) => ({ id: index * 2 + 1 })));
   });
 
-  it('fails only the call that is wrong among those made at once', async () => {
+  it('rejects only the invalid call among simultaneous ones', async () => {
     const results = await Promise.allSettled([
       app.pubsub.notify('orders', 1),
       app.pubsub.notify('orders', { big: 'x'.repeat(8_000) }),
@@ -158,7 +164,7 @@ describe('outside of transactions', () => {
     expect(await settle()).toEqual([1, 3]);
   });
 
-  it('sends many, or none, in one statement', async () => {
+  it('sends all payloads of notifyMany() in one statement', async () => {
     const statements = await statementsDuring(() =>
       app.pubsub.notifyMany('orders', new Set(['a', 'b', 'c'])),
     );
@@ -174,7 +180,7 @@ describe('outside of transactions', () => {
     expect(await settle()).toEqual(['a', 'b', 'c']);
   });
 
-  it('refuses options it does not know: a misspelt `manager` would send outside of the transaction', async () => {
+  it('rejects unknown options, because a misspelled `manager` would send outside of the transaction', async () => {
     const misspelt = app.pubsub.notify('orders', 1, { manger: app.dataSource.manager } as never);
     await expect(misspelt).rejects.toThrow(/known options for notify\(\) \(manager, .*got "manger"/);
     await expect(app.pubsub.notify('orders', 1, app.dataSource.manager as never)).rejects.toMatchObject({
@@ -185,7 +191,7 @@ describe('outside of transactions', () => {
     });
   });
 
-  it('refuses options that only exactly-once channels have', async () => {
+  it('rejects options that only exactly-once channels have', async () => {
     for (const option of [{ key: 'a' }, { delayMs: 5 }, { availableAt: new Date() }]) {
       await expect(app.pubsub.notify('orders', 1, option)).rejects.toMatchObject({
         code: 'INVALID_ARGUMENT',
@@ -194,8 +200,8 @@ describe('outside of transactions', () => {
   });
 });
 
-describe('context', () => {
-  it('travels beside the payload: of the call, over that of the module', async () => {
+describe('the context of a notification', () => {
+  it('arrives with the payload; members of the call take precedence over those of the module', async () => {
     const plain = collector('with_context');
     const wanted = collector('with_context', { filter: { context: { tenant: 'b' } } });
     await using own = await database.start({
@@ -213,7 +219,7 @@ describe('context', () => {
   });
 });
 
-/** How many statements the pool ran that call pg_notify. */
+/** The number of statements that the manager of the DataSource runs. */
 async function statementsDuring(work: () => Promise<void>): Promise<number> {
   const { manager } = app.dataSource;
   const query = manager.query.bind(manager);

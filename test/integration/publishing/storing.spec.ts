@@ -14,7 +14,7 @@ const Polled = defineChannel<unknown>('polled', { delivery: 'exactly-once', wake
 const News = defineChannel<unknown>('news');
 
 let app: TestApp;
-/** Hints and broadcasts, as another client hears them. */
+/** Hints and broadcasts, as another client receives them. */
 const heard = new Mailbox<string>();
 beforeAll(async () => {
   app = await start({ channels: [Orders, Invoices, Polled], options: { listen: false } });
@@ -26,11 +26,11 @@ afterAll(() => app.close());
 afterEach(async () => {
   vi.restoreAllMocks();
   await query('truncate pgpubsub_notification');
-  await hints(); // of this test
+  await hints(); // removes the hints of this test
   heard.all.length = 0;
 });
 
-/** What has been heard up to now: a mark comes after all of it. */
+/** Returns the hints up to now: a mark arrives after all of them. */
 async function hints(): Promise<string[]> {
   const mark = `news "${Math.random()}"`;
   await query('select pg_notify($1, $2)', ['news', mark.slice(5)]);
@@ -40,8 +40,8 @@ async function hints(): Promise<string[]> {
 
 const payloads = async (channel = Orders) => (await waiting(channel)).map(({ payload }) => payload);
 
-describe('in a transaction', () => {
-  it('stores nothing for others before the commit, and nothing at all after a rollback', async () => {
+describe('notify() in a transaction', () => {
+  it('stores nothing that others see before the commit, and nothing at all after a rollback', async () => {
     await app.dataSource.transaction(async (manager) => {
       await app.pubsub.notify(Orders, 1, { manager });
       await app.pubsub.notifyMany(Orders, [2, 3], { manager: manager.queryRunner });
@@ -57,7 +57,7 @@ describe('in a transaction', () => {
     expect(await hints()).toEqual(['pgpubsub orders']);
   });
 
-  it('loses with a savepoint what was stored behind it', async () => {
+  it('loses the notifications that were stored after a savepoint when it rolls back', async () => {
     await app.dataSource.transaction(async (manager) => {
       await app.pubsub.notify(Orders, 'outer', { manager });
       const nested = manager.transaction(async (inner) => {
@@ -70,7 +70,7 @@ describe('in a transaction', () => {
     expect(await payloads()).toEqual(['outer', 'after']);
   });
 
-  it('hints once per transaction and channel, and not for channels that are polled', async () => {
+  it('sends one hint per transaction and channel, and none for channels that are polled', async () => {
     await app.dataSource.transaction(async (manager) => {
       for (const id of range(5)) {
         await app.pubsub.notify(Orders, id, { manager });
@@ -84,7 +84,7 @@ describe('in a transaction', () => {
     expect(await hints()).toHaveLength(2);
   });
 
-  it('keeps the order of the calls, of both deliveries and several channels', async () => {
+  it('keeps the order of calls, over both deliveries and several channels', async () => {
     await app.dataSource.transaction(async (manager) => {
       const calls = range(20).map((id) =>
         app.pubsub.notify([Orders, News, Invoices][id % 3] ?? News, id, { manager }),
@@ -98,8 +98,8 @@ describe('in a transaction', () => {
   });
 });
 
-describe('what is stored', () => {
-  it('is the payload as it is, with its key, time and context', async () => {
+describe('a stored notification', () => {
+  it('contains the payload with its key, time and context', async () => {
     const at = new Date(Date.now() + 3_600_000);
     const before = Date.now();
     await app.pubsub.notify(Orders, { a: [1, 'ä', null] }, { key: 'k', availableAt: at, context: { tenant: 'a' } }); // prettier-ignore
@@ -114,7 +114,7 @@ describe('what is stored', () => {
     expect(delay).toBeLessThan(3_600_000 + 10_000);
   });
 
-  it('gives each of many the same options, and each its own place in the order', async () => {
+  it('has the options of its notifyMany() call, and its own place in the order', async () => {
     await app.pubsub.notifyMany(Orders, range(2_500), { key: 'k', context: { a: 1 } });
     await app.pubsub.notifyMany(Orders, []);
     const rows = await waiting(Orders);
@@ -129,7 +129,7 @@ describe('what is stored', () => {
     ['false', false, 'false'],
     ['an empty text', '', '""'],
     ['a text with the characters of SQL and separators', `'"\\\u0001 \u2028$1`, null],
-  ])('tells %s from the others', async (_, payload, expected) => {
+  ])('keeps %s as it is', async (_, payload, expected) => {
     await app.pubsub.notifyMany(Orders, [payload, payload]);
     const sql = 'select payload::text as text, payload from pgpubsub_notification';
     const rows = await query<{ text: string | null; payload: unknown }>(sql);
@@ -138,7 +138,7 @@ describe('what is stored', () => {
     if (expected !== null || payload === undefined) expect(rows.map(({ text }) => text)).toEqual([expected, expected]); // prettier-ignore
   });
 
-  it('may have 20 MB', async () => {
+  it('can have a payload of 20 MB', async () => {
     const text = 'ä'.repeat(10_000_000);
     const others = range(20).map((id) => app.pubsub.notify(Orders, id));
     await Promise.all([app.pubsub.notify(Orders, text), ...others]);
@@ -162,7 +162,7 @@ describe('what is stored', () => {
     ]);
   });
 
-  it('is what the codec makes of it, once its schema has accepted it', async () => {
+  it('contains the result of the codec, after the schema has accepted the payload', async () => {
     const Ids = defineChannel<Set<number>>('ids', {
       delivery: 'exactly-once',
       schema: z.set(z.number()).refine(async (ids) => (await Promise.resolve(ids.size)) > 0),
@@ -179,31 +179,31 @@ describe('what is stored', () => {
   });
 });
 
-describe('refused before any SQL', () => {
+describe('the check of arguments before any SQL', () => {
   const cycle: Record<string, unknown> = {};
   cycle['self'] = cycle;
 
   it.each<[string, unknown, object, string]>([
-    ['a key that is no text', 1, { key: 1 }, 'INVALID_ARGUMENT'],
-    ['a key with NUL', 1, { key: 'a\0' }, 'INVALID_ARGUMENT'],
-    ['a key that no index can hold', 1, { key: 'ä'.repeat(501) }, 'INVALID_ARGUMENT'],
-    ['a time that is none', 1, { availableAt: new Date(NaN) }, 'INVALID_ARGUMENT'],
-    ['a time in a text', 1, { availableAt: '2030-01-01' }, 'INVALID_ARGUMENT'],
-    ['a time PostgreSQL does not know', 1, { availableAt: new Date(8.64e15) }, 'INVALID_ARGUMENT'],
-    ['a time before all times', 1, { availableAt: new Date(-8.64e15) }, 'INVALID_ARGUMENT'],
+    ['a key that is not a text', 1, { key: 1 }, 'INVALID_ARGUMENT'],
+    ['a key with a NUL character', 1, { key: 'a\0' }, 'INVALID_ARGUMENT'],
+    ['a key that is too long for an index', 1, { key: 'ä'.repeat(501) }, 'INVALID_ARGUMENT'],
+    ['an invalid Date', 1, { availableAt: new Date(NaN) }, 'INVALID_ARGUMENT'],
+    ['a time as a text', 1, { availableAt: '2030-01-01' }, 'INVALID_ARGUMENT'],
+    ['a time after the last one of PostgreSQL', 1, { availableAt: new Date(8.64e15) }, 'INVALID_ARGUMENT'],
+    ['a time before the first one of PostgreSQL', 1, { availableAt: new Date(-8.64e15) }, 'INVALID_ARGUMENT'],
     ['a negative delay', 1, { delayMs: -1 }, 'INVALID_ARGUMENT'],
-    ['a delay without end', 1, { delayMs: Infinity }, 'INVALID_ARGUMENT'],
-    ['a delay that is no number', 1, { delayMs: NaN }, 'INVALID_ARGUMENT'],
+    ['an infinite delay', 1, { delayMs: Infinity }, 'INVALID_ARGUMENT'],
+    ['a delay that is not a number', 1, { delayMs: NaN }, 'INVALID_ARGUMENT'],
     ['a delay and a time', 1, { delayMs: 1, availableAt: new Date() }, 'INVALID_ARGUMENT'],
     ['an unknown option', 1, { delay: 1 }, 'INVALID_ARGUMENT'],
-    ['a context that is none', 1, { context: [1] }, 'INVALID_ARGUMENT'],
-    ['half a character in the context', 1, { context: { name: '\ud800' } }, 'INVALID_PAYLOAD'],
-    ['NUL in the context', 1, { context: { a: '\0' } }, 'INVALID_PAYLOAD'],
-    ['NUL', 'a\0', {}, 'INVALID_PAYLOAD'],
+    ['a context that is not an object', 1, { context: [1] }, 'INVALID_ARGUMENT'],
+    ['half a surrogate pair in the context', 1, { context: { name: '\ud800' } }, 'INVALID_PAYLOAD'],
+    ['a NUL character in the context', 1, { context: { a: '\0' } }, 'INVALID_PAYLOAD'],
+    ['a NUL character in the payload', 'a\0', {}, 'INVALID_PAYLOAD'],
     ['a bigint', { id: 1n }, {}, 'INVALID_PAYLOAD'],
     ['a cycle', cycle, {}, 'INVALID_PAYLOAD'],
     ['a function', () => 1, {}, 'INVALID_PAYLOAD'],
-  ])('%s, so that the transaction goes on', async (_, payload, options, code) => {
+  ])('rejects %s, and the transaction continues', async (_, payload, options, code) => {
     await app.dataSource.transaction(async (manager) => {
       const refused = app.pubsub.notifyMany(Orders, [1, payload], { manager, ...options });
       await expect(refused).rejects.toMatchObject({ code });
@@ -212,14 +212,14 @@ describe('refused before any SQL', () => {
     expect(await payloads()).toEqual(['goes on']);
   });
 
-  it('stores what JSON can say and jsonb cannot: half a character', async () => {
+  it('accepts half a surrogate pair in the payload, which json can store and jsonb cannot', async () => {
     await app.pubsub.notify(Orders, { name: '\ud800' }); // as JSON writes it
     const rows = await query<{ text: string }>('select payload::text as text from pgpubsub_notification');
     expect(rows).toEqual([{ text: '{"name":"\\ud800"}' }]);
   });
 });
 
-describe('many at the same time', () => {
+describe('simultaneous calls of notify()', () => {
   const inserts = (sent: readonly { text: string }[]) =>
     sent.filter(({ text }) => text.includes('insert into') && text.includes('pgpubsub_notification'));
 
@@ -230,7 +230,7 @@ describe('many at the same time', () => {
     expect(await payloads()).toEqual(range(500));
   });
 
-  it('fail alone when the server refuses one', async () => {
+  it('fail alone when the server rejects one', async () => {
     await query(`create function refuse() returns trigger language plpgsql as $$ begin
       if new.payload::text = '"refused"' then raise exception 'refused by the server'; end if; return new; end $$`);
     await query(
@@ -249,7 +249,7 @@ describe('many at the same time', () => {
   });
 });
 
-it('arrives with what was given: id, context, time, process and payload', async () => {
+it('a stored notification arrives with its id, context, time, process and payload', async () => {
   const { provider, received } = collector(Orders);
   await using listening = await start({ providers: [provider] });
   const started = Date.now();

@@ -13,11 +13,11 @@ import {
 import { eventually } from '../../support/mailbox.js';
 
 /**
- * Objects that roles other than the application's create: nothing of them appears in a migration or is called by the
- * application, and nothing is stored for them.
+ * Objects of other roles than the application's: none of them appears in a migration or is called
+ * by the application, and nothing is stored for them.
  */
 
-/** Where functions of the hostile role write that they were called, and as which role. */
+/** Creates the table in which functions of the hostile role record each call with its role. */
 const CREATE_CALLED = (role: string) => `
   create table ${role}.called (name text, by text, query text default current_query());
   grant usage on schema ${role} to public; grant all on ${role}.called to public`;
@@ -27,7 +27,7 @@ const calledIn = (scene: Scene) =>
     `select name, by, min(left(query, 200)) as query from ${scene.role}.called group by 1, 2 order by 1`,
   );
 
-/** The statements with which the library creates all of its objects, in another schema. */
+/** The statements that create all objects of the library in another schema. */
 async function ownStatements(schema: string): Promise<string[]> {
   await using scene = await Scene.prepare();
   await scene.administer(`create schema if not exists ${schema} authorization ${scene.application}`);
@@ -35,7 +35,7 @@ async function ownStatements(schema: string): Promise<string[]> {
   return statements.filter((sql) => /pgpubsub/i.test(sql) && !/^drop/i.test(sql));
 }
 
-/** Has each table of a schema tell when it is written. */
+/** Makes each table of a schema record its writes. */
 const tellWrites = (schema: string, role: string) => `
   do $do$ declare t regclass; begin
     for t in select oid from pg_class where relnamespace = '${schema}'::regnamespace and relkind = 'r' and relowner = '${role}'::regrole and relname <> 'called' loop
@@ -47,10 +47,10 @@ const CREATE_TELL = (role: string) => `
   create function ${role}.tell() returns trigger language plpgsql as $$
     begin insert into ${role}.called (name, by) values (tg_table_name, current_user); return coalesce(new, old); end $$`;
 
-describe('a role that owns a schema of its own', () => {
+describe('a role that owns a schema', () => {
   const kind = 'owns a schema of its own';
 
-  it('makes nothing that appears in a migration or is called, with all objects as the library creates them', async () => {
+  it('creates no object that appears in a migration or is called, with copies of all objects of the library', async () => {
     await using scene = await Scene.start(kind);
     const { role } = scene;
     const hostile = await scene.hostile();
@@ -71,7 +71,7 @@ describe('a role that owns a schema of its own', () => {
     expect(await calledIn(scene)).toEqual([]);
   });
 
-  it('stores nothing by functions of triggers that it attaches to tables of its own', async () => {
+  it('stores nothing through trigger functions of the application on its own tables', async () => {
     await using scene = await Scene.start(kind);
     const { role } = scene;
     const hostile = await scene.hostile();
@@ -95,7 +95,7 @@ describe('a role that owns a schema of its own', () => {
     expect(scene.foreignCalls.filter(({ listener }) => listener !== 'author')).toEqual([]);
   });
 
-  it('is not called by an application that has its schema in the search path, behind its own', async () => {
+  it('is not called by an application whose search path contains its schema last', async () => {
     await using scene = await Scene.prepare();
     const { application, role } = scene;
     await scene.administer(`create schema ${role} authorization ${role};
@@ -114,12 +114,12 @@ describe('a role that may create objects in the schema of the application, as ev
     return scene;
   };
 
-  it('has no function that the application calls by accident', async () => {
+  it('has no function that the application calls', async () => {
     await using scene = await prepare();
     await expectNoCall(scene, 'public');
   });
 
-  it('has no function with fewer arguments that completes what is handled', async () => {
+  it('cannot replace the function that completes notifications by one with fewer arguments', async () => {
     await using scene = await prepare();
     await scene.startApplication();
     await (
@@ -135,7 +135,7 @@ describe('a role that may create objects in the schema of the application, as ev
     expect(await calledIn(scene)).toEqual([]);
   });
 
-  it('has no table in which the application stores, when it comes first', async () => {
+  it('cannot make the application store in tables that it created first', async () => {
     await using scene = await prepare();
     const { role } = scene;
     const hostile = await scene.hostile();
@@ -147,7 +147,7 @@ describe('a role that may create objects in the schema of the application, as ev
     expect(refused).toMatch(/SCHEMA_DRIFTED|PgPubSubError|must be owner/);
   });
 
-  it('is not taken for the owner, with a table of migrations and membership in its role', async () => {
+  it('is not taken for the owner when it creates a table of migrations and the application is a member of it', async () => {
     await using scene = await prepare();
     const hostile = await scene.hostile();
     await attempt(hostile, `grant ${scene.role} to ${scene.application}`);
@@ -174,7 +174,10 @@ describe('a role that may create objects in the schema of the application, as ev
   }
 });
 
-/** Uses all of the library while functions and operators in this schema fit better than those of pg_catalog. */
+/**
+ * Uses all features of the library while functions and operators in this schema fit better than
+ * those of pg_catalog.
+ */
 async function expectNoCall(scene: Scene, schema: string): Promise<void> {
   await (await scene.connectPlain()).synchronize();
   await overload(await scene.hostile(), schema, scene.role);
@@ -183,7 +186,10 @@ async function expectNoCall(scene: Scene, schema: string): Promise<void> {
   expect((await calledIn(scene)).filter(({ name }) => !others.includes(name))).toEqual([]);
 }
 
-/** The functions that TypeORM calls without the library: a database with such a search path is lost anyway. */
+/**
+ * The functions that TypeORM calls without the library: with such a search path a database is not
+ * safe anyway.
+ */
 async function calledByTypeOrm(scene: Scene): Promise<unknown[]> {
   const source = await scene.connectPlain();
   await source.synchronize();
@@ -195,7 +201,10 @@ async function calledByTypeOrm(scene: Scene): Promise<unknown[]> {
   return called.map(({ name }) => name as unknown);
 }
 
-/** Runs all that the library does by itself: the start, sending, claims, retries, reports and migrations. */
+/**
+ * Runs all that the library does by itself: the start, sending, claims, retries, reports and
+ * migrations.
+ */
 async function useAll(scene: Scene): Promise<void> {
   await scene.startApplication({ concurrency: 2 });
   const { pubsub } = scene.app;
@@ -224,8 +233,9 @@ async function useAll(scene: Scene): Promise<void> {
 }
 
 /**
- * Creates functions and operators in a schema that the server prefers to those of pg_catalog, because their types fit
- * better: a search path that contains the schema is enough, even behind pg_catalog. Each says that it was called.
+ * Creates functions and operators in a schema that the server prefers to those of pg_catalog,
+ * because their types fit better: a search path that contains the schema is enough, even after
+ * pg_catalog. Each records its calls.
  */
 async function overload(client: pg.Client, schema: string, role: string): Promise<void> {
   await client.query(`set search_path = pg_catalog; do $do$
@@ -282,8 +292,8 @@ async function overload(client: pg.Client, schema: string, role: string): Promis
 }
 
 /**
- * Creates operators for the pairs of types for which pg_catalog has none, also those that fit only because a literal beside
- * another type is first taken for that type.
+ * Creates operators for the pairs of types for which pg_catalog has none, and for those that fit
+ * only because a literal next to another type is first taken for that type.
  */
 async function overloadOperators(client: pg.Client, schema: string, role: string): Promise<void> {
   const names = ['=', '<>', '<', '>', '<=', '>=', '+', '-', '*', '/', '%', '&', '||', '@>', '&&', '->', '->>', '#>>', '~~', '*<>']; // prettier-ignore
@@ -322,7 +332,10 @@ async function overloadOperators(client: pg.Client, schema: string, role: string
     end $do$`);
 }
 
-/** Creates variants of functions that take any type: those with several arguments, sets and aggregates. */
+/**
+ * Creates variants of functions that take any type: those with several arguments, sets and
+ * aggregates.
+ */
 async function overloadPolymorphic(client: pg.Client, schema: string, role: string): Promise<void> {
   const called = (name: string, types: readonly string[]) =>
     `insert into ${role}.called (name, by) values ('${name}(${types.join(', ')})', current_user);`;

@@ -20,14 +20,15 @@ import {
 import { eventually } from '../../support/mailbox.js';
 
 /**
- * Roles of the database that are not the application's, each doing everything in its power: no listener gets a row that
- * was not declared on its channel, no channel stops, no write of the application fails, nothing runs as another role,
- * nothing foreign appears in a migration, and memory stays bounded.
+ * Roles of the database other than the application's, each with all that it may do. No listener
+ * gets a row that was not declared on its channel, no channel stops, no write of the application
+ * fails, nothing runs as another role, no foreign object appears in a migration, and memory stays
+ * bounded.
  */
 
 const NOTIFY = 'select pg_notify($1, $2)';
 
-/** Sends each text on each channel, as a transaction of its own. */
+/** Sends each text on each channel, in a transaction of its own. */
 async function send(client: pg.Client, texts: readonly string[], channels = CHANNELS): Promise<void> {
   for (const channel of channels) for (const text of texts) await client.query(NOTIFY, [channel, text]);
 }
@@ -48,7 +49,7 @@ describe.each(KINDS)('a role that %s', (kind) => {
     expect(isPolluted()).toBe(false);
   });
 
-  it('cannot break a channel by envelopes and contexts', async () => {
+  it('cannot break a channel with forged envelopes and contexts', async () => {
     await using scene = await Scene.start(kind);
     await send(await scene.hostile(), FORGED_ENVELOPES);
     await scene.expectToWork();
@@ -56,7 +57,7 @@ describe.each(KINDS)('a role that %s', (kind) => {
     expect(isPolluted()).toBe(false);
   });
 
-  it('cannot stop a channel by hints', async () => {
+  it('cannot stop a channel with hints', async () => {
     await using scene = await Scene.start(kind);
     const hostile = await scene.hostile();
     await send(hostile, [...FORGED_CHANGES, ...FORGED_ENVELOPES, ...CHANNELS, '__proto__', 'constructor'], ['pgpubsub']); // prettier-ignore
@@ -67,7 +68,7 @@ describe.each(KINDS)('a role that %s', (kind) => {
     expect(scene.foreignCalls).toEqual([]);
   });
 
-  it('cannot call functions of the application to write or complete what is stored', async () => {
+  it('cannot store or complete notifications with functions of the application', async () => {
     await using scene = await Scene.start(kind);
     const { pubsub } = scene.app;
     await pubsub.notify(Orders, { name: 'waits' }, { delayMs: 3_600_000 });
@@ -75,11 +76,11 @@ describe.each(KINDS)('a role that %s', (kind) => {
     for (const call of await callsOfFunctions(hostile)) await attempt(hostile, call);
     await scene.expectToWork();
     expect(await pubsub.stored.count({ channel: Orders })).toBe(1);
-    if (kind === 'has the documented grants') return; // may store through them
+    if (kind === 'has the documented grants') return; // may store with them
     expect(scene.foreignCalls).toEqual([]);
   });
 
-  it('cannot stop a channel by transactions that stay open', async () => {
+  it('cannot stop a channel with open transactions', async () => {
     await using scene = await Scene.start(kind);
     for (const isolation of ['read committed', 'serializable']) {
       const hostile = await scene.hostile();
@@ -112,8 +113,8 @@ class AuthorWithBio {
 }
 
 describe('a role that takes the advisory locks of the application', () => {
-  // The lock of a key has a number that every role can read in pg_locks, and take: see decision 14.
-  it.fails('holds up no key of an ordered channel by an advisory lock', async () => {
+  // Every role can read the number of a key's lock in pg_locks, and take it: see decision 14.
+  it.fails('blocks no key of an ordered channel', async () => {
     await using scene = await Scene.start('may only connect');
     const { pubsub } = scene.app;
     scene.onCall = async ({ payload }) => {
@@ -127,7 +128,7 @@ describe('a role that takes the advisory locks of the application', () => {
     await scene.expectToWork();
   });
 
-  it('holds up no key where advisory locks are kept from it as the documentation says', async () => {
+  it('blocks no key when the documented statements revoke the functions of advisory locks', async () => {
     await using scene = await Scene.start('may only connect');
     const rights = sectionOf(readText('docs/stored-notifications.md'), '## Rights');
     const [, revoke = ''] = /```sql\n([^`]*)```/.exec(rights) ?? [];
@@ -144,7 +145,7 @@ describe('a role that takes the advisory locks of the application', () => {
     await scene.expectToWork();
   });
 
-  it('holds up a synchronization for a limited time, and is named by the error', async () => {
+  it('delays a synchronization for a limited time, and the error names it', async () => {
     await using scene = await Scene.start('may only connect');
     const source = await scene.connect([AuthorWithBio, Invoice]);
     const owner = await scene.own();
@@ -171,7 +172,7 @@ describe('a role that takes the advisory locks of the application', () => {
   });
 });
 
-/** A call of each function of the application with values of the types it takes. */
+/** Calls of each function of the application with values of its types. */
 async function callsOfFunctions(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ name: string; types: string[] }>(`
     select p.oid::regproc::text as name,
@@ -190,7 +191,9 @@ async function callsOfFunctions(client: pg.Client): Promise<string[]> {
   return rows.map(({ name, types }) => `select ${name}(${types.map((type) => values[type] ?? `null::${type}`).join()})`); // prettier-ignore
 }
 
-/** Has the hostile role wait for every advisory lock that anybody holds, to keep it. Resolves when it waits. */
+/**
+ * Makes the hostile role wait for every granted advisory lock, to keep it. Resolves when it waits.
+ */
 async function takeAdvisoryLocks(scene: Scene): Promise<void> {
   const reader = await scene.hostile();
   const { rows } = await reader.query<{ lock: string }>(`
@@ -223,11 +226,11 @@ async function countWaiting(scene: Scene, type: string): Promise<number> {
 const isAnyWaiting = async (scene: Scene, type: string) => (await countWaiting(scene, type)) > 0;
 
 describe('rows that were too large', () => {
-  it('arrive, whatever keys a role that may only connect has sent before them', async () => {
+  it('arrive after any keys that a role that may only connect has sent before', async () => {
     await using scene = await Scene.start('may only connect');
     const { dataSource } = scene.app;
     const runners = Array.from({ length: POOL_SIZE }, () => dataSource.createQueryRunner());
-    for (const runner of runners) await runner.connect(); // what is loaded waits for a connection, together
+    for (const runner of runners) await runner.connect(); // lookups wait for a connection, together
     const hostile = await scene.hostile();
     const keys = ['"x"', '"1 or true"', '1.5', '9999999999999', 'true', '{}', '[1]', 'null'];
     for (const key of keys)
@@ -238,20 +241,20 @@ describe('rows that were too large', () => {
     for (const runner of runners) await runner.release();
     await scene.arrives(name, 'author');
     const rejected = () => scene.events.all.filter((event) => event.type === 'rejected');
-    await eventually(() => rejected().length === keys.length - 1, 'the others are rejected'); // a null is no key
+    await eventually(() => rejected().length === keys.length - 1, 'the others are rejected'); // null is not a key
     for (const { error } of rejected()) expect(error).toMatchObject({ code: 'INVALID_PAYLOAD' });
     await scene.expectToWork();
   });
 });
 
-/** How many notifications of a channel have come off the socket. */
+/** The number of notifications of a channel that were read from the socket. */
 const received = ({ events }: Scene, channel: string): number =>
   events.all.reduce(
     (sum, event) => sum + (event.type === 'received' && event.channel === channel ? event.count : 0),
     0,
   );
 
-describe('memory', () => {
+describe('the memory of a process', () => {
   it('stays bounded while a role that may only connect floods every channel and a listener is slow', async () => {
     await using scene = await Scene.start('may only connect', { buffer: { maxSize: 100 } });
     const before = heapMegabytes();

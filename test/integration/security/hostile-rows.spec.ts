@@ -4,11 +4,14 @@ import { EXTREMES } from '../../support/forgeries.js';
 import { Orders, Scene, attempt, heapMegabytes } from '../../support/hostile-roles.js';
 import { eventually } from '../../support/mailbox.js';
 
-/** Rows that a role with rights on the table of stored notifications writes there. */
+/**
+ * Whether a row of a role with rights on the table of notifications has changed the prototype of
+ * all objects.
+ */
 
 const isPolluted = () => 'polluted' in {};
 
-/** What the documentation grants a role that writes, on the tables of the library. */
+/** The documented grants for a role that writes, on the tables of the library. */
 const documentedGrants = (): string[] =>
   (readText('docs/table-changes.md').match(/^grant [^;]* to writer;/gm) ?? []).filter((grant) =>
     grant.includes(' on pgpubsub_'),
@@ -17,7 +20,7 @@ const documentedGrants = (): string[] =>
 describe('a role with the documented grants', () => {
   const kind = 'has the documented grants';
 
-  it('keeps memory bounded when it stores large rows', async () => {
+  it('cannot exhaust the memory with large rows', async () => {
     await using scene = await Scene.start(kind);
     const { pubsub } = scene.app;
     await pubsub.notifyMany(
@@ -39,7 +42,7 @@ describe('a role with the documented grants', () => {
     let calls = 0;
     scene.onCall = () => {
       scene.calls.all.length = 0; // the scene would keep all of them
-      if (calls++ % 10 === 0) used.push(heapMegabytes() - before); // more often, and claims would take fewer rows
+      if (calls++ % 10 === 0) used.push(heapMegabytes() - before); // measuring more often would make claims smaller
     };
     await pubsub.resume([Orders]);
     await eventually(async () => (await pubsub.stored.count({ channel: Orders })) === 0, 'all is handled');
@@ -49,7 +52,7 @@ describe('a role with the documented grants', () => {
     await scene.expectToWork();
   });
 
-  it('stores rows with every column at its extremes', async () => {
+  it('cannot stop the application with extreme values in every column', async () => {
     await using scene = await Scene.start(kind);
     const hostile = await scene.hostile();
     const errors: (Error | undefined)[] = [];
@@ -68,7 +71,7 @@ describe('a role with the documented grants', () => {
     expect(isPolluted()).toBe(false);
   });
 
-  it('makes no report fail', async () => {
+  it('cannot make a report fail', async () => {
     await using scene = await Scene.start(kind);
     const { pubsub } = scene.app;
     await pubsub.pause([Orders]);
@@ -118,7 +121,7 @@ describe('a role with the documented grants', () => {
     await scene.expectToWork();
   });
 
-  it('holds back no key but the one that it names by rows that are never due', async () => {
+  it('delays only the keys that it names with rows that are never due', async () => {
     await using scene = await Scene.start(kind);
     const hostile = await scene.hostile();
     await hostile.query(`insert into pgpubsub_notification (channel, payload, key, available_at)
@@ -128,7 +131,7 @@ describe('a role with the documented grants', () => {
     expect(scene.foreignCalls).toEqual([]);
   });
 
-  it('stores by the function, and by the trigger of a table that it may write', async () => {
+  it('stores with the function, and with the trigger of a table that it may write', async () => {
     await using scene = await Scene.start(kind);
     await scene.administer(`grant insert on invoice to ${scene.role}; grant usage on sequence invoice_id_seq to ${scene.role}`); // prettier-ignore
     const hostile = await scene.hostile();
@@ -139,7 +142,7 @@ describe('a role with the documented grants', () => {
     await scene.expectToWork();
   });
 
-  it('fails no write of the application, whatever the documentation says to grant', async () => {
+  it('cannot make a write of the application fail', async () => {
     await using scene = await Scene.start('may only connect');
     expect(documentedGrants()).not.toEqual([]);
     for (const grant of documentedGrants()) await scene.administer(grant.replaceAll('writer', scene.role));

@@ -17,7 +17,7 @@ const missing = {
   cause: expect.objectContaining({ code: '42P01' }) as Error,
 };
 
-it('rejects notify() and notifyMany() with STORAGE_MISSING and the remedy where the tables do not exist', async () => {
+it('notify() and notifyMany() reject with STORAGE_MISSING and the remedy when the tables do not exist', async () => {
   await expect(app.pubsub.notify(Orders, 1)).rejects.toMatchObject(missing);
   await expect(app.pubsub.notifyMany(Orders, [1, 2])).rejects.toMatchObject(missing);
   await app.dataSource.transaction(async (manager) => {
@@ -25,7 +25,7 @@ it('rejects notify() and notifyMany() with STORAGE_MISSING and the remedy where 
   });
 });
 
-it('rejects what pubsub.stored is asked alike', async () => {
+it('the methods of pubsub.stored reject with STORAGE_MISSING, too', async () => {
   await expect(app.pubsub.stored.count()).rejects.toMatchObject(missing);
   await expect(app.pubsub.stored.pending().next()).rejects.toMatchObject(missing);
   await expect(app.pubsub.stored.deadLetters().next()).rejects.toMatchObject(missing);

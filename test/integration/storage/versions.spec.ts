@@ -39,7 +39,7 @@ const comments = () =>
   );
 
 describe('a newer version of the storage', () => {
-  it('is a migration with an exact way back, and what waits is kept on both ways', async () => {
+  it('is a migration that can be reverted exactly, and both directions keep waiting notifications', async () => {
     const source = await connect({ dataSource: { entities: [Author] } });
     await run(source, (await generate(source)).up);
     await query(`insert into author (name) values ('a'), ('b'); insert into pgpubsub_dead_letter (id, channel, listener)
@@ -62,7 +62,7 @@ describe('a newer version of the storage', () => {
     ]);
   });
 
-  it('is created at once where there is none, and dropped as a whole', async () => {
+  it('is created in one migration without an older version, and dropped completely', async () => {
     VERSIONS.push(second(1));
     await migrate(await connect({ channels: [STORED] }));
     expect(await comments()).toEqual([{ comment: 'pgpubsub:public.migrations:v2 from v1' }]);
@@ -81,7 +81,7 @@ describe('two applications on one storage', () => {
     }
   }
 
-  /** The application that does not own the storage. */
+  /** Starts the application that does not own the storage. */
   const start = () =>
     TestApp.start({ url: url(), providers: [Inbox], dataSource: { migrationsTableName: 'theirs' } });
 
@@ -94,7 +94,7 @@ describe('two applications on one storage', () => {
     VERSIONS.splice(1);
   }
 
-  it('continue when the owner upgrades it to a version that serves both', async () => {
+  it('continue when the owner upgrades to a version that serves both', async () => {
     const source = await owner();
     await run(source, (await generate(source)).up);
     await using running = await start();
@@ -107,7 +107,7 @@ describe('two applications on one storage', () => {
     expect(await arrived.take(1)).toEqual(['2']);
   });
 
-  it('are told to upgrade the library when the storage does not serve it any more', async () => {
+  it('fail with the request to upgrade the library when the storage does not serve it any more', async () => {
     const source = await owner();
     await run(source, (await generate(source)).up);
     await upgrade(2);
@@ -120,7 +120,7 @@ describe('two applications on one storage', () => {
     );
   });
 
-  it('are told whose migrations come first when the library is newer than the storage', async () => {
+  it('fail with the owner of the migrations to run first when the library is newer than the storage', async () => {
     const source = await owner();
     await run(source, (await generate(source)).up);
     VERSIONS.push(second(1));

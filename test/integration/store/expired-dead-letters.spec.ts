@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 beforeEach(() => database.query('truncate pgpubsub_dead_letter'));
 
-/** Dead letters of a channel that died so many days ago. */
+/** Adds dead letters of a channel with this age in days. */
 const bury = (channel: string, days: number, count = 1) =>
   database.query(
     `insert into pgpubsub_dead_letter (id, listener, channel, died_at)
@@ -33,7 +33,7 @@ const remove = (
   manager: EntityManager = dataSource.manager,
 ) => removeExpiredDeadLetters(manager, 'public', new Map(Object.entries(keepMsByChannel)));
 
-it('deletes the dead letters of a channel that are older than it keeps them, and no others', async () => {
+it('removeExpiredDeadLetters() deletes the dead letters of a channel that exceed its age, and no others', async () => {
   await bury('orders', 8, 3);
   await bury('orders', 6, 2);
   await bury('mails', 8);
@@ -46,13 +46,13 @@ it('deletes the dead letters of a channel that are older than it keeps them, and
   expect(await left()).toEqual({ audit: 1, orders: 2 });
 });
 
-it('deletes nothing, and asks nothing, where all channels keep theirs', async () => {
+it('removeExpiredDeadLetters() sends no statement when all channels keep their dead letters', async () => {
   const refusing = { query: () => Promise.reject(new Error('asked')) };
 
   await expect(removeExpiredDeadLetters(refusing, 'public', new Map())).resolves.toBe(0);
 });
 
-it('takes at most 1,000 in one statement, also from several channels', async () => {
+it('removeExpiredDeadLetters() deletes at most 1,000 per statement, over all channels', async () => {
   await bury('orders', 8, 1_500);
   await bury('mails', 8, 700);
   const counts: unknown[] = [];
@@ -73,7 +73,7 @@ it('takes at most 1,000 in one statement, also from several channels', async () 
   expect(await left()).toEqual({});
 });
 
-it('leaves those that another transaction deletes or retries to it', async () => {
+it('removeExpiredDeadLetters() skips rows that another transaction has locked', async () => {
   await bury('orders', 8, 2);
 
   await dataSource.transaction(async (other) => {
@@ -83,14 +83,14 @@ it('leaves those that another transaction deletes or retries to it', async () =>
   expect(await left()).toEqual({});
 });
 
-it('keeps those of the longest age that can be given', async () => {
+it('removeExpiredDeadLetters() accepts the longest possible age', async () => {
   await bury('orders', 30_000);
 
   await expect(remove({ orders: 3_155_760_000_000 })).resolves.toBe(0);
   expect(await left()).toEqual({ orders: 1 });
 });
 
-it('looks for them by the index of channel and time', async () => {
+it('removeExpiredDeadLetters() uses the index of channel and time', async () => {
   await bury('orders', 8);
   const plan = await dataSource.transaction(async (manager) => {
     await manager.query('set local enable_seqscan = off');

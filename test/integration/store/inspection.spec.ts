@@ -54,7 +54,7 @@ const listed = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
   return all;
 };
 
-it('shows what waits, oldest first, as it is stored', async () => {
+it('pending() lists waiting notifications, oldest first, as they are stored', async () => {
   await app.pubsub.notify(Orders, { id: 1 }, { key: 'k', context: { tenant: 'a' } });
   await app.pubsub.notify(Other, { id: 2 }, { delayMs: 60_000 });
   const [first, second, ...more] = await listed(app.pubsub.stored.pending());
@@ -77,7 +77,7 @@ it('shows what waits, oldest first, as it is stored', async () => {
   expect((second?.availableAt.getTime() ?? 0) - (second?.createdAt.getTime() ?? 0)).toBeGreaterThan(59_000);
 });
 
-it('streams more than a page, and payloads that are too large for one', async () => {
+it('pending() streams more than one page, and payloads that are too large for a page', async () => {
   const large = 'x'.repeat(100_000) + Math.random().toString();
   await app.pubsub.notifyMany(
     Orders,
@@ -97,9 +97,9 @@ it.each<[string, StoredFilter, number]>([
   ['channels', { channel: [Orders, 'other'] }, 3],
   ['context', { context: { tenant: 'a' } }, 1],
   ['before', { before: new Date(Date.now() + 3_600_000) }, 3],
-  ['a time before all', { before: new Date(0) }, 0],
-  ['listener that has not handled it', { listener: 'first' }, 3],
-])('counts by %s', async (_, filter, count) => {
+  ['a time before all notifications', { before: new Date(0) }, 0],
+  ['a listener that has not handled it', { listener: 'first' }, 3],
+])('count() and pending() filter by %s', async (_, filter, count) => {
   await app.pubsub.notify(Orders, { id: 1 }, { context: { tenant: 'a' } });
   await app.pubsub.notify(Orders, { id: 2 });
   await app.pubsub.notify(Other, { id: 3 });
@@ -108,7 +108,7 @@ it.each<[string, StoredFilter, number]>([
   expect(await listed(app.pubsub.stored.pending(filter))).toHaveLength(count);
 });
 
-it('knows what was stored before a migration ran', async () => {
+it('count() finds notifications that were stored before a migration', async () => {
   await database.query('create table migrations (id serial primary key, "timestamp" bigint, name text)');
   await app.pubsub.notify(Orders, { id: 0 });
   for (const name of ['First1', 'Second2', 'Third3']) {
@@ -124,7 +124,7 @@ it('knows what was stored before a migration ran', async () => {
   await database.query('drop table migrations');
 });
 
-it('brings a dead letter back to its listener alone', async () => {
+it('retry() returns a dead letter to its listener alone', async () => {
   broken.second = false;
   await app.pubsub.notify(Orders, { id: 1 });
   await drain();
@@ -144,7 +144,7 @@ it('brings a dead letter back to its listener alone', async () => {
   expect(await listed(app.pubsub.stored.deadLetters())).toEqual([]);
 });
 
-it('brings the dead letters of several listeners back together, and lets them die again', async () => {
+it('retry() returns the dead letters of several listeners in one notification, which can fail again', async () => {
   await app.pubsub.notify(Orders, { id: 1 });
   await drain();
   expect((await listed(app.pubsub.stored.deadLetters())).map(({ listener }) => listener)).toEqual([
@@ -161,7 +161,7 @@ it('brings the dead letters of several listeners back together, and lets them di
   expect(handled.all).toEqual(['second 1']);
 });
 
-it('adds a dead letter to the notification that still waits for others', async () => {
+it('retry() adds the listener to the notification that already waits for another one', async () => {
   await app.pubsub.notify(Orders, { id: 1 });
   await drain();
   await app.pubsub.pause();
@@ -174,7 +174,7 @@ it('adds a dead letter to the notification that still waits for others', async (
   expect(handled.all.toSorted()).toEqual(['first 1', 'second 1']);
 });
 
-it('discards dead letters, and purges what waits', async () => {
+it('discard() deletes dead letters, and purge() deletes waiting notifications', async () => {
   await app.pubsub.notifyMany(Orders, [{ id: 1 }, { id: 2 }]);
   await drain();
   expect(await app.pubsub.stored.discard({ listener: 'first' })).toBe(2);
@@ -191,10 +191,10 @@ it('discards dead letters, and purges what waits', async () => {
 });
 
 it.each([
-  ['without a filter', undefined, /expected stored\.purge\(\) to get a filter/],
-  ['with a misspelt one', { chanel: 'orders' }, /got "chanel"/],
-  ['with an id that is none', { id: 'x' }, /a string of digits/],
-  ['with an id that no bigint can be', { id: '9223372036854775808' }, /a string of digits/],
-])('refuses to delete %s', async (_, filter, message) => {
+  ['a call without a filter', undefined, /expected stored\.purge\(\) to get a filter/],
+  ['a misspelled filter', { chanel: 'orders' }, /got "chanel"/],
+  ['an id that is not a number', { id: 'x' }, /a string of digits/],
+  ['an id that is too large for a bigint', { id: '9223372036854775808' }, /a string of digits/],
+])('purge() rejects %s', async (_, filter, message) => {
   await expect(app.pubsub.stored.purge(filter as never)).rejects.toThrow(message);
 });

@@ -8,7 +8,10 @@ import type { TestApp } from '../../support/app.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
 import { range, useStored } from '../../support/stored.js';
 
-/** Rows of listeners that no process has: they would wait indefinitely, and on an ordered channel their key with them. */
+/**
+ * Rows of listeners that no process has would wait indefinitely, and on an ordered channel they
+ * would block their key.
+ */
 
 const Orders = defineChannel<{ n: number }>('orders', { delivery: 'exactly-once', ordered: true });
 
@@ -32,7 +35,7 @@ const report = (instance: string, listeners: unknown, ageSeconds = 0) =>
     [instance, JSON.stringify(listeners), ageSeconds],
   );
 
-/** Adds a dead letter of "orders"; its id is free. */
+/** Adds a dead letter of "orders" with an unused id. */
 const bury = (listener: string, n = 0) =>
   query(
     `insert into pgpubsub_dead_letter (id, channel, payload, key, listener)
@@ -59,7 +62,7 @@ describe('a retry in an application', () => {
   });
   afterEach(() => app.close());
 
-  it('leaves a letter whose listener no process has, says so, and does not stop its key', async () => {
+  it('leaves a dead letter whose listener no process has, emits an event, and does not stop its key', async () => {
     const refused = new Mailbox<object>();
     app.pubsub.events$.subscribe((event) => event.type === 'retry-refused' && refused.push(event));
     await bury('Gone.ship', 1);
@@ -77,7 +80,7 @@ describe('a retry in an application', () => {
     expect(new Set(handled.all)).toEqual(new Set([3, 4]));
   });
 
-  it('takes a letter whose listener another process has', async () => {
+  it('takes a dead letter whose listener another process has', async () => {
     await report('another', { orders: ['elsewhere'], ['__proto__']: ['elsewhere'] });
     await bury('elsewhere');
     expect(await app.pubsub.stored.retry({ channel: Orders })).toBe(1);
@@ -86,17 +89,17 @@ describe('a retry in an application', () => {
 
   it.each([
     ['has not been seen for a minute', { orders: ['elsewhere'] }, 61],
-    ['has it on another channel', { invoices: ['elsewhere'] }, 0],
-    ['reports it in another form', { orders: 'elsewhere' }, 0],
-    ['reports it in another form, too', ['elsewhere'], 0],
-  ])('leaves a letter whose only process %s', async (_, listeners, ageSeconds) => {
+    ['has the listener on another channel', { invoices: ['elsewhere'] }, 0],
+    ['reports its listeners as a text', { orders: 'elsewhere' }, 0],
+    ['reports a list without channels', ['elsewhere'], 0],
+  ])('leaves a dead letter whose only process %s', async (_, listeners, ageSeconds) => {
     await report('yet another', listeners, ageSeconds);
     await bury('elsewhere');
     expect(await app.pubsub.stored.retry({})).toBe(0);
     expect((await deadLetters(Orders)).length).toBe(1);
   });
 
-  it('leaves what another filter means, and says nothing of it', async () => {
+  it('emits no event for dead letters outside of its filter', async () => {
     const refused = new Mailbox<object>();
     app.pubsub.events$.subscribe((event) => event.type === 'retry-refused' && refused.push(event));
     await bury('Gone.ship');
@@ -105,7 +108,7 @@ describe('a retry in an application', () => {
   });
 });
 
-describe('a retry in an application that knows of no process', () => {
+describe('a retry without a known process', () => {
   let dataSource: DataSource;
   const stored = (role?: string) => {
     const extra = role === undefined ? {} : { extra: { options: `-c role=${role}` } };
@@ -117,13 +120,13 @@ describe('a retry in an application that knows of no process', () => {
   };
   afterEach(() => dataSource.destroy());
 
-  it('takes all letters', async () => {
+  it('takes all dead letters', async () => {
     await report('another', {}, 61);
     await bury('Gone.ship');
     expect(await (await stored()).retry({})).toBe(1);
   });
 
-  it('takes all letters when it may not read which processes there are', async () => {
+  it('takes all dead letters when it may not read the table of processes', async () => {
     const role = `retrying_${database.name}`;
     await query(`create role ${role}`);
     await query(
@@ -141,7 +144,7 @@ describe('a retry in an application that knows of no process', () => {
 });
 
 describe('status()', () => {
-  it('names the listeners for which rows wait although no process has them', async () => {
+  it('reports the listeners with waiting rows that no process has', async () => {
     await using app = await start({ providers: [Listeners] });
     await app.pubsub.pause();
     await report('another', { orders: ['elsewhere'] });
@@ -159,7 +162,7 @@ describe('status()', () => {
     });
   });
 
-  it('does not wait for a listener that has handled the row', async () => {
+  it('ignores listeners that have handled the row', async () => {
     await using app = await start({ providers: [Listeners] });
     await app.pubsub.pause();
     await report('another', {});
@@ -170,7 +173,7 @@ describe('status()', () => {
   });
 });
 
-it('reads a bounded number of rows of a channel', async () => {
+it('findUnhandled() reads a limited number of rows of a channel', async () => {
   await report('another', {});
   for (const _ of range(3)) await store(['Gone.ship']);
   const client = await database.client();

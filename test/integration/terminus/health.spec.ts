@@ -31,7 +31,7 @@ const HEALTH = {
   providers: [PgPubSubHealthIndicator, collector('orders').provider],
 } satisfies Partial<TestAppOptions>;
 
-/** What a probe gets. */
+/** The response to a health probe. */
 async function probe(app: TestApp, search = ''): Promise<{ status: number; body: unknown }> {
   const server = app.app as INestApplication;
   await server.listen(0, '127.0.0.1');
@@ -45,7 +45,7 @@ const bury = () =>
   );
 
 describe('the indicator for @nestjs/terminus', () => {
-  it('is up, with what status() says as its details', async () => {
+  it('is up, with the details of status()', async () => {
     await using app = await start(HEALTH);
 
     await expect(probe(app)).resolves.toMatchObject({
@@ -65,7 +65,7 @@ describe('the indicator for @nestjs/terminus', () => {
     });
   });
 
-  it('fails when the database is away', async () => {
+  it('is down when the database is unavailable', async () => {
     const proxy = await TcpProxy.start(database.url);
     await using app = await start({ ...HEALTH, url: proxy.url });
     await proxy[Symbol.asyncDispose]();
@@ -84,7 +84,7 @@ describe('the indicator for @nestjs/terminus', () => {
     });
   });
 
-  it('answers, and says why, when it is deaf', async () => {
+  it('is degraded with the reason when the connection is deaf', async () => {
     await using other = await TestDatabase.create();
     await using app = await start({
       ...HEALTH,
@@ -105,23 +105,20 @@ describe('the indicator for @nestjs/terminus', () => {
   it.each([
     ['', 200, 'degraded'],
     ['?failOn=degraded', 503, 'down'],
-  ])(
-    'takes dead letters for degraded, which fails where that is asked for (%s)',
-    async (search, code, status) => {
-      await using app = await start(HEALTH);
-      await bury();
+  ])('is degraded by dead letters, and fails when `failOn` says so (%s)', async (search, code, status) => {
+    await using app = await start(HEALTH);
+    await bury();
 
-      await expect(probe(app, search)).resolves.toMatchObject({
-        status: code,
-        body: {
-          details: { pubsub: { status, health: 'degraded', reasons: ['1 dead letter: 1 of "mails"'] } },
-        },
-      });
-      await app.pubsub.stored.discard({});
-    },
-  );
+    await expect(probe(app, search)).resolves.toMatchObject({
+      status: code,
+      body: {
+        details: { pubsub: { status, health: 'degraded', reasons: ['1 dead letter: 1 of "mails"'] } },
+      },
+    });
+    await app.pubsub.stored.discard({});
+  });
 
-  it('is told which instance is meant where there are several', async () => {
+  it('needs the instance when its module has another name', async () => {
     @Controller('health')
     class NamedController {
       constructor(
@@ -148,7 +145,7 @@ describe('the indicator for @nestjs/terminus', () => {
     });
   });
 
-  it('refuses another word for what fails', async () => {
+  it('rejects another value of `failOn`', async () => {
     await using app = await start(HEALTH);
 
     await expect(
@@ -163,11 +160,11 @@ describe('the indicator for @nestjs/terminus', () => {
       'expected the option "instance" of PgPubSubHealthIndicator.check() by its current name, got its former name "pubsub". Rename it to "instance".',
     ],
     [
-      'an instance that is none',
+      'an instance that is not a PubSubService',
       { instance: 'reporting' },
       'expected the option "instance" of PgPubSubHealthIndicator.check() to be an instance, as @InjectPubSub(name) gives it, got "reporting". Correct it, or leave it out.',
     ],
-  ])('refuses %s', async (_, options, message) => {
+  ])('rejects %s', async (_, options, message) => {
     const indicator = new PgPubSubHealthIndicator({} as never, {} as never);
 
     await expect(indicator.check('pubsub', options)).rejects.toMatchObject({
@@ -176,7 +173,7 @@ describe('the indicator for @nestjs/terminus', () => {
     });
   });
 
-  it('is up in terminus 11, which knows nothing between up and down', async () => {
+  it('is up in terminus 11, which has no state between up and down', async () => {
     await using app = await start(HEALTH);
     await bury();
     const terminus11 = {

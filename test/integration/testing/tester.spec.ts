@@ -16,11 +16,11 @@ const stored = (name: string) => defineChannel<number>(name, { delivery: 'exactl
 const Orders = stored('drain_orders');
 const Mails = stored('drain_mails');
 
-/** Handles nothing until the test says so. */
+/** Starts an application that handles nothing until the test resumes it. */
 async function startPaused(options: StartStored) {
   const app = await start(options);
   await app.pubsub.pause();
-  await app.pubsub.recover(); // the claim of the start has ended
+  await app.pubsub.recover(); // waits for the claim of the start
   return app;
 }
 
@@ -42,7 +42,7 @@ class Shop {
 }
 
 describe('drain()', () => {
-  it('handles what is stored, and what its handlers store for each other, while everything is paused', async () => {
+  it('handles stored notifications, and those that their handlers store for each other, while all channels are paused', async () => {
     await using app = await startPaused({ providers: [Shop] });
     const { pubsub } = app;
     await pubsub.notifyMany(Orders, range(3));
@@ -58,7 +58,7 @@ describe('drain()', () => {
     expect(await effects('mail')).toHaveLength(6);
   });
 
-  it('leaves paused what was paused', async () => {
+  it('keeps the pauses of channels', async () => {
     await using app = await startPaused({ providers: [Shop] });
     const { pubsub } = app;
     await drain(pubsub);
@@ -71,7 +71,7 @@ describe('drain()', () => {
     await expect(drain(pubsub)).resolves.toEqual({ handled: 1, failed: 0 });
   });
 
-  it('goes on with what is not paused', async () => {
+  it('does not pause other channels', async () => {
     await using app = await start({ providers: [Shop] });
     const { pubsub } = app;
     await pubsub.notify(Mails, 0);
@@ -83,7 +83,7 @@ describe('drain()', () => {
     await expect(pending(pubsub)).resolves.toEqual([]);
   });
 
-  it('counts what has failed, which waits for its next attempt or is dead', async () => {
+  it('counts failures, whose notifications wait for the next attempt or are dead', async () => {
     const Failing = stored('drain_failing');
     @Injectable()
     class Listeners {
@@ -106,7 +106,7 @@ describe('drain()', () => {
     await pubsub.stored.purge({});
   });
 
-  it('makes due what waits for later, once, when it is asked to', async () => {
+  it('runs delayed notifications once with `withScheduled`', async () => {
     const Later = stored('drain_later');
     const seen: string[] = [];
     @Injectable()
@@ -130,7 +130,7 @@ describe('drain()', () => {
     await pubsub.stored.purge({});
   });
 
-  it('tries again only the listener that has failed', async () => {
+  it('repeats only the listener that has failed', async () => {
     const Shared = stored('drain_shared');
     const seen: string[] = [];
     @Injectable()
@@ -155,7 +155,7 @@ describe('drain()', () => {
     expect(seen).toEqual(['good', 'bad', 'bad']);
   });
 
-  it('handles the channels it is told, and no others', async () => {
+  it('handles only the given channels', async () => {
     const [First, Second] = [stored('drain_first'), stored('drain_second')];
     const seen: number[] = [];
     @Injectable()
@@ -179,7 +179,7 @@ describe('drain()', () => {
     await drain(pubsub);
   });
 
-  it('says what is left when it is not done in time', async () => {
+  it('rejects with the remaining notifications when its timeout is over', async () => {
     const Hanging = stored('drain_hanging');
     let release = () => {};
     const released = new Promise<void>((resolve) => (release = resolve));
@@ -201,7 +201,7 @@ describe('drain()', () => {
     await drain(app.pubsub);
   });
 
-  it('rejects with what keeps it from claiming', async () => {
+  it('rejects with the error that prevents claims', async () => {
     await using app = await startPaused({ providers: [Shop] });
     await query('alter table pgpubsub_notification rename to away');
 
@@ -211,7 +211,7 @@ describe('drain()', () => {
     await expect(drain(app.pubsub)).resolves.toEqual({ handled: 0, failed: 0 });
   });
 
-  it('refuses options it does not know', async () => {
+  it('rejects unknown options', async () => {
     await using app = await start({ url: database.url });
 
     await expect(drain(app.pubsub, { timeout: 5 } as object)).rejects.toMatchObject({
@@ -221,7 +221,7 @@ describe('drain()', () => {
 });
 
 describe('pending()', () => {
-  it('lists what waits, oldest first, of a channel or of all', async () => {
+  it('lists waiting notifications, oldest first, of one channel or of all', async () => {
     await using app = await start();
     await app.pubsub.notify(Orders, 1);
     await app.pubsub.notify(Mails, 2, { key: 'Ada', context: { tenant: 'a' } });

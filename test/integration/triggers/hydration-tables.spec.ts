@@ -24,7 +24,7 @@ import {
   type Recorded,
 } from '../../support/recorded-rows.js';
 
-describe('single table inheritance', () => {
+describe('rows of single table inheritance', () => {
   @Entity()
   @TableInheritance({ column: { name: 'kind', type: 'int' } })
   class Content {
@@ -44,7 +44,7 @@ describe('single table inheritance', () => {
     @Column({ name: 'asked_at', nullable: true }) askedAt!: Date;
   }
 
-  it('picks the class by the row', async () => {
+  it('become the class of their row', async () => {
     await using database = await createRecordingDatabase();
     const entities = [Content, Photo, Portrait, Question];
     await using dataSource = await open(database, { entities, synchronize: true });
@@ -87,7 +87,7 @@ describe('a table', () => {
     @Column('int') age!: number;
   }
 
-  it('may have gained and lost columns since', async () => {
+  it('can have gained and lost columns since a row was written', async () => {
     await using dataSource = await open(database, { entities: [PersonWithAge], entitySkipConstructor: true });
     await dataSource.query(`create table person (id int, name text, age int); ${record('person')}`);
     const hydrator = await hydratorOf(dataSource, PersonWithAge);
@@ -108,7 +108,7 @@ describe('a table', () => {
     expect(entries(reloaded, after)).toEqual(known);
   });
 
-  it('has no hydrator while it is not there, nor when nothing is mapped to it', async () => {
+  it('has no hydrator while it does not exist, or when no entity is mapped to it', async () => {
     await using dataSource = await open(database, { entities: [Person] });
     const hydrators = await RowHydrators.load(dataSource);
     expect(hydrators.find('public', 'person')).toBeUndefined();
@@ -117,7 +117,7 @@ describe('a table', () => {
     expect(hydrators.findFor(PersonWithAge)).toBeUndefined();
   });
 
-  it('may have several entities', async () => {
+  it('can have several entities', async () => {
     await using dataSource = await open(database, { entities: [Person, PersonWithAge] });
     await dataSource.query(`create table person (id int, name text, age int); ${record('person')}`);
     const hydrators = await RowHydrators.load(dataSource);
@@ -131,7 +131,7 @@ describe('a table', () => {
     await dataSource.query('drop table person');
   });
 
-  it('is found by the name the database has for it', async () => {
+  it('is found by its name in the database', async () => {
     @Entity({ schema: 'Odd. Schema', name: 'Odd Table' })
     class Odd {
       @PrimaryColumn('int') id!: number;
@@ -157,7 +157,7 @@ describe('a table', () => {
     });
   });
 
-  it('may have columns of domains', async () => {
+  it('can have columns of domains', async () => {
     @Entity({ name: 'measure' })
     class Measure {
       @PrimaryColumn('bigint') id!: string;
@@ -178,7 +178,7 @@ describe('a table', () => {
     expect(loaded).toMatchObject({ at: [new Date('2024-01-02T01:04:05Z')], names: '{"A, b",NULL}' });
   });
 
-  it('may have columns of composite types, which stay JSON', async () => {
+  it('can have columns of composite types, which stay JSON', async () => {
     @Entity({ name: 'parcel' })
     class Parcel {
       @PrimaryColumn('int') id!: number;
@@ -199,7 +199,7 @@ describe('a table', () => {
     });
   });
 
-  it('may have a column where the entity computes', async () => {
+  it('can have a column with the name of a virtual column of its entity', async () => {
     @Entity({ name: 'line' })
     class Line {
       @PrimaryColumn('int') id!: number;
@@ -211,7 +211,7 @@ describe('a table', () => {
     expect(Object.entries((await hydratorOf(dataSource, Line)).hydrate(as_row))).toEqual([['id', 1]]);
   });
 
-  it('may join two others', async () => {
+  it('can join two other tables', async () => {
     @Entity()
     class Tag {
       @PrimaryColumn('int') id!: number;
@@ -229,7 +229,7 @@ describe('a table', () => {
     expect(hydrators.find('public', 'note_tags_tag')?.hydrate(row.as_row)).toEqual({ noteId: '2', tagId: 1 });
   });
 
-  it('may compute columns when they are read, which triggers do not see', async () => {
+  it('can have virtual generated columns, which triggers do not see', async () => {
     @Entity({ name: 'square' })
     class Square {
       @PrimaryColumn('int') side!: number;
@@ -248,7 +248,7 @@ describe('a table', () => {
   });
 });
 
-it('runs what the repository runs after loading, when asked to', async () => {
+it('runLoadListeners() runs the listeners and subscribers that a repository runs after loading', async () => {
   @Entity()
   class Greeting {
     @PrimaryColumn() name!: string;

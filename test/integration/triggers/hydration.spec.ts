@@ -31,24 +31,28 @@ class SnakeCaseNames extends DefaultNamingStrategy {
 
 const WRITERS = {
   'an ordinary session': [],
-  'a session that writes everything in another way': [
+  'a session with other formats of output': [
     "set datestyle = 'SQL, DMY'",
     "set intervalstyle = 'iso_8601'",
     "set bytea_output = 'escape'",
     "set timezone = 'Asia/Kolkata'",
     'set extra_float_digits = -5',
   ],
-  'a session west of Greenwich, in the style of Germany': [
+  'a session west of Greenwich, in German style': [
     "set datestyle = 'German'",
     "set intervalstyle = 'sql_standard'",
     "set timezone = 'America/St_Johns'",
   ],
 };
 
-/** Every text as PostgreSQL wrote it: whatever differs before pg's parsers is to be seen. */
+/**
+ * Returns every value as the text of PostgreSQL: differences before pg's parsers become visible.
+ */
 const TEXTS = { types: { getTypeParser: () => String } };
 
-/** Those of pg, but for a moment, which must come as PostgreSQL writes it. */
+/**
+ * The parsers of pg, but the one of timestamps throws for a text that PostgreSQL does not write.
+ */
 const EXACT = {
   getTypeParser: (oid: Parameters<typeof pg.types.getTypeParser>[0]) => {
     const parse = pg.types.getTypeParser(oid) as (text: string) => unknown;
@@ -63,7 +67,7 @@ const READERS: Record<string, Partial<PostgresDataSourceOptions>> = {
   'with the defaults': {},
   'with parseInt8': { parseInt8: true },
   'in another time zone': { extra: { options: '-c timezone=America/New_York' } },
-  'with a parser that is strict': { extra: { types: EXACT } },
+  'with a strict parser': { extra: { types: EXACT } },
   'without parsers of pg': { extra: TEXTS },
   'without parsers of pg, in another time zone': {
     extra: { ...TEXTS, options: '-c timezone=Australia/Lord_Howe' },
@@ -73,9 +77,9 @@ const READERS: Record<string, Partial<PostgresDataSourceOptions>> = {
 const SIMPLIFIED_ID = '5';
 
 describe.each([
-  ['as TypeORM names columns', {}],
-  ['with a naming strategy', { namingStrategy: new SnakeCaseNames() }],
-])('all types, %s', (_, naming) => {
+  ['with the default naming strategy', {}],
+  ['with another naming strategy', { namingStrategy: new SnakeCaseNames() }],
+])('rows with all types, %s,', (_, naming) => {
   const entities = { entities: [AllTypes, Owner], ...naming };
   let database: TestDatabase;
   let writer: DataSource;
@@ -104,7 +108,7 @@ describe.each([
     return `insert into all_types (${columns.join()}) values (${entries.map(([, value]) => value).join()})`;
   }
 
-  /** The rows that a session with these settings writes, by their keys. */
+  /** Lets a session with these settings write all rows, and returns them by their keys. */
   async function written(settings: readonly string[]): Promise<Map<string, Recorded>> {
     const client = await database.client();
     for (const statement of settings) await client.query(statement);
@@ -122,18 +126,18 @@ describe.each([
     });
     afterAll(async () => {
       await reader.destroy();
-      pg.defaults.parseInt8 = false; // TypeORM's option is one for all
+      pg.defaults.parseInt8 = false; // this option of TypeORM is global
     });
 
     it.each(Object.entries(WRITERS))(
-      'equal what the repository loads, written by %s',
+      'equal those of the repository when they were written by %s',
       async (_, settings) => {
         const seesTexts = options.extra?.types === TEXTS.types;
         for (const [id, { as_row, as_jsonb }] of await written(settings)) {
           const query = reader.getRepository(AllTypes).createQueryBuilder('row').withDeleted().where({ id });
           if (seesTexts && id === SIMPLIFIED_ID) continue;
           expectSame(hydrator.hydrate(without('secret', as_row)), await query.getOne());
-          if (seesTexts) continue; // jsonb writes floats and json in its own way
+          if (seesTexts) continue; // jsonb has its own format of floats and json
           expectSame(hydrator.hydrate(without('secret', as_jsonb)), await query.getOne());
           expectSame(hydrator.hydrate(as_row), await query.addSelect('row.secret').getOne());
         }
@@ -141,7 +145,7 @@ describe.each([
     );
   });
 
-  it('equal what findOneBy loads', async () => {
+  it('equal the results of findOneBy()', async () => {
     const hydrator = await hydratorOf(writer, AllTypes);
     const row = (await written([])).get('1');
     const loaded = await writer.getRepository(AllTypes).findOneBy({ id: '1' });

@@ -28,7 +28,7 @@ describe('two DataSources on one database', () => {
   it.each<[string, GivenDataSource, GivenDataSource]>([
     ['owners', { owner: 'writers' }, { owner: "readers' own" }],
     ['migrations tables', {}, { dataSource: { migrationsTableName: 'shop_migrations' } }],
-  ])('with different %s leave the triggers of each other alone', async (_, first, second) => {
+  ])('do not change the triggers of each other when they have different %s', async (_, first, second) => {
     await migrateTo([author({})], first);
     const { up } = await migrateTo([Book], second);
     expect(verbs(up)).toEqual(['create table', ...CREATED]);
@@ -47,7 +47,7 @@ describe('two DataSources on one database', () => {
     expect(await snapshot()).toEqual(both);
   });
 
-  it('may watch the same table, on channels of their own', async () => {
+  it('can watch the same table on different channels', async () => {
     await migrateTo([author({ channel: 'a' })], { owner: 'a' });
     const { up } = await migrateTo([author({ channel: 'b' })], { owner: 'b' });
     expect(verbs(up)).toEqual(CREATED);
@@ -57,14 +57,14 @@ describe('two DataSources on one database', () => {
     expect(await migrateTo([author({ channel: 'a' })], { owner: 'a' })).toEqual(NOTHING);
   });
 
-  it('that declare the same trigger share the one that is there', async () => {
+  it('share a trigger that both declare', async () => {
     await migrateTo([author({})], { owner: 'a' });
     expect(await migrateTo([author({})], { owner: 'b' })).toEqual(NOTHING);
     expect(await migrateTo([author()], { owner: 'b' })).toEqual(NOTHING);
     expect(await migrateTo([author({})], { owner: 'a' })).toEqual(NOTHING);
   });
 
-  it('that declare different triggers for one table and channel are told so', async () => {
+  it('fail with the owner when they declare different triggers for one table and channel', async () => {
     await migrateTo([author({})], { owner: 'a' });
     const before = await snapshot();
     const source = await connect([author({ of: ['name'] })], { owner: 'b' });
@@ -78,7 +78,7 @@ describe('two DataSources on one database', () => {
   });
 });
 
-describe('what was changed by hand', () => {
+describe('an object that was changed by hand', () => {
   const on = ['insert', 'update', 'truncate'] as const;
   const declared = {
     /** Triggers of shared functions. */
@@ -106,12 +106,12 @@ describe('what was changed by hand', () => {
     ['that sends another key', `create trigger T after update on author ${CALL.replace("'id'", "'name'")}`, AGAIN],
     ['of another function', `create function other() returns trigger language plpgsql as 'begin return null; end';
       create trigger T after update on author for each row execute function other()`, AGAIN],
-    ['that was recreated otherwise, and disabled', `create trigger T after delete on author ${CALL.replace('when (old.* *<> new.*)', '')}; alter table author disable trigger T`, AGAIN],
-  ])('(a trigger %s) is found and mended; reverting brings it back', async (_, drift, expected) => {
+    ['that was recreated differently, and disabled', `create trigger T after delete on author ${CALL.replace('when (old.* *<> new.*)', '')}; alter table author disable trigger T`, AGAIN],
+  ])('is corrected by a migration that can be reverted: a trigger %s', async (_, drift, expected) => {
     await migrateTo([declared.row]);
     const good = await snapshot();
     await query(`drop trigger ${T} on author; ${drift.replaceAll(/\bT\b/g, T)}`);
-    await expectMended(declared.row, good, expected);
+    await expectCorrected(declared.row, good, expected);
   }); // prettier-ignore
 
   const REPLACED_FUNCTION = REPLACED.join(', ');
@@ -125,15 +125,15 @@ describe('what was changed by hand', () => {
     ['a function that was dropped with its triggers', 'drop function F() cascade', `${REPLACED_FUNCTION}, create trigger, comment on trigger, create trigger, comment on trigger`],
     ['a copy of a trigger under another name', "create trigger copy after insert on author for each row execute function F('public.migrations')", 'drop trigger'],
     ['a trigger whose declared condition is gone from its comment', 'comment on trigger T on author is null', 'drop trigger, create trigger, comment on trigger'],
-  ])('(%s) is found and mended; reverting brings it back', async (_, drift, expected) => {
+  ])('is corrected by a migration that can be reverted: %s', async (_, drift, expected) => {
     await migrateTo([declared.some]);
     const good = await snapshot();
     const name = good.functions.find(isGenerated)?.['proname'] ?? '';
     await query(drift.replaceAll(/\bF\b/g, name).replaceAll(/\bT\b/g, T));
-    await expectMended(declared.some, good, expected);
+    await expectCorrected(declared.some, good, expected);
   }); // prettier-ignore
 
-  async function expectMended(
+  async function expectCorrected(
     entity: ReturnType<typeof author>,
     good: Awaited<ReturnType<typeof snapshot>>,
     expected: string,
@@ -141,7 +141,7 @@ describe('what was changed by hand', () => {
     expect(await snapshot()).not.toEqual(good);
     const { up } = await migrateTo([entity]);
     expect(verbs(up).join(', ')).toBe(expected);
-    const left = (await snapshot()).functions.length - good.functions.length; // the hand's own function is not ours
+    const left = (await snapshot()).functions.length - good.functions.length; // a function that was created by hand stays
     expect(await snapshot()).toMatchObject({
       ...good,
       ...(left > 0 && { functions: expect.anything() as never }),
@@ -152,15 +152,15 @@ describe('what was changed by hand', () => {
     ['without transition tables', 'after update on author for each statement'],
     ['with other transition tables', 'after update on author referencing old table as a new table as b for each statement'],
     ['for each row', 'after update on author for each row'],
-  ])('(a statement trigger %s) is found and mended; reverting brings it back', async (_, definition) => {
+  ])('is corrected by a migration that can be reverted: a statement trigger %s', async (_, definition) => {
     await migrateTo([declared.statement]);
     const good = await snapshot();
     const call = CALL.slice(CALL.indexOf('execute'));
     await query(`drop trigger ${T} on author; create trigger ${T} ${definition} ${call}`);
-    await expectMended(declared.statement, good, AGAIN);
+    await expectCorrected(declared.statement, good, AGAIN);
   }); // prettier-ignore
 
-  it('is dropped with the declaration, and comes back as it was', async () => {
+  it('is dropped with its declaration, and created again when the migration is reverted', async () => {
     await migrateTo([declared.some]);
     const name = (await snapshot()).functions.find(isGenerated)?.['proname'] ?? '';
     await query(`comment on trigger ${T} on author is 'mine'; alter table author disable trigger ${T}`);
@@ -170,13 +170,13 @@ describe('what was changed by hand', () => {
     expect(await objects()).toEqual({ triggers: [], functions: [] });
   }); // prettier-ignore
 
-  it('keeps a trigger that was told to fire always, and comments of others', async () => {
+  it('keeps its setting to fire always, and comments of others', async () => {
     await migrateTo([declared.row]);
     await query(`alter table author enable always trigger ${T}; comment on trigger ${T} on author is 'mine'`);
     expect(await migrateTo([declared.row])).toEqual(NOTHING);
   });
 
-  it('does not touch functions and triggers of others, whatever they are called', async () => {
+  it('is not touched when it does not belong to the library, with any name', async () => {
     await migrateTo([declared.row]);
     await query(`
       create function pgpubsub_mine() returns trigger language plpgsql as 'begin return null; end';

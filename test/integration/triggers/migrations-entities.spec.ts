@@ -17,8 +17,8 @@ import { rowsOf, type Sent } from '../../support/sent.js';
 
 const { connect, migrate, migrateTo, objects, query, sentBy } = useMigrations();
 
-describe('entities of every kind:', () => {
-  it('single table inheritance, declared on the parent: one trigger for all', async () => {
+describe('a migration for entities', () => {
+  it('creates one trigger for single table inheritance that is declared on the parent', async () => {
     @Entity()
     @TableInheritance({ column: { type: 'text', name: 'kind' } })
     @NotifyChanges()
@@ -47,7 +47,7 @@ describe('entities of every kind:', () => {
     ]);
   });
 
-  it.each(LEVELS)('single table inheritance, declared on a child, at level "%s": its rows only', async (level) => {
+  it.each(LEVELS)('creates a trigger for the rows of a child in single table inheritance, at level "%s"', async (level) => {
     @Entity()
     @TableInheritance({ column: { type: 'text', name: 'Kind of' } })
     abstract class Content {
@@ -78,7 +78,7 @@ describe('entities of every kind:', () => {
     ]);
   }); // prettier-ignore
 
-  it('a declaration on an abstract class, for each table that extends it', async () => {
+  it('creates a trigger for each table whose entity extends an abstract class with a declaration', async () => {
     @NotifyChanges({ channel: 'audit', on: 'insert' })
     abstract class Audited {
       @PrimaryGeneratedColumn() id!: number;
@@ -96,7 +96,7 @@ describe('entities of every kind:', () => {
     expect(sent.map(({ table }) => table)).toEqual(['order', 'invoice']);
   });
 
-  it('embedded columns, custom column names and a naming strategy', async () => {
+  it('supports embedded columns, custom column names and a naming strategy', async () => {
     class Snake extends DefaultNamingStrategy {
       override tableName(target: string, given: string | undefined): string {
         return given ?? snake(target);
@@ -144,7 +144,7 @@ describe('entities of every kind:', () => {
     expect(rowsOf(moved)).toEqual([{ full_name: 'a', ...street }, { full_name: 'A', ...street }]);
   }); // prettier-ignore
 
-  it.each(LEVELS)('other schemas, and names that need quoting (%s)', async (level) => {
+  it.each(LEVELS)('supports other schemas, and names that need quoting (%s)', async (level) => {
     await query(`create schema "My Schema"; create schema lesser`);
     const channel = `it's a \\ \${channel} \`of\` $1 ours`;
     @Entity({ name: `Täble of x \\ $pgpubsub$`, schema: 'My Schema' })
@@ -176,7 +176,7 @@ describe('entities of every kind:', () => {
     expect(rowsOf(plain)).toEqual([{ id: 1 }]);
   });
 
-  it('names as long as PostgreSQL allows, that differ at their ends only', async () => {
+  it('supports names of the maximal length that differ only at their ends', async () => {
     const long = 'a'.repeat(59);
     @Entity(`${long}_one`)
     @NotifyChanges({ on: ['insert', 'truncate'], level: 'statement' })
@@ -195,7 +195,7 @@ describe('entities of every kind:', () => {
     expect(rowsOf(sent)).toEqual([{ id: 1 }]);
   });
 
-  it('columns with the names of what reads their row', async () => {
+  it('supports columns with the names that trigger functions use', async () => {
     const names = ['key', 'columns', 'old', 'new', 'kept', 'text', 'changed', 'name', 'before', 'after'];
     const filler = Array.from({ length: 45 }, (_, index) => `filler_${index}`);
     const columns = [...names, ...filler];
@@ -225,7 +225,7 @@ describe('entities of every kind:', () => {
     }
   });
 
-  it('EntitySchema entities, in the list given to withPgPubSub()', async () => {
+  it('supports EntitySchema entities in the list of withPgPubSub()', async () => {
     const Book = new EntitySchema<{ id: number; title: string; secret: string }>({
       name: 'Book',
       tableName: 'books',
@@ -252,7 +252,7 @@ describe('entities of every kind:', () => {
     expect(verbs((await migrateTo([Book])).up)).toEqual([...DROPPED, ...DROPPED, 'drop function', 'drop function']);
   }); // prettier-ignore
 
-  it('join tables, and tables that TypeORM does not know', async () => {
+  it('supports join tables, and tables that TypeORM does not know', async () => {
     @Entity()
     class Tag {
       @PrimaryGeneratedColumn() id!: number;

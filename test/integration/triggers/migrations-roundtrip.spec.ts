@@ -7,7 +7,7 @@ import { NOTHING, generate, run, useStorage } from '../../support/storage.js';
 
 const { client, connect, query, snapshot } = useStorage();
 
-/** A table with types that have no operator for equality, and what is declared on it. */
+/** A table with types that have no operator for equality, and the triggers declared on it. */
 interface Declared {
   readonly columns: Readonly<Record<string, EntitySchemaColumnOptions>>;
   readonly triggers: Readonly<Record<'all' | 'some' | 'stored', NotifyChangesOptions & { channel: string }>>;
@@ -76,14 +76,14 @@ const RENAMED: Declared = {
 const CHANGES: [string, Declared][] = [
   ['the type of a column that "when" names', column('amount', { type: 'bigint' })],
   ['the length of a column', column('note', { length: 20 })],
-  ['the type of a column that is carried', { ...BEFORE, columns: { ...BEFORE.columns, note: { type: 'text', nullable: true } } }],
+  ['the type of a column in the notifications', { ...BEFORE, columns: { ...BEFORE.columns, note: { type: 'text', nullable: true } } }],
   ['a default and NOT NULL', column('note', { default: 'none', nullable: false })],
-  ['a value more in an enum that "when" names', column('status', { enum: ['open', 'paid', 'lost', 'sent'] })],
-  ['a value less in an enum that "when" names', column('status', { enum: ['open', 'paid'] })],
+  ['an added value of an enum that "when" names', column('status', { enum: ['open', 'paid', 'lost', 'sent'] })],
+  ['a removed value of an enum that "when" names', column('status', { enum: ['open', 'paid'] })],
   ['a new column', column('added', { type: 'xml', nullable: true })],
-  ['a column that is renamed', RENAMED],
-  ['a column that is dropped', without('note')],
-  ['columns of other types that are dropped', without('settings', 'feed', 'note')],
+  ['a renamed column', RENAMED],
+  ['a dropped column', without('note')],
+  ['dropped columns of other types', without('settings', 'feed', 'note')],
   ['the channel', declaration('stored', { channel: 'other_orders' })],
   ['the delivery', declaration('some', { delivery: 'exactly-once' })],
   ['the delivery back', declaration('stored', { delivery: 'broadcast', ordered: false })],
@@ -100,7 +100,7 @@ const connected = ({ columns, triggers }: Declared): Promise<DataSource> => {
   return connect({ dataSource: { entities: [Order] }, triggers: declared });
 };
 
-/** Without a transaction, as `migration:run --transaction none` does it. */
+/** Runs statements without a transaction, like `migration:run --transaction none`. */
 async function runSingly(statements: readonly string[]): Promise<void> {
   for (const statement of statements) await query(statement);
 }
@@ -111,7 +111,7 @@ const catalog = async () => ({
   enums: await query(`select t.typname, e.enumlabel from pg_enum e join pg_type t on t.oid = e.enumtypid order by 1, e.enumsortorder`),
 }); // prettier-ignore
 
-/** Each write of the session is notified on each declared channel, and nothing more is. */
+/** Expects one notification on each declared channel for each write of the session. */
 async function expectNotified(session: Client, { triggers }: Declared): Promise<void> {
   const broadcasts = Object.values(triggers).filter(({ delivery }) => delivery !== 'exactly-once');
   const stored = Object.values(triggers).filter(({ delivery }) => delivery === 'exactly-once');
@@ -139,7 +139,7 @@ async function expectNotified(session: Client, { triggers }: Declared): Promise<
   }
 }
 
-/** Leaves nothing behind; the second update changes nothing. */
+/** Leaves no row; the second update changes nothing. */
 async function write(session: Client): Promise<void> {
   const { rows } = await session.query<{ name: string }>(
     `select column_name as name from information_schema.columns where table_name = 'orders'`,
@@ -155,7 +155,7 @@ async function write(session: Client): Promise<void> {
   await session.query('delete from orders');
 } // prettier-ignore
 
-describe('a migration there, back and there again leaves the same catalog, and open sessions notify all they write:', () => {
+describe('a migration up, down and up again restores the catalog, and open sessions notify every write:', () => {
   const KINDS: [string, Declared, Declared][] = CHANGES.flatMap(([name, after]) => [
     [`${name}, per row`, BEFORE, after],
     [`${name}, per statement`, perStatement(BEFORE), name === 'the level' ? BEFORE : perStatement(after)],
@@ -165,7 +165,7 @@ describe('a migration there, back and there again leaves the same catalog, and o
     const first = await connected(before);
     await run(first, (await generate(first)).up);
     const session = await client();
-    for (let time = 0; time < 6; time++) await write(session); // the sixth time, plans are generic
+    for (let time = 0; time < 6; time++) await write(session); // plans are generic from the sixth time on
     await expectNotified(session, before);
     const old = await catalog();
 

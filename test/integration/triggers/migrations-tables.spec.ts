@@ -18,11 +18,14 @@ import { rowsOf, type Sent } from '../../support/sent.js';
 
 const { client, connect, migrateTo, objects, query, sentBy } = useMigrations();
 
-describe.each(LEVELS)('a rename, with a trigger at level "%s"', (level) => {
+describe.each(LEVELS)('a rename with a trigger at level "%s"', (level) => {
   const declared = { level, on: ['insert'], when: 'NEW.id is not null' } as const;
   const write = (table: string) => query(`insert into ${table} (name) values ('a')`);
 
-  /** Without a sequence: TypeORM makes a new one for a renamed table, in two rounds. */
+  /**
+   * An entity without a sequence, for which TypeORM would create a new one after a rename, in two
+   * rounds.
+   */
   function writer(name: string, { schema, ...options }: NotifyChangesOptions & { schema?: string } = {}) {
     @Entity({ name, ...(schema && { schema }) })
     @NotifyChanges({ ...declared, ...options })
@@ -33,7 +36,7 @@ describe.each(LEVELS)('a rename, with a trigger at level "%s"', (level) => {
     return Writer;
   }
 
-  /** The one channel hears it once, nothing else of ours is left. */
+  /** Expects one notification on the channel, and no other object of the library. */
   async function expectOneTrigger(channel: string, table: string): Promise<void> {
     const sent = await sentBy(channel, () => write(table));
     expect(sent.map(({ operation, new: row }) => [operation, row?.['name']])).toEqual([['insert', 'a']]);
@@ -41,7 +44,7 @@ describe.each(LEVELS)('a rename, with a trigger at level "%s"', (level) => {
     expect([triggers.length, functions.length]).toEqual([1, level === 'row' ? 0 : 1]);
   }
 
-  it('of the entity changes nothing', async () => {
+  it('changes nothing when it affects only the entity class', async () => {
     await migrateTo([writer('author')]);
     @Entity('author')
     @NotifyChanges(declared)
@@ -56,25 +59,25 @@ describe.each(LEVELS)('a rename, with a trigger at level "%s"', (level) => {
   it.each([
     ['the default channel', {}, 'writer'],
     ['a channel of its own', { channel: 'changes' }, 'changes'],
-  ])('of the table leaves one trigger, on %s', async (_, options, channel) => {
+  ])('leaves one trigger when it affects the table, on %s', async (_, options, channel) => {
     await migrateTo([writer('author', options)]);
     await query('alter table author rename to writer');
-    await write('writer'); // nobody's write fails before the migration
+    await write('writer'); // writes succeed before the migration
     await migrateTo([writer('writer', options)]);
     await expectOneTrigger(channel, 'writer');
   });
 
-  it('of the table in the entity only, upon which TypeORM makes a new one, leaves none at the old one', async () => {
+  it('leaves no trigger on the old table when it affects only the entity, for which TypeORM creates a table', async () => {
     await migrateTo([writer('author')]);
     await migrateTo([writer('writer')]);
     await expectOneTrigger('writer', 'writer');
   });
 
-  it('of the schema leaves one trigger, and no function in the old one', async () => {
+  it('leaves one trigger when it affects the schema, and no function in the old schema', async () => {
     await query('create schema "Old Press"');
     await migrateTo([writer('author', { schema: 'Old Press' })]);
     await query('alter schema "Old Press" rename to press');
-    await write('press.author'); // nobody's write fails before the migration
+    await write('press.author'); // writes succeed before the migration
     await migrateTo([writer('author', { schema: 'press' })]);
     await expectOneTrigger('press.author', 'press.author');
     expect(await objects()).toMatchObject({
@@ -82,10 +85,10 @@ describe.each(LEVELS)('a rename, with a trigger at level "%s"', (level) => {
     });
   });
 
-  it('into another schema leaves one trigger, and no function in the old one', async () => {
+  it('leaves one trigger when the table moves into another schema, and no function in the old schema', async () => {
     await migrateTo([writer('author')]);
     await query('create schema press; alter table author set schema press');
-    await write('press.author'); // nobody's write fails before the migration
+    await write('press.author'); // writes succeed before the migration
     await migrateTo([writer('author', { schema: 'press' })]);
     await expectOneTrigger('press.author', 'press.author');
     expect(await objects()).toMatchObject({
@@ -94,7 +97,7 @@ describe.each(LEVELS)('a rename, with a trigger at level "%s"', (level) => {
   });
 });
 
-describe.each(LEVELS)('while a trigger at level "%s" watches, TypeORM', (level) => {
+describe.each(LEVELS)('a trigger at level "%s"', (level) => {
   const watched = { level, columns: ['id', 'name'], of: ['name'], when: `coalesce(NEW.id, OLD.id) > 0` };
   const everything = { level, channel: 'everything' };
 
@@ -111,7 +114,10 @@ describe.each(LEVELS)('while a trigger at level "%s" watches, TypeORM', (level) 
     return Author;
   }
 
-  /** The same session writes before and after: what it has prepared must not get in the way. */
+  /**
+   * Writes in the same session before and after the migration: its prepared statements must still
+   * work.
+   */
   async function writesAround(after: Entities): Promise<[string, Sent[], Sent[]]> {
     await migrateTo([before()]);
     const writer = await client();
@@ -137,7 +143,7 @@ describe.each(LEVELS)('while a trigger at level "%s" watches, TypeORM', (level) 
   const namesIn = (sent: readonly Sent[]) =>
     sent.map(({ operation, old, new: row }) => [operation, old?.['name'] ?? null, row?.['name'] ?? null]);
 
-  it('drops a column', async () => {
+  it('continues when TypeORM drops a column', async () => {
     @Entity('author')
     @NotifyChanges(watched)
     @NotifyChanges(everything)
@@ -154,7 +160,7 @@ describe.each(LEVELS)('while a trigger at level "%s" watches, TypeORM', (level) 
     expect(Object.keys(sent[1]?.old ?? {})).toEqual(['id', 'name']);
   });
 
-  it('renames a column', async () => {
+  it('continues when TypeORM renames a column', async () => {
     @Entity('author')
     @NotifyChanges(watched)
     @NotifyChanges(everything)
@@ -171,7 +177,7 @@ describe.each(LEVELS)('while a trigger at level "%s" watches, TypeORM', (level) 
     expect(all[0]?.new).toMatchObject({ biography: 'none' });
   });
 
-  it('changes the type of a column', async () => {
+  it('continues when TypeORM changes the type of a column', async () => {
     @Entity('author')
     @NotifyChanges(watched)
     @NotifyChanges(everything)
@@ -187,7 +193,7 @@ describe.each(LEVELS)('while a trigger at level "%s" watches, TypeORM', (level) 
     expect(all[0]?.new).toMatchObject({ rank: 'first' });
   });
 
-  it('renames the very column that is carried and watched', async () => {
+  it('continues when TypeORM renames the column that it sends and compares', async () => {
     @Entity('author')
     @NotifyChanges({ ...watched, columns: ['id', 'title'], of: ['title'] })
     @NotifyChanges(everything)
@@ -213,7 +219,7 @@ describe.each(LEVELS)('while a trigger at level "%s" watches, TypeORM', (level) 
     ]);
   });
 
-  it('cannot take away what "when" reads: the migration fails, not the next write', async () => {
+  it('makes the migration fail that drops a column of "when", instead of the next write', async () => {
     const declared = (hasActive: boolean) => {
       @Entity('author')
       @NotifyChanges({ level, when: 'coalesce(NEW.active, OLD.active)' })

@@ -44,7 +44,7 @@ describe('the first migration', () => {
     ]);
   });
 
-  it('has a function of at most 15 lines for columns that are left out', async () => {
+  it('has a function of at most 15 lines when columns are left out', async () => {
     const { up } = await migrateTo([author({ columns: ['id', 'name'] })]);
     expect(verbs(up)).toEqual(['create table', ...REPLACED, ...CREATED]);
     const created = up.find((statement) => statement.startsWith('create or replace function')) ?? '';
@@ -58,7 +58,7 @@ describe('the first migration', () => {
     expect(sent.length).toBe(1);
   });
 
-  it('contains no placeholders: it is plain SQL, for any client', async () => {
+  it('contains no placeholders: every client can run it', async () => {
     const source = await connect([author({ when: 'NEW.active' })]);
     const { upQueries } = await source.driver.createSchemaBuilder().log();
     for (const { query: text, parameters } of upQueries) {
@@ -84,25 +84,25 @@ describe('a changed declaration', () => {
   const NAMES = { columns: ['id', 'name'] };
   it.each<[string, NotifyChangesOptions, NotifyChangesOptions, string[]]>([
     ['columns', ROW, NAMES, [...DROPPED, ...REPLACED, ...CREATED]],
-    ['columns changed', NAMES, { columns: ['id'] }, REPLACED],
-    ['columns back', NAMES, ROW, [...DROPPED, 'drop function', ...CREATED]],
+    ['changed columns', NAMES, { columns: ['id'] }, REPLACED],
+    ['removed columns', NAMES, ROW, [...DROPPED, 'drop function', ...CREATED]],
     ['of', ROW, { of: ['name'] }, ['drop trigger', 'create trigger', 'comment on trigger']],
     ['when', ROW, { when: `NEW.name <> 'it''s'` }, [...DROPPED, ...CREATED_WITH_CONDITION]],
-    ['when changed', { when: 'NEW.active' }, { when: 'OLD.active' }, [...DROPPED, ...CREATED_WITH_CONDITION]],
-    ['when back', { when: 'NEW.active' }, ROW, [...DROPPED, ...CREATED]],
+    ['changed when', { when: 'NEW.active' }, { when: 'OLD.active' }, [...DROPPED, ...CREATED_WITH_CONDITION]],
+    ['removed when', { when: 'NEW.active' }, ROW, [...DROPPED, ...CREATED]],
     ['when with a subquery', ROW, { when: 'exists (select where NEW.active)' }, [...DROPPED, ...REPLACED, ...CREATED_WITH_CONDITION]],
-    ['a subquery changed', { when: 'exists (select where NEW.active)' }, { when: 'exists (select where OLD.active)' }, REPLACED],
+    ['changed subquery', { when: 'exists (select where NEW.active)' }, { when: 'exists (select where OLD.active)' }, REPLACED],
     ['on', ROW, { on: ['insert'] }, ['drop trigger', 'drop trigger']],
     ['on with truncate', ROW, { on: ['insert', 'update', 'delete', 'truncate'] }, ['create trigger']],
     ['level', ROW, STATEMENT, [...DROPPED, ...CREATED]],
-    ['level back', STATEMENT, ROW, [...DROPPED, ...CREATED]],
+    ['level row', STATEMENT, ROW, [...DROPPED, ...CREATED]],
     ['channel', ROW, { channel: 'writers' }, [...DROPPED, ...CREATED]],
     ['delivery', ROW, { delivery: 'exactly-once' }, [...DROPPED, ...CREATED]],
     ['order', { delivery: 'exactly-once' }, { delivery: 'exactly-once', ordered: true }, [...DROPPED, ...CREATED]],
     ['columns per statement', STATEMENT, { ...STATEMENT, columns: ['id'] }, [...DROPPED, ...REPLACED, ...CREATED]],
     ['of per statement', STATEMENT, { ...STATEMENT, of: ['bio'] }, ['drop trigger', ...REPLACED, 'do', 'create trigger']],
     ['when per statement', STATEMENT, { ...STATEMENT, when: 'NEW.active' }, [...DROPPED, ...REPLACED, ...CREATED.flatMap((verb) => ['do', verb])]],
-  ])('(%s) replaces exactly that, and can be reverted', async (_, before, after, expected) => {
+  ])('replaces exactly its objects, and can be reverted (%s)', async (_, before, after, expected) => {
     await migrateTo([author(before)]);
     const { up } = await migrateTo([author(after)]);
     expect(verbs(up)).toEqual(expected);
@@ -126,14 +126,14 @@ describe('a changed declaration', () => {
     ]);
   });
 
-  it('leaves other triggers of the table alone', async () => {
+  it('does not affect other triggers of the table', async () => {
     await migrateTo([author({}, { channel: 'other' })]);
     const { up } = await migrateTo([author({ of: ['bio'] }, { channel: 'other' })]);
     expect(verbs(up)).toEqual(['drop trigger', 'create trigger', 'comment on trigger']);
     expect(up[0]).toContain('_pgpubsub_author_update');
   });
 
-  it('is the same declaration in another order, and with defaults written out', async () => {
+  it('finds no change in another order, or with explicit defaults', async () => {
     await migrateTo([author({}, { channel: 'other', on: ['update', 'insert'] })]);
     const source = await connect([
       author(
@@ -160,7 +160,7 @@ describe('a changed declaration', () => {
 
 describe('handwritten migrations', () => {
   const literals: [string, NotifyChangesOptions, Omit<NotifyTriggerLiterals, 'table'>][] = [
-    ['nothing but the table', {}, {}],
+    ['only the table', {}, {}],
     ['a channel and operations', { channel: 'a', on: ['update', 'insert'] }, { channel: 'a', on: ['insert', 'update'] }],
     ['columns', { columns: ['name'] }, { columns: ['name'] }],
     ['of and when', { of: ['name', 'bio'], when: `NEW.name <> 'it''s'` }, { of: ['name', 'bio'], when: `NEW.name <> 'it''s'` }],
@@ -168,7 +168,7 @@ describe('handwritten migrations', () => {
     ['of and when per statement', { level: 'statement', of: ['name'], when: 'NEW.active' }, { level: 'statement', of: ['name'], when: 'NEW.active' }],
   ]; // prettier-ignore
 
-  it.each(literals)('make what the declaration does (%s)', async (_, declaration, given) => {
+  it.each(literals)('create the same objects as the declaration (%s)', async (_, declaration, given) => {
     const source = await connect([author(declaration)]);
     const create = (await generate(source)).up.filter((statement) => /^create table/i.test(statement));
     await run(source, create);
@@ -185,7 +185,7 @@ describe('handwritten migrations', () => {
     expect(await snapshot()).toEqual(before);
   });
 
-  it('take the schema, the hidden columns and the owner as literals', async () => {
+  it('take the schema, the excluded columns and the owner as literals', async () => {
     await query('create schema "Press"');
     @Entity({ schema: 'Press' })
     @NotifyChanges()
@@ -208,7 +208,7 @@ describe('handwritten migrations', () => {
     expect(await generate(source)).toEqual(NOTHING);
   });
 
-  it('take the owner of the DataSource they run on', async () => {
+  it('use the owner of their DataSource', async () => {
     const source = await connect([author({})], { owner: 'press' });
     await run(source, (await generate(source)).up.slice(0, 1));
     const runner = source.createQueryRunner();
@@ -217,7 +217,7 @@ describe('handwritten migrations', () => {
     expect(await generate(source)).toEqual(NOTHING);
   });
 
-  it('refuse a condition that does not fit, and a channel that cannot be', async () => {
+  it('reject an invalid condition and an invalid channel', async () => {
     const source = await connect([author()]);
     await migrate(source);
     const before = await snapshot();

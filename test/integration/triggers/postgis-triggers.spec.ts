@@ -18,7 +18,10 @@ import { NOTHING, generate, run } from '../../support/migrations.js';
 import { SHAPES, SPOTS, WITHOUT_GEOJSON, postgisInstallation, startPostgis } from '../../support/postgis.js';
 import { expectSame } from '../../support/recorded-rows.js';
 
-/** The entity, and its table as applications have it: with what TypeORM cannot create or select. */
+/**
+ * The entity, and its table as applications have it: with columns that TypeORM cannot create or
+ * select.
+ */
 function placeOf(options: NotifyChangesOptions) {
   @Entity('place')
   @NotifyChanges(options)
@@ -49,7 +52,7 @@ const DELIVERIES = ['broadcast', 'exactly-once'] as const;
 const KINDS = LEVELS.flatMap((level) => DELIVERIES.map((delivery) => ({ level, delivery })));
 const OPERATIONS = ['insert', 'update', 'delete'] as const;
 
-/** Columns and values, in literals of SQL. */
+/** Columns and values, as SQL literals. */
 const WITH_GEOJSON: readonly (readonly [string, string])[] = [
   ...SHAPES.flatMap((shape) => [['shape', shape], ['rounded', shape], ['raw', shape]] as const),
   ...SPOTS.map((spot) => ['spot', spot] as const),
@@ -83,7 +86,7 @@ describe.skipIf(postgisInstallation === undefined)('a table with spatial columns
       providers: [provider],
       options: { synchronize: true },
     });
-    await app.pubsub.notify('ready', {}); // connected
+    await app.pubsub.notify('ready', {}); // resolves when it is connected
     return { app, received, load: (id: string) => app.dataSource.manager.findOneBy(Place, { id }) };
   }
 
@@ -96,10 +99,10 @@ describe.skipIf(postgisInstallation === undefined)('a table with spatial columns
     (await received.find(({ payload }) => payload.operation === operation && payload.entity?.id === id))
       .payload;
 
-  describe.each(KINDS)('at level $level, $delivery', ({ level, delivery }) => {
+  describe.each(KINDS)('at level $level, $delivery,', ({ level, delivery }) => {
     const given = { level, delivery, on: [...OPERATIONS] };
 
-    it('notifies what the repository loads', async () => {
+    it('notifies rows equal to those of the repository', async () => {
       const { app, received, load } = await start(given);
       await using _ = app;
       for (const [at, [column, value]] of WITH_GEOJSON.entries())
@@ -119,7 +122,7 @@ describe.skipIf(postgisInstallation === undefined)('a table with spatial columns
       }
     }); // prettier-ignore
 
-    it('never breaks a write, and writes what has no GeoJSON as text', async () => {
+    it('never fails a write, and sends values without GeoJSON as text', async () => {
       const { app, received } = await start(given);
       await using _ = app;
       const rows = WITHOUT_GEOJSON.map((shape, at) => `(${at}, '${shape}', '${shape}')`);
@@ -152,7 +155,7 @@ describe.skipIf(postgisInstallation === undefined)('a table with spatial columns
       ]);
     }); // prettier-ignore
 
-    it('never breaks a write of a role that may not use PostGIS', async () => {
+    it('never fails a write of a role that may not use PostGIS', async () => {
       const { app, received } = await start(given);
       await using _ = app;
       await database.query(`
@@ -203,7 +206,7 @@ describe.skipIf(postgisInstallation === undefined)('a table with spatial columns
     expect((await rejected).text).toContain('"public"."place"');
   });
 
-  describe('in migrations', () => {
+  describe('in a migration', () => {
     const sources: DataSource[] = [];
     afterEach(async () => {
       for (const source of sources.splice(0)) await source.destroy();
@@ -230,7 +233,7 @@ describe.skipIf(postgisInstallation === undefined)('a table with spatial columns
       rounded!: object | null;
     }
 
-    it('is created with its triggers in one, and compared', async () => {
+    it('is created with its triggers, and compared with them', async () => {
       const source = await connect([Sketch]);
       const migration = await generate(source);
       await run(source, migration.up);
@@ -246,7 +249,7 @@ describe.skipIf(postgisInstallation === undefined)('a table with spatial columns
       expect(await functions()).toEqual([]);
     });
 
-    it('is the same by hand', async () => {
+    it('gets the same triggers from a handwritten migration', async () => {
       const source = await connect([Sketch]);
       await source.query('create table sketch (id int primary key, shape geometry(point, 4326) not null, rounded geometry)');
       const runner = source.createQueryRunner();
@@ -258,7 +261,7 @@ describe.skipIf(postgisInstallation === undefined)('a table with spatial columns
       expect(differences.filter(({ object }) => !object.includes('storage'))).toEqual([]);
     }); // prettier-ignore
 
-    it('needs no metadata', async () => {
+    it('needs no entity', async () => {
       const source = await connect([], { table: 'place' }, { table: 'place', channel: 'all', level: 'statement' });
       await run(source, (await generate(source)).up);
       expect(await generate(source)).toEqual(NOTHING);
@@ -273,7 +276,7 @@ describe.skipIf(postgisInstallation === undefined)('a table with spatial columns
       await client.end();
     }); // prettier-ignore
 
-    it.each(LEVELS)('has the key of an ordered channel, at level %s', async (level) => {
+    it.each(LEVELS)('stores the key of an ordered channel, at level %s', async (level) => {
       const ordered = { table: 'place', primaryKey: ['id'], level, delivery: 'exactly-once', ordered: true, on: ['insert'] } as const;
       await database.query('create table cell (place geometry primary key)');
       const source = await connect([], ordered, { ...ordered, table: 'cell', primaryKey: ['place'] });
@@ -284,7 +287,7 @@ describe.skipIf(postgisInstallation === undefined)('a table with spatial columns
       expect(rows.map(({ key }) => key)).toEqual(['9007199254740993', expect.stringMatching(/^0108[0-9A-F]+$/)]);
     }); // prettier-ignore
 
-    it('needs no function of its own without spatial columns', async () => {
+    it('needs no function of its own when no spatial columns are sent', async () => {
       const source = await connect([], { table: 'place', columns: ['id', 'name'] }, { table: 'plain' });
       await source.query('create table plain (id int, box box, at point[])');
       await run(source, (await generate(source)).up);

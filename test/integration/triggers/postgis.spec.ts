@@ -20,7 +20,9 @@ import {
   rowOf,
 } from '../../support/recorded-rows.js';
 
-/** As TypeORM maps spatial columns, and as applications map what TypeORM cannot select. */
+/**
+ * Spatial columns as TypeORM maps them, and as applications map those that TypeORM cannot select.
+ */
 @Entity()
 class Place {
   @PrimaryColumn('int') id!: number;
@@ -38,8 +40,9 @@ const TABLE = `
   )`;
 
 /**
- * What a trigger sends for a table with spatial columns: spatial columns of the entity as the repository selects them, or
- * as text when that fails; other columns with a type of PostGIS as text. A write must never fail.
+ * Records rows as a trigger sends them for a table with spatial columns: spatial columns of the
+ * entity as the repository selects them, or as text when that fails; other columns with a type of
+ * PostGIS as text. A write must never fail.
  */
 const SPATIAL_RECORDER = `
   create function geo_json(value anyelement, variadic digits int[] default '{}') returns json
@@ -100,21 +103,21 @@ describe.skipIf(postgisInstallation === undefined)('a spatial column', () => {
   const load = (id: number, target: EntityTarget<ObjectLiteral> = Place) =>
     dataSource.manager.findOneBy(target, { id });
 
-  it.each(SHAPES)('equals what the repository loads: geometry %s', async (shape) => {
+  it.each(SHAPES)('equals that of the repository: geometry %s', async (shape) => {
     for (const column of ['shape', 'rounded'] as const) {
       const { id, as_row } = await insert(column, shape);
       expectSame(hydrator.hydrate(as_row), await load(id));
     }
   });
 
-  it.each(SPOTS)('equals what the repository loads: geography %s', async (spot) => {
+  it.each(SPOTS)('equals that of the repository: geography %s', async (spot) => {
     const { id, as_row } = await insert('spot', spot);
     const place = hydrator.hydrate(as_row);
     expectSame(place, await load(id));
     expect(place).toMatchObject({ spot: { type: 'Point' } });
   });
 
-  it.each(WITHOUT_GEOJSON)('is text, and the write succeeds, when it has no GeoJSON: %s', async (shape) => {
+  it.each(WITHOUT_GEOJSON)('is text without GeoJSON, and the write succeeds: %s', async (shape) => {
     const { id, as_row } = await insert('shape', shape);
     const [{ text } = { text: '' }] = await dataSource.query<{ text: string }[]>(
       `select shape::text as text from place where id = ${id}`,
@@ -167,7 +170,7 @@ describe.skipIf(postgisInstallation === undefined)('a spatial column', () => {
     });
     afterAll(() => sketches?.destroy());
 
-    it.each(SHAPES)('equals what the repository loads: %s', async (shape) => {
+    it.each(SHAPES)('equals that of the repository: %s', async (shape) => {
       const id = ++lastId;
       const row = await rowOf(sketches, `insert into sketch values (${id}, '${shape}', '${shape}')`);
       const loaded = await sketches.manager.findOneBy(Sketch, { id });

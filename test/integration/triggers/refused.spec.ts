@@ -20,7 +20,7 @@ const rejectionOf = (promise: Promise<unknown>): Promise<Rejection> =>
     (error: Rejection) => error,
   );
 
-describe('what cannot be meant', () => {
+describe('an invalid declaration', () => {
   it.each<[string, NotifyChangesOptions, string]>([
     ['an unknown property in "columns"', { columns: ['id', 'nope'] }, 'INVALID_TRIGGER: @NotifyChanges() on Author: expected properties of the entity (id, name, bio, active), got "nope". Correct the declaration.'],
     ['an unknown property in "of"', { of: ['nope'] }, 'INVALID_TRIGGER: @NotifyChanges() on Author: expected properties of the entity (id, name, bio, active), got "nope". Correct the declaration.'],
@@ -32,14 +32,14 @@ describe('what cannot be meant', () => {
     ['the end of the function in "when"', { when: `NEW.name = '$pgpubsub$'` }, 'INVALID_TRIGGER: @NotifyChanges() on Author: expected "when" without $pgpubsub$'],
     ['a channel name of 64 bytes', { channel: `${'x'.repeat(62)}é` }, 'INVALID_CHANNEL: '],
     ['an empty channel name', { channel: '' }, 'INVALID_CHANNEL: '],
-  ])('(%s) is refused before anything is read or written', async (_, options, expected) => {
+  ])('is rejected before anything is read or written: %s', async (_, options, expected) => {
     const source = await connect([author(options)]);
     expect((await errorOf(() => generate(source))).slice(0, expected.length)).toBe(expected);
     expect((await errorOf(() => source.synchronize())).slice(0, expected.length)).toBe(expected);
     expect(await objects()).toEqual({ triggers: [], functions: [] });
   }); // prettier-ignore
 
-  it('(two declarations for one channel) is refused', async () => {
+  it('is rejected as the second one for a table and a channel', async () => {
     const source = await connect([author({}, { channel: 'author', on: 'insert' })]);
     expect(await errorOf(() => generate(source))).toBe(
       'INVALID_TRIGGER: expected one declaration for the table "author" and the channel "author", got two. ' +
@@ -47,7 +47,7 @@ describe('what cannot be meant', () => {
     );
   });
 
-  it('(one channel on a parent and its child in one table, or on an entity and in the list) is refused', async () => {
+  it('is rejected when a parent and its child in one table, or an entity and the list, declare one channel', async () => {
     @Entity()
     @TableInheritance({ column: { type: 'text', name: 'kind' } })
     @NotifyChanges()
@@ -63,7 +63,7 @@ describe('what cannot be meant', () => {
     expect(await errorOf(() => generate(listed))).toMatch(/^INVALID_TRIGGER: expected one declaration/);
   });
 
-  it('(a view) is refused', async () => {
+  it('is rejected on a view', async () => {
     @ViewEntity({ expression: 'select 1 as id' })
     @NotifyChanges()
     class Authors {
@@ -76,7 +76,7 @@ describe('what cannot be meant', () => {
     );
   });
 
-  it('(a DataSource of another database) is refused', async () => {
+  it('is rejected for a DataSource of another database', async () => {
     const options = { type: 'mysql', driver: {} } as unknown as DataSourceOptions;
     expect(await errorOf(() => withPgPubSub(new DataSource(options)))).toBe(
       'DATA_SOURCE_UNUSABLE: withPgPubSub(): expected a DataSource of type "postgres", got "mysql". ' +
@@ -84,7 +84,7 @@ describe('what cannot be meant', () => {
     );
   });
 
-  it.each(LEVELS)('(a condition that fits nothing, at level "%s") fails when it is applied', async (level) => {
+  it.each(LEVELS)('fails when it is applied with an invalid condition, at level "%s"', async (level) => {
     const expectRefused = async (when: string, reason: RegExp) => {
       const source = await connect([author({ when, level })]);
       const sentence = (what: string) =>
@@ -110,7 +110,7 @@ describe('what cannot be meant', () => {
     await expectRefused('count(NEW.id) > 1', /aggregate/);
   }); // prettier-ignore
 
-  it('(a table or an entity in the list that does not exist) is refused', async () => {
+  it('is rejected for a table or an entity that does not exist', async () => {
     const unknownEntity = await connect([], { triggers: [{ entity: 'Nobody' }] });
     expect(await errorOf(() => generate(unknownEntity))).toContain('Nobody');
     const unknownTable = await connect([], { triggers: [{ table: 'nobody' }] });

@@ -19,8 +19,11 @@ function ranked(level: 'row' | 'statement', rank: ColumnOptions) {
   return Author;
 }
 
-describe.each(LEVELS)('after a column got another type, a session with a trigger at level "%s"', (level) => {
-  /** What the same session's writes, before and after, notify on both channels. */
+describe.each(LEVELS)('a session whose trigger at level "%s" reads a retyped column', (level) => {
+  /**
+   * The notifications on both channels of the same session, before and after the change of the
+   * type.
+   */
   async function sentAround(before: ColumnOptions, retype: () => Promise<unknown>) {
     await migrateTo([ranked(level, before)]);
     const writer = await client();
@@ -29,7 +32,7 @@ describe.each(LEVELS)('after a column got another type, a session with a trigger
       await writer.query(`update author set rank = '2'`);
       await writer.query('delete from author');
     };
-    for (let time = 0; time < 7; time++) await write(); // the sixth uses generic plans
+    for (let time = 0; time < 7; time++) await write(); // the sixth time uses generic plans
     await retype();
     const all: string[] = [];
     const some = await sentBy('author', async () => {
@@ -47,12 +50,12 @@ describe.each(LEVELS)('after a column got another type, a session with a trigger
     ['integer to bigint', { type: 'integer' }, { type: 'bigint' }],
     ['integer to text', { type: 'integer' }, { type: 'text' }],
     ['a longer varchar', { type: 'varchar', length: 10 }, { type: 'varchar', length: 20 }],
-  ])('notifies all it writes: generated migration, %s', async (_, before, after) => {
+  ])('notifies every write after a generated migration: %s', async (_, before, after) => {
     const sent = await sentAround(before, () => migrateTo([ranked(level, after)]));
     expect(sent).toEqual(['insert', 'update', 'delete']);
   });
 
-  it('notifies all it writes: handwritten migration, which creates the triggers again', async () => {
+  it('notifies every write after a handwritten migration that creates the triggers again', async () => {
     const sent = await sentAround({ type: 'integer' }, async () => {
       const runner = (await connect([])).createQueryRunner();
       const all = [{ columns: ['id', 'rank'], of: ['rank'] }, { channel: 'all' }];

@@ -27,7 +27,7 @@ const database = useDatabase({ per: 'test' });
 const start = (options: object = {}, triggers: WithPgPubSubOptions = {}): Promise<DataSource> =>
   database.connect({ dataSource: { entities: [Author], ...options }, ...triggers });
 
-/** What arrives on a channel, as any client sees it. */
+/** The notifications that any client receives on a channel. */
 async function listen(channel: string): Promise<Mailbox<Sent>> {
   const client = await database.client();
   const sent = new Mailbox<Sent>();
@@ -36,7 +36,7 @@ async function listen(channel: string): Promise<Mailbox<Sent>> {
   return sent;
 }
 
-/** Texts that end a literal, a body or a comment, if anything takes them for SQL. */
+/** Texts that would end a literal, a function body or a comment if they were used as SQL. */
 const HOSTILE = [
   `'; drop table author; --`,
   String.raw`\'; drop table author; --`,
@@ -46,7 +46,7 @@ const HOSTILE = [
   `{"operation":"delete"},"new":null}`,
 ];
 
-describe('a writer with the right to write the table, and nothing else', () => {
+describe('a writer that may only write the table', () => {
   const role = `writer_${randomUUID().replaceAll('-', '')}`;
   afterEach(async () => {
     await database.query(`drop owned by ${role}; drop role ${role}`);
@@ -72,7 +72,7 @@ describe('a writer with the right to write the table, and nothing else', () => {
   });
 });
 
-describe('where backslashes escape in every literal', () => {
+describe('a session in which backslashes escape in every literal', () => {
   const off = { extra: { options: '-c standard_conforming_strings=off -c escape_string_warning=off' } };
   const channel = String.raw`it's a \ "channel"`;
   const table = String.raw`it's a \ table`;
@@ -81,7 +81,7 @@ describe('where backslashes escape in every literal', () => {
     triggers: [{ table, channel, of: [column], when: `NEW."${column}" <> '' or NEW."${column}" = ''` }],
   };
 
-  it.each(['row', 'statement'] as const)('migrations and writers do what they say: %s', async (level) => {
+  it.each(['row', 'statement'] as const)('runs migrations and writes correctly: %s', async (level) => {
     await database.query(
       `create table "${table}" (id serial primary key, "${column}" text, "a ""quoted"" one" text)`,
     );
@@ -100,7 +100,7 @@ describe('where backslashes escape in every literal', () => {
     expect(arrived.every((change) => change.table === table)).toBe(true);
   });
 
-  it('the context arrives as it was', async () => {
+  it('sends the context unchanged', async () => {
     let text = '';
     const source = await start({ ...off, synchronize: true });
     installContext(source, () => ({ [text]: text }));
@@ -146,7 +146,7 @@ describe('names and values that look like SQL', () => {
     expect(await database.query('select * from author')).toEqual([]);
   });
 
-  it('a context that somebody set by hand never breaks the write', async () => {
+  it('do not break a write when they are set as its context', async () => {
     const source = await start({ synchronize: true });
     const sent = await listen('author');
     const forged = ['}', '{"a":1},"new":null', '{"a":1', '"', "'", '{}; drop table author'];
@@ -161,7 +161,7 @@ describe('names and values that look like SQL', () => {
   });
 });
 
-describe('a search_path with functions and operators of the same names', () => {
+describe('a search path with functions and operators of the same names', () => {
   const FUNCTIONS = {
     row_to_json: '(record) returns json',
     json_each: '(json) returns text',
@@ -174,7 +174,7 @@ describe('a search_path with functions and operators of the same names', () => {
     chr: '(int) returns text',
   };
 
-  /** All of them raise; the first in the path. */
+  /** Creates functions and operators that raise an error, first in the search path. */
   async function spoil(client: pg.Client): Promise<void> {
     const body = `language plpgsql as $$ begin raise 'tricked'; end $$`;
     await client.query('create schema evil');
@@ -198,7 +198,7 @@ describe('a search_path with functions and operators of the same names', () => {
     );
   }
 
-  it.each(['row', 'statement'] as const)('cannot trick the trigger: %s', async (level) => {
+  it.each(['row', 'statement'] as const)('does not affect the trigger: %s', async (level) => {
     const more = { table: 'author', channel: 'names', columns: ['id', 'name'], of: ['name'], level };
     await start({ synchronize: true }, { triggers: [more] });
     const [all, names] = [await listen('author'), await listen('names')];
@@ -218,7 +218,7 @@ describe('a search_path with functions and operators of the same names', () => {
     ]);
   });
 
-  it('nor what carries the context', async () => {
+  it('does not affect the statements that set the context', async () => {
     await start({ synchronize: true });
     await spoil(await database.client());
     const tricked = { extra: { options: '-c search_path=evil,public,pg_catalog' } };
@@ -232,11 +232,14 @@ describe('a search_path with functions and operators of the same names', () => {
   });
 });
 
-describe('objects of another role with our names and comments', () => {
+describe('objects of another role with the names and comments of this library', () => {
   const COMMENT = 'pgpubsub:public.migrations';
   const role = `evil_${randomUUID().slice(0, 8)}`;
 
-  /** Everything that a role with a schema of its own can make look like ours; `{name}` is the name of a trigger of ours. */
+  /**
+   * Creates all objects that a role with a schema of its own can make look like those of this
+   * library; `{name}` is the name of one of its triggers.
+   */
   async function imitate(name: string): Promise<void> {
     await database.query(`create role ${role}; create schema ${role} authorization ${role}`);
     await database.query(`set role ${role}; set search_path = ${role};
@@ -267,7 +270,7 @@ describe('objects of another role with our names and comments', () => {
   };
 
   it.each(['broadcast', 'exactly-once'] as const)(
-    'appear in no migration, are not read and not dropped, with %s triggers',
+    'appear in no migration, and are neither read nor dropped, with %s triggers',
     async (delivery) => {
       @Entity({ name: 'author' })
       @NotifyChanges({ delivery })
@@ -283,7 +286,7 @@ describe('objects of another role with our names and comments', () => {
       try {
         expect((await first.driver.createSchemaBuilder().log()).upQueries).toEqual([]);
         await first.synchronize();
-        const other = await start({ entities: [], synchronize: true }); // drops what is not declared any more
+        const other = await start({ entities: [], synchronize: true }); // drops triggers that are not declared any more
         const { differences } = await Database.of(other).diff();
         expect(differences).toEqual([]);
         expect(await called()).toEqual([]);

@@ -3,10 +3,10 @@ import { NOTHING, author, generate, useMigrations } from '../../support/migratio
 
 const { connect, declare, migrate, objects, query, sentBy, snapshot } = useMigrations();
 
-describe('synchronize', () => {
+describe('synchronize()', () => {
   const declared = () => [author({}, { channel: 'bulk', level: 'statement', when: 'NEW.active' })];
 
-  it('creates, changes and drops, and does nothing the second time', async () => {
+  it('creates, changes and drops triggers, and does nothing the second time', async () => {
     await connect(declared(), { dataSource: { synchronize: true } });
     const first = await snapshot();
     expect(first.triggers.length).toBe(6);
@@ -25,7 +25,7 @@ describe('synchronize', () => {
     ['with the pool of the driver', {}],
     ['with two connections each', { poolSize: 2 }],
     ['with one connection each', { poolSize: 1 }],
-  ])('in four processes at once makes one schema (%s)', async (_, dataSource) => {
+  ])('creates one schema when four processes run it in parallel (%s)', async (_, dataSource) => {
     const starting = Array.from({ length: 4 }, () =>
       connect(declared(), { dataSource: { synchronize: true, ...dataSource } }),
     );
@@ -39,14 +39,14 @@ describe('synchronize', () => {
   it.each([
     ['poolSize', { poolSize: 1 }],
     ['extra.max', { extra: { max: 1 } }],
-  ])('works with a single connection, and everything else does, too (%s)', async (_, dataSource) => {
+  ])('works with a single connection, like migrations (%s)', async (_, dataSource) => {
     const source = await connect(declared(), { dataSource: { synchronize: true, ...dataSource } });
     expect((await snapshot()).triggers.length).toBe(6);
     await source.synchronize();
     expect(await generate(source)).toEqual(NOTHING);
   });
 
-  it('leaves no lock and no changed search path behind, also when it fails', async () => {
+  it('leaves neither a lock nor a changed search path behind, even when it fails', async () => {
     const source = declare([author({ when: 'NEW.nope' })], { dataSource: { poolSize: 2 } });
     await source.initialize();
     await expect(source.synchronize()).rejects.toThrow('nope');
@@ -60,7 +60,7 @@ describe('synchronize', () => {
     for (const runner of runners) await runner.release();
   });
 
-  it('installs everything again after schema:drop, and with dropSchema', async () => {
+  it('creates everything again after schema:drop, and with dropSchema', async () => {
     const source = await connect(declared(), { dataSource: { synchronize: true } });
     const whole = await snapshot();
     await source.dropDatabase();
@@ -73,7 +73,7 @@ describe('synchronize', () => {
     expect(await snapshot()).toEqual(whole);
   });
 
-  it('drops the functions that schema:drop has left, when they are not declared any more', async () => {
+  it('drops functions that schema:drop has left when they are not declared any more', async () => {
     const source = await connect(declared(), { dataSource: { synchronize: true } });
     await source.dropDatabase();
     const after = await connect([author()]);

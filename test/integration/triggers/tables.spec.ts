@@ -30,7 +30,7 @@ const start = (...triggers: TriggerDeclaration[]): Promise<TestApp> =>
     patch: (dataSource) => withPgPubSub(dataSource, { triggers }),
   });
 
-/** What `act` notifies, as observers of the channel get it. */
+/** The changes that `act` causes, as observers of the channel receive them. */
 async function changesBy(
   app: TestApp,
   channel: string,
@@ -51,7 +51,7 @@ async function changesBy(
 }
 
 describe('a join table', () => {
-  it('has plain objects with the values that a repository has', async () => {
+  it('sends plain objects with the values of a repository', async () => {
     await using app = await start({ table: 'post_tags' });
     const posts = app.dataSource.getRepository(Post);
     const tag = await app.dataSource.getRepository(Tag).save({ code: '1.10' });
@@ -67,7 +67,7 @@ describe('a join table', () => {
   });
 
   it.each(['columns', 'of'])(
-    'refuses an unknown column in "%s" before anything is created',
+    'rejects an unknown column in "%s" before anything is created',
     async (option) => {
       const options = { type: 'postgres' as const, url: database.url, entities: [Post, Tag] };
       const triggers = [{ table: 'post_tags', [option]: ['post_id', 'tag'] }];
@@ -81,7 +81,7 @@ describe('a join table', () => {
 });
 
 describe('a table that TypeORM does not know', () => {
-  it('has plain objects, and loses no digits', async () => {
+  it('sends plain objects, and loses no digits', async () => {
     await database.query('create table log (id bigint, price numeric, amounts numeric[], data json)');
     await using app = await start({ table: 'log' });
     const sent = await changesBy(app, 'log', () =>
@@ -96,7 +96,7 @@ describe('a table that TypeORM does not know', () => {
   }); // prettier-ignore
 
   it.each(['columns', 'of', 'primaryKey'])(
-    'refuses an unknown column in "%s", once it is there',
+    'rejects an unknown column in "%s" when the table exists',
     async (option) => {
       const triggers = [{ table: 'log', schema: 'legacy', [option]: ['id', 'lines'] }];
       const options = { type: 'postgres', url: database.url } as const;
@@ -123,7 +123,7 @@ describe('a partitioned table', () => {
   const open = (triggers: TriggerDeclaration[]) =>
     withPgPubSub(new DataSource({ type: 'postgres', url: database.url }), { triggers }).initialize();
 
-  it('notifies each change once, whether it is written through it or to a partition', async () => {
+  it('notifies each change once, whether it is written to the table or to a partition', async () => {
     await using app = await start({ table: 'event' });
     const sent = await changesBy(app, 'event', () =>
       database.query(`insert into event values (1, 'a'); insert into event_a values (2, 'a'); delete from event where id = 1`),
@@ -137,7 +137,7 @@ describe('a partitioned table', () => {
   it.each([
     ['event', 'is partitioned: what is written to a partition directly'],
     ['event_a', 'is a partition: what is written through the partitioned table'],
-  ])('refuses a trigger per statement (on "%s"), which would miss changes', async (table, reason) => {
+  ])('rejects a trigger per statement (on "%s"), which would miss changes', async (table, reason) => {
     const sentence = (what: string) =>
       `INVALID_TRIGGER: ${what}: expected level "row", got "statement" for the table "${table}", which ${reason} would be missed. Leave "level" out.`;
     const source = await open([{ table, level: 'statement' }]);
@@ -151,7 +151,7 @@ describe('a partitioned table', () => {
     expect(await database.query(`select from pg_proc where proname like 'pgpubsub%'`)).toEqual([]);
   }); // prettier-ignore
 
-  it('takes one that hears of TRUNCATE only', async () => {
+  it('accepts a trigger per statement for TRUNCATE only', async () => {
     const source = await open([{ table: 'event', level: 'statement', on: 'truncate' }]);
     expect((await generate(source)).up.length).toBeGreaterThan(0);
     await source.destroy();

@@ -33,29 +33,29 @@ const load = (ids: readonly unknown[]) =>
 
 const numbers = Array.from({ length: 600 }, (_, index) => index + 1);
 
-it('loads all keys that wait with one query', async () => {
+it('load() reads all waiting keys with one query', async () => {
   const loaded = await load([...numbers, 601]);
   expect(loaded[599]).toEqual({ status: 'fulfilled', value: { id: 600, name: 'author 600' } });
   expect(loaded[600]).toEqual({ status: 'fulfilled', value: null });
   expect(queries).toBe(1);
 });
 
-it.each(['x', '1.5', '9999999999999', '1\0'])('rejects the key that the server refuses alone: %j', async (key) => {
+it.each(['x', '1.5', '9999999999999', '1\0'])('load() rejects only the key that the server rejects: %j', async (key) => {
   const loaded = await load([...numbers.slice(0, 300), key, ...numbers.slice(300)]);
   expect(loaded[300]).toMatchObject({ status: 'rejected', reason: { code: expect.stringMatching(/^22/) as unknown } });
   for (const [at, one] of loaded.filter((_, index) => index !== 300).entries())
     expect(one).toEqual({ status: 'fulfilled', value: { id: at + 1, name: `author ${at + 1}` } });
-  expect(queries).toBeLessThan(25); // halved, and not one by one
+  expect(queries).toBeLessThan(25); // the keys are halved, not sent one by one
 }); // prettier-ignore
 
-it('rejects alone what a type refuses with a syntax error', async () => {
+it('load() rejects only the key that a type rejects with a syntax error', async () => {
   await source.query('create extension ltree; alter table author alter id type ltree using id::text::ltree');
   const [found, refused] = await load(['7', '..']);
   expect(found).toMatchObject({ status: 'fulfilled', value: { name: 'author 7' } });
   expect(refused).toMatchObject({ status: 'rejected', reason: { code: '42601' } });
 });
 
-it('rejects every key of a query that fails for another reason, and sends no more', async () => {
+it('load() rejects every key of a query that fails for another reason, and sends no further query', async () => {
   await source.query('drop table author');
   queries = 0;
   const loaded = await load(numbers);

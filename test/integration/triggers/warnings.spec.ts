@@ -31,8 +31,8 @@ const PARTITIONS = `
   create table event_b partition of event for values in ('b', 'c') partition by list (kind);
   create table "event B1" partition of event_b for values in ('b')`;
 
-describe('a trigger that is disabled on a partition', () => {
-  it('is named, with the statement that enables it', async () => {
+describe('the warning about a trigger that is disabled on a partition', () => {
+  it('contains the statement that enables it', async () => {
     await database.query(PARTITIONS);
     const source = await migrate({ table: 'event', on: ['insert', 'delete'] });
     expect(await warningsOf(source)).toEqual([]);
@@ -54,13 +54,13 @@ describe('a trigger that is disabled on a partition', () => {
   });
 });
 
-describe('a table that inherits from a declared one', () => {
+describe('the warning about a table that inherits from a declared one', () => {
   beforeEach(() =>
     database.query(`create table base (id int primary key); create table child () inherits (base);
       create schema other; create table other.grandchild () inherits (child)`),
   );
 
-  it('is named, unless it is declared itself', async () => {
+  it('contains its declaration, and disappears with it', async () => {
     const source = await migrate({ table: 'base' });
     const warningFor = (table: string, declaration: string) =>
       `Changes of the table ${table}, which inherits from public.base, are not notified: triggers are not inherited. ` +
@@ -78,7 +78,7 @@ describe('a table that inherits from a declared one', () => {
     ).toEqual([]);
   });
 
-  it('is notified of by statements on the declared table only, where the level is statement', async () => {
+  it('mentions statements on the declared table for statement triggers', async () => {
     const [warning] = await warningsOf(await migrate({ table: 'base', level: 'statement' }));
     expect(warning).toContain('are notified only when an UPDATE or DELETE names public.base: triggers');
   });
@@ -92,14 +92,14 @@ describe('an update that moves a row to another partition', () => {
     [['insert', 'update'], `is notified as an insert. Declare all of insert, update and delete.`],
     [['update', 'delete'], `is notified as a delete. Declare all of insert, update and delete.`],
     [['update'], 'is not notified. Declare all of insert, update and delete.'],
-  ])('is named for %j', async (on, meaning) => {
+  ])('causes a warning for %j', async (on, meaning) => {
     const source = await migrate({ table: 'event', channel: 'events', ...(on && { on }) });
     expect(await warningsOf(source)).toEqual([
       `An update of "kind" that moves a row of public.event to another partition ${meaning.replace(/^is( not)? notified/, '$& on channel "events"')}`,
     ]);
   });
 
-  it('is named once per channel, with every column of the key, and not without updates', async () => {
+  it('causes a warning once per channel, with every column of the key, and none without updates', async () => {
     await database.query(`drop table event; ${EVENT.replace(', constraint pk primary key (id, kind, region)', '').replace('list', 'range')}`);
     const source = await migrate({ table: 'event' }, { table: 'event', channel: 'all' });
     expect((await warningsOf(source)).map((text) => text.slice(0, 60))).toEqual(
@@ -117,7 +117,7 @@ describe('an update that moves a row to another partition', () => {
     });
     const changes = new Mailbox<EntityChange>();
     app.pubsub.observe<EntityChange>('event').subscribe(({ payload }) => changes.push(payload));
-    await app.pubsub.status(); // connected
+    await app.pubsub.status(); // resolves when it is connected
     await database.query(`insert into event values (1, 'a')`);
     await changes.find(({ operation }) => operation === 'insert');
     await database.query(`update event set kind = 'b'; delete from event`);
@@ -129,7 +129,7 @@ describe('an update that moves a row to another partition', () => {
 });
 
 describe('a trigger that fires before those of this library', () => {
-  it('is named once, on tables and partitions, when it may change the row again', async () => {
+  it('causes one warning, on tables and partitions, when it may change the row again', async () => {
     await database.query(`${PARTITIONS}; ${NOTE}`);
     const source = await migrate({ table: 'event', on: ['insert', 'delete'] }, { table: 'event_a' });
     await database.query(`
@@ -151,7 +151,7 @@ describe('a trigger that fires before those of this library', () => {
     expect(await warningsOf(source)).toEqual([]);
   }); // prettier-ignore
 
-  it('is not named when it is deferred', async () => {
+  it('causes no warning when it is deferred', async () => {
     await database.query(`create table base (id int primary key); ${NOTE}`);
     const source = await migrate({ table: 'base' });
     await database.query(`
@@ -169,7 +169,7 @@ describe('a virtual generated column', () => {
   const TABLE =
     'create table item (id int primary key, a int, total int generated always as (a * 2) virtual, "Sum" int generated always as (a + 1) virtual)';
 
-  itWithVirtualColumns('is named when it is carried', async () => {
+  itWithVirtualColumns('causes a warning when notifications contain it', async () => {
     await database.query(TABLE);
     const warning = (columns: string) =>
       `Notifications of public.item on channel "item" lack the value of ${columns}: PostgreSQL does not compute virtual generated ` +
@@ -209,7 +209,7 @@ describe('a virtual generated column', () => {
     [{ of: ['total'] }, '"of"', 'total'],
     [{ when: 'NEW.total > 4' }, '"when"', 'total'],
     [{ when: 'coalesce((new)."Sum", 0) > (select 1)' }, '"when"', 'Sum'],
-  ])('is refused in %j at level statement', async (options, option, column) => {
+  ])('is rejected in %j at level "statement"', async (options, option, column) => {
     await database.query(TABLE);
     const refusal = (what: string) =>
       `INVALID_TRIGGER: ${what}: expected ${option} without virtual generated columns at level "statement", got "${column}": ` +
@@ -223,7 +223,7 @@ describe('a virtual generated column', () => {
     await runner.release();
   }); // prettier-ignore
 
-  itWithVirtualColumns('may have a name that other texts of a condition have', async () => {
+  itWithVirtualColumns('can have a name that other texts of a condition contain', async () => {
     await database.query(TABLE);
     const source = await connect({
       table: 'item', level: 'statement', when: `NEW.a > 4 /* NEW.total */ and 'NEW.total' <> 'total'`, columns: ['id'],
@@ -232,8 +232,8 @@ describe('a virtual generated column', () => {
   });
 });
 
-describe('looking for what triggers miss', () => {
-  it('waits for no lock on a table', async () => {
+describe('the search for warnings', () => {
+  it('does not wait for locks on tables', async () => {
     await database.query(PARTITIONS);
     const source = await migrate({ table: 'event' });
     const client = await database.client();
@@ -247,7 +247,7 @@ describe('looking for what triggers miss', () => {
   });
 });
 
-describe('at start-up', () => {
+describe('the start of an application', () => {
   @Entity()
   @NotifyChanges({ on: 'insert' })
   class Author {
@@ -262,7 +262,7 @@ describe('at start-up', () => {
     });
   const isWarning = ({ level }: { level: string }) => level === 'warn'; // prettier-ignore
 
-  it('each warning is logged, and is no reason to stop', async () => {
+  it('logs each warning, and continues', async () => {
     await (await start({})).close();
     await database.query(`${NOTE}; create table child () inherits (author);
       create trigger "Audit" after insert on author for each row execute function note()`);
