@@ -38,7 +38,7 @@ const Maybe = (type: ColumnType, options: ColumnOptions = {}): PropertyDecorator
 /** Columns of AllTypes that the server of the test run is too old for. */
 export const LACKING = new Set<string>();
 
-/** A column that servers from this version on can have. */
+/** Declares a column that servers from this version on can have. */
 const Since =
   (version: number, column: PropertyDecorator): PropertyDecorator =>
   (target, property) => {
@@ -70,7 +70,7 @@ export class Address {
   }
 }
 
-/** As near as possible everything that TypeORM can map to PostgreSQL. */
+/** Almost everything that TypeORM can map to PostgreSQL. */
 @Entity()
 export class AllTypes {
   @PrimaryGeneratedColumn({ type: 'bigint' })

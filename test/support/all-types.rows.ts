@@ -1,4 +1,6 @@
-/** A row of AllTypes: property path → SQL expression. What is not named is null, or its default. */
+/**
+ * A row of AllTypes: property path → SQL expression. Other columns are null, or have their default.
+ */
 export type SqlRow = Readonly<Record<string, string>>;
 
 const ordinary: SqlRow = {
@@ -201,7 +203,7 @@ const strange: SqlRow = {
   text: "repeat('\\\"', 1000)",
 };
 
-/** JSON has one null, and arrays begin at the beginning: pg's parsers do not tell these apart either. */
+/** Values that pg's parsers do not distinguish: JSON has one null, and arrays start at 1. */
 const simplified: SqlRow = {
   json: "'null'",
   jsonb: "'null'",

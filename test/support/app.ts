@@ -25,19 +25,19 @@ export interface TestAppOptions {
   readonly imports?: ModuleMetadata['imports'];
   readonly options?: PgPubSubOptions & PgPubSubExtras;
   readonly dataSource?: Partial<PostgresDataSourceOptions>;
-  /** What others do to the DataSource before it is initialized. */
+  /** Changes or replaces the DataSource before it is initialized. */
   readonly patch?: (dataSource: DataSource) => DataSource;
   /** Replaces `PgPubSubModule.forRoot(options)`. */
   readonly module?: DynamicModule;
 }
 
-/** A Nest application with TypeORM and this library, as users have them; closed when disposed of. */
+/** A Nest application with TypeORM and this library, as users have it; closed when disposed of. */
 export class TestApp implements AsyncDisposable {
   private isClosed = false;
 
   private constructor(
     readonly app: INestApplicationContext,
-    /** What the library and Nest logged. */
+    /** The log lines of the library and of Nest. */
     readonly log: Mailbox<LogLine>,
   ) {}
 
@@ -66,7 +66,7 @@ export class TestApp implements AsyncDisposable {
     try {
       await app.init();
     } catch (error) {
-      await app.get(DataSource).destroy(); // Nest runs no shutdown hooks then
+      await app.get(DataSource).destroy(); // Nest runs no shutdown hooks in this case
       throw error;
     }
     return new TestApp(app, log);

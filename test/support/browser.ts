@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
 
-/** How long a visitor waits for something to be shown. */
+/** The time that a visitor waits for a part of the page. */
 const DEADLINE_MS = 60_000;
 
 const USUAL_PLACES = [
@@ -13,7 +13,7 @@ const USUAL_PLACES = [
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
 ];
 
-/** The program of a Chromium; `undefined` where there is none. */
+/** The path of a Chromium; `undefined` without one. */
 export function findBrowser(): string | undefined {
   const { CHROMIUM_PATH } = process.env;
   if (!CHROMIUM_PATH) return USUAL_PLACES.find((path) => existsSync(path));
@@ -26,13 +26,13 @@ export function findBrowser(): string | undefined {
 export function launchBrowser(): Promise<Browser> {
   const executablePath = findBrowser();
   if (executablePath === undefined) throw new Error('expected a Chromium, got none');
-  // its sandbox needs rights that root in a container does not have; all it opens is ours
+  // the sandbox needs rights that root in a container does not have; it only opens our pages
   return chromium.launch({ executablePath, args: ['--no-sandbox'] });
 }
 
-/** Somebody with the page open; leaves when disposed of. */
+/** A person with the page open; closes it when disposed of. */
 export class Visitor implements AsyncDisposable {
-  /** What went wrong in the browser: errors in its console, and requests to other hosts. */
+  /** Problems in the browser: errors in its console, and requests to other hosts. */
   readonly complaints: string[] = [];
 
   private constructor(
@@ -76,7 +76,7 @@ export class Visitor implements AsyncDisposable {
     return this.page.locator(region).filter({ hasText: text }).first().waitFor();
   }
 
-  /** One of the large numbers. */
+  /** The value of one of the large numbers. */
   async figure(id: string): Promise<number> {
     const text = await this.page.locator(`#${id}`).textContent();
     return Number(text?.replaceAll(',', ''));

@@ -11,12 +11,12 @@ type Act = (payload: number, notification: Notification) => unknown;
 /** The limit of two waits of the library, 10 s each, and some seconds for the work. */
 export const RECOVERY_MS = 25_000;
 
-/** How a run is recorded that is the first one, as far as the database knows. */
+/** The record of a run that is the first one as far as the database knows. */
 export const uncounted = (payload: number): string => `${payload}: attempt 1 (attempts 0, deaths 0)`;
 
 /**
- * A listener that leaves an effect for each notification, and records each of its runs with the counters of the row.
- * `act` is called in the first run of each payload, behind the effect.
+ * A listener that writes an effect for each notification, and records each of its runs with the
+ * counters of the row. `act` is called in the first run of each payload, after the effect.
  */
 export function recordRuns(
   channel: ChannelDefinition<number>,
@@ -42,7 +42,7 @@ export function recordRuns(
   return { provider: Recorder, runs };
 }
 
-/** A gate that a handler reaches and waits at, until the test opens it. */
+/** A gate at which a handler waits until the test opens it. */
 export function gate(): { readonly reached: Promise<void>; pass(): Promise<void>; open(): void } {
   const [reached, reach] = signal();
   const [opened, open] = signal();
@@ -62,7 +62,10 @@ function signal(): readonly [Promise<void>, () => void] {
   return [promise, resolve];
 }
 
-/** An application whose pool goes through a proxy of its own; its LISTEN connection does not. One claim at a time. */
+/**
+ * Starts an application whose pool goes through a proxy of its own; its LISTEN connection does not.
+ * One claim runs at a time.
+ */
 export async function startBehindProxy(stored: Stored, { options, dataSource, ...rest }: StartStored) {
   const proxy = await TcpProxy.start(stored.database.url);
   const started = stored.start({
@@ -83,14 +86,17 @@ export async function startBehindProxy(stored: Stored, { options, dataSource, ..
     app,
     proxy,
     async [Symbol.asyncDispose]() {
-      proxy.cut(); // nothing is to wait for a connection that stays silent
+      proxy.cut(); // so that nothing waits for a silent connection
       await app.close();
       await proxy[Symbol.asyncDispose]();
     },
   };
 }
 
-/** Lets a message of a client pass only after `work`, then the next one. Never resolves; ends with the proxy. */
+/**
+ * Lets a message of a client pass only after `work`, then the next one. Never resolves; ends with
+ * the proxy.
+ */
 export async function slowDown(proxy: TcpProxy, work: () => Promise<unknown>): Promise<never> {
   let next = proxy.hold('');
   for (;;) {
@@ -102,8 +108,8 @@ export async function slowDown(proxy: TcpProxy, work: () => Promise<unknown>): P
 }
 
 /**
- * Stores 1 … `count`, in one transaction, as any other client does. They become due at one time: a claim that begins at
- * this moment takes all of them or none.
+ * Stores 1 … `count`, in one transaction, as any other client does. They become due at the same
+ * time: a claim that starts at this time takes all of them or none.
  */
 export const store = (stored: Stored, channel: ChannelDefinition<number>, count: number) =>
   stored.query(
@@ -111,7 +117,7 @@ export const store = (stored: Stored, channel: ChannelDefinition<number>, count:
     [channel.name, count],
   );
 
-/** Resolves when nothing of the channel is waiting; fails when that takes longer than `withinMs`. */
+/** Resolves when no notification of the channel is waiting; fails after `withinMs`. */
 export const handled = (stored: Stored, channel: ChannelDefinition<number>, withinMs = RECOVERY_MS) =>
   eventually(
     async () => (await stored.waiting(channel)).length === 0,
@@ -119,13 +125,13 @@ export const handled = (stored: Stored, channel: ChannelDefinition<number>, with
     withinMs,
   );
 
-/** The payloads of the channel's effects that were committed, sorted. */
+/** The payloads of the channel's committed effects, sorted. */
 export async function committed(stored: Stored, channel: ChannelDefinition<number>): Promise<number[]> {
   const effects = await stored.effects(`${channel.name} `);
   return effects.map((what) => Number(what.split(' ').at(-1))).toSorted((a, b) => a - b);
 }
 
-/** Opens that number of connections in the application's pool, and gives them back. */
+/** Opens that number of connections in the application's pool, and returns them. */
 export async function fillPool({ dataSource }: TestApp, connections: number): Promise<void> {
   const runners = Array.from({ length: connections }, () => dataSource.createQueryRunner());
   await Promise.all(runners.map((runner) => runner.connect()));

@@ -9,22 +9,25 @@ export const PROGRAM = fromHere('../../dist/cli/main.js');
 /** The DataSource of `test/e2e/apps/stored`. */
 export const STORED_DATA_SOURCE = fromHere('../e2e/apps/.build/stored/data-source.js');
 
-/** How a command ended. */
+/** The exit code and the output of a command. */
 export interface Ended {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Runs the built `pgpubsub` as a process of its own, to its end. */
+/** Runs the built `pgpubsub` as a process of its own, and waits for its end. */
 export const pgpubsub = (args: readonly string[], environment: Record<string, string> = {}): Promise<Ended> =>
   execute(process.execPath, [PROGRAM, ...args], environment);
 
-/** What gives a command a terminal; those of other systems take other arguments. */
+/** The program that gives a command a terminal; it takes other arguments on other systems. */
 const SCRIPT = '/usr/bin/script';
 export const hasTerminal = process.platform === 'linux' && existsSync(SCRIPT);
 
-/** The same on a terminal, 120 columns wide: what is written to it, errors included, is `stdout`. */
+/**
+ * Runs `pgpubsub` on a terminal, 120 columns wide: `stdout` is all that is written to it, errors
+ * included.
+ */
 export function pgpubsubOnTerminal(
   args: readonly string[],
   environment: Record<string, string>,
@@ -44,7 +47,7 @@ function execute(
     execFile(program, args, options, (error, stdout, stderr) => {
       const code = error === null ? 0 : error.code;
       if (typeof code === 'number') resolve({ code, stdout, stderr });
-      else reject(error ?? new Error('expected an exit code, got none')); // killed, or never started
+      else reject(error ?? new Error('expected an exit code, got none')); // killed, or not started
     });
   });
 }

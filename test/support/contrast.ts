@@ -2,11 +2,13 @@ import type { Page } from 'playwright-core';
 
 export interface Contrast {
   readonly text: string;
-  /** As WCAG defines it: 1 to 21. */
+  /** The contrast ratio of WCAG: 1 to 21. */
   readonly ratio: number;
 }
 
-/** Runs in the browser: the colours of each piece of text that is shown, and of what lies behind it. */
+/**
+ * Runs in the browser: the colours of each visible piece of text, and of the background behind it.
+ */
 const COLOURS = `(() => {
   const isClear = (colour) => colour === 'rgba(0, 0, 0, 0)';
   const behind = (element) => {

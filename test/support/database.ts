@@ -8,14 +8,15 @@ import { TestApp, type TestAppOptions } from './app.js';
 import { urlOf, withClient } from './client.js';
 import { templateWith } from './template.js';
 
-/** What `withPgPubSub()` takes, and what the DataSource has besides its address. */
+/** The options of `withPgPubSub()`, and those of the DataSource besides its address. */
 export interface GivenDataSource extends WithPgPubSubOptions {
   readonly dataSource?: Partial<PostgresDataSourceOptions>;
 }
 
 /**
- * A database of its own on the server of the test run. The object exists before the database does: its address is
- * known at once. Disposing of it closes what is connected to it, and drops the database.
+ * A database on the server of the test run. The object exists before the database does, so its
+ * address is known immediately. Disposing of it closes all that was connected with it, and drops
+ * the database.
  */
 export class TestDatabase implements AsyncDisposable {
   readonly name = `test_${randomUUID().replaceAll('-', '')}`;
@@ -25,7 +26,7 @@ export class TestDatabase implements AsyncDisposable {
 
   constructor(private readonly serverUrl: string = inject('serverUrl')) {}
 
-  /** An empty database; `options` as CREATE DATABASE takes them. */
+  /** Creates an empty database; `options` are those of CREATE DATABASE. */
   static async create(serverUrl?: string, options?: string): Promise<TestDatabase> {
     const database = new TestDatabase(serverUrl);
     await database.create(options);
@@ -34,14 +35,14 @@ export class TestDatabase implements AsyncDisposable {
 
   async create(options = ''): Promise<void> {
     await withClient(this.serverUrl, async (server) => {
-      // copying files takes a third of the processor time that writing each page to the log takes
+      // copying files takes a third of the processor time of writing each page to the log
       const { rows } = await server.query<{ server_version_num: string }>('show server_version_num');
       const strategy = Number(rows[0]?.server_version_num) < 150_000 ? '' : 'strategy file_copy';
       await server.query(`create database ${this.name} ${options} ${strategy}`);
     });
   }
 
-  /** Creates the database as a copy of a template with what these statements create. */
+  /** Creates the database as a copy of a template that contains the result of these statements. */
   async createWith(statements: readonly string[]): Promise<void> {
     await this.create(`template ${await templateWith(this.serverUrl, statements)}`);
   }
@@ -50,7 +51,7 @@ export class TestDatabase implements AsyncDisposable {
     return urlOf(this.serverUrl, this.name);
   }
 
-  /** An application on this database. */
+  /** Starts an application on this database. */
   async start(options: TestAppOptions = {}): Promise<TestApp> {
     const app = await TestApp.start({ url: this.url, ...options });
     this.apps.push(app);
@@ -71,7 +72,7 @@ export class TestDatabase implements AsyncDisposable {
     return this.createSource(options).initialize();
   }
 
-  /** A bare client, as any other program in any other language would be. */
+  /** A client of pg, like a program in any other language. */
   async client(): Promise<pg.Client> {
     const client = new pg.Client(this.url);
     client.on('error', () => undefined);
@@ -84,7 +85,7 @@ export class TestDatabase implements AsyncDisposable {
     return withClient(this.url, async (client) => (await client.query<Row>(sql, parameters)).rows);
   }
 
-  /** The number of LISTEN connections to this database, which their application name shows. */
+  /** The number of LISTEN connections to this database, found by their application name. */
   async listenSessions(): Promise<number> {
     const sql =
       "select count(*)::int as n from pg_stat_activity where datname = $1 and application_name like '%:listen'";
@@ -92,7 +93,7 @@ export class TestDatabase implements AsyncDisposable {
     return row?.n ?? 0;
   }
 
-  /** Ends the LISTEN connections as an administrator would; resolves with the number of them. */
+  /** Ends the LISTEN connections as an administrator would; resolves with their number. */
   async terminateListeners(): Promise<number> {
     const sql = `select count(pg_terminate_backend(pid))::int as n from pg_stat_activity
       where datname = $1 and application_name like '%:listen'`;

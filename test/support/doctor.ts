@@ -9,11 +9,11 @@ export interface Finding {
   readonly remedy: string | null;
 }
 
-/** The SQL in a remedy, as somebody would paste it: all of it, or what follows a colon. */
+/** The SQL in a remedy that a reader would paste: all of it, or the part after a colon. */
 export const sqlIn = (remedy: string | null | undefined): string[] =>
   remedy?.match(/(?<=^|[:;] )(?:alter|grant|rollback prepared|select|vacuum) [^;]+;/g) ?? [];
 
-/** What `pgpubsub doctor` says of a database that is as `test/e2e/apps/stored` has it. */
+/** The report of `pgpubsub doctor` for a database like that of `test/e2e/apps/stored`. */
 export class Diagnosis {
   private constructor(
     readonly code: number,
@@ -27,7 +27,7 @@ export class Diagnosis {
     return new Diagnosis(code, (JSON.parse(stdout) as { findings: Finding[] }).findings);
   }
 
-  /** The first in which `matches` holds: for what takes time to be seen. */
+  /** Repeats until `matches` holds, because some problems take time to become visible. */
   static async until(matches: (diagnosis: Diagnosis) => boolean, url: string, ...options: string[]) {
     let last = await Diagnosis.of(url, ...options);
     await eventually(async () => {
@@ -42,7 +42,7 @@ export class Diagnosis {
     return this.findings.filter((finding) => finding.check === check);
   }
 
-  /** What is not good. */
+  /** The findings that are not good. */
   get complaints(): readonly Finding[] {
     return this.findings.filter(({ severity }) => severity !== 'good');
   }

@@ -1,11 +1,11 @@
 import { readFileSync, readdirSync } from 'node:fs';
 
-/** A file of the repository. */
+/** The URL of a file of the repository. */
 export const locate = (path: string): URL => new URL(`../../${path}`, import.meta.url);
 
 export const readText = (path: string): string => readFileSync(locate(path), 'utf8');
 
-/** What people read, of this repository. */
+/** The pages that users read. */
 export const DOCUMENTS: readonly string[] = [
   'README.md',
   'ARCHITECTURE.md',
@@ -15,14 +15,14 @@ export const DOCUMENTS: readonly string[] = [
     .map((file) => `docs/${file.replaceAll('\\', '/')}`),
 ];
 
-/** What stands below a heading, up to the next one of its kind or of a higher one. */
+/** The text below a heading, up to the next one of its level or of a higher one. */
 export function sectionOf(text: string, heading: string): string {
   const [, after = ''] = text.split(`\n${heading}\n`);
   const level = /^#*/.exec(heading)?.[0].length ?? 0;
   return after.split(new RegExp(`^#{1,${level}} `, 'm'))[0] ?? '';
 }
 
-/** The rows of the first table, cell by cell, without its head. */
+/** The rows of the first table, as cells, without its head. */
 export function tableOf(text: string): string[][] {
   const lines = /(?:^\|.*\n)+/m.exec(text)?.[0].trim().split('\n') ?? [];
   return lines.slice(2).map((line) =>

@@ -5,10 +5,13 @@ export interface ServerSentEvent {
   readonly data: unknown;
 }
 
-/** A response of Server-Sent Events, as a browser's EventSource reads it; given up when disposed of. */
+/**
+ * A response with Server-Sent Events, read like an EventSource of a browser; aborted when disposed
+ * of.
+ */
 export class EventStream implements AsyncDisposable {
   readonly events = new Mailbox<ServerSentEvent>();
-  /** Holds one item once the server has ended the response (or the connection broke). */
+  /** Contains one item after the server has ended the response (or the connection broke). */
   readonly end = new Mailbox<'ended' | 'broken'>();
   private readonly reading: Promise<void>;
 
@@ -22,7 +25,7 @@ export class EventStream implements AsyncDisposable {
     );
   }
 
-  /** Resolves when the server has answered: it observes from then on. */
+  /** Resolves when the server has answered, from when on it observes. */
   static async open(url: string): Promise<EventStream> {
     const abort = new AbortController();
     const response = await fetch(url, { headers: { accept: 'text/event-stream' }, signal: abort.signal });

@@ -9,7 +9,10 @@ const library = (existsSync(LIBRARIES) ? readdirSync(LIBRARIES) : [])
   .map((directory) => path.join(LIBRARIES, directory, 'faketime', 'libfaketimeMT.so.1'))
   .find((file) => existsSync(file));
 
-/** The system clock of other processes, which a test sets while they run. Their monotonic clock goes on. */
+/**
+ * The system clock of other processes, which a test sets while they run. Their monotonic clock
+ * continues.
+ */
 export class FakeClock implements Disposable {
   static readonly isInstalled = library !== undefined;
 
@@ -30,7 +33,7 @@ export class FakeClock implements Disposable {
     };
   }
 
-  /** Sets the clock to the true time and this number of seconds. */
+  /** Sets the clock to the true time plus this number of seconds. */
   set(offsetSeconds: number): void {
     writeFileSync(this.file, `${offsetSeconds < 0 ? '' : '+'}${offsetSeconds}\n`);
   }

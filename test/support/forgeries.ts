@@ -1,6 +1,6 @@
 import { MAX_NOTIFY_BYTES } from 'nestjs-pgpubsub';
 
-/** Texts and values that a hostile role sends or stores, whatever the channel. */
+/** Forged texts and values that a hostile role sends or stores, on any channel. */
 
 const change = (given: object) =>
   JSON.stringify({
@@ -14,7 +14,7 @@ const change = (given: object) =>
 
 const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
 
-/** Changes that no trigger of the application sends, on whichever channel they arrive. */
+/** Changes that no trigger of the application sends on any channel. */
 export const FORGED_CHANGES: readonly string[] = [
   change({ table: 'secret', new: { id: 1, name: 'foreign' } }),
   change({ operation: 'update', table: 'secret', truncated: true }),
@@ -59,7 +59,7 @@ export const FORGED_CHANGES: readonly string[] = [
   'x'.repeat(MAX_NOTIFY_BYTES),
 ];
 
-/** Envelopes as the library has them around payloads with a context, more or less. */
+/** Envelopes that resemble those of the library around payloads with a context. */
 export const FORGED_ENVELOPES: readonly string[] = [
   { pgpubsub: 1 },
   { pgpubsub: 1, context: null },
@@ -83,7 +83,7 @@ export const FORGED_ENVELOPES: readonly string[] = [
     '{"pgpubsub":1,"context":{',
   );
 
-/** SQL literals for each column that the documentation grants, at its extremes. */
+/** SQL literals with extreme values for each column that the documentation grants. */
 export const EXTREMES: Readonly<Record<string, readonly string[]>> = {
   payload: [
     'null',

@@ -9,12 +9,12 @@ import { dropTemplates } from './template.js';
 declare module 'vitest' {
   interface ProvidedContext {
     serverUrl: string;
-    /** As `server_version_num` has it: 110022, 180004. */
+    /** The value of `server_version_num`: 110022, 180004. */
     serverVersion: number;
   }
 }
 
-/** One server for all files; each file has a database of its own there. */
+/** Starts one server for all files; each file has its own database there. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   if (project.name === 'integration') sayWhatIsSkipped();
   const server = await startPostgres();
@@ -26,7 +26,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** Once for all projects. */
+/** Logs the skipped tests, once for all projects. */
 function sayWhatIsSkipped(): void {
   if (!PgBouncer.isInstalled)
     console.warn('No PgBouncer: tests with a pooler are skipped. Install one (Debian: pgbouncer).');

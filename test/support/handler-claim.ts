@@ -7,13 +7,13 @@ import { useStored } from './stored.js';
 
 export const Orders = defineChannel<number>('orders', { delivery: 'exactly-once' });
 
-/** What the handler of a claim does. */
+/** The work of a handler in a claim. */
 export type Work = (manager: EntityManager) => Promise<unknown>;
 
 const write = (manager: EntityManager, what: unknown) =>
   manager.query('insert into public.effect (what) values ($1)', [String(what)]);
 
-/** Everything that a handler could have left behind for the next one, or on the connection. */
+/** All state that a handler could leave for the next one, or on the connection. */
 const STATE = `select json_build_object(
   'settings', (select json_object_agg(name, setting) from pg_settings where name in
     ('role', 'session_authorization', 'session_replication_role', 'search_path', 'row_security', 'statement_timeout', 'lock_timeout')),
@@ -34,7 +34,7 @@ async function stateOf(manager: EntityManager): Promise<State> {
   return row?.state as State;
 }
 
-/** Claims of three rows, whose second handler does the work. */
+/** Claims of three rows, in which the second handler does the work. */
 export function useHandlerClaims() {
   const stored = useStored();
   const { start, deadLetters, settled } = stored;
@@ -71,7 +71,7 @@ export function useHandlerClaims() {
   return { ...stored, runClaim };
 }
 
-/** pg's client, as a handler gets it. */
+/** The client of pg that a handler gets. */
 export const clientOf = async (manager: EntityManager): Promise<pg.PoolClient> =>
   (await manager.queryRunner?.connect()) as pg.PoolClient;
 

@@ -35,7 +35,7 @@ export class Invoice {
   @Column('text') name!: string;
 }
 
-/** A table of the application of which nothing is ever notified. */
+/** A table of the application that is never notified. */
 @Entity()
 export class Secret {
   @PrimaryGeneratedColumn() id!: number;
@@ -44,23 +44,21 @@ export class Secret {
 
 export const Posts = defineChannel('posts', { schema: z.object({ name: z.string() }) });
 export const Orders = defineChannel<unknown>('orders', { delivery: 'exactly-once' });
-/** Ordered by the key. */
 export const Moves = defineChannel<unknown>('moves', { delivery: 'exactly-once', ordered: true });
 
-/** Every channel that is listened to, the one of the hints included. */
+/** Every channel with LISTEN, including the one of hints. */
 export const CHANNELS = ['author', 'invoice', 'posts', 'orders', 'moves', 'pgpubsub'];
 export const POOL_SIZE = 6;
 const STORED = [Orders, Moves];
 const ENTITIES = [Author, Invoice, Secret];
 
-/** A call of a listener. */
 export interface Call {
   readonly listener: 'author' | 'invoice' | 'posts' | 'orders' | 'moves';
   readonly payload: unknown;
   readonly context: unknown;
 }
 
-/** What a role is given by the owner of the database; `role` is its name, and that of its schema. */
+/** The statements that grant a role its rights; its schema has the name of the role. */
 export const ROLES = {
   'may only connect': () => '',
   'owns a schema of its own': (role: string) => `create schema ${role} authorization ${role}`,
@@ -70,7 +68,7 @@ export const ROLES = {
 export type Kind = keyof typeof ROLES;
 export const KINDS = Object.keys(ROLES) as Kind[];
 
-/** How long something that should happen soon may take. */
+/** The time within which an expected event happens. */
 export const SOON_MS = 10_000;
 
 const QUICK: PgPubSubOptions = {
@@ -79,13 +77,14 @@ const QUICK: PgPubSubOptions = {
 };
 
 /**
- * A database with an application that is no superuser, and a hostile role that may connect to it. The application owns
- * the database, and nobody else may create objects in its schema. Disposing of it removes both roles, too.
+ * A database with an application that is not a superuser, and a hostile role that may connect to
+ * it. The application owns the database, and only it may create objects in the schema "public".
+ * Disposing of it removes both roles, too.
  */
 export class Scene implements AsyncDisposable {
   readonly calls = new Mailbox<Call>();
   readonly events = new Mailbox<PubSubEvent>();
-  /** What a listener does beside being recorded. */
+  /** Called for each call of a listener, after it was recorded. */
   onCall: (call: Call) => unknown = () => undefined;
   private readonly apps: TestApp[] = [];
   private readonly sources: DataSource[] = [];
@@ -97,7 +96,7 @@ export class Scene implements AsyncDisposable {
     readonly role: string,
   ) {}
 
-  /** The roles and the database, without an application. */
+  /** Creates the roles and the database, without an application. */
   static async prepare(): Promise<Scene> {
     const database = await TestDatabase.create();
     const id = randomUUID().slice(0, 8);
@@ -109,7 +108,7 @@ export class Scene implements AsyncDisposable {
     return scene;
   }
 
-  /** With an application that listens, and a role of this kind. */
+  /** Starts an application that listens, with a role of this kind. */
   static async start(kind: Kind, options: PgPubSubOptions = {}): Promise<Scene> {
     const scene = await Scene.prepare();
     try {
@@ -147,29 +146,27 @@ export class Scene implements AsyncDisposable {
     return withPgPubSub(source, { channels: STORED, ...more }).initialize();
   }
 
-  /** The same without the library. */
   connectPlain(): Promise<DataSource> {
     return this.createSource(ENTITIES).initialize();
   }
 
-  /** The statements of a migration that would be generated now, with their way back. */
+  /** The statements of the migration that would be generated now, and those that revert it. */
   async generate(entities?: readonly (new () => object)[], more?: object): Promise<string[]> {
     const source = await this.connect(entities, more);
     const { upQueries, downQueries } = await source.driver.createSchemaBuilder().log();
     return [...upQueries, ...downQueries].map(({ query }) => query);
   }
 
-  /** A session of the hostile role. */
   hostile(): Promise<pg.Client> {
     return this.clientOf(this.role);
   }
 
-  /** A session of the application beside its pool. */
+  /** A session of the application outside of its pool. */
   own(): Promise<pg.Client> {
     return this.clientOf(this.application);
   }
 
-  /** As the owner of the server. */
+  /** Runs SQL as the owner of the server. */
   administer(sql: string): Promise<pg.QueryResultRow[]> {
     return this.database.query(sql);
   }
@@ -189,7 +186,7 @@ export class Scene implements AsyncDisposable {
     expect(this.events.all.filter(isStopped)).toEqual([]);
   }
 
-  /** Resolves when a listener was called with a payload, or a row, of this name. */
+  /** Resolves when a listener was called with a payload or a row of this name. */
   arrives(name: string, listener: Call['listener']): Promise<void> {
     const has = () =>
       this.calls.all.some((call) => call.listener === listener && nameIn(call.payload) === name);
@@ -204,7 +201,7 @@ export class Scene implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.administer(
       `select pg_terminate_backend(pid) from pg_stat_activity where usename = '${this.role}'`,
-    ); // also those that wait for a lock
+    ); // including those that wait for a lock
     for (const client of this.clients) await client.end().catch(() => undefined);
     for (const app of this.apps) await app.close();
     for (const source of this.sources) if (source.isInitialized) await source.destroy();
@@ -280,7 +277,7 @@ export function nameIn(payload: unknown): unknown {
   return row?.name ?? name;
 }
 
-/** Runs a statement that the server may refuse; resolves with the error. */
+/** Runs a statement that the server may reject; resolves with the error. */
 export async function attempt(
   client: pg.Client,
   sql: string,
@@ -294,7 +291,7 @@ export async function attempt(
   }
 }
 
-/** What the heap holds after a collection, in megabytes. */
+/** The size of the heap after a garbage collection, in megabytes. */
 export function heapMegabytes(): number {
   setFlagsFromString('--expose-gc');
   (runInNewContext('gc') as () => void)();

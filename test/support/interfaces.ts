@@ -2,11 +2,11 @@ import { readdirSync } from 'node:fs';
 import ts from 'typescript';
 import { locate, readText } from './documents.js';
 
-/** A property of an interface, and what its comment says. */
+/** A property of an interface, with its comment. */
 export interface Member {
   readonly name: string;
   readonly comment: string;
-  /** As it is written behind `@defaultValue`. */
+  /** The literal after `@defaultValue`. */
   readonly default: string | undefined;
 }
 
@@ -18,7 +18,7 @@ const declarations = readdirSync(locate('lib'), { recursive: true, encoding: 'ut
   })
   .filter(ts.isInterfaceDeclaration);
 
-/** The properties that stand in an interface of lib/. */
+/** The properties of an interface in lib/. */
 export function membersOf(owner: string): Member[] {
   const [found, second] = declarations.filter(({ name }) => name.text === owner);
   if (!found || second)
@@ -31,7 +31,9 @@ export function membersOf(owner: string): Member[] {
   });
 }
 
-/** What `10_000`, `true`, `'error'` or `['a', 'b']` stands for; other texts for themselves. */
+/**
+ * The value of `10_000`, `true`, `'error'` or `['a', 'b']`; other texts are returned as they are.
+ */
 export function parseLiteral(literal: string): unknown {
   try {
     return JSON.parse(literal.replaceAll(/(?<=\d)_/g, '').replaceAll("'", '"'));

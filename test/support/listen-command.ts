@@ -9,15 +9,15 @@ const fromRoot = (path: string): string => fileURLToPath(new URL(`../../${path}`
 
 const PROGRAM = fromRoot('dist/cli/main.js');
 
-/** Of the built sample application. */
+/** The module of the built sample application. */
 export const SAMPLE_APP = fromRoot('sample-app/dist/app.module.js');
 
-/** Of the application in `test/e2e/apps/listen`; its modules have names. */
+/** A module of the application in `test/e2e/apps/listen`, by name. */
 export const listenApp = (file: string): string => fromRoot(`test/e2e/apps/.build/listen/${file}`);
 
-/** `pgpubsub listen`, run as a program; killed when disposed of. */
+/** `pgpubsub listen` as a process; killed when disposed of. */
 export class ListenCommand implements AsyncDisposable {
-  /** Lines on stdout, which have the log. */
+  /** Lines on stdout, which contain the log. */
   readonly output = new Mailbox<string>();
   /** Lines on stderr. */
   readonly errors = new Mailbox<string>();
@@ -31,7 +31,7 @@ export class ListenCommand implements AsyncDisposable {
     });
     createInterface(this.child.stdout).on('line', this.output.push);
     createInterface(this.child.stderr).on('line', this.errors.push);
-    // "close" comes after the last line
+    // "close" is emitted after the last line
     this.child.once('close', (code, signal) => this.exit.push({ code, signal }));
   }
 
@@ -39,7 +39,7 @@ export class ListenCommand implements AsyncDisposable {
     return new ListenCommand(args, databaseUrl);
   }
 
-  /** Resolves when so many processes have begun to handle what is stored. */
+  /** Resolves when that number of processes has started to handle stored notifications. */
   static async start(databaseUrl: string, processes: number, ...args: string[]): Promise<ListenCommand> {
     const command = new ListenCommand(args, databaseUrl);
     await command.says('Handling stored notifications', processes);
@@ -50,7 +50,7 @@ export class ListenCommand implements AsyncDisposable {
     return this.child.pid ?? 0;
   }
 
-  /** Those a supervisor has started so far, in the order in which it did. */
+  /** The processes that a supervisor has started so far, in order. */
   get processes(): number[] {
     return this.output.all.flatMap((line) => /Started process (\d+)/.exec(line)?.[1] ?? []).map(Number);
   }
@@ -59,12 +59,12 @@ export class ListenCommand implements AsyncDisposable {
     this.child.kill(signal);
   }
 
-  /** As `| head` does when it has read enough. */
+  /** Closes the output as `| head` does when it has read enough. */
   closeOutput(): void {
     this.child.stdout.destroy();
   }
 
-  /** Resolves when so many lines of the output have this text. */
+  /** Resolves when that number of lines of the output contains this text. */
   async says(text: string, times = 1): Promise<void> {
     const count = () => this.output.all.filter((line) => line.includes(text)).length;
     await Promise.race([this.output.find(() => count() >= times), this.exit.find(() => true)]);
@@ -89,7 +89,7 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // it has ended already
+    // the process has already ended
   }
 }
 

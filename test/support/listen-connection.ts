@@ -4,7 +4,7 @@ import { ListenConnection, type ListenConnectionOptions } from '../../lib/connec
 import type { TestDatabase } from './database.js';
 import { Mailbox } from './mailbox.js';
 
-/** A LISTEN connection without an application, with all that it reports; stopped when disposed of. */
+/** A LISTEN connection without an application, with all its reports; stopped when disposed of. */
 export async function openListenConnection(
   database: TestDatabase,
   options: Partial<ListenConnectionOptions> = {},

@@ -7,7 +7,7 @@ export interface Received<T = unknown> {
   readonly notification: Notification<T>;
 }
 
-/** A provider class with one listener that puts what it gets into a mailbox. */
+/** A provider class with one listener that puts its notifications into a mailbox. */
 export function collector<T = unknown>(
   channel: ChannelLike<T>,
   options: ListenerOptions = {},

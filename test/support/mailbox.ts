@@ -1,7 +1,7 @@
-/** How long a test waits for something that should happen soon: on a machine that stalls, that is late. */
+/** The limit for an expected event; it is long because a machine may stall. */
 const DEADLINE_MS = 60_000;
 
-/** Collects what happens, and lets a test wait for it, with a deadline instead of a guess. */
+/** Collects events, and lets a test wait for them with a deadline instead of a guess. */
 export class Mailbox<T> {
   readonly all: T[] = [];
   private read = 0;
@@ -54,7 +54,10 @@ export class Mailbox<T> {
   }
 }
 
-/** Resolves when `check` is true, looking again every 20 ms: for what only the database knows. */
+/**
+ * Resolves when `check` is true, and repeats it every 20 ms, for conditions that only the database
+ * knows.
+ */
 export async function eventually(
   check: () => Promise<boolean> | boolean,
   what: string,

@@ -13,7 +13,7 @@ export interface Migration {
 
 export const NOTHING: Migration = { up: [], down: [] };
 
-/** As `typeorm migration:generate` does it. */
+/** Generates a migration like `typeorm migration:generate`. */
 export async function generate(source: DataSource): Promise<Migration> {
   const { upQueries, downQueries } = await source.driver.createSchemaBuilder().log();
   return {
@@ -22,7 +22,7 @@ export async function generate(source: DataSource): Promise<Migration> {
   };
 }
 
-/** As `typeorm migration:run` and `migration:revert` do it. */
+/** Runs statements like `typeorm migration:run` and `migration:revert`. */
 export const run = (source: DataSource, statements: readonly string[]): Promise<void> =>
   source.transaction(async ({ queryRunner }) => {
     for (const statement of statements) await queryRunner?.query(statement);
@@ -43,9 +43,12 @@ const SNAPSHOT = {
 
 type Snapshot = Record<keyof typeof SNAPSHOT, Record<string, string | null>[]>;
 
-/** A database for each test of the file, and what is done with it; its DataSources are closed after the test. */
+/**
+ * A database for each test of the file, and functions for its migrations; its DataSources are
+ * closed after the test.
+ */
 export function useMigrations() {
-  // a storage that no DataSource of a test owns: migrations contain nothing but tables and triggers
+  // no DataSource of a test owns this storage, so migrations only contain tables and triggers
   const database = useDatabase({ per: 'test', contents: () => storage('the storage') });
 
   const declare = (entities: Entities, { dataSource, ...options }: GivenDataSource = {}): DataSource =>
@@ -55,8 +58,8 @@ export function useMigrations() {
     declare(entities, given).initialize();
 
   /**
-   * Generates and runs the migration. On the way: afterwards there is nothing to generate, reverting it leaves the
-   * database as it was, object by object, and it runs again.
+   * Generates and runs the migration. Checks that there is nothing to generate afterwards, that
+   * reverting it restores every object of the database, and that it runs again.
    */
   async function migrate(source: DataSource): Promise<Migration> {
     const before = await snapshot();
@@ -71,7 +74,7 @@ export function useMigrations() {
     return migration;
   }
 
-  /** Connects to what others have left, and migrates. */
+  /** Connects to the database as it is, and migrates. */
   async function migrateTo(entities: Entities, given?: GivenDataSource): Promise<Migration> {
     const source = await connect(entities, given);
     const migration = await migrate(source);
@@ -81,7 +84,7 @@ export function useMigrations() {
 
   async function snapshot(): Promise<Snapshot> {
     const client = await database.client();
-    await client.query("set search_path = ''"); // definitions name everything with its schema
+    await client.query("set search_path = ''"); // makes definitions contain the schema of every name
     const read = async (kind: keyof typeof SNAPSHOT) => (await client.query(SNAPSHOT[kind])).rows;
     const functions = await read('functions');
     const triggers = await read('triggers');
@@ -91,7 +94,10 @@ export function useMigrations() {
     return { functions, triggers, columns, constraints };
   }
 
-  /** `schema.table: trigger`, and `schema: function`, of the whole database, without those of the storage. */
+  /**
+   * All `schema.table: trigger` and `schema: function` of the database, without those of the
+   * storage.
+   */
   async function objects(): Promise<{ triggers: string[]; functions: string[] }> {
     const { triggers, functions } = await snapshot();
     const readable = (name: unknown) => String(name).replace(/_[0-9a-f]{8}(?=_|$)/, '');
@@ -101,7 +107,7 @@ export function useMigrations() {
     };
   }
 
-  /** What `act` notifies on the channel, as any client sees it. */
+  /** The notifications of `act` on the channel, as any client receives them. */
   async function sentBy(channel: string, act: () => Promise<unknown>): Promise<Sent[]> {
     const sent = await listen(database, channel);
     await act();
@@ -125,7 +131,7 @@ export function useMigrations() {
   };
 }
 
-/** What statements do, without their details: `create trigger`, `alter table`. */
+/** The kinds of statements, without details: `create trigger`, `alter table`. */
 export const verbs = (statements: readonly string[]): string[] =>
   statements.map(
     (text) =>
@@ -138,7 +144,7 @@ export const verbs = (statements: readonly string[]): string[] =>
 export const triggerVerbs = (statements: readonly string[]): string[] =>
   verbs(statements).filter((verb) => /trigger|function|^do$/.test(verb));
 
-/** The error of this library that was rejected with, as `CODE: sentence`. */
+/** The error of this library with which `act` rejects, as `CODE: sentence`. */
 export async function errorOf(act: () => unknown): Promise<string> {
   try {
     await act();
@@ -154,11 +160,11 @@ export const CREATED_WITH_CONDITION = CREATED.flatMap((verb) => [verb, 'comment 
 export const DROPPED = ['drop trigger', 'drop trigger', 'drop trigger'];
 export const REPLACED = ['create or replace function', 'comment on function'];
 
-/** Whether a function is not one of the storage's. */
+/** Whether a function does not belong to the storage. */
 export const isGenerated = ({ proname, comment }: Record<string, string | null>): boolean =>
   !proname?.startsWith('pgpubsub_') || comment !== null;
 
-/** A table `author`, declared in one way or another. */
+/** An entity of the table `author` with these declarations. */
 export function author(...declarations: NotifyChangesOptions[]) {
   @Entity('author')
   class Author {

@@ -12,7 +12,7 @@ export interface OptionRow {
   readonly value: string;
   readonly default: string;
   readonly meaning: string;
-  /** The default as the comment says it, behind `@defaultValue`. */
+  /** The default in the comment, after `@defaultValue`. */
   readonly commented: string | undefined;
 }
 
@@ -22,7 +22,7 @@ interface Comment {
   readonly default: string | undefined;
 }
 
-/** A schema of valibot, as far as the page needs it. */
+/** A schema of valibot, with the properties that the page needs. */
 interface Schema {
   readonly type: string;
   readonly kind?: string;
@@ -70,7 +70,7 @@ export function rowsOf(definitions: OptionDefinitions, name: string): OptionRow[
     const members = rowsOf(group, GROUPS.get(group) ?? '').map((row) => ({
       ...row,
       name: `${option}.${row.name}`,
-      default: row.default === REQUIRED ? NONE : row.default, // only where the group is given
+      default: row.default === REQUIRED ? NONE : row.default, // required only when the group is given
       meaning: row.meaning || meaningOf(comment),
     }));
     return ownDescription(schema) === undefined ? members : [rowOf(option, schema, comment), ...members];
@@ -108,7 +108,7 @@ function groupOf(schema: Schema): OptionDefinitions | undefined {
   return inner.map((one) => groupOf(one as Schema)).find((entries) => entries !== undefined);
 }
 
-/** The words for the value, where a definition has some. */
+/** The words for the value, if the definition has some. */
 function ownDescription(schema: Schema): string | undefined {
   if (schema.wrapped) return ownDescription(schema.wrapped);
   return schema.pipe?.findLast(({ type }) => type === 'description')?.description;
@@ -127,7 +127,10 @@ function valueOf(schema: Schema): string {
   throw new Error(`expected words for a value of the type "${schema.type}", got none. Add v.description().`);
 }
 
-/** A default as it stands in TypeScript; undefined where there is none, or an empty one, which the comment says in words. */
+/**
+ * A default as a TypeScript literal; undefined without a default, or for an empty one, which the
+ * comment describes.
+ */
 function literalOf(value: unknown): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value === 'number') return value.toLocaleString('en-US').replaceAll(',', '_');
@@ -136,7 +139,7 @@ function literalOf(value: unknown): string | undefined {
   return typeof value === 'boolean' ? String(value) : undefined;
 }
 
-/** The page with the lists that these rows make, in the form of Prettier. */
+/** The page with the lists of these rows, formatted by Prettier. */
 export async function withLists(
   page: string,
   lists: readonly (readonly [heading: string, rows: readonly OptionRow[]])[],
@@ -153,13 +156,16 @@ export async function withLists(
   });
 }
 
-/** The value, and the default in parentheses. The page says once that numbers are whole and start at 1. */
+/**
+ * The value, and the default in parentheses. The page explains once that numbers are whole and
+ * start at 1.
+ */
 function settingOf({ value, default: otherwise }: OptionRow): string {
   const short = value.replace(/, from 1(?=$|, )/, '').replace('whole number', 'number');
   return otherwise === NONE ? short : `${short} (${otherwise})`;
 }
 
-/** An option as it stands in a list of docs/options.md. */
+/** An option in a list of docs/options.md. */
 export interface ListedOption {
   readonly name: string;
   /** The value, and the default in parentheses. */
@@ -181,7 +187,10 @@ export const listOf = (text: string): ListedOption[] =>
     }),
   );
 
-/** The comments of the options that a constant defines, also of those that it takes from others. */
+/**
+ * The comments of the options that a constant defines, including those of constants that it
+ * spreads.
+ */
 function commentsOf(name: string): Map<string, Comment> {
   const object = objects.get(name);
   if (!object) throw new Error(`expected lib/ to define the options ${name} as a constant, got none`);

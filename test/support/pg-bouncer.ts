@@ -14,7 +14,7 @@ const PROGRAM = DIRECTORIES.map((directory) => path.join(directory, 'pgbouncer')
   existsSync(file),
 );
 
-/** A PgBouncer of its own before a database, in transaction mode: sessions of its few are shared by all clients. */
+/** A PgBouncer for a database, in transaction mode: all clients share its few sessions. */
 export class PgBouncer implements AsyncDisposable {
   static readonly isInstalled = PROGRAM !== undefined;
 
@@ -31,7 +31,7 @@ export class PgBouncer implements AsyncDisposable {
     const port = await freePort();
     const file = path.join(directory, 'pgbouncer.ini');
     await fs.writeFile(file, configuration(new URL(databaseUrl), port, sessions));
-    const account = process.getuid?.() === 0 ? ['-u', 'nobody'] : []; // it refuses to run as root
+    const account = process.getuid?.() === 0 ? ['-u', 'nobody'] : []; // PgBouncer refuses to run as root
     const child = spawn(PROGRAM, ['-q', ...account, file], { stdio: 'ignore' });
     const url = new URL(databaseUrl);
     Object.assign(url, { hostname: '127.0.0.1', port: String(port) });
@@ -50,7 +50,7 @@ export class PgBouncer implements AsyncDisposable {
   }
 }
 
-/** Whoever comes is let in, as the user of the database's URL. */
+/** Accepts every client as the user of the database's URL. */
 function configuration(
   { hostname, port, username, password }: URL,
   ownPort: number,

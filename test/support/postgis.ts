@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { startPostgres } from '../../tools/embedded-postgres.js';
 
-/** Where Debian and Ubuntu install PostgreSQL, one directory per version. */
+/** The directory in which Debian and Ubuntu install PostgreSQL, one directory per version. */
 const INSTALLATIONS = '/usr/lib/postgresql';
 const EXTENSIONS = (version: string) => `/usr/share/postgresql/${version}/extension`;
 
@@ -13,13 +13,13 @@ export const postgisInstallation = (fs.existsSync(INSTALLATIONS) ? fs.readdirSyn
   .map((version) => path.join(INSTALLATIONS, version))
   .find((directory) => fs.existsSync(path.join(directory, 'bin', 'initdb')));
 
-/** A server of its own whose databases can have PostGIS; `stop` removes it. */
+/** Starts a server whose databases can have PostGIS; `stop` removes it. */
 export async function startPostgis(): Promise<{ url: string; stop: () => Promise<void> }> {
   if (postgisInstallation === undefined) throw new Error('PostGIS is not installed');
   return startPostgres({ installation: postgisInstallation });
 }
 
-/** Values with GeoJSON, as geometry takes them. */
+/** Geometry values that have GeoJSON. */
 export const SHAPES = [
   'POINT(0.1 0.2)',
   'SRID=4326;POINT(0.12345678949 -71.98765432109)',
@@ -37,10 +37,10 @@ export const SHAPES = [
   'TIN(((0 0 0,0 0 1,0 1 0,0 0 0)))',
 ];
 
-/** The same, as geography takes them. */
+/** Geography values that have GeoJSON. */
 export const SPOTS = ['POINT(0.12345678949 0.2)', 'SRID=4267;POINT(1 2)', 'POINT Z(1 2 3)', 'POINT EMPTY'];
 
-/** ST_AsGeoJSON() fails for these, or what it writes is not JSON. */
+/** Values for which ST_AsGeoJSON() fails, or returns a text that is not JSON. */
 export const WITHOUT_GEOJSON = [
   'CIRCULARSTRING(0 0,1 1,2 0)',
   'COMPOUNDCURVE(CIRCULARSTRING(0 0,1 1,2 0),(2 0,3 3))',

@@ -9,7 +9,10 @@ import { TestDatabase } from './database.js';
 
 const EXTENSIONS = ['citext', 'hstore', 'ltree', 'cube', 'uuid-ossp'];
 
-/** What a trigger of the library sends, kept: the settings on the function are those of every such function. */
+/**
+ * Records the texts that a trigger of the library sends: the function has the settings of all such
+ * functions.
+ */
 const recorder = (digits: number) => `
   create table recorded (position bigserial, as_row text, as_jsonb text);
   create function record() returns trigger language plpgsql
@@ -29,7 +32,8 @@ export interface Recorded {
 
 export async function createRecordingDatabase(serverUrl?: string): Promise<TestDatabase> {
   const database = await TestDatabase.create(serverUrl);
-  // before PostgreSQL 12 a session writes 15 digits, unless it asks for more; since then as many as a float has
+  // before PostgreSQL 12 a session writes 15 digits, unless it sets more; since then all digits of
+  // a float
   const digits = inject('serverVersion') < 120_000 ? 0 : 1;
   await database.query(EXTENSIONS.map((name) => `create extension "${name}";`).join('') + recorder(digits));
   return database;
@@ -78,17 +82,23 @@ export async function hydratorOf(
   return hydrator;
 }
 
-/** Of the same class, with the same properties in the same order and the same values, all the way down. */
+/**
+ * Expects the same class, with the same properties in the same order and the same values, at every
+ * depth.
+ */
 export function expectSame(hydrated: object, loaded: object | null): void {
   expect(hydrated).toStrictEqual(loaded);
-  if (!hasInvalidDate(hydrated)) assert.deepStrictEqual(hydrated, loaded); // for Node, they differ
+  if (!hasInvalidDate(hydrated)) assert.deepStrictEqual(hydrated, loaded); // for Node, two invalid dates differ
   expect(Object.keys(hydrated)).toEqual(Object.keys(loaded ?? {}));
 }
 
 const hasInvalidDate = (entity: object): boolean =>
   Object.values(entity).some((value) => value instanceof Date && Number.isNaN(value.getTime()));
 
-/** A row without one column: `select: false` ones are in the row, unless the trigger cuts them out. */
+/**
+ * A row without one column: columns with `select: false` are in the row, unless the trigger removes
+ * them.
+ */
 export function without(name: string, rowText: string): string {
   const members = [...splitJsonObject(rowText)].filter(([key]) => key !== name);
   return `{${members.map(([key, source]) => `${JSON.stringify(key)}:${source}`).join()}}`;

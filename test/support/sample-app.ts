@@ -9,7 +9,7 @@ import { Mailbox, eventually } from './mailbox.js';
 const fromHere = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 
 const PROGRAM = [fromHere('../../sample-app/dist/main.js')];
-/** As `npm start`, without building. */
+/** The programs of `npm start`, without building. */
 const ALL = [
   fromHere('../../tools/with-postgres.js'),
   process.execPath,
@@ -25,13 +25,13 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** Of an answer in JSON. */
+  /** The parsed JSON of an answer in JSON. */
   readonly body: unknown;
 }
 
 /** The built sample application, one process or all of `npm start`; ended when disposed of. */
 export class SampleApp implements AsyncDisposable {
-  /** What it printed, line by line. */
+  /** The lines of its output. */
   readonly output = new Mailbox<string>();
   readonly exit = new Mailbox<Exit>();
   private readonly child: ChildProcessByStdio<null, Readable, Readable>;
@@ -44,26 +44,29 @@ export class SampleApp implements AsyncDisposable {
     });
     for (const stream of [this.child.stdout, this.child.stderr])
       createInterface(stream).on('line', this.output.push);
-    // "close" comes after the last line
+    // "close" is emitted after the last line
     this.child.once('close', (code, signal) => this.exit.push({ code, signal }));
   }
 
-  /** With this environment and nothing else; it may end at once. */
+  /** Runs one process with only this environment; it may end immediately. */
   static run(env: NodeJS.ProcessEnv): SampleApp {
     return new SampleApp(env);
   }
 
-  /** Likewise, all of it. */
+  /** Runs all processes with only this environment. */
   static runAll(env: NodeJS.ProcessEnv): SampleApp {
     return new SampleApp(env, ALL);
   }
 
-  /** On a free port, unless one is given; resolves when it says that it can be opened. */
+  /** Starts one process, on a free port by default; resolves when it prints its address. */
   static start(databaseUrl: string, port = 0): Promise<SampleApp> {
     return SampleApp.opened(new SampleApp({ PORT: `${port}`, DATABASE_URL: databaseUrl }));
   }
 
-  /** Likewise, with two processes that listen beside it. */
+  /**
+   * Starts one process and two processes that listen; resolves when the first one prints its
+   * address.
+   */
   static startAll(databaseUrl: string): Promise<SampleApp> {
     return SampleApp.opened(new SampleApp({ PORT: '0', DATABASE_URL: databaseUrl }, ALL));
   }
@@ -75,7 +78,7 @@ export class SampleApp implements AsyncDisposable {
     return app;
   }
 
-  /** Where it says it can be opened. */
+  /** The address that it prints. */
   get origin(): string {
     return /Open (http:\S+)/.exec(this.output.all.join('\n'))?.[1] ?? '';
   }
@@ -89,12 +92,15 @@ export class SampleApp implements AsyncDisposable {
     return { status, headers, text, body: isJson ? JSON.parse(text) : undefined };
   }
 
-  /** With the database of a single process: resolves when everything that the feed shows is listened to. */
+  /**
+   * Opens the feed. With the database of a single process, resolves when the process listens to all
+   * channels of the feed.
+   */
   async feed(database?: TestDatabase): Promise<EventStream> {
     const [{ now } = {}] =
       (await database?.query<{ now: string }>('select clock_timestamp()::text as now')) ?? [];
     const stream = await EventStream.open(`${this.origin}/feed`);
-    // LISTEN was sent before the answer, and the statements of a session run one after the other
+    // LISTEN was sent before the answer, and a session runs its statements one after the other
     const idle = `select from pg_stat_activity where datname = current_database()
       and application_name like $1 and state = 'idle' and query_start > $2::timestamptz`;
     const isListening = async () =>
@@ -107,12 +113,12 @@ export class SampleApp implements AsyncDisposable {
     this.child.kill(signal);
   }
 
-  /** As Ctrl-C in a terminal: all processes get it. */
+  /** Sends the signal of Ctrl-C in a terminal to all processes. */
   interrupt(): void {
     process.kill(-this.groupId, 'SIGINT');
   }
 
-  /** Is any of its processes still there? */
+  /** Whether any of its processes still exists. */
   get isRunning(): boolean {
     try {
       return process.kill(-this.groupId, 0);

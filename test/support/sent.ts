@@ -12,7 +12,10 @@ export interface Sent {
   readonly truncated?: boolean;
 }
 
-/** What arrives on a channel from now on, as any client sees it; each `end()` gives what has come since the last one. */
+/**
+ * Collects the notifications of a channel from now on, as any client receives them; each `end()`
+ * returns those since the last one.
+ */
 export async function listen(database: TestDatabase, channel: string): Promise<{ end(): Promise<Sent[]> }> {
   const client = await database.client();
   const texts = new Mailbox<string>();
@@ -30,5 +33,5 @@ export async function listen(database: TestDatabase, channel: string): Promise<{
   };
 }
 
-/** The rows, new or else old. */
+/** The new row of each notification, or else its old row. */
 export const rowsOf = (sent: readonly Sent[]) => sent.map((one) => one.new ?? one.old);

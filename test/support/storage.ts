@@ -14,7 +14,7 @@ export const NOTHING: Statements = { up: [], down: [] };
 /** A channel that needs the storage, for `channels` of `withPgPubSub()`. */
 export const STORED = defineChannel<never>('orders', { delivery: 'exactly-once' });
 
-/** As `typeorm migration:generate` does it. */
+/** Generates a migration like `typeorm migration:generate`. */
 export async function generate(source: DataSource): Promise<Statements> {
   const { upQueries, downQueries } = await source.driver.createSchemaBuilder().log();
   return {
@@ -23,7 +23,7 @@ export async function generate(source: DataSource): Promise<Statements> {
   };
 }
 
-/** As `typeorm migration:run` and `migration:revert` do it. */
+/** Runs statements like `typeorm migration:run` and `migration:revert`. */
 export const run = (source: DataSource, statements: readonly string[]): Promise<void> =>
   inTransaction(source, async (runner) => {
     for (const statement of statements) await runner.query(statement);
@@ -62,10 +62,10 @@ type Snapshot = Record<string, Record<string, unknown>[]>;
 export function useStorage() {
   const database = useDatabase({ per: 'test' });
 
-  /** All there is in the database, object by object. */
+  /** All objects of the database. */
   async function snapshot(): Promise<Snapshot> {
     const client = await database.client();
-    await client.query("set search_path = ''"); // definitions name everything with its schema
+    await client.query("set search_path = ''"); // makes definitions contain the schema of every name
     const found: Snapshot = {};
     for (const [kind, sql] of Object.entries(SNAPSHOT)) found[kind] = (await client.query(sql)).rows;
     await client.end();
@@ -73,13 +73,13 @@ export function useStorage() {
   }
 
   /**
-   * Generates and runs the migration. On the way: afterwards there is nothing to generate, reverting it leaves the
-   * database as it was, object by object, and it runs again.
+   * Generates and runs the migration. Checks that there is nothing to generate afterwards, that
+   * reverting it restores every object of the database, and that it runs again.
    */
   async function migrate(source: DataSource): Promise<Statements> {
     const before = await snapshot();
     const migration = await generate(source);
-    expect([...migration.up, ...migration.down].join()).not.toContain('\\'); // TypeORM before 0.3.29 loses them
+    expect([...migration.up, ...migration.down].join()).not.toContain('\\'); // TypeORM before 0.3.29 loses backslashes
     await run(source, migration.up);
     expect(await generate(source)).toEqual(NOTHING);
     const after = await snapshot();

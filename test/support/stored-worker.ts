@@ -31,7 +31,7 @@ export class StoredWorker implements AsyncDisposable {
     );
   }
 
-  /** Does not wait for it to be ready: it may be killed before. */
+  /** Does not wait until the process is ready: it may be killed before. */
   static spawn(url: string, settings: Settings): StoredWorker {
     return new StoredWorker(url, settings);
   }
@@ -51,7 +51,7 @@ export class StoredWorker implements AsyncDisposable {
     return report as Extract<Report, { type: Type }>;
   }
 
-  /** Resolves when its LISTEN connection gets to this state. */
+  /** Resolves when its LISTEN connection reaches this state. */
   async reaches(state: string): Promise<void> {
     await this.reports.find((report) => report.type === 'state' && report.state === state);
   }
@@ -62,7 +62,7 @@ export class StoredWorker implements AsyncDisposable {
   }
 }
 
-/** What the tests ask of a database with the tables of the worker application. */
+/** A database with the tables of the worker application, and the queries of the tests. */
 export class StoredDatabase implements AsyncDisposable {
   private constructor(private readonly database: TestDatabase) {}
 
@@ -87,7 +87,7 @@ export class StoredDatabase implements AsyncDisposable {
     return this.database.terminateListeners();
   }
 
-  /** The tables, their triggers and the storage as these entities want them. */
+  /** Synchronizes the tables, their triggers and the storage with these entities. */
   async synchronize(wanted: readonly (new () => object)[] = entities): Promise<void> {
     const source = new DataSource({ type: 'postgres', url: this.url, entities: [...wanted] });
     await withPgPubSub(source, { channels }).initialize();
@@ -103,7 +103,7 @@ export class StoredDatabase implements AsyncDisposable {
     return row?.n ?? 0;
   }
 
-  /** As any other client stores them, in one transaction; `key` is a property of the payloads. */
+  /** Stores as any other client does, in one transaction; `key` is a property of the payloads. */
   async store(channel: string, payloads: readonly object[]): Promise<void> {
     const sql = "select pgpubsub_notify($1, p, p ->> 'key') from json_array_elements($2::json) as p";
     await this.query(sql, [channel, JSON.stringify(payloads)]);
@@ -115,7 +115,7 @@ export class StoredDatabase implements AsyncDisposable {
     ]);
   }
 
-  /** What the handlers of a listener have left, in their order. */
+  /** The effects of a listener's handlers, in order. */
   async effects<What = { n: number }>(listener: string): Promise<What[]> {
     const rows = await this.query<{ what: What }>('select what from effect where listener = $1 order by id', [
       listener,
@@ -131,7 +131,10 @@ export class StoredDatabase implements AsyncDisposable {
     );
   }
 
-  /** Resolves when nothing waits any more; fails when it stays as it is for long. */
+  /**
+   * Resolves when no notification is waiting; fails when their number does not change for a long
+   * time.
+   */
   async drained(): Promise<void> {
     for (;;) {
       const left = await this.count('pgpubsub_notification');

@@ -2,9 +2,9 @@ import net from 'node:net';
 import { Messages, TERMINATED, isReady, message, typeOf } from './wire-messages.js';
 
 /**
- * A link to the server that fails as networks, proxies and poolers do. It knows the messages of
- * PostgreSQL's protocol (without TLS), so that a server session can be replaced or used behind its
- * client's back.
+ * A link to the server that fails as networks, proxies and poolers do. The proxy knows the messages
+ * of PostgreSQL's protocol (without TLS), so that a server session can be replaced or used without
+ * the knowledge of its client.
  */
 export class TcpProxy implements AsyncDisposable {
   private readonly links = new Set<Link>();
@@ -26,29 +26,29 @@ export class TcpProxy implements AsyncDisposable {
     return proxy;
   }
 
-  /** The target's address, through here. */
+  /** The target's address, through this proxy. */
   get url(): string {
     const url = new URL(this.target);
     url.port = String((this.server.address() as net.AddressInfo).port);
     return url.href;
   }
 
-  /** The number of connections that are open. */
+  /** The number of open connections. */
   get connections(): number {
     return this.links.size;
   }
 
   /**
    * Existing connections carry nothing any more and stay open: the senders' buffers fill up. New
-   * ones work.
+   * connections work.
    */
   silence(): void {
     for (const link of this.links) link.silence();
   }
 
   /**
-   * Existing connections stay open, and what is sent on them is acknowledged and dropped. New ones
-   * work, unless they are swallowed, too, until `restore()`.
+   * Existing connections stay open, and everything that is sent on them is acknowledged and
+   * dropped. New ones work, unless they are swallowed, too, until `restore()`.
    */
   swallow({ andNew = false } = {}): void {
     this.isSwallowing = andNew;
@@ -56,8 +56,8 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   /**
-   * Holds the next message of a client that contains this text, and what the client sends behind
-   * it. Resolves when the message has arrived.
+   * Holds the next message of a client that contains this text, and everything that the client
+   * sends after it. Resolves when the message has arrived.
    */
   hold(text: string): Promise<HeldMessage> {
     return new Promise((caught) => this.traps.add({ text, caught }));
@@ -70,7 +70,7 @@ export class TcpProxy implements AsyncDisposable {
 
   /**
    * Closes existing connections, and new ones as they arrive, until `restore()`: the server is
-   * away.
+   * unavailable.
    */
   cut(): void {
     this.isCut = true;
@@ -83,8 +83,8 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   /**
-   * The next connections, that number of them, fail in the packet that tells the client that the
-   * server is ready.
+   * Makes that number of new connections fail in the packet that tells the client that the server
+   * is ready.
    */
   failAfterReady(times: number): void {
     this.failures = times;
@@ -96,16 +96,16 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   /**
-   * Gives each existing connection a new server session, as a proxy does that fails over; the old
-   * one is closed.
+   * Gives each existing connection a new server session, like a proxy that fails over; the old one
+   * is closed.
    */
   async replaceUpstream(): Promise<void> {
     await Promise.all(Array.from(this.links, (link) => link.replaceUpstream()));
   }
 
   /**
-   * Runs `sql` in the server session of each existing connection, unseen by the client, as a pooler
-   * may do.
+   * Runs `sql` in the server session of each existing connection, hidden from the client, as a
+   * pooler may do.
    */
   async inject(sql: string): Promise<void> {
     await Promise.all(Array.from(this.links, (link) => link.inject(sql)));
@@ -137,11 +137,11 @@ export class TcpProxy implements AsyncDisposable {
   }
 }
 
-/** A message on its way to the server; decides what becomes of it and of its connection. */
+/** A message on its way to the server, and the control over it and its connection. */
 export interface HeldMessage {
-  /** Sends the message to the server, and what is behind it. */
+  /** Sends the message, and those after it, to the server. */
   deliver(): void;
-  /** Drops whatever has not been delivered, and everything after it in both directions. */
+  /** Drops everything that has not been delivered, and everything after it in both directions. */
   swallow(): void;
   /** Closes the connection on both sides. */
   cut(): void;
@@ -158,7 +158,7 @@ interface LinkOptions {
   readonly onClosed: () => void;
 }
 
-/** One client and the server session behind it. */
+/** One client and its server session. */
 class Link implements HeldMessage {
   isSwallowing = false;
   private upstream: net.Socket;
@@ -166,12 +166,14 @@ class Link implements HeldMessage {
   private fromServer = new Messages();
   private startup: Buffer | undefined;
   private isGreeted = false;
-  /** Statements without their ReadyForQuery; the start of the session counts as one. */
+  /**
+   * The number of statements without their ReadyForQuery; the start of the session counts as one.
+   */
   private running = 1;
   private readonly whenIdle = new Set<() => void>();
-  /** What the client has sent behind a held message, or while the server session is used behind its back. */
+  /** The bytes that the client has sent after a held message, or while a hidden statement runs. */
   private held: Buffer[] | undefined;
-  /** Resolves at the ReadyForQuery of what the client does not see. */
+  /** Resolves at the ReadyForQuery of the hidden statement. */
   private hiddenEnd: (() => void) | undefined;
 
   constructor(
@@ -211,7 +213,7 @@ class Link implements HeldMessage {
 
   cut(): void {
     this.client.destroy();
-    this.upstream.end(); // behind what was delivered
+    this.upstream.end(); // after the delivered bytes
   }
 
   replaceUpstream(): Promise<void> {
@@ -238,8 +240,8 @@ class Link implements HeldMessage {
   }
 
   /**
-   * Waits until no statement of the client is under way, and hides the answer to what `start`
-   * sends.
+   * Waits until no statement of the client is running, and hides the answer to the bytes that
+   * `start` sends.
    */
   private async behindTheClient(start: () => void): Promise<void> {
     if (this.running > 0) await new Promise<void>((resolve) => this.whenIdle.add(resolve));
@@ -285,7 +287,7 @@ class Link implements HeldMessage {
   private isForClient(received: Buffer): boolean {
     if (this.hiddenEnd) {
       if (isReady(received)) this.hiddenEnd();
-      return typeOf(received) === 'A'; // a notification is no answer
+      return typeOf(received) === 'A'; // a notification is not part of the answer
     }
     if (isReady(received) && --this.running === 0) {
       for (const resolve of this.whenIdle) resolve();

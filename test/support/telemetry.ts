@@ -19,19 +19,23 @@ import { eventually } from './mailbox.js';
 
 const NEVER_MS = 2 ** 31 - 1;
 
-/** What a metric says of one set of attributes: the sum of a counter, or how many a histogram has seen. */
+/**
+ * A value of a metric for one set of attributes: the sum of a counter, or the number of
+ * measurements of a histogram.
+ */
 export interface Recorded {
   readonly name: string;
   readonly unit: string;
-  /** Of a histogram: how many times something was measured. */
+  /** The sum of a counter, or the number of measurements of a histogram. */
   readonly value: number;
-  /** Of a histogram: all of it together. */
+  /** The sum of the measurements of a histogram. */
   readonly sum: number;
   readonly attributes: Record<string, unknown>;
 }
 
 /**
- * The OpenTelemetry SDK as an application registers it, with exporters that keep everything; unregistered when disposed of.
+ * The OpenTelemetry SDK as an application registers it, with exporters that keep all records;
+ * unregistered when disposed of.
  */
 export class Telemetry implements AsyncDisposable {
   private readonly exporter = new InMemorySpanExporter();
@@ -65,14 +69,14 @@ export class Telemetry implements AsyncDisposable {
     return this.exporter.getFinishedSpans();
   }
 
-  /** The finished spans of that name, as soon as there are so many. */
+  /** The finished spans of that name, when there is at least that number of them. */
   async named(name: string, count = 1): Promise<ReadableSpan[]> {
     const named = () => this.spans.filter((span) => span.name === name);
     await eventually(() => named().length >= count, `${count} spans "${name}" have ended`);
     return named();
   }
 
-  /** The one span of that name. */
+  /** The only span of that name. */
   async one(name: string): Promise<ReadableSpan> {
     const [span, ...more] = await this.named(name);
     if (span === undefined || more.length > 0)
@@ -97,7 +101,7 @@ export class Telemetry implements AsyncDisposable {
     );
   }
 
-  /** Who has recorded metrics so far, as `name version`. */
+  /** The scopes that have recorded metrics so far, as `name version`. */
   async meterScopes(): Promise<string[]> {
     await this.meters.forceFlush();
     const scopes = this.metricExporter.getMetrics().at(-1)?.scopeMetrics ?? [];
@@ -113,7 +117,7 @@ export class Telemetry implements AsyncDisposable {
   }
 }
 
-/** Which spans a span is linked to. */
+/** The ids of the spans to which a span is linked. */
 export const linksOf = (span: ReadableSpan): string[] => span.links.map((link) => link.context.spanId);
 
 export const idOf = (span: ReadableSpan): string => span.spanContext().spanId;

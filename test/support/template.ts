@@ -5,16 +5,16 @@ import { urlOf, withClient } from './client.js';
 const PREFIX = 'pgpubsub_template_';
 
 /**
- * Resolves to the name of a template database that contains what the statements create. The first file that needs it
- * prepares it; files in other processes wait until it is there.
+ * Resolves to the name of a template database that contains the result of the statements. The first
+ * file that needs it prepares it; files in other processes wait until it exists.
  */
 export const templateWith = (serverUrl: string, statements: readonly string[]): Promise<string> =>
   withClient(serverUrl, async (server) => {
     const name = PREFIX + createHash('md5').update(statements.join(';')).digest('hex');
     if (await isPrepared(server, name)) return name;
-    await server.query('select pg_advisory_lock(hashtext($1))', [name]); // until the client ends
+    await server.query('select pg_advisory_lock(hashtext($1))', [name]); // held until the client ends
     if (await isPrepared(server, name)) return name;
-    await server.query(`drop database if exists ${name}`); // a preparation that failed
+    await server.query(`drop database if exists ${name}`); // left by a failed preparation
     await server.query(`create database ${name}`);
     await withClient(urlOf(serverUrl, name), (client) => client.query(statements.join(';\n')));
     await server.query(`alter database ${name} is_template true`);

@@ -13,20 +13,21 @@ const ip = (...parameters: string[]): string =>
   execFileSync('ip', parameters, { encoding: 'utf8', stdio: 'pipe' });
 
 /**
- * A host of its own for processes of a test: a network namespace whose only link leads to this computer. The addresses
- * are on that link only. Its name and addresses are those of this process; disposing of it removes everything.
+ * A host for processes of a test: a network namespace whose only link leads to this computer. The
+ * addresses exist on that link only. The host's name and its addresses derive from the id of this
+ * process; disposing of it removes everything.
  */
 export class VanishingHost implements AsyncDisposable {
   private readonly children: ChildProcess[] = [];
 
   private constructor(
     private readonly name: string,
-    /** This computer, as the host sees it. */
+    /** The address of this computer on the link. */
     readonly gateway: string,
     private readonly address: string,
   ) {}
 
-  /** Whether this user may create namespaces and links here; finds out by trying. */
+  /** Whether this user may create namespaces and links here, found out by creating one. */
   static get isPossible(): boolean {
     if (process.getuid?.() !== 0 || spawnSync('ip', ['-V']).error !== undefined) return false;
     const probe = `pgps-probe-${process.pid}`;
@@ -56,7 +57,9 @@ export class VanishingHost implements AsyncDisposable {
     return `${this.address}/32`;
   }
 
-  /** Starts a worker of `test/e2e/apps/stored` there; resolves with its reports when it is ready. */
+  /**
+   * Starts a worker of `test/e2e/apps/stored` there; resolves with its reports when it is ready.
+   */
   async startWorker(url: string, settings: Settings) {
     const child = fork(ENTRY, {
       execPath: 'ip',
@@ -71,7 +74,7 @@ export class VanishingHost implements AsyncDisposable {
     return { reports, send: (command: Command) => void child.send(command) };
   }
 
-  /** The host vanishes: what is sent to it arrives nowhere, and nothing says so. */
+  /** Cuts the link: packets to the host are lost, without an error. */
   vanish(): void {
     ip('-n', this.name, 'link', 'set', 'link0', 'down');
   }
@@ -94,7 +97,7 @@ export class VanishingHost implements AsyncDisposable {
     ip('link', 'set', name, 'up');
     ip('-n', name, 'address', 'add', `${this.address}/30`, 'dev', 'link0');
     ip('-n', name, 'link', 'set', 'link0', 'up');
-    // a router would go on sending: without this, the kernel would learn that there is nobody
+    // a router would continue to send: without this, the kernel would learn that the host is gone
     const mac = /link\/ether (\S+)/.exec(ip('-n', name, 'link', 'show', 'link0'))?.[1] ?? '';
     ip('neighbour', 'replace', this.address, 'lladdr', mac, 'dev', name, 'nud', 'permanent');
   }
@@ -105,7 +108,10 @@ export class VanishingHost implements AsyncDisposable {
   }
 }
 
-/** A server that also listens on this address, to clients from this network; resolves with it, and its address there. */
+/**
+ * Starts a server that also listens on this address, for clients from this network; resolves with
+ * the server, and a function that returns its address there.
+ */
 export async function startPostgresOn(
   address: string,
   network: string,

@@ -1,6 +1,6 @@
 /**
- * Cuts a stream of bytes into messages: one byte for the type (none for the startup), four for the
- * length.
+ * Splits a stream of bytes into messages: one byte for the type (none for the startup), four for
+ * the length.
  */
 export class Messages {
   private rest: Buffer = Buffer.alloc(0);
@@ -10,7 +10,7 @@ export class Messages {
     this.isStartup = hasStartup;
   }
 
-  /** Returns the messages that are complete. */
+  /** Returns the complete messages. */
   read(chunk: Buffer): Buffer[] {
     this.rest = Buffer.concat([this.rest, chunk]);
     const messages: Buffer[] = [];

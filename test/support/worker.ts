@@ -5,7 +5,7 @@ import { Mailbox } from './mailbox.js';
 
 const ENTRY = fileURLToPath(new URL('../e2e/apps/.build/worker.js', import.meta.url));
 
-/** One more process of the application in `test/e2e/apps/worker.ts`. */
+/** A process of the application in `test/e2e/apps/worker.ts`. */
 export class Worker implements AsyncDisposable {
   readonly received = new Mailbox<unknown>();
   readonly reports = new Mailbox<Report>();
@@ -24,7 +24,7 @@ export class Worker implements AsyncDisposable {
     });
   }
 
-  /** `env` is what its environment has beside that of the test. */
+  /** `env` is added to the environment of the test. */
   static async start(url: string, env: NodeJS.ProcessEnv = {}): Promise<Worker> {
     const worker = new Worker(url, env);
     await worker.reported('ready');
