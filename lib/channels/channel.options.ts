@@ -59,7 +59,7 @@ export const EXACTLY_ONCE_OPTIONS = {
    * out of the writing transaction.
    *
    * @defaultValue `'notify'`
-   * @remarks `'notify'`: by a NOTIFY in the writing transaction. `'poll'`: processes look every
+   * @remarks `'notify'`: by a NOTIFY in the writing transaction. `'poll'`: processes poll every
    * `pollIntervalMs`.
    */
   wake: optional(v.picklist(['notify', 'poll']), 'notify'),

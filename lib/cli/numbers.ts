@@ -3,7 +3,7 @@ import { InvalidArgumentError } from 'commander';
 export function parseCount(text: string): number {
   const count = Number(text);
   if (!Number.isSafeInteger(count) || count < 1)
-    throw new InvalidArgumentError('Expected a whole number from 1 on.');
+    throw new InvalidArgumentError('Expected a whole number of at least 1.');
   return count;
 }
 

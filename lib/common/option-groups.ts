@@ -18,7 +18,7 @@ type GroupOf<Members> = v.GenericSchema<Partial<Members>, Members>;
 
 export const HEARTBEAT_OPTIONS = {
   /**
-   * Interval of the test, and of attempts to hear again on a deaf connection. Bounds how long a
+   * Interval of the test, and of self-tests on a deaf connection. Bounds how long a
    * dead link goes unnoticed.
    *
    * @defaultValue `10_000`
@@ -80,7 +80,7 @@ export const POLL_OPTIONS = {
   deafIntervalMs: optional(milliseconds(1), 1_000),
 };
 
-/** How often exactly-once channels look for work without a hint: the option `poll`. */
+/** The polling intervals of exactly-once channels: the option `poll`. */
 export interface PollOptions extends CheckedOptions<typeof POLL_OPTIONS> {}
 
 export const poll: GroupOf<PollOptions> = group(POLL_OPTIONS);
@@ -153,7 +153,7 @@ export const BUFFER_OPTIONS = {
    * which ends iterators with `BUFFER_OVERFLOW`.
    *
    * @defaultValue `'drop-oldest'`
-   * @remarks `'drop-oldest'` suits signals to look again, of which the newest says everything.
+   * @remarks `'drop-oldest'` suits signals to reload, of which only the newest matters.
    */
   overflow: optional(v.picklist(OVERFLOW_POLICIES), 'drop-oldest'),
 };

@@ -51,7 +51,7 @@ export const STATUS_DEFAULTS = {
 } as const satisfies Limits;
 
 /** A number from 0; `Infinity` is a limit that is never reached. */
-const count = v.pipe(v.number('a number from 0 on'), v.minValue(0, 'a number from 0 on'));
+const count = v.pipe(v.number('a number of at least 0'), v.minValue(0, 'a number of at least 0'));
 const share = 'a number from 0 to 1';
 
 const limitsShape = group({
