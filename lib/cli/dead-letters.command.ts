@@ -86,7 +86,7 @@ function collectId(text: string, ids: readonly string[] = []): string[] {
 function assertChoice(repair: Repair, { all, ...chosen }: RepairOptions): void {
   if (all || Object.keys(filterOf(chosen)).length > 0) return;
   throw wrongUsage(
-    `dead-letters ${repair} requires --channel, --listener, --id or --all, which select dead letters.`,
+    `dead-letters ${repair} requires --channel, --listener, --id or --all.`,
   );
 }
 

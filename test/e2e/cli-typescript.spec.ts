@@ -161,6 +161,7 @@ it.each([
   install('tsx');
   const loader = write('loader.cjs', `require.extensions['.ts'] = require.extensions['.js'];`);
   const options = `{ type: 'postgres', url: process.env.DATABASE_URL }`;
+  write('package.json', '{}');
   write('tsconfig.json', '{}');
   write(
     'src/data-source.ts',

@@ -56,7 +56,7 @@ describe.each([
 
     expect(await command.exited()).toEqual({ code: 1, signal: null });
     expect([...command.output.all, ...command.errors.all].join('\n')).toContain(
-      'got "tasks": 3 due notifications left. Resume with',
+      '3 due notifications left, because channels are paused: "tasks". Resume them with',
     );
     expect(await waiting()).toBe(3);
   });
@@ -97,7 +97,7 @@ it('pgpubsub listen --drain exits with 1 when claims fail', async () => {
 
   expect(await command.exited()).toEqual({ code: 1, signal: null });
   expect(command.errors.all.at(-1)).toMatch(
-    /^pgpubsub: expected to claim what is stored, .*deaths.* is still stored\.$/,
+    /^pgpubsub: claims failed repeatedly: .*deaths.*still stored\.$/,
   );
   expect(await waiting()).toBe(2);
 });
