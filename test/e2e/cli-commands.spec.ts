@@ -24,7 +24,7 @@ describe.each(COMMANDS)('pgpubsub $name', ({ command }) => {
     });
     expect(ended).toMatchObject({ code: 1, stdout: '' });
     expect(ended.stderr).toMatch(
-      /^pgpubsub: expected to connect .+ ECONNREFUSED 127\.0\.0\.1:1\. Check the address .+\n$/,
+      /^pgpubsub: could not connect .+ ECONNREFUSED 127\.0\.0\.1:1\. Check the address .+\n$/,
     );
   });
 

@@ -80,7 +80,7 @@ it('pgpubsub shows the error of a file that does not load, and suggests --env-fi
   );
   expect(ended).toMatchObject({ code: 2, stdout: '' });
   expect(ended.stderr).toMatch(
-    /^pgpubsub: could not load \S+unset\.mjs: Wrong driver: "undefined" given\. If environment variables are missing, pass "--env-file \.env": \.env is not read automatically\.\n$/,
+    /^pgpubsub: could not load \S+unset\.mjs: Wrong driver: "undefined" given\. .+ If environment variables are missing, pass "--env-file \.env": \.env is not read automatically\.\n$/,
   );
 });
 

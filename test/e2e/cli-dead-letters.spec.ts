@@ -151,7 +151,7 @@ describe.each(['retry', 'discard'])('pgpubsub dead-letters %s', (action) => {
     await insertDeadLetters('tasks', 1, 1, 'A.a');
     const ended = await deadLetters(action);
     expect(ended).toMatchObject({ code: 2, stdout: '' });
-    expect(ended.stderr).toContain('requires --channel, --listener, --id or --all');
+    expect(ended.stderr).toContain(`dead-letters ${action} requires --channel, --listener, --id or --all`);
     expect(await left()).toHaveLength(1);
   });
 

@@ -97,7 +97,7 @@ it('pgpubsub listen --drain exits with 1 when claims fail', async () => {
 
   expect(await command.exited()).toEqual({ code: 1, signal: null });
   expect(command.errors.all.at(-1)).toMatch(
-    /^pgpubsub: claims failed repeatedly: .*deaths.*still stored\.$/,
+    /^pgpubsub: claims failed repeatedly: .*deaths.* are still stored\.$/,
   );
   expect(await waiting()).toBe(2);
 });
