@@ -70,7 +70,7 @@ describe('the shutdown of an application', () => {
     await held.log.next();
     await app.close();
     expect(held.log.all).toContain('aborted');
-    await app.log.find(({ text }) => text.includes('still running after 100 ms: the claims of channel "orders"')); // prettier-ignore
+    await app.log.find(({ text }) => text.includes('timed out after 100 ms; still running: the claims of channel "orders"')); // prettier-ignore
     const { provider, received } = collector(Orders);
     await using _other = await start({ providers: [provider] });
     expect((await received.next()).payload).toBe(1);
