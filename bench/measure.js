@@ -130,11 +130,7 @@ export async function rateOf(count, callers, operation) {
   return (count / (performance.now() - began)) * 1_000;
 }
 
-/**
- * Fails the run if a result is wrong.
- * @param {boolean} holds
- * @param {string} what
- */
+/** @param {boolean} holds @param {string} what */
 export function assert(holds, what) {
   if (!holds) throw new Error(`wrong result: ${what}`);
 }

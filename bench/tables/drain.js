@@ -4,7 +4,6 @@ import { measure } from '../measure.js';
 import { ours } from '../peers.js';
 import { graphileWorker, pgBoss, pgpubsub, typeormTransactions } from '../queues.js';
 
-/** A stored backlog, one process, and a listener that does nothing. */
 export default {
   title: 'handling stored notifications with a listener that writes nothing, notifications per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */

@@ -20,7 +20,6 @@ const CHANNEL = 'bench_enqueue';
  * @property {() => Promise<void>} close
  */
 
-/** `enqueue-bulk`: calls with 1,000 notifications each, one after the other. */
 export const bulk = {
   title: `storing ${BULK.toLocaleString('en')} notifications with each call, notifications per second`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */
@@ -32,7 +31,6 @@ export const bulk = {
     ),
 };
 
-/** `enqueue`: calls with one notification each, by 100 concurrent callers. */
 export default {
   title: `storing one notification with each call, ${CALLERS} concurrent callers, notifications per second`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */

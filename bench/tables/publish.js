@@ -52,7 +52,6 @@ export const publish = (callers, count) => ({
 
 const PER_TRANSACTION = 100;
 
-/** Publishes in the transaction of the caller: sent only if it commits. */
 export const publishInTransaction = {
   title: `publishing ${PER_TRANSACTION} notifications in each transaction of TypeORM, notifications per second`,
   /** @param {Options} options */

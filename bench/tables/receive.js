@@ -10,7 +10,6 @@ const BARE = 'bare pg';
 
 /** @typedef {import('../broadcasters.js').Start} Start */
 
-/** One process receives the notifications that another session sends in one transaction. */
 export default {
   title: 'receiving at saturation, notifications per second',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */

@@ -3,7 +3,6 @@ import { createNotificationStorage, createNotifyTrigger, dropNotificationStorage
 import { DataSource } from 'typeorm';
 import { assert, measure } from '../measure.js';
 
-/** Triggers that store, compared with the insert without a trigger. */
 const TRIGGERS = /** @type {const} */ ({
   'no trigger': undefined,
   "level 'statement'": { level: 'statement' },
@@ -13,10 +12,7 @@ const TRIGGERS = /** @type {const} */ ({
   "level 'row', wake 'poll'": { level: 'row', wake: 'poll' },
 });
 
-/**
- * Inserts many rows with one statement and a trigger that stores each of them.
- * @param {number} count
- */
+/** @param {number} count */
 export default (count) => ({
   title: `inserting ${count.toLocaleString('en')} rows with one statement, each stored by a trigger, milliseconds (lower is better)`,
   /** @param {{ url: string, rounds: number, quick: boolean }} options */

@@ -10,7 +10,6 @@ const TABLES = ['minimal', 'bare', 'ours_row', 'ours_exclude', 'ours_statement']
 const INSERT = (/** @type {string} */ table) => `insert into ${table} (name, email, active, created_at)
   select 'Author ' || i, 'author' || i || '@example.com', i % 2 = 0, now() from generate_series(1, $1::int) as i`;
 
-/** Inserts many rows with one statement and a trigger that notifies for each of them. */
 export const trigger = {
   title: 'inserting many rows with one statement, milliseconds (lower is better)',
   /** @param {{ url: string, rounds: number, quick: boolean }} options */

@@ -1,12 +1,11 @@
 // @ts-check
 
-/** Runs checks, prints a line for each as it ends, and counts them. One that fails does not stop the others. */
+/** Runs, prints and counts checks. A failed check does not stop the others. */
 export class Checks {
   passed = 0;
   failed = 0;
 
   /**
-   * Resolves with whether it passed.
    * @param {string} name
    * @param {() => unknown} act throws or rejects when the check fails
    * @returns {Promise<boolean>}

@@ -3,8 +3,8 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
 /**
- * Runs a program to its end, which is after five minutes or with this process at the latest. When it fails, the
- * error shows what it printed.
+ * Runs a program to its end. A program that runs for five minutes or longer than this process is
+ * killed. The error of a failed program contains its output.
  * @param {string} program
  * @param {readonly string[]} args
  * @param {string} cwd
@@ -12,9 +12,9 @@ import { promisify } from 'node:util';
  */
 export async function run(program, args, cwd, env = process.env) {
   const running = promisify(execFile)(program, args, { cwd, env, timeout: 300_000, killSignal: 'SIGKILL' });
-  running.child.stdin?.end(); // nobody answers
+  running.child.stdin?.end(); // questions get no answer
   const kill = () => running.child.kill('SIGKILL');
-  process.prependOnceListener('exit', kill); // before what removes its directory
+  process.prependOnceListener('exit', kill); // before its directory is removed
   try {
     await running;
   } catch (error) {

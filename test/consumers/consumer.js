@@ -8,15 +8,12 @@ const here = import.meta.dirname;
 const tsc = path.join(path.dirname(createRequire(import.meta.url).resolve('typescript')), '..', 'bin', 'tsc');
 
 /**
- * A project that uses the packed library: the `package.json` and `tsconfig.json` of `test/consumers/<name>/` and
- * the sources all of them share, in a directory outside of this repository, where only its own `node_modules` are
- * found.
+ * A project that uses the packed library: the `package.json` and `tsconfig.json` of
+ * `test/consumers/<name>/` and the shared sources, in a directory outside of this repository, so
+ * that only the project's own `node_modules` are found.
  */
 export class Consumer {
-  /**
-   * @param {string} name
-   * @param {string} parent the temporary directory; the one who made it removes it
-   */
+  /** @param {string} name @param {string} parent the temporary directory; its owner removes it */
   constructor(name, parent) {
     this.name = name;
     this.directory = path.join(parent, name);
@@ -38,15 +35,12 @@ export class Consumer {
     return path.join(this.directory, 'dist', 'main.js');
   }
 
-  /** The library's. */
+  /** The path of `pgpubsub`. */
   get command() {
     return path.join(this.directory, 'node_modules', '.bin', 'pgpubsub');
   }
 
-  /**
-   * For the command line of its TypeORM.
-   * @param {string} databaseUrl
-   */
+  /** @param {string} databaseUrl */
   typeOrmProject(databaseUrl) {
     const migrations = path.join(this.directory, 'migrations');
     fs.mkdirSync(migrations);

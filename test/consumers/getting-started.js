@@ -7,7 +7,7 @@ import { parseSteps } from './page.js';
 
 /** The first match counts. @param {Reader} reader @param {Newsroom} newsroom @returns {Known[]} */
 const commandsOf = (reader, newsroom) => [
-  [/^docker run /], // there is a server,
+  [/^docker run /], // a server is running,
   [/^export DATABASE_URL=/], // and its address is known
   [/^npx @nestjs\/cli new newsroom /, (command) => reader.create(command)],
   [/^cd (\S+)$/, (_, directory = '') => reader.enter(directory)],
@@ -67,12 +67,12 @@ export function stepsOf(page, reader, newsroom) {
       continue;
     }
     const entry = known[step.kind].find(([form]) => form.test(step.text));
-    if (!entry) throw new Error(`expected ${step.kind} that the test knows, got: ${step.text}`);
+    if (!entry) throw new Error(`the page has an unknown ${step.kind}: ${step.text}`);
     missing.delete(entry);
     const [form, act] = entry;
     const captured = form.exec(step.text)?.slice(1) ?? [];
     if (act) steps.push([step.text.slice(0, 100), () => act(step.text, ...captured)]);
   }
-  if (missing.size > 0) throw new Error(`expected the page to say ${Array.from(missing, ([form]) => form)}`);
+  if (missing.size > 0) throw new Error(`the page has no match of ${Array.from(missing, ([form]) => form)}`);
   return [...steps, ['no warning has been logged', () => newsroom.seesNoWarning()]];
 }

@@ -7,8 +7,8 @@ import { createInterface } from 'node:readline';
 const DEADLINE_MS = 60_000;
 
 /**
- * Runs the listeners of a consumer by `pgpubsub listen`, told to end once it listens: it ends well, and its log is JSON
- * without a warning.
+ * Runs the listeners of a consumer with `pgpubsub listen`, and ends the command when it listens.
+ * The command must end with 0 and log JSON without warnings.
  * @param {import('./consumer.js').Consumer} consumer
  * @param {string} databaseUrl
  */

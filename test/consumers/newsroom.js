@@ -5,18 +5,17 @@ import { freePort } from '../../tools/embedded-postgres.js';
 import { parseCurl, parsePsql } from './client-commands.js';
 import { Terminal } from './terminal.js';
 
-/** @typedef {{ terminal: Terminal, port: string, freePort: number }} Application `port`: on the page */
+/** @typedef {{ terminal: Terminal, port: string, freePort: number }} Application `port` is the one of the page */
 
 /**
- * The processes of an application in their terminals, their database, and what a reader does to them and sees of them.
- * psql and curl need not be there. Ended by `close()`.
+ * The processes of an application in their terminals, and their database, as the reader of a page
+ * uses them. psql and curl need not be installed. `close()` ends the processes.
  */
 export class Newsroom {
   /** @type {Application[]} */
   #applications = [];
-  /** What psql was given last. */
   #sql = '';
-  /** What one of them has said about that. */
+  /** The line that a process has logged about it. */
   #answer = '';
 
   /** @param {import('./reader.js').Reader} reader */
@@ -28,7 +27,7 @@ export class Newsroom {
     return this.#applications.map(({ terminal }) => terminal);
   }
 
-  /** Resolves when the application has started. @param {string} command @param {string} port */
+  /** @param {string} command @param {string} port */
   async open(command, port) {
     const free = await freePort();
     const { directory, env } = this.reader;
@@ -55,13 +54,13 @@ export class Newsroom {
     assert(ok, `expected ${command} to succeed, got ${status}`);
   }
 
-  /** In whichever terminal. @param {string} line */
+  /** Resolves when any terminal prints the line. @param {string} line */
   async seesInOne(line) {
     await Promise.any(this.terminals.map((terminal) => terminal.prints(line)));
     this.#answer = line;
   }
 
-  /** Stops all: what they have said and written by then is all there will be. */
+  /** Stops all processes. Together they must have logged one answer and written one post. */
   async stopsAll() {
     for (const terminal of this.terminals) await terminal.stop();
     const count = this.terminals.reduce((sum, terminal) => sum + terminal.count(this.#answer), 0);
@@ -69,7 +68,7 @@ export class Newsroom {
     assert.equal((await this.#query('select from post')).length, 1, 'expected one post');
   }
 
-  /** Repeats the last SQL with another name, for which then there is another answer. @param {string} name */
+  /** Repeats the last SQL with another name, while no process runs. @param {string} name */
   async insertsMeanwhile(name) {
     const [first, ...others] = this.terminals;
     assert(first, 'expected an application');
@@ -80,14 +79,13 @@ export class Newsroom {
     for (const terminal of others) await startApplication(terminal);
   }
 
-  /** In each terminal so often, and not once more until all have ended. @param {string} line @param {number} times */
+  /** Verifies that each terminal prints the line this number of times. @param {string} line @param {number} times */
   async seesEverywhere(line, times) {
     for (const terminal of this.terminals) await terminal.prints(line, times);
     for (const terminal of this.terminals) await terminal.stop();
     for (const terminal of this.terminals) assert.equal(terminal.count(line), times);
   }
 
-  /** In none of the terminals. */
   seesNoWarning() {
     const lines = this.terminals.flatMap((terminal) => terminal.lines);
     const warnings = lines.filter((line) => / (?:WARN|ERROR|FATAL) /.test(line));
@@ -110,7 +108,7 @@ export class Newsroom {
   }
 }
 
-/** Resolves when it listens. @param {Terminal} terminal */
+/** @param {Terminal} terminal */
 async function startApplication(terminal) {
   const line = 'Nest application successfully started';
   const times = terminal.count(line) + 1;

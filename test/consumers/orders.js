@@ -5,20 +5,20 @@ import { freePort } from '../../tools/embedded-postgres.js';
 
 /** @typedef {import('./team.js').Team} Team */
 /** @typedef {import('./terminal.js').Terminal} Terminal */
-/** @typedef {{ web: string, worker?: string, env?: NodeJS.ProcessEnv }} Processes commands; without a worker the web process listens */
+/** @typedef {{ web: string, worker?: string, env?: NodeJS.ProcessEnv }} Processes the commands; without a worker the web process listens */
 
 /**
- * Places orders with a team's application over HTTP, and looks at what becomes of their notifications: in the log of the
- * process that listens, and in the database.
+ * Places orders in a team's application over HTTP, and checks their notifications in the log of the
+ * listening process and in the database.
  */
 export class Orders {
-  /** @type {string[] | undefined} what the first process that listened has logged of them */
+  /** @type {string[] | undefined} the log of the first listening process */
   #log = undefined;
 
   /**
    * @param {Team} team
    * @param {string} databaseUrl
-   * @param {string} [skipped] what a process that listens logs about the global enhancers that do not run
+   * @param {string} [skipped] the line about global enhancers that do not run
    */
   constructor(team, databaseUrl, skipped) {
     this.team = team;
@@ -27,8 +27,9 @@ export class Orders {
   }
 
   /**
-   * The broadcast of each order is delivered, unless its transaction was rolled back. Its stored notification fails once
-   * and is retried, or becomes a dead letter. Every process that does this logs the same.
+   * Checks that the broadcast of each order is delivered, unless its transaction was rolled back.
+   * The stored notification must fail once and be retried, or become a dead letter. Each listening
+   * process must log the same.
    * @param {Processes} processes
    */
   async areHandled({ web, worker, env }) {
@@ -56,7 +57,7 @@ export class Orders {
     }
   }
 
-  /** The next order is handled by an application that restarts when its file changes. @param {string} command @param {string} file */
+  /** Checks an application that restarts when a file changes. @param {string} command @param {string} file */
   async areHandledAfterRestart(command, file) {
     const port = `${await freePort()}`;
     const application = this.team.open(command, { PORT: port });
@@ -90,10 +91,10 @@ export class Orders {
   /** @param {Terminal} terminal @param {string} command */
   #isLoggedAlike({ lines }, command) {
     const log = lines.filter((line) => /order \d/.test(line)).map(withoutNumbers);
-    log.sort(); // a broadcast and a stored notification have no order
+    log.sort(); // the order of a broadcast and a stored notification is undefined
     assert.equal(log.filter((line) => line.includes('announced order')).length, 2, log.join('\n'));
     this.#log ??= log;
-    assert.deepEqual(log, this.#log, `expected ${command} to log what the process before it has logged`);
+    assert.deepEqual(log, this.#log, `expected ${command} to log the same as the previous process`);
   }
 
   /** @param {string} sql @param {unknown[]} [values] @returns {Promise<any[]>} */
@@ -108,11 +109,11 @@ export class Orders {
   }
 }
 
-const STARTED = 'The application is running on'; // its listeners run before
+const STARTED = 'The application is running on'; // listeners start before
 const LISTENING = 'Listening to';
 const CLAIMING = 'Handling stored notifications of';
 
-/** Resolves with the number of the order, if there is one. @param {string} port @param {string} customer @param {number} status */
+/** Resolves with the number of the order, or `undefined`. @param {string} port @param {string} customer @param {number} status */
 async function place(port, customer, status) {
   const response = await fetch(`http://127.0.0.1:${port}/orders`, {
     method: 'POST',
@@ -124,7 +125,7 @@ async function place(port, customer, status) {
   return (answer.data ?? answer).id;
 }
 
-/** Errors are those of the handler. @param {Terminal} terminal @param {number} printed @param {number} dead */
+/** @param {Terminal} terminal @param {number} printed @param {number} dead */
 async function isLogged(terminal, printed, dead) {
   for (const order of [printed, dead]) await terminal.prints(`announced order ${order}`);
   await terminal.prints(`: no paper for order ${printed}`);
@@ -132,5 +133,5 @@ async function isLogged(terminal, printed, dead) {
   await terminal.prints(`: order ${dead} has no customer`);
 }
 
-/** A line of Nest's logger, without its time and all that is counted. @param {string} line */
+/** Returns a line of Nest's logger without its time and numbers. @param {string} line */
 const withoutNumbers = (line) => line.replace(/^\[Nest\].*?M +/, '').replaceAll(/\d+/g, '#');

@@ -1,15 +1,15 @@
 // @ts-check
 
 /**
- * What a page has its reader do, or expect. A `command` is one line of a block of shell; a `file` has its name and what
- * is to be written into it; `words` are a paragraph that shows some code, and so may ask for something.
+ * A step for the reader of a page. `command` is one line of a shell block. `file` has a name and
+ * its new content. `words` is a paragraph that contains code, and thus may require an action.
  * @typedef {{ kind: 'command' | 'words', text: string } | { kind: 'file', text: string, code: string }} Step
  */
 
 const FENCE = /^```(\w*)\n([^]*?)^```$/gm;
 
 /**
- * The steps of a page, in its order. What shows no code is left out: headings, and paragraphs that only explain.
+ * Returns the steps of a page in order, without headings and paragraphs that contain no code.
  * @param {string} markdown
  * @returns {Step[]}
  */

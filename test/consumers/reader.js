@@ -4,22 +4,22 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { run } from './command.js';
 
-/** Somebody who follows a page in an empty directory: runs its commands, writes its files. */
+/** Follows a page in an empty directory: runs its commands and writes its files. */
 export class Reader {
   /**
-   * @param {string} directory an empty one
+   * @param {string} directory an empty directory
    * @param {string} tarball the packed library
-   * @param {string} databaseUrl of an empty database
+   * @param {string} databaseUrl the URL of an empty database
    */
   constructor(directory, tarball, databaseUrl) {
     this.directory = directory;
     this.tarball = tarball;
-    // npm_config_yes: npx may run what is installed, and nothing else
+    // npm_config_yes: npx may run only installed packages
     this.env = { ...process.env, DATABASE_URL: databaseUrl, NO_COLOR: '1', npm_config_yes: 'false' };
   }
 
   /**
-   * Agrees when npx asks whether it may install. What Nest asks then, it asks only in a real terminal.
+   * Lets npx install the package. Nest asks its questions only in a real terminal.
    * @param {string} command
    */
   create(command) {
@@ -38,7 +38,7 @@ export class Reader {
 
   /** @param {string} command @param {NodeJS.ProcessEnv} env */
   run(command, env = this.env) {
-    return run('sh', ['-c', `exec ${command}`], this.directory, env); // exec: what ends the shell ends the command
+    return run('sh', ['-c', `exec ${command}`], this.directory, env); // exec: a signal to the shell reaches the command
   }
 
   /** @param {string} file @param {string} code */
@@ -50,7 +50,7 @@ export class Reader {
   addAfterCreation(file, code) {
     const made = fs.readFileSync(path.join(this.directory, file), 'utf8');
     const changed = made.replace(/^( *).*await NestFactory\.create\(.*\n/m, `$&$1${code}\n`);
-    assert.notEqual(changed, made, `expected ${file} to create an application, got ${made}`);
+    assert.notEqual(changed, made, `${file} does not create an application: ${made}`);
     this.write(file, changed);
   }
 }

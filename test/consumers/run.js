@@ -1,13 +1,16 @@
 // @ts-check
 /**
- * `npm run test:consumers`: installs the packed library into small applications of every supported kind, compiles
- * them against its declarations, and runs them together on one database, where each must receive what every other
- * one sends. Those with TypeORM 0.3 then generate, run and revert migrations; with TypeORM 1 the e2e tests do.
- * Meanwhile docs/getting-started.md is followed word by word, and applications as teams have them are built, tested and run
- * with their own tools, as docs/guides/builders.md says. What the library assumes about the internals of pg and
- * TypeORM is checked against a matrix of their versions.
+ * `npm run test:consumers` installs the packed library into other projects:
  *
- * `npm run test:consumers -- --nest 11 --typeorm 0.3` tests the applications with these versions alone.
+ * - Small applications of every supported kind are compiled, and run together on one database,
+ *   where each must receive the notifications of all others. Those with TypeORM 0.3 generate, run
+ *   and revert migrations; the e2e tests do this with TypeORM 1.
+ * - docs/getting-started.md is followed word by word.
+ * - Typical applications of teams are built, tested and run with their own tools, as
+ *   docs/guides/builders.md describes.
+ * - The assumptions about the internals of pg and TypeORM are checked for a matrix of versions.
+ *
+ * `npm run test:consumers -- --nest 11 --typeorm 0.3` tests only applications with these versions.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -34,7 +37,7 @@ const selection = Selection.parse(process.argv.slice(2));
 
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pgpubsub-consumers-'));
 process.on('exit', () => fs.rmSync(directory, { recursive: true, force: true, maxRetries: 3 }));
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1)); // applications end with their IPC
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1)); // closing their IPC ends the applications
 
 const tarball = await pack();
 const floor = new Consumer('nest11-floor', directory);
@@ -56,7 +59,7 @@ try {
   if (await installing) await matrix.check(checks, (name) => createDatabase(server.url, name));
   await runTogether(usable, server.url);
   for (const consumer of usable)
-    await checks.check(`${consumer.name} listens by command`, () => listen(consumer, server.url));
+    await checks.check(`${consumer.name} runs pgpubsub listen`, () => listen(consumer, server.url));
   const old = usable.filter(({ dependencies }) => dependencies['typeorm']?.startsWith('0.3.'));
   await Promise.all([
     ...old.map((consumer) => migrate(consumer, server.url)),
@@ -70,7 +73,7 @@ try {
 console.log(checks.summary);
 process.exitCode = checks.failed === 0 ? 0 : 1;
 
-/** The library as it would be published, from the `dist/` that was just built. */
+/** Packs the library for publishing, from an up-to-date `dist/`. */
 async function pack() {
   await run('npm', ['pack', '--ignore-scripts', '--pack-destination', directory], root);
   const file = fs.readdirSync(directory).find((name) => name.endsWith('.tgz'));
@@ -83,7 +86,7 @@ function readPeers() {
   return JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')).peerDependencies;
 }
 
-/** What the peer ranges promise is what runs here: `^11.0.0 || ^12.0.0` begins at 11.0.0. */
+/** Compares the versions with the peer ranges: the lowest of `^11.0.0 || ^12.0.0` is 11.0.0. */
 function assertFloors(/** @type {Consumer} */ { dependencies }) {
   const peerDependencies = readPeers();
   const promised = Object.entries(peerDependencies).map(([peer, range]) => [peer, /[\d.]+/.exec(range)?.[0]]);
@@ -125,7 +128,7 @@ async function getStarted(serverUrl) {
   /** @type {ReturnType<stepsOf>} */
   let steps = [];
   try {
-    await checks.check('getting started: all that the page says is known', () => {
+    await checks.check('getting started: the test knows every step of the page', () => {
       steps = stepsOf(page, reader, newsroom);
     });
     await checkInOrder('getting started', steps);
@@ -140,7 +143,7 @@ async function runTeams(serverUrl) {
   await Promise.all(stories.map(([story, steps]) => checkInOrder(story, steps)));
 }
 
-/** Stops at the first that fails: the next builds on it. @param {string} subject @param {ReturnType<stepsOf>} steps */
+/** Stops at the first failed step, because the next ones depend on it. @param {string} subject @param {ReturnType<stepsOf>} steps */
 async function checkInOrder(subject, steps) {
   for (const [step, act] of steps) {
     const isDone = await checks.check(`${subject}: ${step}`, act);
@@ -148,7 +151,7 @@ async function checkInOrder(subject, steps) {
   }
 }
 
-/** Resolves with its address. @param {string} serverUrl @param {string} name */
+/** Resolves with the URL of the database. @param {string} serverUrl @param {string} name */
 async function createDatabase(serverUrl, name) {
   const client = new pg.Client(serverUrl);
   await client.connect();
@@ -159,16 +162,20 @@ async function createDatabase(serverUrl, name) {
 }
 
 /**
- * A sender begins with a transaction that is rolled back, goes on with one that commits, and ends without one.
+ * A sender greets in a transaction that is rolled back, in one that commits, and without
+ * transaction.
  * @param {RunningApp} receiver
  * @param {RunningApp} sender
  */
 async function checkGreetings(receiver, sender) {
   const expected = ['transaction', 'pool'];
-  await checks.check(`${receiver.name} hears ${sender.name}, in a transaction and outside`, async () => {
-    assert.deepEqual(await receiver.greetingsOf(sender, 'heard'), expected);
-    assert.deepEqual(await receiver.greetingsOf(sender, 'observed'), expected);
-  });
+  await checks.check(
+    `${receiver.name} receives from ${sender.name}, in a transaction and outside`,
+    async () => {
+      assert.deepEqual(await receiver.greetingsOf(sender, 'handled'), expected);
+      assert.deepEqual(await receiver.greetingsOf(sender, 'observed'), expected);
+    },
+  );
 }
 
 /** @param {RunningApp} app */
@@ -178,7 +185,7 @@ async function checkEnd(app) {
 }
 
 /**
- * Does the same with all at once; resolves with those for which it went well.
+ * Runs `act` for all items at once; resolves with the items for which it resolves to true.
  * @template T
  * @param {readonly T[]} items
  * @param {(item: T) => Promise<boolean>} act

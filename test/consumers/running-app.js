@@ -2,28 +2,23 @@
 import { fork } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 
-/** How long an application may take for what it should do soon, including its end. */
+/** The timeout of each step of an application, including its end. */
 const DEADLINE_MS = 60_000;
 
 /** @typedef {import('./src/greeting.js').Greeting} Greeting */
 /** @typedef {import('./src/greeting.js').Report} Report */
 
-/** The process of one application, and what it has reported over IPC. Ended by `close()`, or killed by `kill()`. */
+/** The process of one application, and its reports over IPC. Ended by `close()` or `kill()`. */
 export class RunningApp {
   /** @type {Report[]} */
   reports = [];
-  /** What it wrote to stdout and stderr: nothing, unless there is something to warn about. */
   output = '';
   /** @type {string | undefined} the exit code or the signal, once it has ended */
   end = undefined;
   /** Emits `change` after each report and at the end. */
   #changes = new EventEmitter();
 
-  /**
-   * @param {string} name
-   * @param {string} program
-   * @param {string} databaseUrl
-   */
+  /** @param {string} name @param {string} program @param {string} databaseUrl */
   constructor(name, program, databaseUrl) {
     this.name = name;
     const env = { ...process.env, DATABASE_URL: databaseUrl };
@@ -35,7 +30,7 @@ export class RunningApp {
     void this.#watch();
   }
 
-  /** Resolves when its LISTEN is in force. */
+  /** Resolves when its LISTEN is active. */
   async ready() {
     await this.#until(() => this.reports.some(({ type }) => type === 'ready'), 'to be ready');
   }
@@ -45,17 +40,17 @@ export class RunningApp {
   }
 
   /**
-   * In which ways it has received greetings of another one, in order; resolves after the last one sent.
+   * Resolves with the ways of the greetings received from another application, after the last one.
    * @param {RunningApp} sender
-   * @param {'heard' | 'observed'} type
+   * @param {'handled' | 'observed'} type
    */
   async greetingsOf(sender, type) {
     const received = () => this.#received(sender, type);
-    await this.#until(() => received().includes('pool'), `to have ${type} ${sender.name}`);
+    await this.#until(() => received().includes('pool'), `to report ${type} greetings of ${sender.name}`);
     return received();
   }
 
-  /** Lets go of it, upon which it closes; resolves when nothing is left that keeps its process alive. */
+  /** Disconnects, upon which the application closes; resolves when its process ends by itself. */
   async close() {
     this.child.disconnect();
     await this.#until(() => this.end !== undefined, 'to end by itself after app.close()');
@@ -66,7 +61,7 @@ export class RunningApp {
     if (this.end === undefined) this.child.kill('SIGKILL');
   }
 
-  /** Not by the event `close`, which never comes after `disconnect()` (Node 20). */
+  /** Does not use the event `close`, which Node 20 never emits after `disconnect()`. */
   async #watch() {
     const exit = once(this.child, 'exit');
     const streams = [this.child.stdout, this.child.stderr].map(async (stream) => {

@@ -16,14 +16,14 @@ export async function installPnpm(parent) {
 }
 
 /**
- * A complete application as a team has it, of `test/consumers/<name>/`, in a folder of its own: with its package manager,
- * its scripts and its `.env`. Commands run as its developers type them, without a DATABASE_URL around them.
+ * A complete application of a team, copied from `test/consumers/<name>/`, with its package manager,
+ * its scripts and its `.env`. Commands run as developers type them, without DATABASE_URL.
  */
 export class Team {
   /**
    * @param {string} name
    * @param {string} directory does not exist yet; the owner of its parent removes it
-   * @param {string} [pnpm] the folder of its command, where pnpm is the package manager
+   * @param {string} [pnpm] the folder of its command, if pnpm is the package manager
    */
   constructor(name, directory, pnpm) {
     this.name = name;
@@ -40,7 +40,7 @@ export class Team {
     return JSON.parse(fs.readFileSync(path.join(here, this.name, 'package.json'), 'utf8')).dependencies;
   }
 
-  /** With the packed library. @param {string} tarball */
+  /** Includes the packed library. @param {string} tarball */
   async install(tarball) {
     if (this.pnpm) await this.run(`pnpm add --ignore-scripts --prefer-offline ${tarball}`);
     else await run('npm', ['install', ...QUIET, tarball], this.directory);

@@ -3,15 +3,15 @@ import path from 'node:path';
 import { Orders } from './orders.js';
 import { installPnpm, Team } from './team.js';
 
-/** @typedef {[name: string, act: () => unknown]} Step each builds on those before */
+/** @typedef {[name: string, act: () => unknown]} Step each step depends on the previous ones */
 
-/** With the tests of its own alone. @param {Team} team @param {string} tarball @returns {Step[]} */
+/** @param {Team} team @param {string} tarball @returns {Step[]} */
 const jestSteps = (team, tarball) => [
   ['pnpm add', () => team.install(tarball)],
-  ['jest: a pattern that npm and pnpm share transforms the library', () => team.run('jest')],
+  ['jest transforms the library by a pattern for npm and pnpm', () => team.run('jest')],
 ];
 
-/** Made for HTTP, and skipped for notifications unless the application says otherwise. */
+/** The enhancers for HTTP, which are skipped for notifications by default. */
 const SKIPPED = 'guards ThrottlerGuard; interceptors ResponseInterceptor; filters AllExceptionsFilter';
 
 /**
@@ -35,7 +35,7 @@ function nest11Steps(team, tarball, databaseUrl) {
     ],
     ['nest build (tsc)', () => team.run('npm run build')],
     [check, () => team.run(check)],
-    ['the web process delivers, fails, retries', () => orders.areHandled({ web: 'node dist/main.js' })],
+    ['the web process delivers, fails and retries', () => orders.areHandled({ web: 'node dist/main.js' })],
     [`${listen} does the same`, () => orders.areHandled({ web: 'node dist/main.js', worker: listen })],
     ['nest start --watch', () => orders.areHandledAfterRestart('nest start --watch', 'src/main.ts')],
     ['nest build --webpack', () => team.run('npm run build:webpack')],
@@ -87,11 +87,11 @@ function nest12Steps(team, tarball, databaseUrl) {
 }
 
 /**
- * Applications as teams have them, each with the steps of its story. The stories are independent of each other.
+ * Returns the applications of teams with the steps of their stories, which are independent.
  * @param {string} parent a temporary directory; its owner removes it
  * @param {string} tarball the packed library
  * @param {import('./selection.js').Selection} selection
- * @param {(name: string) => Promise<string>} createDatabase resolves with its address
+ * @param {(name: string) => Promise<string>} createDatabase resolves with its URL
  * @returns {Promise<[story: string, steps: Step[]][]>}
  */
 export async function teamStories(parent, tarball, selection, createDatabase) {

@@ -3,12 +3,12 @@ import { spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { createInterface } from 'node:readline';
 
-/** How long a process may take for what it should do soon, including its end. */
+/** The timeout of each step of a process, including its end. */
 const DEADLINE_MS = 60_000;
 
 /**
- * One of the reader's terminals: runs the same command whenever it is told to, and keeps all that was printed. Ended by
- * `stop()`, or killed by `kill()`.
+ * A terminal that runs the same command with each `start()`, and keeps all of its output. Ended by
+ * `stop()` or `kill()`.
  */
 export class Terminal {
   /** @type {string[]} */
@@ -31,11 +31,11 @@ export class Terminal {
       cwd,
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true, // a process group of its own, which gets signals as it would from a terminal
+      detached: true, // a process group, which gets signals as from a terminal
     });
     const kill = () => this.kill();
     this.#child = child;
-    process.prependOnceListener('exit', kill); // before what removes its directory
+    process.prependOnceListener('exit', kill); // before its directory is removed
     for (const stream of [child.stdout, child.stderr])
       createInterface(stream).on('line', (line) => {
         this.lines.push(line);
@@ -48,30 +48,30 @@ export class Terminal {
     });
   }
 
-  /** How often it has been printed. @param {string} text */
+  /** Returns how often a text has been printed. @param {string} text */
   count(text) {
     return this.lines.filter((line) => line.includes(text)).length;
   }
 
-  /** Resolves when it has been printed so often. @param {string} text */
+  /** Resolves when a text has been printed this number of times. @param {string} text */
   async prints(text, times = 1) {
     const signal = AbortSignal.timeout(DEADLINE_MS);
     while (this.count(text) < times) {
-      if (!this.#child) throw this.#unlike(`print "${text}" before it ends`);
+      if (!this.#child) throw this.#failure(`print "${text}" before it ends`);
       await once(this.#changes, 'change', { signal }).catch((cause) => {
-        throw this.#unlike(`print "${text}" within ${DEADLINE_MS} ms`, cause);
+        throw this.#failure(`print "${text}" within ${DEADLINE_MS} ms`, cause);
       });
     }
   }
 
-  /** As Ctrl-C does; resolves when it has ended and all of its output is here. */
+  /** Sends Ctrl-C; resolves when the command has ended and its output is complete. */
   async stop() {
     const child = this.#child;
     if (!child) return;
     const end = once(child, 'close', { signal: AbortSignal.timeout(DEADLINE_MS) });
     this.#signal('SIGINT');
     await end.catch((cause) => {
-      throw this.#unlike(`end within ${DEADLINE_MS} ms`, cause);
+      throw this.#failure(`end within ${DEADLINE_MS} ms`, cause);
     });
   }
 
@@ -79,19 +79,19 @@ export class Terminal {
     this.#signal('SIGKILL');
   }
 
-  /** To the command and all that it has started. @param {NodeJS.Signals} signal */
+  /** Signals the command and its child processes. @param {NodeJS.Signals} signal */
   #signal(signal) {
     const pid = this.#child?.pid;
     if (pid === undefined) return;
     try {
       process.kill(-pid, signal);
     } catch (error) {
-      if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH') throw error; // it has ended
+      if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH') throw error; // the group has ended
     }
   }
 
   /** @param {string} expected @param {unknown} [cause] */
-  #unlike(expected, cause) {
+  #failure(expected, cause) {
     const printed = this.lines.join('\n');
     return new Error(`expected ${this.command} to ${expected}; it printed\n${printed}`, { cause });
   }

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
 
-/** What there is in a database, but for TypeORM's own list of migrations. */
+/** Queries for the objects of a database, without TypeORM's table of migrations. */
 const SNAPSHOT = [
   `select p.proname, pg_get_functiondef(p.oid) as definition, obj_description(p.oid, 'pg_proc') as comment
     from pg_proc p where p.pronamespace = 'public'::regnamespace order by 1`,
@@ -18,18 +18,18 @@ const SNAPSHOT = [
 
 /**
  * @typedef {object} Project
- * @property {string} cli TypeORM's own, of the version in question
- * @property {string} dataSource the built `test/e2e/apps/typeorm-cli/data-source.ts`
- * @property {string} migrations an empty directory, where modules are of the project's kind
+ * @property {string} cli the program of the TypeORM version
+ * @property {string} dataSource the compiled `test/e2e/apps/typeorm-cli/data-source.ts`
+ * @property {string} migrations an empty directory, with the project's kind of modules
  * @property {boolean} [esm]
- * @property {'plain'} [first] what is declared first, when TypeORM is too old for `first`
- * @property {string} databaseUrl of an empty database
+ * @property {'plain'} [first] the first declaration, if TypeORM is too old for `first`
+ * @property {string} databaseUrl the URL of an empty database
  */
 
-/** `pgpubsub_broadcast()`, `pgpubsub_store()` and the others of version 1. */
+/** The number of functions of storage version 1. */
 const STORAGE_FUNCTIONS = 6;
 
-/** TypeORM's command line with a DataSource in `withPgPubSub()`, as the steps of one story. */
+/** Steps for TypeORM's command line with a DataSource in `withPgPubSub()`. */
 export class TypeOrmCli {
   /** @type {unknown[][]} */
   #installed = [];
@@ -39,29 +39,29 @@ export class TypeOrmCli {
     this.project = project;
   }
 
-  /** In this order; each builds on those before. */
+  /** Each step depends on the previous ones. */
   get steps() {
     return /** @type {[name: string, act: () => Promise<void>][]} */ ([
       [
         'migration:generate writes tables, the storage, functions and triggers',
         () => this.#generatesEverything(),
       ],
-      ['migration:run runs it; then there is nothing to generate', () => this.#runs()],
+      ['migration:run runs it, and leaves nothing to generate', () => this.#runs()],
       ['migration:generate --check fails for a function changed by hand', () => this.#findsChange()],
       ['migration:generate --check fails for a disabled trigger', () => this.#findsDisabled()],
       ['migration:generate --check fails for a missing trigger', () => this.#findsMissing()],
       ['migration:generate --pretty of a changed declaration runs and reverts', () => this.#changes()],
-      ['a declaration that stores replaces the triggers', () => this.#stores()],
+      ['an exactly-once declaration replaces the triggers', () => this.#stores()],
       [
         'a removed declaration drops functions and triggers, and its revert restores them',
         () => this.#removes(),
       ],
-      ['migration:revert leaves nothing behind', () => this.#reverts()],
-      ['schema:log shows, schema:sync creates', () => this.#synchronizes()],
-      ['schema:drop and schema:sync install everything again', () => this.#reinstalls()],
+      ['migration:revert removes everything', () => this.#reverts()],
+      ['schema:log prints the statements, schema:sync runs them', () => this.#synchronizes()],
+      ['schema:sync creates everything again after schema:drop', () => this.#reinstalls()],
       [
-        'schema:sync of three processes at once, of one connection each, takes turns',
-        () => this.#takesTurns(),
+        'schema:sync succeeds in three processes at once, with one connection each',
+        () => this.#synchronizesConcurrently(),
       ],
     ]);
   }
@@ -118,16 +118,16 @@ export class TypeOrmCli {
   }
 
   /**
-   * It is found, and `schema:sync` mends it.
+   * Checks that a manual change is found, and that `schema:sync` repairs it.
    * @param {(names: { trigger: string, generated: string }) => string} drift
-   * @param {RegExp} mending
+   * @param {RegExp} repair matches the statement that `migration:generate` prints
    */
-  async #findsDrift(drift, mending) {
+  async #findsDrift(drift, repair) {
     const [{ generated }] = await this.#query(
       "select proname as generated from pg_proc where proname ~ '^pgpubsub_author_.*_[0-9a-f]{8}$'",
     );
     await this.#query(drift({ trigger: '_pgpubsub_author_insert', generated }));
-    assert.match(await this.#checks(1), mending);
+    assert.match(await this.#checks(1), repair);
     await this.#succeeds('schema:sync');
     assert.deepEqual(await this.#snapshot(), this.#installed);
   }
@@ -168,7 +168,7 @@ export class TypeOrmCli {
     this.#forget('Removed');
   }
 
-  /** With the one before, this is the second revert. */
+  /** Reverts the first migration; `#removes()` has reverted the other one. */
   async #reverts() {
     await this.#succeeds('migration:revert');
     assert.deepEqual((await this.#snapshot()).flat(), []);
@@ -190,8 +190,8 @@ export class TypeOrmCli {
     assert.deepEqual(await this.#snapshot(), this.#installed);
   }
 
-  /** All of them begin while somebody else is creating the same table: none could see that it is there. */
-  async #takesTurns() {
+  /** Starts the processes while another session creates the same table, which they cannot see. */
+  async #synchronizesConcurrently() {
     await this.#succeeds('schema:drop');
     const client = new pg.Client(this.project.databaseUrl);
     await client.connect();
@@ -204,7 +204,7 @@ export class TypeOrmCli {
     assert.deepEqual(await this.#snapshot(), this.#installed);
   }
 
-  /** Resolves when so many sessions wait for locks. @param {number} count */
+  /** Resolves when this number of sessions waits for locks. @param {number} count */
   async #waiting(count) {
     const sql = `select count(*)::int as n from pg_stat_activity
       where datname = current_database() and wait_event_type = 'Lock'`;

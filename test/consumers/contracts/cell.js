@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * The process of one cell of the matrix: `node --preserve-symlinks cell.js <directory> <databaseUrl> all|typeorm`. Prints
- * a line for each check, and reports their number to its parent.
+ * The process of one cell of the matrix:
+ * `node --preserve-symlinks cell.js <directory> <databaseUrl> all|typeorm`. Prints a line for each
+ * check, and reports their numbers to its parent.
  */
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -26,7 +27,7 @@ const require = createRequire(path.join(directory, 'package.json'));
 const versionOf = (/** @type {string} */ name) =>
   require(path.join(directory, 'node_modules', name, 'package.json')).version;
 
-/** The compiled files of the library by absolute path: its `exports` hide them. */
+/** Loads compiled files of the library by absolute path, because its `exports` hide them. */
 const load = (/** @type {string} */ file) =>
   import(pathToFileURL(path.join(directory, 'node_modules/nestjs-pgpubsub/dist', file)).href);
 

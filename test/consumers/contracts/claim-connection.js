@@ -7,12 +7,12 @@ import { until } from './subject.js';
 
 const ROUND_TRIP_MS = 10_000;
 
-/** The connection of a claim. @param {import('./subject.js').Subject} subject */
+/** Checks `ClaimConnection`. @param {import('./subject.js').Subject} subject */
 export async function checkClaimConnections(subject) {
   const { ClaimConnection } = await subject.cell.load('postgres/claim-connection.js');
 
   /**
-   * With a connection that is open, of a pool of one.
+   * Runs a check with an open connection of a pool of one.
    * @param {string} name @param {(connection: any, dataSource: any) => Promise<unknown>} act @param {object} [options]
    */
   const check = (name, act, options) =>
@@ -29,13 +29,13 @@ export async function checkClaimConnections(subject) {
   const processIdIn = async (/** @type {any} */ executor) =>
     (await executor.query('select pg_backend_pid() as pid'))[0].pid;
 
-  await check('client.processID: processId is the process of the server', async (connection) => {
+  await check('client.processID: processId is the ID of the server process', async (connection) => {
     const { rows } = await connection.statement('select pg_backend_pid() as pid', [], 'an answer');
     assert.equal(connection.processId, rows[0].pid);
   });
 
   await check(
-    'query.types, query.rowMode: roundTrip() has every result in arrays of texts, whatever parsers there are',
+    'query.types, query.rowMode: roundTrip() returns arrays of texts, regardless of type parsers',
     async (connection) => {
       const text = `select 1 as a, true as b, null as c, 2::bigint as d; select '{"x": 1}'::jsonb as a; select where false`;
       const results = await connection.roundTrip(text, 'an answer');
@@ -50,7 +50,7 @@ export async function checkClaimConnections(subject) {
   );
 
   await check(
-    'client.query: roundTrip() rejects with the error of the server, and goes on',
+    'client.query: roundTrip() rejects with the error of the server, and remains usable',
     async (connection) => {
       await assert.rejects(connection.roundTrip('select 1; select 1 / 0', 'an answer'), { code: '22012' });
       const [result] = await connection.roundTrip('select 2', 'an answer');
@@ -58,7 +58,7 @@ export async function checkClaimConnections(subject) {
     },
   );
 
-  await check('client.query: statement() has the rows of pg', async (connection) => {
+  await check('client.query: statement() returns the rows of pg', async (connection) => {
     const { rows, rowCount } = await connection.statement(
       'select n from generate_series(1, $1) n',
       [2],
@@ -68,7 +68,7 @@ export async function checkClaimConnections(subject) {
   });
 
   await check(
-    'client.secretKey: cancel() ends a statement, and the connection is usable',
+    'client.secretKey: cancel() ends a statement, and the connection remains usable',
     async (connection) => {
       const sleeping = assert.rejects(connection.roundTrip('select pg_sleep(60)', 'an answer'), {
         code: '57014',
@@ -81,7 +81,7 @@ export async function checkClaimConnections(subject) {
     },
   );
 
-  await check('getTransactionStatus: hasNoTransaction where pg knows', async (connection) => {
+  await check('getTransactionStatus: hasNoTransaction uses the status that pg has', async (connection) => {
     const isKnown = 'getTransactionStatus' in connection.client;
     assert.equal(connection.hasNoTransaction, isKnown);
     await connection.roundTrip('begin', 'an answer');
@@ -93,7 +93,7 @@ export async function checkClaimConnections(subject) {
   });
 
   await check(
-    'releaseCallback: release() gives the connection back, with the listeners it had',
+    'releaseCallback: release() returns the connection to the pool with its earlier listeners',
     async (connection, dataSource) => {
       const { client, processId } = connection;
       const names = ['error', 'end'];
@@ -112,7 +112,7 @@ export async function checkClaimConnections(subject) {
   );
 
   await check(
-    'releasePostgresConnection: taint() closes the connection instead of giving it back',
+    'releasePostgresConnection: taint() makes release() close the connection',
     async (connection, dataSource) => {
       const { processId } = connection;
       connection.taint();
@@ -123,7 +123,7 @@ export async function checkClaimConnections(subject) {
   );
 
   await check(
-    'releasePostgresConnection: destroy() ends the session, and undoes its transaction',
+    'releasePostgresConnection: destroy() ends the session and rolls back its transaction',
     async (connection, dataSource) => {
       await connection.roundTrip("begin; insert into note (what) values ('destroyed')", 'an answer');
       await connection.destroy(new Error('given up'));
@@ -134,19 +134,19 @@ export async function checkClaimConnections(subject) {
   );
 
   await check(
-    'releasePostgresConnection: destroy() ends a connection that waits for an answer',
+    'releasePostgresConnection: destroy() ends a connection with a pending statement',
     async (connection, dataSource) => {
       const sleeping = assert.rejects(connection.roundTrip('select pg_sleep(60)', 'an answer'));
       await subject.sessionSleeps(connection.processId);
       await connection.destroy(new Error('given up'));
       await sleeping;
-      await subject.query('select pg_terminate_backend($1)', [connection.processId]); // it would sleep on
+      await subject.query('select pg_terminate_backend($1)', [connection.processId]); // its statement is still running
       assert.equal(typeof (await processIdIn(dataSource)), 'number');
     },
   );
 
   await check(
-    "client 'error', 'end': isLost when the server ends the session",
+    "client 'error', 'end': isLost is true when the server ends the session",
     async (connection, dataSource) => {
       await subject.query('select pg_terminate_backend($1)', [connection.processId]);
       await until(() => connection.isLost, 'the connection to be lost');
@@ -157,7 +157,7 @@ export async function checkClaimConnections(subject) {
     },
   );
 
-  await check("client 'error': a session that ends behind a statement rejects it", async (connection) => {
+  await check("client 'error': a statement rejects when its session ends", async (connection) => {
     const sleeping = assert.rejects(connection.statement('select pg_sleep(60)', [], 'an answer'));
     await subject.sessionSleeps(connection.processId);
     await subject.query('select pg_terminate_backend($1)', [connection.processId]);
@@ -166,7 +166,7 @@ export async function checkClaimConnections(subject) {
   });
 
   await check(
-    'runner.connect: a connection that comes too late is given back to the pool',
+    'runner.connect: a connection that opens after the timeout is returned to the pool',
     async (connection, dataSource) => {
       mock.timers.enable({ apis: ['setTimeout'] });
       const late = assert.rejects(ClaimConnection.open(dataSource), { code: 'TIMED_OUT' });
@@ -179,57 +179,58 @@ export async function checkClaimConnections(subject) {
     },
   );
 
-  await check('releasePostgresConnection: a round trip that is late ends the session', async (connection) => {
-    const { processId } = connection;
-    mock.timers.enable({ apis: ['setTimeout'] });
-    const late = assert.rejects(connection.roundTrip('select pg_sleep(60)', 'an answer'), {
-      code: 'TIMED_OUT',
-    });
-    await asleep(processId);
-    mock.timers.tick(ROUND_TRIP_MS);
-    mock.timers.reset();
-    await late;
-    await subject.sessionEnds(processId);
-  });
+  await check(
+    'releasePostgresConnection: a round trip that times out ends the session',
+    async (connection) => {
+      const { processId } = connection;
+      mock.timers.enable({ apis: ['setTimeout'] });
+      const late = assert.rejects(connection.roundTrip('select pg_sleep(60)', 'an answer'), {
+        code: 'TIMED_OUT',
+      });
+      await asleep(processId);
+      mock.timers.tick(ROUND_TRIP_MS);
+      mock.timers.reset();
+      await late;
+      await subject.sessionEnds(processId);
+    },
+  );
 
-  /** As `sessionSleeps()`, which waits by a timer. @param {number} processId */
+  /** Like `sessionSleeps()`, but without a timer. @param {number} processId */
   async function asleep(processId) {
     const sql = "select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'";
     while ((await subject.query(sql, [processId])).length === 0);
   }
 
-  await subject.check(
-    "pool 'connect': guardPools() keeps an error right after it from ending the process",
-    () =>
-      subject.withDataSource({ poolSize: 1 }, async (dataSource) => {
-        const { guardPools } = await subject.cell.load('postgres/pool-guard.js');
-        const { master } = dataSource.driver;
-        await subject.query('select pg_terminate_backend($1)', [await processIdIn(dataSource)]);
-        await until(() => master.totalCount === 0, 'the pool to be empty');
-        guardPools(dataSource);
-        guardPools(dataSource);
-        /** @type {unknown[]} */
-        const uncaught = [];
-        const note = (/** @type {unknown} */ error) => uncaught.push(error);
-        process.on('uncaughtException', note);
-        let emitted = 0;
-        master.once('connect', (/** @type {any} */ client) => {
-          process.nextTick(() => {
-            emitted++; // ahead of TypeORM, which continues in a promise
-            client.emit('error', new Error('the server shuts down'));
-          });
+  await subject.check("pool 'connect': guardPools() handles an error immediately after the event", () =>
+    subject.withDataSource({ poolSize: 1 }, async (dataSource) => {
+      const { guardPools } = await subject.cell.load('postgres/pool-guard.js');
+      const { master } = dataSource.driver;
+      await subject.query('select pg_terminate_backend($1)', [await processIdIn(dataSource)]);
+      await until(() => master.totalCount === 0, 'the pool to be empty');
+      guardPools(dataSource);
+      guardPools(dataSource);
+      /** @type {unknown[]} */
+      const uncaught = [];
+      const note = (/** @type {unknown} */ error) => uncaught.push(error);
+      process.on('uncaughtException', note);
+      let emitted = 0;
+      master.once('connect', (/** @type {any} */ client) => {
+        process.nextTick(() => {
+          emitted++; // before TypeORM, which continues in a promise
+          client.emit('error', new Error('the server shuts down'));
         });
-        await ClaimConnection.open(dataSource).then(
-          (/** @type {any} */ opened) => opened.release(),
-          () => undefined,
-        );
-        process.off('uncaughtException', note);
-        assert.equal(uncaught.length, 0, 'expected no error to end the process');
-        assert.equal(emitted, 1);
-      }),
+      });
+      await ClaimConnection.open(dataSource).then(
+        (/** @type {any} */ opened) => opened.release(),
+        () => undefined,
+      );
+      process.off('uncaughtException', note);
+      assert.equal(uncaught.length, 0, 'expected no error to end the process');
+      assert.equal(emitted, 1);
+    }),
   );
 
-  await subject.check('pool.Client: guardPools() limits how long a connection may take to open', () =>
+  await subject.check('pool.Client: guardPools() limits the time to open a connection', () =>
     subject.withDataSource({ poolSize: 1 }, async (dataSource) => {
       const { guardPools } = await subject.cell.load('postgres/pool-guard.js');
       guardPools(dataSource);
@@ -257,7 +258,7 @@ export async function checkClaimConnections(subject) {
   );
 
   await subject.check(
-    'driver.connect, pool.end: what waits for a connection learns of the end of its pool',
+    'driver.connect, pool.end: a pending request for a connection rejects when the pool ends',
     () =>
       subject.withDataSource({ poolSize: 1 }, async (dataSource) => {
         const { guardPools } = await subject.cell.load('postgres/pool-guard.js');

@@ -3,21 +3,22 @@ import assert from 'node:assert/strict';
 
 export const INSERT = 'insert into note (what) values ($1)';
 
-/** A handler that fails behind a write. @param {any} manager */
+/** A handler that fails after a write. @param {any} manager */
 export async function failing(manager) {
   await manager.query(INSERT, ['undone']);
   throw new Error('failed');
 }
+
+/** @typedef {(work: (manager: any, notification: any) => Promise<unknown>, options?: { timeoutMs?: number, shared?: object }) => Promise<void>} Handle */
 
 /**
  * A claim without rows: a transaction on a connection of the DataSource's pool, and handlers in it.
  * @typedef {object} Claim
  * @property {any} connection
  * @property {any} savepoint
- * @property {(work: (manager: any, notification: any) => Promise<unknown>, options?: { timeoutMs?: number, shared?: object }) => Promise<void>} handle
- *   runs a handler to its end
+ * @property {Handle} handle runs a handler to its end
  * @property {() => Promise<void>} commit
- * @property {() => Promise<void>} close gives the connection back
+ * @property {() => Promise<void>} close returns the connection to the pool
  */
 
 /** @param {import('./subject.js').Subject} subject @param {any} dataSource @returns {Promise<Claim>} */
@@ -52,7 +53,7 @@ export async function beginClaim({ cell }, dataSource) {
 }
 
 /**
- * A check in a claim that is committed, unless its connection is lost; with the notes that are there then.
+ * Runs a check in a claim, commits the claim unless its connection is lost, and compares the notes.
  * @callback Check
  * @param {string} name
  * @param {(claim: Claim, dataSource: any) => Promise<unknown>} act
@@ -69,7 +70,7 @@ export function createClaimCheck(subject) {
         await runClaim(subject, dataSource, act);
         assert.deepEqual(await subject.notes(), expected);
         const [{ left }] = await dataSource.query('select count(*)::int as left from pg_prepared_statements');
-        assert.equal(left, 0, 'expected no name to be left');
+        assert.equal(left, 0, 'expected no prepared statement to be left');
       }),
     );
 }

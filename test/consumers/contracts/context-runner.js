@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 const READ = "current_setting('pgpubsub.context', true)";
 const INSERT = `insert into note (what) values (coalesce(nullif(${READ}, ''), 'none'))`;
 
-/** The context of transactions and statements. @param {import('./subject.js').Subject} subject */
+/** Checks the context of transactions and statements. @param {import('./subject.js').Subject} subject */
 export async function checkContext(subject) {
   const { installContext } = await subject.cell.load('postgres/context-runner.js');
   const { isPgClient } = await subject.cell.load('postgres/prefixed-query.js');
@@ -12,7 +12,7 @@ export async function checkContext(subject) {
   const { entities } = subject;
 
   /**
-   * Notes are written under a context, which is not there any more afterwards.
+   * Runs a check with a context, which must not be set afterwards.
    * @param {string} name @param {(dataSource: any, context: { value: unknown }) => Promise<unknown>} act
    * @param {string[]} [expected]
    */
@@ -54,7 +54,7 @@ export async function checkContext(subject) {
   );
 
   await check(
-    'runner.connect: the context is sent along with single statements that write',
+    'runner.connect: the context is sent with single statements that write',
     async (dataSource) => {
       await dataSource.query(INSERT);
       assert.deepEqual(await dataSource.query(`${INSERT} returning $1::int as n`, [7]), [{ n: 7 }]);
@@ -117,7 +117,7 @@ export async function checkContext(subject) {
     ['next'],
   );
 
-  await check('runner.connect: the client is pg’s in all the rest', async (dataSource) => {
+  await check('runner.connect: otherwise the client behaves like the client of pg', async (dataSource) => {
     const runner = dataSource.createQueryRunner();
     const client = await runner.connect();
     assert(client instanceof pg.Client);
@@ -141,7 +141,7 @@ export async function checkContext(subject) {
   });
 
   await check(
-    'createQueryRunner: a runner of the driver itself carries none',
+    'createQueryRunner: a runner of the driver itself sets no context',
     async (dataSource) => {
       const { createPlainRunner } = await subject.cell.load('postgres/driver.js');
       const runner = createPlainRunner(dataSource);

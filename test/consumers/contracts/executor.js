@@ -1,7 +1,7 @@
 // @ts-check
 import assert from 'node:assert/strict';
 
-/** What `manager` may be. @param {import('./subject.js').Subject} subject */
+/** Checks the accepted values of the option `manager`. @param {import('./subject.js').Subject} subject */
 export async function checkExecutors(subject) {
   const { resolveRoute } = await subject.cell.load('postgres/executor.js');
   const { Author, all } = subject.entities;
@@ -12,7 +12,7 @@ export async function checkExecutors(subject) {
       subject.withDataSource({ entities: all }, async (dataSource) => act(dataSource)),
     );
 
-  await check('DataSource.manager: a DataSource is its pool', (dataSource) => {
+  await check('DataSource.manager: a DataSource uses its pool', (dataSource) => {
     const { manager } = dataSource;
     assert.deepEqual(resolveRoute(dataSource), {
       kind: 'pool',
@@ -22,7 +22,7 @@ export async function checkExecutors(subject) {
     });
   });
 
-  await check('QueryRunner.manager: a query runner is its session', async (dataSource) => {
+  await check('QueryRunner.manager: a query runner uses its own session', async (dataSource) => {
     const runner = dataSource.createQueryRunner();
     const { kind, executor, session } = resolveRoute(runner);
     assert.equal(kind, 'transaction');
@@ -31,7 +31,7 @@ export async function checkExecutors(subject) {
     await runner.release();
   });
 
-  await check('Repository.manager: a repository is the session of its manager', async (dataSource) => {
+  await check('Repository.manager: a repository uses the session of its manager', async (dataSource) => {
     assert.equal(resolveRoute(dataSource.getRepository(Author)).executor, dataSource.manager);
     const extended = dataSource.getRepository(Author).extend({ findAll() {} });
     assert.equal(resolveRoute(extended).executor, dataSource.manager);
@@ -50,16 +50,19 @@ export async function checkExecutors(subject) {
     });
   });
 
-  await check('EntityManager: proxies and executors of other libraries are themselves', (dataSource) => {
-    const proxy = new Proxy(dataSource.manager, {});
-    const other = { query: () => undefined };
-    for (const given of [proxy, other]) {
-      const { kind, executor, session } = resolveRoute(given);
-      assert.equal(kind, 'foreign');
-      assert.equal(executor, given);
-      assert.equal(session, undefined);
-    }
-    for (const given of [undefined, null, {}, 'select 1'])
-      assert.throws(() => resolveRoute(given), { code: 'INVALID_ARGUMENT' });
-  });
+  await check(
+    'EntityManager: proxies and executors of other libraries are used as they are',
+    (dataSource) => {
+      const proxy = new Proxy(dataSource.manager, {});
+      const other = { query: () => undefined };
+      for (const given of [proxy, other]) {
+        const { kind, executor, session } = resolveRoute(given);
+        assert.equal(kind, 'foreign');
+        assert.equal(executor, given);
+        assert.equal(session, undefined);
+      }
+      for (const given of [undefined, null, {}, 'select 1'])
+        assert.throws(() => resolveRoute(given), { code: 'INVALID_ARGUMENT' });
+    },
+  );
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createClaimCheck, INSERT } from './claim.js';
 import { minorOf } from './pg-client.js';
 
-/** The client of a handler, and all that can be sent on it. @param {import('./subject.js').Subject} subject */
+/** Checks the client of a handler. @param {import('./subject.js').Subject} subject */
 export async function checkHandlerClients(subject) {
   const check = createClaimCheck(subject);
   await checkClient(check, subject);
@@ -12,11 +12,11 @@ export async function checkHandlerClients(subject) {
   await checkRejected(check, subject);
 }
 
-/** The guarded client. @param {import('./claim.js').Check} check @param {import('./subject.js').Subject} subject */
+/** Checks the guarded client. @param {import('./claim.js').Check} check @param {import('./subject.js').Subject} subject */
 async function checkClient(check, subject) {
   const { pg } = subject.cell;
 
-  await check('runner.connect: it is the guarded client', async ({ connection, handle }) => {
+  await check('runner.connect: the client of a handler is guarded', async ({ connection, handle }) => {
     await handle(async (manager) => {
       const client = await manager.queryRunner.connect();
       assert.notEqual(client, connection.client);
@@ -40,21 +40,18 @@ async function checkClient(check, subject) {
     });
   });
 
-  await check(
-    "query.name: a named query of the handler works, and is the handler's own",
-    async ({ handle }) => {
-      const named = { name: 'of_handler', text: 'select $1::int as n' };
-      for (const n of [1, 2, 3])
-        await handle(async (manager) => {
-          const client = await manager.queryRunner.connect();
-          assert.deepEqual((await client.query({ ...named, values: [n] })).rows, [{ n }]);
-          if (n === 3) await client.query('discard plans');
-        });
-    },
-  );
+  await check('query.name: a named query works in each handler', async ({ handle }) => {
+    const named = { name: 'of_handler', text: 'select $1::int as n' };
+    for (const n of [1, 2, 3])
+      await handle(async (manager) => {
+        const client = await manager.queryRunner.connect();
+        assert.deepEqual((await client.query({ ...named, values: [n] })).rows, [{ n }]);
+        if (n === 3) await client.query('discard plans');
+      });
+  });
 
   await check(
-    'client.query: statements that the handler does not await are its own',
+    'client.query: statements that are not awaited belong to their handler',
     async ({ handle }) => {
       await handle(async (manager) => void manager.query(`${INSERT}, ($2)`, ['not', 'awaited']));
       const failed = handle(async (manager) => {
@@ -68,12 +65,12 @@ async function checkClient(check, subject) {
   );
 }
 
-/** Query objects of pg-cursor. @param {import('./claim.js').Check} check @param {import('./subject.js').Subject} subject */
+/** Checks cursors of pg-cursor. @param {import('./claim.js').Check} check @param {import('./subject.js').Subject} subject */
 async function checkCursors(check, subject) {
   const { Cursor } = subject.cell;
 
   await check(
-    'query.submit: a cursor of pg-cursor is behind the savepoint, and is closed at the end',
+    'query.submit: a cursor of pg-cursor runs after the savepoint, and is closed at the end',
     async ({ handle }) => {
       const handler = handle(async (manager) => {
         const client = await manager.queryRunner.connect();
@@ -94,7 +91,7 @@ async function checkCursors(check, subject) {
   );
 
   await check(
-    'query.handleError: a cursor that the server rejects fails its handler, and not the claim',
+    'query.handleError: a rejected cursor fails its handler, not the claim',
     async ({ handle }) => {
       const failed = handle(async (manager) => {
         const cursor = (await manager.queryRunner.connect()).query(
@@ -109,7 +106,7 @@ async function checkCursors(check, subject) {
   );
 
   await check(
-    'client.pipeline: statements behind a cursor that are not awaited have their own answers',
+    'client.pipeline: statements after a cursor get their own results without await',
     async ({ handle }) => {
       await handle(async (manager) => {
         const client = await manager.queryRunner.connect();
@@ -127,12 +124,12 @@ async function checkCursors(check, subject) {
   );
 }
 
-/** Query objects of pg-query-stream and pg-copy-streams. @param {import('./claim.js').Check} check @param {import('./subject.js').Subject} subject */
+/** Checks streams of pg-query-stream, TypeORM and pg-copy-streams. @param {import('./claim.js').Check} check @param {import('./subject.js').Subject} subject */
 async function checkStreams(check, subject) {
   const { entities } = subject;
   const { QueryStream, copyFrom } = subject.cell;
 
-  await check('query.submit: a stream of pg-query-stream is behind the savepoint', async ({ handle }) => {
+  await check('query.submit: a stream of pg-query-stream runs after the savepoint', async ({ handle }) => {
     await handle(async (manager) => {
       const rows = [];
       for await (const row of (await manager.queryRunner.connect()).query(
@@ -159,7 +156,7 @@ async function checkStreams(check, subject) {
   });
 
   await check(
-    'query.submit: a COPY of pg-copy-streams is behind the savepoint',
+    'query.submit: a COPY of pg-copy-streams runs after the savepoint',
     async ({ handle }) => {
       const copy = async (/** @type {any} */ manager, /** @type {string} */ text) => {
         const stream = (await manager.queryRunner.connect()).query(copyFrom('copy note (what) from stdin'));
@@ -179,7 +176,7 @@ async function checkStreams(check, subject) {
   );
 
   await check(
-    'query.handleError: a COPY that the server rejects fails its handler, and not the claim',
+    'query.handleError: a rejected COPY fails its handler, not the claim',
     async ({ handle }) => {
       const failed = handle(async (manager) => {
         const stream = (await manager.queryRunner.connect()).query(copyFrom('copy nowhere from stdin'));
@@ -192,10 +189,10 @@ async function checkStreams(check, subject) {
   );
 }
 
-/** Statements that are rejected before the server runs them. @param {import('./claim.js').Check} check @param {import('./subject.js').Subject} subject */
+/** Checks statements that are rejected before the server runs them. @param {import('./claim.js').Check} check @param {import('./subject.js').Subject} subject */
 async function checkRejected(check, subject) {
   await check(
-    'query.handleError: a text that the server cannot read fails one handler, and not the claim',
+    'query.handleError: a syntax error fails one handler, not the claim',
     async ({ handle }) => {
       await assert.rejects(
         handle((manager) => manager.query('selec 1')),
@@ -207,7 +204,7 @@ async function checkRejected(check, subject) {
   );
 
   await check(
-    'query.submit: values that cannot be sent fail one handler, and not the claim',
+    'query.submit: values that are not an array fail one handler, not the claim',
     async ({ handle }) => {
       const values = handle(async (manager) =>
         (await manager.queryRunner.connect()).query({ text: 'select $1::int', values: 'none' }),
@@ -218,10 +215,10 @@ async function checkRejected(check, subject) {
     ['next'],
   );
 
-  // before 8.22 pg waits forever then (see prefixed-query.js)
+  // before 8.22, pg waits indefinitely in this case (see prefixed-query.js)
   if (minorOf(subject) >= 22)
     await check(
-      'query.submit: a value that cannot be written fails one handler, and not the claim',
+      'query.submit: a value that cannot be serialized fails one handler, not the claim',
       async ({ handle }) => {
         await assert.rejects(
           handle((manager) => manager.query(INSERT, [{ id: 1n }])),

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createClaimCheck, INSERT } from './claim.js';
 
-/** The end of a handler. @param {import('./subject.js').Subject} subject */
+/** Checks the end of a handler. @param {import('./subject.js').Subject} subject */
 export async function checkHandlerEnds(subject) {
   const check = createClaimCheck(subject);
   const { entities } = subject;
@@ -24,7 +24,7 @@ export async function checkHandlerEnds(subject) {
   });
 
   await check(
-    'isReleased: lazy relations load in the handler, and after its end on a connection of their own',
+    'isReleased: lazy relations load in the handler, and after its end on another connection',
     async ({ connection, handle }) => {
       /** @type {any} */
       let author;
@@ -43,7 +43,7 @@ export async function checkHandlerEnds(subject) {
   );
 
   await check(
-    'client.secretKey: a handler that is late has its statement cancelled on the server',
+    'client.secretKey: the statement of a handler that times out is cancelled on the server',
     async ({ connection, handle }) => {
       const startedAt = performance.now();
       const late = handle(
@@ -62,7 +62,7 @@ export async function checkHandlerEnds(subject) {
   );
 
   await check(
-    'query.submit: a handler that is late has its stream ended',
+    'query.submit: the stream of a handler that times out is ended',
     async ({ handle }) => {
       const late = handle(
         async (manager) => {

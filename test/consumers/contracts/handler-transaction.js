@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createClaimCheck, failing, INSERT } from './claim.js';
 
-/** The transaction of a handler, behind the savepoint of its claim. @param {import('./subject.js').Subject} subject */
+/** Checks the transaction of a handler, which begins with a savepoint in its claim. @param {import('./subject.js').Subject} subject */
 export async function checkHandlers(subject) {
   const check = createClaimCheck(subject);
   await checkWrites(check, subject);
@@ -11,12 +11,12 @@ export async function checkHandlers(subject) {
   await checkGuards(check);
 }
 
-/** Writes. @param {import('./claim.js').Check} check @param {import('./subject.js').Subject} subject */
+/** @param {import('./claim.js').Check} check @param {import('./subject.js').Subject} subject */
 async function checkWrites(check, subject) {
   const { entities } = subject;
 
   await check(
-    'databaseConnection: what a handler wrote is undone when it fails, and kept when it returns',
+    'databaseConnection: the writes of a handler are rolled back if it fails, otherwise kept',
     async ({ handle }) => {
       await handle((manager) => manager.query(INSERT, ['first']));
       for (const _ of [1, 2, 3]) await assert.rejects(handle(failing), /failed/);
@@ -26,7 +26,7 @@ async function checkWrites(check, subject) {
   );
 
   await check(
-    'runner.query: queries, repositories, builders and streams of rows run on the connection of the claim',
+    'runner.query: queries, repositories and builders run on the connection of the claim',
     async ({ connection, handle }, dataSource) => {
       await handle(async (manager) => {
         const [{ pid }] = await manager.query('select pg_backend_pid() as pid');
@@ -45,11 +45,11 @@ async function checkWrites(check, subject) {
   );
 }
 
-/** Errors. @param {import('./claim.js').Check} check @param {import('./subject.js').Subject} subject */
+/** @param {import('./claim.js').Check} check @param {import('./subject.js').Subject} subject */
 async function checkErrors(check, subject) {
   const { typeorm } = subject.cell;
 
-  await check('QueryFailedError: an error of the server is one of TypeORM', async ({ handle }) => {
+  await check('QueryFailedError: an error of the server is a QueryFailedError', async ({ handle }) => {
     const failed = handle((manager) => manager.query('select 1 / $1::int', [0]));
     await assert.rejects(
       failed,
@@ -58,19 +58,16 @@ async function checkErrors(check, subject) {
     );
   });
 
-  await check(
-    'QueryFailedError: an error that the handler swallows fails it all the same',
-    async ({ handle }) => {
-      const swallowing = handle(async (manager) => {
-        await manager.query(INSERT, ['undone']);
-        await manager.query('select 1 / $1::int', [0]).catch(() => undefined);
-      });
-      await assert.rejects(swallowing, (error) => error instanceof typeorm.QueryFailedError);
-    },
-  );
+  await check('QueryFailedError: an error that the handler ignores fails the handler', async ({ handle }) => {
+    const swallowing = handle(async (manager) => {
+      await manager.query(INSERT, ['undone']);
+      await manager.query('select 1 / $1::int', [0]).catch(() => undefined);
+    });
+    await assert.rejects(swallowing, (error) => error instanceof typeorm.QueryFailedError);
+  });
 }
 
-/** Transactions of the handler. @param {import('./claim.js').Check} check @param {import('./subject.js').Subject} subject */
+/** Checks transactions in handlers. @param {import('./claim.js').Check} check @param {import('./subject.js').Subject} subject */
 async function checkNesting(check, subject) {
   const { entities } = subject;
 
@@ -95,7 +92,7 @@ async function checkNesting(check, subject) {
   );
 
   await check(
-    'transactionDepth: save() opens no transaction of its own that would end the claim',
+    'transactionDepth: save() begins no transaction that would end the claim',
     async ({ handle, savepoint }) => {
       await handle(async (manager) => {
         await manager.query(INSERT, ['before']);
@@ -108,7 +105,7 @@ async function checkNesting(check, subject) {
   );
 
   await check(
-    'transactionDepth: handlers that interleave share a savepoint, and nest no transactions',
+    'transactionDepth: interleaved handlers share a savepoint and cannot nest transactions',
     async ({ handle }) => {
       const shared = { isOpen: false };
       await Promise.all(
@@ -121,7 +118,7 @@ async function checkNesting(check, subject) {
   );
 }
 
-/** What is not the handler's. @param {import('./claim.js').Check} check */
+/** Checks the protection of the claim's transaction and session. @param {import('./claim.js').Check} check */
 async function checkGuards(check) {
   for (const [name, end] of /** @type {[string, (manager: any) => Promise<unknown>][]} */ ([
     ['runner.commitTransaction', (manager) => manager.queryRunner.commitTransaction()],
@@ -130,7 +127,7 @@ async function checkGuards(check) {
     ['databaseConnection', async (manager) => (await manager.queryRunner.connect()).query('rollback')],
   ]))
     await check(
-      `${name}: an end of the claim's transaction is rejected, and nothing is broken`,
+      `${name}: the end of the claim's transaction is rejected without an effect`,
       async ({ handle }) => {
         await handle(async (manager) => {
           await manager.query(INSERT, ['before']);
@@ -145,7 +142,7 @@ async function checkGuards(check) {
     );
 
   await check(
-    'runner.release: it leaves the connection to the claim',
+    'runner.release: the claim keeps its connection',
     async ({ handle }) => {
       await handle(async (manager) => {
         await manager.queryRunner.release();
@@ -155,8 +152,8 @@ async function checkGuards(check) {
     ['released'],
   );
 
-  await check('client.query: settings of a handler end with it', async ({ handle }) => {
-    const role = async (/** @type {any} */ manager) =>
+  await check('client.query: the settings of a handler end with the handler', async ({ handle }) => {
+    const settingsOf = async (/** @type {any} */ manager) =>
       (
         await manager.query(
           "select current_setting('search_path') as path, current_setting('lock_timeout') as lock",
@@ -165,10 +162,10 @@ async function checkGuards(check) {
     /** @type {any} */
     let before;
     await handle(async (manager) => {
-      before = await role(manager);
+      before = await settingsOf(manager);
       await manager.query("set local search_path = pg_catalog; set local lock_timeout = '7s'");
       await manager.query("select set_config('lock_timeout', $1, true)", ['8s']);
     });
-    await handle(async (manager) => assert.deepEqual(await role(manager), before));
+    await handle(async (manager) => assert.deepEqual(await settingsOf(manager), before));
   });
 }

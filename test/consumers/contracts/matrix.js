@@ -6,23 +6,23 @@ import os from 'node:os';
 import path from 'node:path';
 import { run } from '../command.js';
 
-/** The lowest supported version, one in between, and the newest one: names of `package.json`, behind `pg-`. */
+/** The lowest supported version, one between, and the newest: `pg-…` in `package.json`. */
 export const PG = ['8.11.0', '8.16', '8'];
-/** The lowest supported version, and the newest one of each supported major: names of `package.json`. */
+/** The lowest supported version, and the newest of each major: names in `package.json`. */
 export const TYPEORM = ['0.3.20', '0.3', '1'];
 
-/** How long the checks of one cell may take. */
+/** The timeout of the checks of one cell. */
 const DEADLINE_MS = 120_000;
 
 /** @typedef {import('../checks.js').Checks} Checks */
 /** @typedef {import('../selection.js').Selection} Selection */
-/** @typedef {{ pg: string, typeorm: string }} Cell names of `package.json` */
+/** @typedef {{ pg: string, typeorm: string }} Cell names in `package.json` */
 /** @typedef {{ type: 'counted', passed: number, failed: number }} Counted */
 
 /**
- * The assumptions of `lib/postgres` about pg and TypeORM, checked against each supported version of the one with each
- * of the other. All versions are installed once; a cell is a folder that links one of each under its real name, and a
- * process whose modules are found by these links.
+ * Checks the assumptions of `lib/postgres` about pg and TypeORM for each pair of supported
+ * versions. All versions are installed once. A cell is a folder with links to one version of each,
+ * and a process that finds its modules by these links.
  */
 export class Matrix {
   /** @param {string} parent the temporary directory; its owner removes it @param {Selection} selection */
@@ -37,7 +37,7 @@ export class Matrix {
     return PG.flatMap((pg) => chosen.map((typeorm) => ({ pg, typeorm })));
   }
 
-  /** Without peers: each cell has its own. @param {string} tarball */
+  /** Installs no peers, because each cell has its own. @param {string} tarball */
   async install(tarball) {
     fs.mkdirSync(this.directory);
     const list = path.join(import.meta.dirname, 'package.json');
@@ -53,16 +53,16 @@ export class Matrix {
     for (const cell of this.cells) this.#link(cell);
   }
 
-  /** The matrix has the lowest version that the package promises to work with. @param {Record<string, string>} peers */
+  /** Checks that the matrix contains the lowest versions of the peer ranges. @param {Record<string, string>} peers */
   assertFloors(peers) {
     for (const [name, [lowest = '']] of Object.entries({ pg: PG, typeorm: TYPEORM }))
       assert.equal(lowest, /[\d.]+/.exec(peers[name] ?? '')?.[0]);
   }
 
   /**
-   * Runs all cells, as many at once as there are processors.
+   * Runs all cells, with one process per processor at a time.
    * @param {Checks} checks
-   * @param {(name: string) => Promise<string>} createDatabase resolves with its address
+   * @param {(name: string) => Promise<string>} createDatabase resolves with its URL
    */
   async check(checks, createDatabase) {
     const waiting = this.cells;
@@ -95,7 +95,7 @@ export class Matrix {
   }
 
   /**
-   * What concerns pg alone is checked with one TypeORM only.
+   * Runs the checks of pg alone with only one version of TypeORM.
    * @param {Cell} cell @param {Checks} checks @param {(name: string) => Promise<string>} createDatabase
    */
   async #check(cell, checks, createDatabase) {
@@ -103,7 +103,7 @@ export class Matrix {
     const url = await createDatabase(`contracts_${cell.pg}_${cell.typeorm}`.replaceAll('.', '_'));
     const args = [this.#directoryOf(cell), url, isFirstOfPg ? 'all' : 'typeorm'];
     await checks.check(
-      `pg ${cell.pg} and TypeORM ${cell.typeorm}: all checks ran, and nothing is left open`,
+      `pg ${cell.pg} and TypeORM ${cell.typeorm}: all checks run, and the process ends by itself`,
       async () => {
         const { passed, failed } = await runCell(args);
         checks.passed += passed;
@@ -128,7 +128,7 @@ function runCell(args) {
     child.once('exit', (code, signal) => {
       clearTimeout(late);
       if (counted && code === 0) resolve(counted);
-      else reject(new Error(`expected the process to report and to end by itself, got ${signal ?? code}`));
+      else reject(new Error(`the process ended with ${signal ?? code} or without a report`));
     });
   });
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { minorOf } from './pg-client.js';
 
-/** Statements that do not wait for each other: pg 8.23 and later. @param {import('./subject.js').Subject} subject */
+/** Checks statements that do not wait for each other, in pg 8.23 and later. @param {import('./subject.js').Subject} subject */
 export async function checkPipelines(subject) {
   const { ClaimConnection } = await subject.cell.load('postgres/claim-connection.js');
   const { Cursor, QueryStream, copyFrom } = subject.cell;
@@ -20,12 +20,12 @@ export async function checkPipelines(subject) {
         } finally {
           await connection.release();
         }
-        if (canPipeline) assert.equal(connection.client.pipeline, false); // as the pool had it
+        if (canPipeline) assert.equal(connection.client.pipeline, false); // as before
       }),
     );
 
   await check(
-    'client.pipeline: two statements are sent without waiting, where pg can',
+    'client.pipeline: statements are sent without waiting if pg supports it',
     async (connection, send) => {
       const sent = recordTexts(connection.client);
       const commands = [{ text: 'select 0' }];
@@ -48,21 +48,24 @@ export async function checkPipelines(subject) {
     },
   );
 
-  await check('submittedNamedStatements: a text that repeats is parsed once', async (connection, send) => {
-    await connection.roundTrip('begin', 'an answer');
-    const sent = recordTexts(connection.client);
-    const results = await Promise.all([1, 2, 3, 4, 5].map((n) => send('select $1::int as n', [n])));
-    assert.deepEqual(
-      results.map(({ rows }) => rows[0].n),
-      [1, 2, 3, 4, 5],
-    );
-    assert.equal(sent.stop().length, 2); // unnamed, and under a name
-    await connection.roundTrip('rollback', 'an answer', { ends: true });
-    const [{ rows }] = await connection.roundTrip('select name from pg_prepared_statements', 'an answer');
-    assert.deepEqual(rows, []);
-  });
+  await check(
+    'submittedNamedStatements: a repeated text is parsed once under a name',
+    async (connection, send) => {
+      await connection.roundTrip('begin', 'an answer');
+      const sent = recordTexts(connection.client);
+      const results = await Promise.all([1, 2, 3, 4, 5].map((n) => send('select $1::int as n', [n])));
+      assert.deepEqual(
+        results.map(({ rows }) => rows[0].n),
+        [1, 2, 3, 4, 5],
+      );
+      assert.equal(sent.stop().length, 2); // once without a name, once with a name
+      await connection.roundTrip('rollback', 'an answer', { ends: true });
+      const [{ rows }] = await connection.roundTrip('select name from pg_prepared_statements', 'an answer');
+      assert.deepEqual(rows, []);
+    },
+  );
 
-  await check('client.pipeline: the error of one statement is not that of the others', async (_, send) => {
+  await check('client.pipeline: the error of one statement does not fail the others', async (_, send) => {
     const failing = assert.rejects(send('select 1 / $1::int', [0], [{ text: 'select 0' }]), {
       code: '22012',
     });
@@ -78,7 +81,7 @@ export async function checkPipelines(subject) {
   });
 
   await check(
-    'client.pipeline: stopPipelining() lets a cursor, a stream and a COPY run',
+    'client.pipeline: a cursor, a stream and a COPY run after stopPipelining()',
     async (connection, send) => {
       const { client } = connection;
       await send('select $1::int', [1]);
@@ -101,7 +104,7 @@ export async function checkPipelines(subject) {
   );
 }
 
-/** The texts that are sent until `stop()`, which returns them. @param {any} client */
+/** Records the texts that are sent until `stop()`, which returns them. @param {any} client */
 function recordTexts({ connection }) {
   /** @type {string[]} */
   const texts = [];

@@ -6,7 +6,7 @@ import { recordParsed } from './prepared-statement-cache.js';
 const CONTEXT = [{ text: "select set_config('contracts.context', 'set', true)" }];
 const READ = "select current_setting('contracts.context', true) as context";
 
-/** The two protocols: a text alone, and a text with values; statements that do the same by each. */
+/** The same statements for both protocols: without and with values. */
 const PROTOCOLS = {
   simple: {
     statement: { text: 'select 5::int as n, 7::int as m' },
@@ -24,11 +24,11 @@ const PROTOCOLS = {
   },
 };
 
-/** Commands in front of a statement, in one round trip. @param {import('./subject.js').Subject} subject */
+/** Checks commands before a statement, in one round trip. @param {import('./subject.js').Subject} subject */
 export async function checkPrefixedQueries(subject) {
   const { sendWithPrefix } = await subject.cell.load('postgres/prefixed-query.js');
 
-  /** On a connection that is usable afterwards. @type {Check} */
+  /** Runs a check, after which the connection must be usable. @type {Check} */
   const check = (name, act) =>
     subject.check(name, async () => {
       const client = await subject.connect();
@@ -105,7 +105,7 @@ async function checkResults(check, sendWithPrefix, protocol) {
     },
   );
 
-  await check(`query.rowMode, query.types (${protocol}): they apply to the statement`, async (client) => {
+  await check(`query.rowMode, query.types (${protocol}): both apply to the statement`, async (client) => {
     const types = { getTypeParser: () => (/** @type {string} */ text) => `<${text}>` };
     const config = { rowMode: 'array', types };
     const { rows } = await sendWithPrefix(client, CONTEXT, { ...statement, config });
@@ -150,7 +150,7 @@ async function checkSessions(subject, sendWithPrefix, protocol) {
   const { statement } = PROTOCOLS[protocol];
 
   await subject.check(
-    `client._errorAllQueries (${protocol}): a session that ends meanwhile rejects`,
+    `client._errorAllQueries (${protocol}): the statement rejects when its session ends`,
     async () => {
       const client = await subject.connect();
       const { processID } = client;
@@ -162,16 +162,19 @@ async function checkSessions(subject, sendWithPrefix, protocol) {
     },
   );
 
-  await subject.check(`client._ending (${protocol}): a connection that was ended rejects`, async () => {
-    const client = await subject.connect();
-    await client.end();
-    await assert.rejects(sendWithPrefix(client, CONTEXT, statement), /not queryable/);
-  });
+  await subject.check(
+    `client._ending (${protocol}): the statement rejects on an ended connection`,
+    async () => {
+      const client = await subject.connect();
+      await client.end();
+      await assert.rejects(sendWithPrefix(client, CONTEXT, statement), /not queryable/);
+    },
+  );
 }
 
 /** @param {Check} check @param {Send} sendWithPrefix */
 async function checkStatements(check, sendWithPrefix) {
-  await check('query.submit (simple): several statements have a result each', async (client) => {
+  await check('query.submit (simple): each of several statements has a result', async (client) => {
     const [first, second] = await sendWithPrefix(client, CONTEXT, { text: 'select 1 as a; select 2 as b' });
     assert.deepEqual([first.rows, second.rows], [[{ a: 1 }], [{ b: 2 }]]);
   });
@@ -181,14 +184,14 @@ async function checkStatements(check, sendWithPrefix) {
     await rejectsAlone(sendWithPrefix, client, { text: 'copy copied from stdin' }, /No source stream/);
   });
 
-  await check('handlePortalSuspended: a statement may read its rows in portions', async (client) => {
+  await check('handlePortalSuspended: a statement can read its rows in portions', async (client) => {
     const statement = { text: 'select generate_series(1, $1::int)', values: [5] };
     const config = { rows: 2, rowMode: 'array' };
     const { rows } = await sendWithPrefix(client, CONTEXT, { ...statement, config });
     assert.deepEqual(rows.flat(), [1, 2, 3, 4, 5]);
   });
 
-  await check('client.query: a client that is not of pg gets two texts', async () => {
+  await check('client.query: a client of another library receives two texts', async () => {
     /** @type {unknown[]} */
     const sent = [];
     const client = { query: async (/** @type {any} */ query) => void sent.push(query.text ?? query) };
@@ -199,7 +202,7 @@ async function checkStatements(check, sendWithPrefix) {
 
 /** @param {Check} check @param {Send} sendWithPrefix */
 async function checkNames(check, sendWithPrefix) {
-  await check('connection.parse, connection.bind: a command may have a name', async (client) => {
+  await check('connection.parse, connection.bind: a command can have a name', async (client) => {
     const { statement } = PROTOCOLS.extended;
     const command = { text: "select 'named'", name: 'contracts_command' };
     for (const isParsed of [false, true]) await sendWithPrefix(client, [{ ...command, isParsed }], statement);
@@ -207,7 +210,7 @@ async function checkNames(check, sendWithPrefix) {
     assert.deepEqual(rows, [{ name: command.name }]);
   });
 
-  await check('query.name: a statement may have a name, and is parsed once', async (client) => {
+  await check('query.name: a named statement is parsed once', async (client) => {
     const [name, text] = ['contracts_statement', 'select $1::int as n'];
     const parsed = recordParsed(client);
     for (const n of [1, 2])
@@ -220,7 +223,7 @@ async function checkNames(check, sendWithPrefix) {
   });
 
   await check(
-    'query.name: a statement that could not be parsed behind commands can be repeated',
+    'query.name: a statement that could not be parsed after commands can be repeated',
     async (client) => {
       const [name, text, values] = ['contracts_late', 'select n from contracts_late where n = $1', [1]];
       await assert.rejects(sendWithPrefix(client, CONTEXT, { text, values, config: { name } }), {
@@ -232,21 +235,20 @@ async function checkNames(check, sendWithPrefix) {
   );
 }
 
-/** Statements that are rejected before the server runs them: their commands are not. @param {Check} check @param {Send} sendWithPrefix @param {number} minor of the version of pg */
+/** Checks statements that are rejected before the server runs them. @param {Check} check @param {Send} sendWithPrefix @param {number} minor the minor version of pg */
 async function checkRejected(check, sendWithPrefix, minor) {
-  await check(
-    'query.handleError (simple): a text that the server cannot read is no error of the commands',
-    (client) => rejectsAlone(sendWithPrefix, client, { text: 'selec 1' }, { code: '42601', position: '1' }),
+  await check('query.handleError (simple): a syntax error is not an error of the commands', (client) =>
+    rejectsAlone(sendWithPrefix, client, { text: 'selec 1' }, { code: '42601', position: '1' }),
   );
 
   await check(
-    'query.submit: values that are no array reject, and leave no answers to the next query',
+    'query.submit: values that are not an array reject, and do not affect the next query',
     (client) =>
       rejectsAlone(sendWithPrefix, client, { text: 'select $1::int', values: 'none' }, /must be an array/),
   );
 
   await check(
-    'query.submit: another text under a known name rejects, and leaves no answers to the next query',
+    'query.submit: another text with a known name rejects, and does not affect the next query',
     async (client) => {
       const config = { name: 'contracts_unique' };
       await client.query({ ...config, text: 'select $1::int as n', values: [1] });
@@ -255,11 +257,12 @@ async function checkRejected(check, sendWithPrefix, minor) {
     },
   );
 
-  // Before 8.22, pg sends no Sync then, and the connection waits forever, with and without commands. Before 1.15,
-  // pg-protocol even puts the rest of the message in front of the next one of any connection.
+  // Before 8.22, pg sends no Sync in this case, and the connection waits indefinitely, with and
+  // without commands. Before 1.15, pg-protocol sends the rest of the message before the next
+  // message of any connection.
   if (minor < 22) return;
   await check(
-    'query.prepare: a value that cannot be written rejects, and is no error of the commands',
+    'query.prepare: a value that cannot be serialized is not an error of the commands',
     async (client) => {
       const statement = { text: 'select $1::json', values: [{ id: 1n }] };
       await rejectsAlone(sendWithPrefix, client, statement, /BigInt/);
@@ -267,7 +270,7 @@ async function checkRejected(check, sendWithPrefix, minor) {
   );
 }
 
-/** The statement is rejected, and its commands are not. @param {Send} sendWithPrefix @param {any} client @param {object} statement @param {any} expected */
+/** Checks that the statement rejects and its commands succeed. @param {Send} sendWithPrefix @param {any} client @param {object} statement @param {any} expected */
 async function rejectsAlone(sendWithPrefix, client, statement, expected) {
   /** @type {unknown[]} */
   const errors = [];

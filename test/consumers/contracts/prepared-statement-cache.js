@@ -4,19 +4,19 @@ import assert from 'node:assert/strict';
 const TEXT = 'select $1::int as n';
 const SAVEPOINT = { text: 'savepoint contracts' };
 
-/** Names that last as long as a claim. @param {import('./subject.js').Subject} subject */
+/** Checks prepared statements, which exist as long as a claim. @param {import('./subject.js').Subject} subject */
 export async function checkPreparedStatements(subject) {
   const { PreparedStatementCache } = await subject.cell.load('postgres/prepared-statement-cache.js');
   const client = await subject.connect();
 
-  /** The texts that the server knows by a name. @returns {Promise<string[]>} */
+  /** Returns the texts of the server's prepared statements. @returns {Promise<string[]>} */
   const prepared = async () => {
     const { rows } = await client.query(
       'select statement from pg_prepared_statements order by prepare_time, name',
     );
     return rows.map((/** @type {{ statement: string }} */ { statement }) => statement);
   };
-  /** The names of the library that pg knows. */
+  /** Returns the names of the library that pg knows. */
   const known = () => {
     const { parsedStatements, submittedNamedStatements = {} } = client.connection;
     const names = Object.keys({ ...parsedStatements, ...submittedNamedStatements });
@@ -24,7 +24,7 @@ export async function checkPreparedStatements(subject) {
   };
 
   /**
-   * In a transaction, at whose end no name is left.
+   * Runs a check in a transaction, after which no prepared statement must be left.
    * @param {string} name
    * @param {(cache: any, send: (text: string, values: unknown[], commands?: object[]) => Promise<any>) => Promise<unknown>} act
    */
@@ -40,28 +40,25 @@ export async function checkPreparedStatements(subject) {
       assert.deepEqual(await prepared(), []);
     });
 
-  await check(
-    'parsedStatements: a text is parsed under a name with its second use, and once',
-    async (_, send) => {
-      const parsed = recordParsed(client);
-      for (const n of [1, 2, 3, 4]) {
-        const { rows } = await send(TEXT, [n]);
-        assert.deepEqual(rows, [{ n }]);
-        assert.deepEqual(await prepared(), n === 1 ? [] : [TEXT]);
-      }
-      assert.deepEqual(
-        parsed
-          .stop()
-          .filter(({ text }) => text === TEXT)
-          .map(({ name }) => Boolean(name)),
-        [false, true],
-      );
-      assert.equal(known().length, 1);
-    },
-  );
+  await check('parsedStatements: the second use of a text parses it under a name, once', async (_, send) => {
+    const parsed = recordParsed(client);
+    for (const n of [1, 2, 3, 4]) {
+      const { rows } = await send(TEXT, [n]);
+      assert.deepEqual(rows, [{ n }]);
+      assert.deepEqual(await prepared(), n === 1 ? [] : [TEXT]);
+    }
+    assert.deepEqual(
+      parsed
+        .stop()
+        .filter(({ text }) => text === TEXT)
+        .map(({ name }) => Boolean(name)),
+      [false, true],
+    );
+    assert.equal(known().length, 1);
+  });
 
   await check(
-    'connection.parse: a command is parsed under a name with its second use, and once',
+    'connection.parse: the second use of a command parses it under a name, once',
     async (_, send) => {
       const parsed = recordParsed(client);
       for (const n of [1, 2, 3, 4]) assert.deepEqual((await send(TEXT, [n], [SAVEPOINT])).rows, [{ n }]);
@@ -70,15 +67,18 @@ export async function checkPreparedStatements(subject) {
     },
   );
 
-  await check('connection.close: end() ends the names ahead of the next statement', async (cache, send) => {
-    for (const n of [1, 2]) await send(TEXT, [n], [SAVEPOINT]);
-    cache.end();
-    assert.deepEqual(await prepared(), []);
-    assert.deepEqual((await send(TEXT, [3])).rows, [{ n: 3 }]);
-  });
+  await check(
+    'connection.close: end() closes the prepared statements before the next statement',
+    async (cache, send) => {
+      for (const n of [1, 2]) await send(TEXT, [n], [SAVEPOINT]);
+      cache.end();
+      assert.deepEqual(await prepared(), []);
+      assert.deepEqual((await send(TEXT, [3])).rows, [{ n: 3 }]);
+    },
+  );
 
   await check(
-    'connection.close: a statement that fails is forgotten, and parsed again under another name',
+    'connection.close: a statement that fails is parsed again under another name',
     async (_, send) => {
       const text = 'select 6 / $1::int as n';
       for (const n of [1, 2]) await send(text, [n], [SAVEPOINT]);
@@ -91,7 +91,7 @@ export async function checkPreparedStatements(subject) {
     },
   );
 
-  await check('parsedStatements: a statement that the server cannot parse is forgotten', async (_, send) => {
+  await check('parsedStatements: a statement that the server cannot parse is not cached', async (_, send) => {
     const text = 'select n from contracts_cached where n = $1';
     await send('select $1::int', [1], [SAVEPOINT]);
     for (const n of [1, 2, 3]) {
@@ -102,7 +102,7 @@ export async function checkPreparedStatements(subject) {
     for (const n of [1, 2, 3]) assert.equal((await send(text, [n])).rowCount, n === 1 ? 1 : 0);
   });
 
-  await check('query.name: named queries of pg work beside it, and keep their names', async (cache, send) => {
+  await check('query.name: named queries of pg work and keep their names', async (cache, send) => {
     const named = { name: 'of pg', text: "select $1::int as n, 'of pg' as of" };
     const parsed = recordParsed(client);
     const unexpected = () => assert.fail('expected no error of a command');
@@ -120,23 +120,26 @@ export async function checkPreparedStatements(subject) {
     await client.query('deallocate "of pg"');
   });
 
-  await check('query.requiresPreparation: a text without values may be several statements', async (cache) => {
-    for (let count = 0; count < 3; count++) {
-      const results = await cache.send(
-        [SAVEPOINT],
-        { text: 'select 1 as a; select 2 as b' },
-        () => undefined,
-      );
-      assert.deepEqual(
-        results.map((/** @type {any} */ { rows }) => rows),
-        [[{ a: 1 }], [{ b: 2 }]],
-      );
-    }
-    assert.deepEqual(await prepared(), []);
-  });
+  await check(
+    'query.requiresPreparation: a text without values can contain several statements',
+    async (cache) => {
+      for (let count = 0; count < 3; count++) {
+        const results = await cache.send(
+          [SAVEPOINT],
+          { text: 'select 1 as a; select 2 as b' },
+          () => undefined,
+        );
+        assert.deepEqual(
+          results.map((/** @type {any} */ { rows }) => rows),
+          [[{ a: 1 }], [{ b: 2 }]],
+        );
+      }
+      assert.deepEqual(await prepared(), []);
+    },
+  );
 }
 
-/** The messages Parse that are sent until `stop()`, which returns them. @param {any} client */
+/** Records the Parse messages that are sent until `stop()`, which returns them. @param {any} client */
 export function recordParsed({ connection }) {
   /** @type {{ text: string, name?: string }[]} */
   const sent = [];

@@ -1,7 +1,7 @@
 // @ts-check
 import assert from 'node:assert/strict';
 
-/** TypeORM's schema builder. @param {import('./subject.js').Subject} subject */
+/** Checks TypeORM's schema builder. @param {import('./subject.js').Subject} subject */
 export async function checkSchemaBuilder(subject) {
   const { extendSchemaBuilder, verbatim } = await subject.cell.load('postgres/schema-builder.js');
   const { EntitySchema } = subject.cell.typeorm;
@@ -28,7 +28,7 @@ export async function checkSchemaBuilder(subject) {
   const tables = () => subject.query("select from pg_class where relname = 'shelf'");
 
   await check(
-    'upQueries, downQueries: log() has the statements of TypeORM and of the extension',
+    'upQueries, downQueries: log() returns the statements of TypeORM and of the extension',
     async (dataSource) => {
       const log = async (/** @type {any} */ tablesOf) => {
         const { up, down } = await tablesOf();
@@ -47,7 +47,7 @@ export async function checkSchemaBuilder(subject) {
     },
   );
 
-  await check('builder.log: an extension need not ask for the statements of TypeORM', async (dataSource) => {
+  await check('builder.log: an extension can omit the statements of TypeORM', async (dataSource) => {
     extendSchemaBuilder(dataSource, { ...none, log: async () => ({ up: [verbatim('select 1')], down: [] }) });
     const sql = await dataSource.driver.createSchemaBuilder().log();
     assert.deepEqual(
@@ -58,7 +58,7 @@ export async function checkSchemaBuilder(subject) {
   });
 
   await check(
-    'builder.build: synchronize() works on the runner of the extension, and leaves it open',
+    'builder.build: synchronize() uses the runner of the extension, and does not release it',
     async (dataSource) => {
       const create = dataSource.createQueryRunner.bind(dataSource);
       let runners = 0;
@@ -83,7 +83,7 @@ export async function checkSchemaBuilder(subject) {
   );
 
   await check(
-    'builder.build: a failure leaves the runner open and its transaction ended',
+    'builder.build: a failure ends the transaction and does not release the runner',
     async (dataSource) => {
       await subject.query(
         "create function shelf() returns text language sql as $$ select '' $$; create view shelf as select 1 as id",
@@ -101,7 +101,7 @@ export async function checkSchemaBuilder(subject) {
     },
   );
 
-  await check('createSchemaBuilder: the builder is still one of TypeORM’s class', async (dataSource) => {
+  await check('createSchemaBuilder: the builder is an instance of TypeORM’s class', async (dataSource) => {
     extendSchemaBuilder(dataSource, none);
     const builder = dataSource.driver.createSchemaBuilder();
     assert.equal(builder['@instanceof'], Symbol.for('RdbmsSchemaBuilder'));

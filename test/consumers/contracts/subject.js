@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { setTimeout } from 'node:timers/promises';
 
-/** How long one check may take. */
+/** The timeout of one check. */
 const DEADLINE_MS = 5_000;
 
 /**
- * @typedef {object} Cell one version of each, as CommonJS has it; without declarations: there are several of each
+ * @typedef {object} Cell the CommonJS modules, untyped because there are several versions
  * @property {string} url
- * @property {(file: string) => Promise<any>} load a compiled file of the library, by its path in `dist/`
+ * @property {(file: string) => Promise<any>} load loads a compiled file of the library by its path
+ * in `dist/`
  * @property {any} pg
  * @property {any} typeorm
  * @property {any} Cursor
@@ -16,7 +17,7 @@ const DEADLINE_MS = 5_000;
  * @property {any} copyFrom
  */
 
-/** What is checked: its name, its modules, and connections that end with it. */
+/** The subject of the checks: its name, its modules and its connections. */
 export class Subject {
   /** @type {any[]} */
   #clients = [];
@@ -31,12 +32,12 @@ export class Subject {
     this.entities = createEntities(cell.typeorm);
   }
 
-  /** @param {string} name begins with the member that the check is about @param {() => Promise<unknown>} act */
+  /** @param {string} name begins with the member that is checked @param {() => Promise<unknown>} act */
   async check(name, act) {
     await this.checks.check(`${this.name}: ${name}`, () => inTime(act()));
   }
 
-  /** A client of pg, which is ended with the others. @param {object} [options] */
+  /** Returns a client of pg, which `close()` ends. @param {object} [options] */
   async connect(options) {
     const client = new this.cell.pg.Client({ connectionString: this.cell.url, ...options });
     client.on('error', () => undefined); // some checks end the session
@@ -45,7 +46,7 @@ export class Subject {
     return client;
   }
 
-  /** An initialized DataSource, which `use` has until it ends. @param {object} options @param {(dataSource: any) => Promise<unknown>} use */
+  /** Calls `use` with an initialized DataSource. @param {object} options @param {(dataSource: any) => Promise<unknown>} use */
   async withDataSource(options, use) {
     const dataSource = this.createDataSource(options);
     await dataSource.initialize();
@@ -62,7 +63,7 @@ export class Subject {
     return new typeorm.DataSource({ type: 'postgres', driver: pg, url, poolSize: 2, ...options });
   }
 
-  /** On a connection of its own. @param {string} sql @param {unknown[]} [values] @returns {Promise<any[]>} */
+  /** Uses a separate connection. @param {string} sql @param {unknown[]} [values] @returns {Promise<any[]>} */
   async query(sql, values) {
     this.#observer ??= await this.connect();
     return (await this.#observer.query(sql, values)).rows;
@@ -83,7 +84,7 @@ export class Subject {
     return (await this.query('select what from note order by id')).map(({ what }) => what);
   }
 
-  /** Resolves when the server has no such session any more. @param {number} processId */
+  /** Resolves when the session has ended. @param {number} processId */
   sessionEnds(processId) {
     const sql = 'select from pg_stat_activity where pid = $1';
     return until(async () => (await this.query(sql, [processId])).length === 0, 'the session to end');
@@ -110,7 +111,7 @@ export async function until(holds, what) {
 async function inTime(work) {
   const abort = new AbortController();
   const late = setTimeout(DEADLINE_MS, undefined, { signal: abort.signal }).then(
-    () => Promise.reject(new Error(`expected an answer within ${DEADLINE_MS} ms`)),
+    () => Promise.reject(new Error(`the check did not end within ${DEADLINE_MS} ms`)),
     () => undefined,
   );
   try {
@@ -120,7 +121,7 @@ async function inTime(work) {
   }
 }
 
-/** Two entities, each with a lazy relation to the other. @param {any} typeorm */
+/** Creates two entities with lazy relations to each other. @param {any} typeorm */
 function createEntities({ EntitySchema }) {
   class Author {}
   class Book {}

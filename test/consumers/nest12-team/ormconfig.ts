@@ -3,5 +3,5 @@ import { DataSource } from 'typeorm';
 import { OrderToPrint } from './src/orders.channels.js';
 import { createTypeOrmOptions } from './src/typeorm.options.js';
 
-/** For TypeORM's command line. The application has another one. */
+/** Only for TypeORM's command line; the application creates its own DataSource. */
 export default withPgPubSub(new DataSource(createTypeOrmOptions()), { channels: [OrderToPrint] });

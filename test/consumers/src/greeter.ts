@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Listener, PubSubService, type Notification } from 'nestjs-pgpubsub';
 import { DataSource } from 'typeorm';
-import { tell, type Greeting } from './greeting.js';
+import { report, type Greeting } from './greeting.js';
 
 @Injectable()
 export class Greeter {
@@ -11,11 +11,11 @@ export class Greeter {
   ) {}
 
   @Listener('greetings')
-  hear({ from, way }: Greeting, { context }: Notification<Greeting>): void {
-    tell({ type: 'heard', from, way, sender: context['process'] });
+  receive({ from, way }: Greeting, { context }: Notification<Greeting>): void {
+    report({ type: 'handled', from, way, sender: context['process'] });
   }
 
-  /** In this order: whoever has heard the last one would have heard the one that was rolled back. */
+  /** The order matters: after the last greeting, the one that is rolled back would have arrived. */
   async greet(from: string): Promise<void> {
     await this.greetAndRollBack({ from, way: 'rolled back' });
     await this.dataSource.transaction(async (manager) => {

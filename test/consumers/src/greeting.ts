@@ -1,4 +1,4 @@
-/** How a greeting was sent; those of a transaction that is rolled back must not arrive. */
+/** How a greeting was sent. A greeting that is rolled back must not arrive. */
 export type Way = 'pool' | 'transaction' | 'rolled back';
 
 export interface Greeting {
@@ -6,8 +6,9 @@ export interface Greeting {
   readonly way: Way;
 }
 
-/** What the test is told: who is ready, and what was received by `@Listener` or by `observe()`. */
+/** A message to the test: ready, or a greeting received by `@Listener` or by `observe()`. */
 export type Report =
-  { readonly type: 'ready' } | ({ readonly type: 'heard' | 'observed'; readonly sender: unknown } & Greeting);
+  | { readonly type: 'ready' }
+  | ({ readonly type: 'handled' | 'observed'; readonly sender: unknown } & Greeting);
 
-export const tell = (report: Report): void => void process.send?.(report);
+export const report = (message: Report): void => void process.send?.(message);

@@ -16,7 +16,7 @@ class Actor {
 @Module({ imports: [PgPubSubTestingModule.forRoot()], providers: [Actor] })
 class Stage {}
 
-/** As in a test, without a database. */
+/** Uses the testing module, without a database. */
 export async function rehearse(): Promise<void> {
   const stage = await NestFactory.createApplicationContext(Stage, { logger: ['error', 'warn'] });
   const tester = stage.get(PubSubTester);

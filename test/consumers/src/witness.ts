@@ -1,11 +1,11 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { defineChannel, PubSubService, type ChannelDefinition } from 'nestjs-pgpubsub';
 import { map, type Observable } from 'rxjs';
-import { tell, type Greeting, type Report } from './greeting.js';
+import { report, type Greeting, type Report } from './greeting.js';
 
 const greetings: ChannelDefinition<Greeting> = defineChannel<Greeting>('greetings');
 
-/** Receives the same through the application's own RxJS operators. */
+/** Receives the same greetings through RxJS operators of the application. */
 @Injectable()
 export class Witness implements OnModuleInit {
   constructor(private readonly pubsub: PubSubService) {}
@@ -19,6 +19,6 @@ export class Witness implements OnModuleInit {
         sender: context['process'],
       })),
     );
-    seen.subscribe(tell);
+    seen.subscribe(report);
   }
 }

@@ -3,5 +3,5 @@ import { withPgPubSub } from 'nestjs-pgpubsub';
 import { DataSource } from 'typeorm';
 import { createTypeOrmOptions } from './typeorm.options';
 
-/** For TypeORM's command line. The application has another one. */
+/** Only for TypeORM's command line; the application creates its own DataSource. */
 export default withPgPubSub(new DataSource(createTypeOrmOptions(process.env.DATABASE_URL ?? '')));

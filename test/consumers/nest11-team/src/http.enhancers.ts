@@ -11,7 +11,6 @@ import {
 import type { Request, Response } from 'express';
 import { map, type Observable } from 'rxjs';
 
-/** Answers every failed request in one form. */
 @Catch()
 export class AllExceptionsFilter implements ExceptionFilter {
   catch(exception: Error, host: ArgumentsHost): void {
@@ -21,7 +20,6 @@ export class AllExceptionsFilter implements ExceptionFilter {
   }
 }
 
-/** Wraps what handlers return, and names the language of the answer. */
 @Injectable()
 export class ResponseInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {

@@ -38,7 +38,7 @@ export class OrdersService {
     this.logger.log(`announced order ${orderId}`);
   }
 
-  /** Fails once with each order, and always with those of nobody. */
+  /** Fails in the first attempt, and permanently for an order without a customer. */
   @OnInsert(Order)
   async print(
     { new: order }: EntityChange<Order>,

@@ -30,7 +30,7 @@ export class OrdersService {
     this.logger.log(`announced order ${orderId}`);
   }
 
-  /** Fails once with each order, and always with those of nobody. */
+  /** Fails in the first attempt, and permanently for an order without a customer. */
   @Listener(OrderToPrint)
   async print(
     { orderId, customer }: { orderId: number; customer: string },

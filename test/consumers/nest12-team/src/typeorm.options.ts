@@ -2,7 +2,7 @@ import type { PostgresConnectionOptions } from 'typeorm/driver/postgres/Postgres
 import { Order } from './order.entity.js';
 import { Receipt } from './receipt.entity.js';
 
-/** When it is called the environment is set, which it need not be when files are loaded. */
+/** A function, because the environment may not be set yet when this file is loaded. */
 export const createTypeOrmOptions = (): PostgresConnectionOptions => ({
   type: 'postgres',
   url: process.env['DATABASE_URL'] ?? '',
