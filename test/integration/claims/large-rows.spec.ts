@@ -73,7 +73,7 @@ it('large rows arrive in several batches when they do not fit into memory togeth
   expect(batches.all.reduce((sum, length) => sum + length, 0)).toBe(10);
 });
 
-it('a large row becomes a dead letter when its context is no object', async () => {
+it('a large row becomes a dead letter when its context is not an object', async () => {
   @Injectable()
   class Handler {
     @Listener(Orders)
