@@ -104,7 +104,7 @@ describe('a handler that takes longer than timeoutMs', () => {
     await settled(Orders);
     expect(await effects()).toEqual(['1', '2']);
     expect(await errors()).toEqual([expect.stringContaining('within 300 ms')]);
-    const sleeping = await query("select pid from pg_stat_activity where query like '%pg_sleep(300)%' and state = 'active' and pid <> pg_backend_pid()"); // prettier-ignore
+    const sleeping = await query("select pid from pg_stat_activity where datname = current_database() and query like '%pg_sleep(300)%' and state = 'active' and pid <> pg_backend_pid()"); // prettier-ignore
     expect(sleeping).toEqual([]);
   });
 

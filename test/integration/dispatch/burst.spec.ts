@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { Listener } from 'nestjs-pgpubsub';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
+import { startPostgres } from '../../../tools/embedded-postgres.js';
+import { TestDatabase } from '../../support/database.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
 import { useDatabase } from '../../support/use-database.js';
 
@@ -11,6 +13,9 @@ const COUNT = 50_000;
 const SEND = `select count(pg_notify('burst', '{"id":' || i || '}')) from generate_series(1, ${COUNT}) as i`;
 
 it('a slow handler receives the newest of 50,000 notifications of one transaction, and the queue of the server becomes empty', async () => {
+  const server = await startPostgres(); // the queue belongs to all databases of a server, and is empty in this one alone
+  onTestFinished(server.stop);
+  await using quiet = await TestDatabase.create(server.url);
   const handled: number[] = [];
   const all = new Mailbox<number>();
   let seen = 0;
@@ -27,16 +32,16 @@ it('a slow handler receives the newest of 50,000 notifications of one transactio
       seen++;
     }
   }
-  await using app = await database.start({
+  await using app = await quiet.start({
     providers: [Slow],
     options: { buffer: { maxSize: 500 } },
   });
-  const client = await database.client();
+  const client = await quiet.client();
   await client.query(SEND);
 
   await all.next(); // the newest one; the oldest ones were dropped
   await eventually(async () => {
-    const [row] = await database.query<{ usage: number }>('select pg_notification_queue_usage() as usage');
+    const [row] = await quiet.query<{ usage: number }>('select pg_notification_queue_usage() as usage');
     return row?.usage === 0;
   }, "the server's queue is empty");
   expect(handled.length).toBeLessThan(5_000);
