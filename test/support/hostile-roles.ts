@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Injectable } from '@nestjs/common';
 import {
   Listener,
@@ -289,12 +287,4 @@ export async function attempt(
   } catch (error) {
     return error as Error;
   }
-}
-
-/** The size of the heap after a garbage collection, in megabytes. */
-export function heapMegabytes(): number {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
-  const { heapUsed, external } = process.memoryUsage();
-  return (heapUsed + external) / 1_000_000;
 }

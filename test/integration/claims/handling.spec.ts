@@ -116,7 +116,7 @@ describe('the manager', () => {
     await using _app = await handle([1], (_, { manager }) => kept.push(manager));
     await settled(Orders);
     const manager = await kept.next();
-    await expect(write(manager, 'late')).rejects.toThrow(/after its end.*Await everything/);
+    await expect(write(manager, 'late')).rejects.toThrow(/after its end.*Await every statement/);
     await expect(manager.insert(Effect, { what: 'late' })).rejects.toThrow('after its end');
     expect(await effects()).toEqual([]);
   });

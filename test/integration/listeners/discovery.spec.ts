@@ -1,14 +1,6 @@
 import { Controller, Get, Inject, Injectable, Module, Scope } from '@nestjs/common';
 import { LazyModuleLoader, NestFactory, REQUEST } from '@nestjs/core';
-import {
-  Listener,
-  OnGap,
-  Payload,
-  PgPubSubModule,
-  PubSubService,
-  defineChannel,
-  type ListenerOptions,
-} from 'nestjs-pgpubsub';
+import { Listener, OnGap, PgPubSubModule, PubSubService, defineChannel } from 'nestjs-pgpubsub';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { expect, it } from 'vitest';
 import type { TestApp } from '../../support/app.js';
@@ -224,71 +216,6 @@ it('runs what the option "listen" says: all, none, or those of some channels', a
   );
 });
 
-it.each<[string, ListenerOptions, RegExp]>([
-  [
-    'an unknown option',
-    { concurency: 5 } as ListenerOptions,
-    /known options for @Listener\(\) on Collector.receive\(\).*"concurency"/,
-  ],
-  ['a concurrency of 0', { concurrency: 0 }, /"concurrency".*whole number of at least 1, got 0/],
-  ['"batch" on a broadcast', { batch: true }, /"batch" on exactly-once channels only/],
-  ['"on" on a channel without entity', { on: 'insert' }, /"on" for channels of entities only/],
-  [
-    'an instance that does not exist',
-    { instance: 'reporting' },
-    /Collector.receive: expected the name of an instance \(default\), got "reporting"/,
-  ],
-  [
-    'the former name of "instance"',
-    { pubsub: 'default' } as ListenerOptions,
-    /the option "instance" of @Listener\(\) on Collector.receive\(\) by its current name, got its former name "pubsub".*Rename it to "instance"/,
-  ],
-])('stops the application for %s', async (_, options, message) => {
-  const { provider } = collector('orders', options);
-  await expect(database.start({ providers: [provider] })).rejects.toThrow(message);
-  expect(await database.listenSessions()).toBe(0);
-});
-
-it('stops an application without a default instance for the former name of "instance"', async () => {
-  const { provider } = collector('orders', { pubsub: 'reporting' } as ListenerOptions);
-  const module = PgPubSubModule.forRoot({ name: 'reporting' });
-
-  await expect(database.start({ providers: [provider], module })).rejects.toThrow(
-    /"instance" of @Listener\(\) on Collector.receive\(\) by its current name, got its former name "pubsub"/,
-  );
-});
-
-it('stops the application for the former name of "instance" in @OnGap()', async () => {
-  @Injectable()
-  class Cache {
-    @OnGap({ pubsub: 'default' } as never)
-    clear() {}
-  }
-
-  await expect(database.start({ providers: [Cache] })).rejects.toThrow(
-    /"instance" of @OnGap\(\) on Cache.clear\(\) by its current name, got its former name "pubsub".*Rename it to "instance"/,
-  );
-});
-
-it('stops the application for an unknown option of @OnGap()', async () => {
-  @Injectable()
-  class Cache {
-    @OnGap({ pubsb: 'reporting' } as never)
-    clear() {}
-  }
-  await expect(database.start({ providers: [Cache] })).rejects.toThrow(
-    /known options for @OnGap\(\) on Cache.clear\(\): instance, got "pubsb"/,
-  );
-});
-
-it('stops the application for a class that is no channel', async () => {
-  class Author {}
-  const { provider } = collector(Author as never);
-  await expect(database.start({ providers: [provider] })).rejects.toThrow(
-    /@Listener\(\) on Collector.receive\(\): expected an entity that is decorated with @NotifyChanges\(\).*got the class Author/,
-  );
-});
-
 it('calls one instance once, under however many tokens it is provided', async () => {
   const { provider, received } = collector('orders');
   const again = { provide: 'AGAIN', useFactory: (instance: object) => instance, inject: [provider] };
@@ -313,17 +240,6 @@ it('takes several decorators of one channel on one method without a warning', as
   for (const tenant of ['a', 'b', 'c']) await app.pubsub.notify('orders', tenant, { context: { tenant } });
   expect(await mailbox.take(2)).toEqual(['a', 'b']);
   expect(app.log.all.filter(({ level }) => level === 'warn')).toEqual([]);
-});
-
-it('refuses decorators where Nest does not look', () => {
-  const method = Object.getOwnPropertyDescriptor({ receive() {} }, 'receive') ?? {};
-  expect(() => Listener('orders')(class Orders {}, 'receive', method)).toThrow(
-    /on instance methods, got one on receive of the class Orders/,
-  );
-  expect(() => Listener('orders')({}, Symbol('receive'), method)).toThrow(/on instance methods/);
-  expect(() => Payload()(class Orders {}, undefined, 0)).toThrow(
-    /on parameters of methods, got one on a parameter of the constructor of the class Orders/,
-  );
 });
 
 it('warns of listeners of modules that are loaded after the start', async () => {

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { Database } from '../../../lib/triggers/database.js';
 import { readText, sectionOf } from '../../support/documents.js';
 import { FORGED_CHANGES, FORGED_ENVELOPES } from '../../support/forgeries.js';
+import { heapMegabytes } from '../../support/heap.js';
 import {
   CHANNELS,
   Invoice,
@@ -14,7 +15,6 @@ import {
   POOL_SIZE,
   Scene,
   attempt,
-  heapMegabytes,
   nameIn,
 } from '../../support/hostile-roles.js';
 import { eventually } from '../../support/mailbox.js';

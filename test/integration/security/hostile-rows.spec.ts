@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { readText } from '../../support/documents.js';
 import { EXTREMES } from '../../support/forgeries.js';
-import { Orders, Scene, attempt, heapMegabytes } from '../../support/hostile-roles.js';
+import { heapMegabytes } from '../../support/heap.js';
+import { Orders, Scene, attempt } from '../../support/hostile-roles.js';
 import { eventually } from '../../support/mailbox.js';
 
 /**

@@ -1,16 +1,11 @@
 import { Column, DefaultNamingStrategy, Entity, type DataSource, PrimaryGeneratedColumn } from 'typeorm';
 import { describe, expect, it } from 'vitest';
-import {
-  NotifyChanges,
-  createNotificationStorage,
-  defineChannel,
-  dropNotificationStorage,
-} from 'nestjs-pgpubsub';
+import { NotifyChanges, defineChannel } from 'nestjs-pgpubsub';
 import { describeDifference, schemaDrifted, verifySchema } from '../../../lib/triggers/schema.verifier.js';
 import { Database } from '../../../lib/triggers/database.js';
-import { NOTHING, STORED, generate, inTransaction, useStorage } from '../../support/storage.js';
+import { NOTHING, STORED, generate, useStorage } from '../../support/storage.js';
 
-const { client, connect, migrate, query, snapshot } = useStorage();
+const { connect, migrate, query, snapshot } = useStorage();
 
 @Entity()
 @NotifyChanges({ delivery: 'exactly-once' })
@@ -32,6 +27,8 @@ const STORAGE = [
   'channel', 'dead_letter', 'dead_letter_letter_seq', 'notification', 'notification_id_seq', 'process',
   'broadcast', 'complete', 'key', 'notify', 'schema_version', 'store',
 ].map((name) => `public.pgpubsub_${name}`); // prettier-ignore
+
+// prettier-ignore
 
 describe('the storage', () => {
   it('comes with a channel that stores, before the triggers that do, and goes with it', async () => {
@@ -187,97 +184,6 @@ describe('what was changed by hand', () => {
 const driftOf = async (source: DataSource): Promise<string[]> =>
   (await verifySchema(source)).drift.map(describeDifference);
 
-describe('the owner of the storage', () => {
-  it('alone changes and drops it; others use it', async () => {
-    await migrate(await connect({ channels: [STORED] }));
-    const other = await connect({
-      channels: [STORED],
-      dataSource: { migrationsTableName: 'their_migrations' },
-    });
-    expect(await generate(other)).toEqual(NOTHING);
-    expect((await verifySchema(other)).drift).toEqual([]);
-    await other.destroy();
-    const leaving = await connect({ dataSource: { migrationsTableName: 'their_migrations' } });
-    expect(await generate(leaving)).toEqual(NOTHING);
-  });
-
-  it('is one role: a table of another role is refused before it is read', async () => {
-    const role = `stranger_${Math.random().toString(36).slice(2)}`;
-    await query(`create role ${role}`);
-    try {
-      await connect({ channels: [STORED], dataSource: { synchronize: true } });
-      await query(`alter table pgpubsub_dead_letter owner to ${role}`);
-      const source = await connect({ channels: [STORED] });
-      await expect(generate(source)).rejects.toMatchObject({
-        code: 'SCHEMA_DRIFTED',
-        message: expect.stringMatching(
-          new RegExp(
-            `public.pgpubsub_dead_letter to be a table of the role that owns .* got one of the role "${role}"`,
-          ),
-        ),
-      });
-    } finally {
-      await query(`drop owned by ${role} cascade; drop role ${role}`);
-    }
-  });
-
-  it('is the role that is named, whoever connects', async () => {
-    const role = `owner_${Math.random().toString(36).slice(2)}`;
-    await query(`create role ${role}; grant create on schema public to ${role}`);
-    try {
-      const source = await connect({ channels: [STORED], role });
-      const { up } = await generate(source);
-      await query(`set role ${role}; ${up.join(';')}`);
-      expect(await generate(source)).toEqual(NOTHING);
-      const unnamed = await connect({ channels: [STORED] });
-      await expect(generate(unnamed)).rejects.toMatchObject({ code: 'SCHEMA_DRIFTED' });
-    } finally {
-      await query(`drop owned by ${role} cascade; drop role ${role}`);
-    }
-  });
-
-  it('keeps it while triggers of other owners use it', async () => {
-    const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
-    await connect({ owner: 'other', dataSource: { entities: [Author], synchronize: true } });
-    await expect(inTransaction(source, (runner) => dropNotificationStorage(runner))).rejects.toMatchObject({
-      code: 'INVALID_TRIGGER',
-      message: expect.stringContaining('to use the storage in the schema "public", got one of "other"'),
-    });
-  });
-
-  it('adopts a storage that nobody owns', async () => {
-    const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
-    const before = await snapshot();
-    await query('comment on table pgpubsub_notification is null');
-    expect(await driftOf(source)).toEqual(['drifted: storage in schema public (its comment is missing)']);
-    await migrate(source);
-    expect(await snapshot()).toEqual(before);
-  });
-});
-
-describe('a handwritten migration', () => {
-  it('creates the same, and drops it', async () => {
-    const source = await connect({ channels: [STORED] });
-    const before = await snapshot();
-    await inTransaction(source, (runner) => createNotificationStorage(runner));
-    expect(await generate(source)).toEqual(NOTHING);
-    await inTransaction(source, (runner) => dropNotificationStorage(runner));
-    expect(await snapshot()).toEqual(before);
-  });
-
-  it('does so in a schema and for an owner of its own', async () => {
-    await query('create schema stored');
-    const source = await connect({ channels: [STORED], schema: 'stored', owner: 'me' });
-    const plain = await connect();
-    await inTransaction(plain, (runner) =>
-      createNotificationStorage(runner, { schema: 'stored', owner: 'me' }),
-    );
-    expect(await generate(source)).toEqual(NOTHING);
-    await inTransaction(plain, (runner) => dropNotificationStorage(runner, { schema: 'stored' }));
-    expect(await storage()).toEqual([]);
-  });
-});
-
 describe('channels that are known at run time only', () => {
   it('need the storage, too', async () => {
     const source = await connect();
@@ -291,130 +197,4 @@ describe('channels that are known at run time only', () => {
     expect((await verifySchema(source, { needsStorage: true })).drift).toEqual([]);
     expect(await storage()).toEqual(STORAGE);
   });
-});
-
-describe('pgpubsub_notify()', () => {
-  interface Stored {
-    readonly id: string;
-    readonly payload: string | null;
-    readonly key: string | null;
-    readonly schema_version: string | null;
-    readonly context: unknown;
-    readonly due: boolean;
-  }
-
-  const stored = () =>
-    query<Stored & Record<string, unknown>>(
-      `select id, channel, payload::text, key, context, schema_version, attempts, handled_by, last_error, listeners, retries, deaths,
-        process_id is not null as has_process, available_at <= clock_timestamp() and created_at <= clock_timestamp() as due
-      from pgpubsub_notification order by id`,
-    );
-
-  it('stores with defaults, and hints in the same transaction', async () => {
-    await connect({ channels: [STORED], dataSource: { synchronize: true } });
-    const listening = await client();
-    const hints: string[] = [];
-    const arrived = new Promise<void>((resolve) => {
-      listening.on('notification', ({ channel, payload }) => {
-        if (channel === 'end') resolve();
-        else hints.push(`${channel}: ${payload}`);
-      });
-    });
-    await listening.query('listen pgpubsub; listen "end"');
-    const rows = await query<{ id: string }>(`select pgpubsub_notify('orders', '{"b":1, "a":2}') as id`);
-    await query(`do $$ begin
-      perform pgpubsub_notify('orders', null); perform pgpubsub_notify(channel => 'letters', payload => '2', key => 'k',
-      context => '{"tenant":"a"}', available_at => now() + interval '1 day'); end $$`);
-    await query(`notify "end"`);
-    await arrived;
-    expect(hints).toEqual(['pgpubsub: orders', 'pgpubsub: orders', 'pgpubsub: letters']);
-    const rest = {
-      attempts: 0,
-      handled_by: [],
-      last_error: null,
-      listeners: null,
-      retries: null,
-      deaths: 0,
-      has_process: true,
-      schema_version: null,
-    };
-    const plain = { ...rest, channel: 'orders', key: null, context: null, due: true };
-    expect(await stored()).toEqual([
-      { ...plain, id: rows[0]?.id, payload: '{"b":1, "a":2}' },
-      { ...plain, id: expect.any(String), payload: null },
-      {
-        ...plain,
-        id: expect.any(String),
-        channel: 'letters',
-        payload: '2',
-        key: 'k',
-        context: { tenant: 'a' },
-        due: false,
-      },
-    ]);
-  });
-
-  it('stores nothing when the transaction rolls back', async () => {
-    await connect({ channels: [STORED], dataSource: { synchronize: true } });
-    await query(`begin; select pgpubsub_notify('orders', '1'); rollback`);
-    expect(await stored()).toEqual([]);
-  });
-
-  it.each([
-    [`''`, `null`, 'expected the name of the channel to have 1 to 63 bytes, got 0'],
-    [`repeat('x', 64)`, `null`, 'expected the name of the channel to have 1 to 63 bytes, got 64'],
-    ['null', `null`, 'expected the name of the channel to have 1 to 63 bytes, got null'],
-    [`'orders'`, `'[1]'`, 'expected the context to be a JSON object, got array'],
-  ])('refuses channel %s with context %s', async (channel, context, message) => {
-    await connect({ channels: [STORED], dataSource: { synchronize: true } });
-    await expect(query(`select pgpubsub_notify(${channel}, '1', null, ${context})`)).rejects.toThrow(message);
-  });
-
-  it.each([
-    ['without a list of migrations', [], null],
-    [
-      'with an empty one',
-      ['create table migrations (id serial primary key, timestamp bigint, name text)'],
-      null,
-    ],
-    [
-      'with the newest executed migration',
-      [
-        'create table migrations (id serial primary key, timestamp bigint, name text)',
-        `insert into migrations (timestamp, name) values (3, 'First3'), (1, 'Second1')`,
-      ],
-      'Second1',
-    ],
-    ["with somebody else's list", ['create table migrations (id int, migration text)'], null],
-  ])('says which version of the schema it was stored under, %s', async (_, statements, version) => {
-    await connect({ channels: [STORED], dataSource: { synchronize: true } });
-    for (const statement of statements) await query(statement);
-    await query(`select pgpubsub_notify('orders', '1')`);
-    expect(await stored()).toMatchObject([{ schema_version: version }]);
-  });
-
-  it.each([
-    ['table', 'create table migrations (id serial primary key, timestamp bigint, name text)', 'migrations'],
-    [
-      'schema',
-      'create schema hidden; create table hidden.migrations (id int, name text)',
-      'hidden.migrations',
-    ],
-  ])(
-    'works for a role that may not read the %s of the migrations',
-    async (_, create, migrationsTableName) => {
-      const role = `writer_${Math.random().toString(36).slice(2)}`;
-      const dataSource = { synchronize: true, migrationsTableName };
-      await query(create);
-      await query(`create role ${role}`);
-      try {
-        await connect({ channels: [STORED], dataSource });
-        await query(`grant insert, select (id) on pgpubsub_notification to ${role}`);
-        await query(`set role ${role}; select pgpubsub_notify('orders', '1')`);
-        expect(await stored()).toMatchObject([{ schema_version: null }]);
-      } finally {
-        await query(`drop owned by ${role}; drop role ${role}`);
-      }
-    },
-  );
 });

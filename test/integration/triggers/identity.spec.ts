@@ -222,41 +222,6 @@ describe('a change that is not declared on its channel', () => {
   });
 });
 
-describe('rows that were too large', () => {
-  it('are loaded many at a time, one query after the other, in order', async () => {
-    const { Author, Book } = createEntities('broadcast');
-    const seen = new Mailbox<number>();
-    @Injectable()
-    class Listeners {
-      @Listener(Author)
-      author({ truncated, new: row }: EntityChange<{ id: number; name: string }>) {
-        expect([truncated, row?.name.length]).toEqual([true, 9_000]);
-        seen.push(Number(row?.id));
-      }
-    }
-    await using app = await start([Author, Book], { providers: [Listeners] });
-    const { dataSource } = app;
-    const queries: string[] = [];
-    let running = 0;
-    let most = 0;
-    const create = dataSource.createQueryRunner.bind(dataSource);
-    dataSource.createQueryRunner = (mode) => {
-      const runner = create(mode);
-      const query = runner.query.bind(runner);
-      runner.query = async (...args: Parameters<typeof query>): Promise<never> => {
-        if (args[0].includes('pgpubsub_position')) queries.push(args[0]);
-        most = Math.max(most, ++running);
-        return query(...args).finally(() => running--) as Promise<never>;
-      };
-      return runner;
-    };
-    await database.query(`insert into author (name) select repeat('x', 9000) from generate_series(1, 2500)`);
-    expect(await seen.take(2_500)).toEqual(Array.from({ length: 2_500 }, (_row, index) => index + 1));
-    expect(most).toBe(1);
-    expect(queries.length).toBeLessThan(250); // how many arrive while a query runs is up to the machine
-  });
-});
-
 describe('a declaration that can never be true', () => {
   const declare = (options: object) => () => {
     class Example {
@@ -319,33 +284,4 @@ describe('a declaration that can never be true', () => {
       await source.destroy();
     }
   });
-});
-
-describe('"exclude"', () => {
-  it.each(['broadcast', 'exactly-once'] as const)(
-    'leaves properties out of the notification, %s',
-    async (delivery) => {
-      @Entity({ name: 'author' })
-      @NotifyChanges({ exclude: ['password'], delivery })
-      class User {
-        @PrimaryGeneratedColumn() id!: number;
-        @Column('text') name!: string;
-        @Column('text', { name: 'password_hash' }) password!: string;
-      }
-      const seen = new Mailbox<EntityChange<User>>();
-      @Injectable()
-      class Listeners {
-        @Listener(User)
-        user(change: EntityChange<User>) {
-          seen.push(change);
-        }
-      }
-      await using app = await start([User], { providers: [Listeners] });
-      await app.dataSource.manager.save(User, { name: 'Ada', password: 'secret hash' });
-      const { new: row } = await seen.next();
-      expect(row).toMatchObject({ name: 'Ada' });
-      expect(JSON.stringify(row)).not.toContain('secret');
-      expect(row?.password).toBeUndefined();
-    },
-  );
 });

@@ -1,0 +1,189 @@
+import { Column, Entity, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
+import { describe, expect, it } from 'vitest';
+import {
+  NotifyChanges,
+  createNotificationStorage,
+  createNotifyTrigger,
+  withPgPubSub,
+  type NotifyChangesOptions,
+  type WithPgPubSubOptions,
+} from 'nestjs-pgpubsub';
+import { NOTHING, generate, inTransaction } from '../../support/storage.js';
+import { useDatabase } from '../../support/use-database.js';
+
+const database = useDatabase({ per: 'test' });
+
+const start = (entities: readonly (abstract new () => unknown)[], options?: WithPgPubSubOptions) =>
+  database.connect({ dataSource: { entities: entities as never, synchronize: true }, ...options });
+
+interface Change {
+  readonly operation: string;
+  readonly old: Record<string, unknown> | null;
+  readonly new: Record<string, unknown> | null;
+}
+
+interface StoredRow {
+  readonly id: string;
+  readonly channel: string;
+  readonly payload: Change;
+  readonly context: unknown;
+  readonly key: string | null;
+  readonly schema_version: string | null;
+}
+
+const stored = (): Promise<StoredRow[]> =>
+  database.query<StoredRow & Record<string, unknown>>(
+    'select id, channel, payload, context, key, schema_version from pgpubsub_notification order by id',
+  );
+
+function author(options: NotifyChangesOptions = {}) {
+  @Entity('author')
+  @NotifyChanges({ delivery: 'exactly-once', on: ['insert', 'update', 'delete', 'truncate'], ...options })
+  class Author {
+    @PrimaryGeneratedColumn() id!: number;
+    @Column('text', { nullable: true }) name!: string | null;
+    @Column('text', { nullable: true }) bio!: string | null;
+    @Column('text', { nullable: true, select: false }) password!: string | null;
+  }
+  return Author;
+}
+
+/** Without a column that is left out: the functions of such triggers name the columns. */
+function plain(options: NotifyChangesOptions = {}) {
+  @Entity('author')
+  @NotifyChanges({ delivery: 'exactly-once', ...options })
+  class Author {
+    @PrimaryGeneratedColumn() id!: number;
+    @Column('text', { nullable: true }) name!: string | null;
+    @Column('text', { nullable: true }) bio!: string | null;
+  }
+  return Author;
+}
+
+describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"', (level) => {
+  it('take keys of any text for what they are', async () => {
+    @Entity('word')
+    @NotifyChanges({ delivery: 'exactly-once', ordered: true, columns: ['data'], level })
+    class Word {
+      @PrimaryColumn('text') id!: string;
+      @Column('json', { nullable: true }) data!: unknown;
+    }
+    const source = await start([Word]);
+    const words = ['a', '', '"', '\\', '\\u0001', '\u0001', 'ü€😀', 'null', "it's", '\n'];
+    for (const word of words)
+      await source.query(`insert into word values ($1, $2), ($3, null)`, [word, '"\\u0000"', `${word}.`]);
+    expect((await stored()).map(({ key }) => key)).toEqual(words.flatMap((word) => [word, `${word}.`]));
+  });
+
+  it('have the values of a composite primary key as a JSON array', async () => {
+    @Entity('reading')
+    @NotifyChanges({ delivery: 'exactly-once', ordered: true, level })
+    class Reading {
+      @PrimaryColumn('text') device!: string;
+      @PrimaryColumn('bigint') at!: string;
+      @Column('text', { nullable: true }) value!: string | null;
+    }
+    await start([Reading]);
+    await database.query(`insert into reading values ('a "b", c', 9007199254740993, 'x')`);
+    await database.query(`update reading set value = 'y', device = 'd'`);
+    await database.query(`delete from reading`);
+    expect((await stored()).map(({ key }) => key)).toEqual([
+      '["a \\"b\\", c",9007199254740993]',
+      '["a \\"b\\", c",9007199254740993]',
+      '["d",9007199254740993]',
+    ]);
+  });
+
+  it('store rows of any size, whole', async () => {
+    await start([author({ level })]);
+    await database.query(`insert into author (name) values (repeat('x', 20000000))`);
+    const [row] = await database.query<{ length: number; truncated: boolean }>(
+      `select length(payload -> 'new' ->> 'name') as length, payload::text like '%truncated%' as truncated from pgpubsub_notification`,
+    );
+    expect(row).toEqual({ length: 20_000_000, truncated: false });
+  });
+
+  it('store every row of a large statement, in its order', async () => {
+    await start([author({ level })]);
+    await database.query(`insert into author (name) select i::text from generate_series(1, 5000) as i`);
+    await database.query(`update author set bio = 'x' where id <= 10`);
+    const rows = await stored();
+    const ids = rows.slice(0, 5000).map(({ payload }) => payload.new?.['id']);
+    expect(ids).toEqual(Array.from({ length: 5000 }, (_, index) => index + 1));
+    expect(rows).toHaveLength(5010);
+    expect(rows.slice(5000).every(({ payload }) => payload.old?.['id'] === payload.new?.['id'])).toBe(true);
+  });
+
+  it('say which version of the schema each statement stored under', async () => {
+    await start([author({ level })]);
+    await database.query('create table migrations (id serial primary key, timestamp bigint, name text)');
+    const client = await database.client();
+    await client.query('begin');
+    await client.query(`insert into author (name) values ('a'), ('b')`);
+    await client.query(`insert into migrations (timestamp, name) values (1, 'First1')`);
+    await client.query(`insert into author (name) values ('c'), ('d')`);
+    await client.query(`savepoint s`);
+    await client.query(`insert into migrations (timestamp, name) values (2, 'Second2')`);
+    await client.query(`update author set name = 'e'`);
+    await client.query(`rollback to s`);
+    await client.query(`delete from author where name = 'd'`);
+    await client.query('commit');
+    await client.query(`insert into migrations (timestamp, name) values (2, 'Second2')`);
+    await client.query('truncate author');
+    const versions = (await stored()).map(({ schema_version: version }) => version);
+    expect(versions).toEqual([null, null, 'First1', 'First1', 'First1', 'Second2']);
+  });
+
+  it('work for a role that may only insert', async () => {
+    await start([author({ level, ordered: true })]);
+    const role = `writer_${Math.random().toString(36).slice(2)}`;
+    await database.query(`create role ${role}`);
+    try {
+      await database.query(`grant insert on author, pgpubsub_notification to ${role}`);
+      await database.query(`grant usage on sequence author_id_seq to ${role}`);
+      await database.query(`set role ${role}; insert into author (name) values ('a')`);
+      expect(await stored()).toMatchObject([{ key: '1', schema_version: null }]);
+    } finally {
+      await database.query(`drop owned by ${role}; drop role ${role}`);
+    }
+  });
+
+  it('store in the schema that was asked for', async () => {
+    await start([author({ level })], { schema: 'my store' });
+    await database.query(`insert into author (name) values ('a')`);
+    expect(await database.query('select channel from "my store".pgpubsub_notification')).toEqual([
+      { channel: 'author' },
+    ]);
+  });
+
+  it('go on while columns come and go', async () => {
+    await start([plain({ level, ordered: true })]);
+    await database.query('alter table author drop column bio, add column age int');
+    await database.query(`insert into author (name, age) values ('a', 1)`);
+    await database.query('alter table author rename id to number');
+    await database.query(`update author set age = 2`);
+    expect((await stored()).map(({ key }) => key)).toEqual(['1', null]);
+  });
+
+  it('are created by handwritten migrations as by generated ones', async () => {
+    const source = await database.connectPlain({
+      entities: [author({ level, ordered: true, wake: 'poll' })],
+    });
+    await source.synchronize();
+    const literals = {
+      table: 'author',
+      on: ['insert', 'update', 'delete', 'truncate'],
+      exclude: ['password'],
+      delivery: 'exactly-once',
+      ordered: true,
+      wake: 'poll',
+      level,
+    } as const;
+    await inTransaction(source, async (runner) => {
+      await expect(createNotifyTrigger(runner, literals)).rejects.toThrow(/createNotificationStorage/);
+      await createNotificationStorage(runner);
+      await createNotifyTrigger(runner, literals);
+    });
+    expect(await generate(withPgPubSub(source))).toEqual(NOTHING);
+  });
+});
