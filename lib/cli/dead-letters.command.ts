@@ -85,9 +85,7 @@ function collectId(text: string, ids: readonly string[] = []): string[] {
 /** Rejects a repair without a choice: all dead letters are repaired only where `--all` says so. */
 function assertChoice(repair: Repair, { all, ...chosen }: RepairOptions): void {
   if (all || Object.keys(filterOf(chosen)).length > 0) return;
-  throw wrongUsage(
-    `dead-letters ${repair} requires --channel, --listener, --id or --all.`,
-  );
+  throw wrongUsage(`dead-letters ${repair} requires --channel, --listener, --id or --all.`);
 }
 
 const filterOf = ({ channel, id, listener }: Chosen): StoredFilter => ({

@@ -89,7 +89,7 @@ export class PubSubTester {
     if (failures.length === 1) throw failures[0];
   }
 
-  /** Returns all received notifications of one channel or of all, in order, even without a listener. */
+  /** Returns received notifications of a channel or of all, in order, even without a listener. */
   received<const C extends ChannelLike = ChannelLike>(channel?: C): Notification<PayloadOf<C>>[] {
     return this.of(channel, this.instance.record.received) as Notification<PayloadOf<C>>[]; // decoded by its codec
   }
