@@ -14,8 +14,9 @@ interface Order {
 export const Orders = defineChannel<Order>('orders', { delivery: 'exactly-once' });
 
 /**
- * An application with two listeners that fail, and notifications of one id: ids come again when their sequence restarts,
- * after a restore, after `truncate … restart identity`, or with ids that an application sets.
+ * An application with two listeners that fail, and dead letters of several notifications with one
+ * id. Ids recur when their sequence restarts: after a restore, after `truncate … restart identity`,
+ * or with ids that an application sets.
  */
 export function useDeadLetters() {
   const broken = { first: true, second: true };
@@ -55,7 +56,7 @@ export function useDeadLetters() {
   const nextId = (id: number) =>
     database.query(`alter table pgpubsub_notification alter column id restart with ${id}`);
 
-  /** Handles everything that is due. */
+  /** Handles all due notifications. */
   async function drain(): Promise<void> {
     await app.pubsub.resume();
     await app.pubsub.recover();
@@ -68,7 +69,7 @@ export function useDeadLetters() {
     await app.pubsub.notify(Orders, { name }, context && { context });
   }
 
-  /** Makes dead letters of notifications that all have the id 1. The next id is 100. */
+  /** Creates dead letters of notifications that all have the id 1. The next id is 100. */
   async function bury(...names: string[]): Promise<void> {
     for (const name of names) {
       await store(name);
@@ -92,7 +93,7 @@ export function useDeadLetters() {
       `select id, payload ->> 'name' as name, listeners from pgpubsub_notification order by id`,
     );
 
-  /** The sizes of the portions, as the command line works through them. */
+  /** The sizes of the batches in which the command line processes dead letters. */
   async function inPortions(action: 'retry' | 'discard', filter = {}): Promise<number[]> {
     const { dataSource } = app;
     const options = { dataSource, storage: () => Database.of(dataSource).storage, nameOf: String };
@@ -102,24 +103,24 @@ export function useDeadLetters() {
     return sizes;
   }
 
-  /** Resolves when this number of retries wait for a lock. */
+  /** Resolves when this number of retries waits for a lock. */
   const blocked = (count: number) =>
     eventually(async () => {
       const sql = `select from pg_stat_activity where datname = $1 and wait_event_type = 'Lock' and query ~ 'pgpubsub_dead_letter'`;
       return (await database.query(sql, [database.name])).length === count;
     }, `${count} retries wait for a lock`);
 
-  /** Each way to retry. */
+  /** The ways to retry dead letters. */
   const retries: [string, () => Promise<number>][] = [
-    ['at once', () => app.pubsub.stored.retry({})],
-    ['in portions', async () => (await inPortions('retry')).reduce((sum, size) => sum + size, 0)],
+    ['in one call', () => app.pubsub.stored.retry({})],
+    ['in batches', async () => (await inPortions('retry')).reduce((sum, size) => sum + size, 0)],
   ];
 
   return {
     database,
     broken,
     handled,
-    /** Lets the first listener wait for a promise. */
+    /** Makes the first listener wait for a promise. */
     hold: (until: Promise<void>) => (gate = until),
     app: () => app,
     nextId,

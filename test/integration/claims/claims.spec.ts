@@ -38,8 +38,8 @@ function holding(channel = Orders) {
   return { provider: Holding, started, release: () => releases.splice(0).forEach((release) => release()) };
 }
 
-describe('is handled', () => {
-  it('what was stored while nobody listened: by notify(), by SQL, before the start', async () => {
+describe('a stored notification', () => {
+  it('is handled when notify() or SQL stored it before any process listened', async () => {
     await using sender = await start({ channels: [Orders], options: { listen: false } });
     await sender.pubsub.notifyMany(Orders, range(300));
     await query(`select pgpubsub_notify('orders', '301')`);
@@ -50,7 +50,7 @@ describe('is handled', () => {
     expect(received.untaken).toEqual([]);
   });
 
-  it('each of equal payloads, once, by one of several applications', async () => {
+  it('is handled once by one of several applications, even with equal payloads', async () => {
     const collectors = [collector(Orders), collector(Orders), collector(Orders)];
     const apps = await Promise.all(collectors.map(({ provider }) => start({ providers: [provider] })));
     try {
@@ -64,7 +64,7 @@ describe('is handled', () => {
     }
   });
 
-  it('what waits for its time, at that time, without asking for it again and again', async () => {
+  it('is handled at its time, without repeated claims until then', async () => {
     const late: number[] = [];
     @Injectable()
     class Handler {
@@ -83,12 +83,12 @@ describe('is handled', () => {
     expect(late).toHaveLength(4);
     for (const lateness of late) {
       expect(lateness).toBeGreaterThanOrEqual(-2);
-      expect(lateness).toBeLessThan(5_000); // the machine may be busy; the poll comes after 600 s
+      expect(lateness).toBeLessThan(5_000); // on a busy machine; the poll comes after 600 s
     }
     expect(claims(sent).length).toBeLessThan(25);
   });
 
-  it('what a poll finds, without a hint', async () => {
+  it('is found by a poll when it was stored without a hint', async () => {
     const { provider, received } = collector(Polled);
     await using app = await start({ providers: [provider] });
     await app.pubsub.notify(Polled, 1);
@@ -97,7 +97,7 @@ describe('is handled', () => {
     expect((await received.next()).payload).toBe(2);
   });
 
-  it('by polls while the LISTEN connection is silent or cannot be opened', async () => {
+  it('is found by polls while the LISTEN connection is silent or cannot be opened', async () => {
     await using proxy = await TcpProxy.start(database.url);
     const { provider, received } = collector(Orders);
     await using app = await start({
@@ -115,7 +115,7 @@ describe('is handled', () => {
     }
   });
 
-  it('what came while the LISTEN connection was down, as soon as it is back', async () => {
+  it('is handled after a reconnect when it was stored while the LISTEN connection was lost', async () => {
     const { provider, received } = collector(Orders);
     await using app = await start({ providers: [provider] });
     await app.pubsub.recover();
@@ -129,7 +129,7 @@ describe('is handled', () => {
 });
 
 describe('a handler that hangs', () => {
-  it('delays neither other channels nor other claims of its own', async () => {
+  it('delays neither other channels nor other claims of its channel', async () => {
     const held = holding();
     const others = collector(Others);
     await using app = await start({ providers: [held.provider, others.provider] });
@@ -164,7 +164,7 @@ describe('a handler that hangs', () => {
 });
 
 describe('claims', () => {
-  it('begin once for all hints that arrive during one', async () => {
+  it('run once for all hints that arrive during a claim', async () => {
     const held = holding();
     const mark = collector('mark');
     await using app = await start({
@@ -178,14 +178,14 @@ describe('claims', () => {
     const before = claims(sent).length;
     for (const id of range(50)) await query(`select pgpubsub_notify('orders', '${id}')`);
     await app.pubsub.notify('mark');
-    await mark.received.next(); // hints were before it, on the same connection
+    await mark.received.next(); // the hints arrived before it, on the same connection
     held.release();
     await held.started.take(50);
     await settled(Orders);
     expect(claims(sent).length - before).toBeLessThanOrEqual(4);
   });
 
-  it('take at most half of the pool unless told otherwise, and say so', async () => {
+  it('use at most half of the pool by default, and log their number', async () => {
     for (const [max, concurrency, expected] of [
       [3, undefined, 1],
       [20, undefined, 4],
@@ -205,7 +205,7 @@ describe('claims', () => {
     }
   });
 
-  it('run so many at once, and no more', async () => {
+  it('run in parallel up to `concurrency`', async () => {
     const held = holding();
     await using app = await start({
       providers: [held.provider],
@@ -223,7 +223,7 @@ describe('claims', () => {
     await settled(Orders);
   });
 
-  it('cost an idle system nothing', async () => {
+  it('cause no statements in an idle process', async () => {
     const { provider, received } = collector(Orders);
     await using app = await start({ providers: [provider, collector(Others).provider] });
     await app.pubsub.notifyMany(Orders, range(10));
@@ -233,7 +233,7 @@ describe('claims', () => {
     const sent = recordStatements();
     const quiet = async (ms: number) => {
       const before = sent.length;
-      await new Promise((resolve) => setTimeout(resolve, ms)); // it is time that this is about
+      await new Promise((resolve) => setTimeout(resolve, ms)); // this test is about time
       return sent.length === before;
     };
     await eventually(() => quiet(1_500), 'nothing is sent for a while');

@@ -15,7 +15,7 @@ const Orders = defineChannel<unknown>('orders', { delivery: 'exactly-once' });
 const Others = defineChannel<unknown>('others', { delivery: 'exactly-once' });
 
 describe('pause(), resume() and recover()', () => {
-  it('stop and continue claiming, of some channels or all', async () => {
+  it('stop and continue claims of some channels or all', async () => {
     const orders = collector(Orders);
     const others = collector(Others);
     await using app = await start({ providers: [orders.provider, others.provider] });
@@ -36,7 +36,7 @@ describe('pause(), resume() and recover()', () => {
     expect(others.received.all).toHaveLength(2);
   });
 
-  it('count what was handled and what failed until nothing is left', async () => {
+  it('count handled and failed notifications until none is left', async () => {
     @Injectable()
     class Handler {
       @Listener(Orders, { retry: { maxAttempts: 1 } })
@@ -54,7 +54,7 @@ describe('pause(), resume() and recover()', () => {
     expect(await app.pubsub.recover([Orders])).toEqual({ handled: 0, failed: 0 });
   });
 
-  it('reject with the reason when the server refuses the claims', async () => {
+  it('reject with the reason when the server rejects claims', async () => {
     await using app = await start({ providers: [collector(Orders).provider] });
     await app.pubsub.recover();
     await query('alter table pgpubsub_notification rename to hidden');
@@ -65,7 +65,7 @@ describe('pause(), resume() and recover()', () => {
     }
   });
 
-  it('are refused for channels that nobody here handles', async () => {
+  it('reject channels that this process does not handle', async () => {
     await using app = await start({ channels: [Others], providers: [collector(Orders).provider] });
     await expect(app.pubsub.recover([Others])).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     await expect(app.pubsub.pause([Others])).rejects.toThrow(/\(orders\), got "others"/);
@@ -73,7 +73,7 @@ describe('pause(), resume() and recover()', () => {
 });
 
 describe('a filter', () => {
-  it('of the module leaves what belongs to others, in SQL', async () => {
+  it('in the module makes the SQL of claims skip other notifications', async () => {
     const a = collector(Orders);
     const b = collector(Orders);
     await using first = await start({ providers: [a.provider], options: { filter: { context: { tenant: 'a' } } } }); // prettier-ignore
@@ -89,7 +89,7 @@ describe('a filter', () => {
     expect(a.received.untaken).toEqual([]);
   });
 
-  it('of listeners chooses among the rows of a claim', async () => {
+  it('on a listener selects among the rows of a claim', async () => {
     const seen = new Mailbox<string>();
     @Injectable()
     class Tenants {

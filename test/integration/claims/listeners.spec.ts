@@ -11,7 +11,7 @@ afterEach(() => query('truncate pgpubsub_notification, pgpubsub_dead_letter, eff
 const Orders = defineChannel<unknown>('orders', { delivery: 'exactly-once', retry: { maxAttempts: 3 } });
 
 describe('several listeners of a channel', () => {
-  it('succeed and are tried again independently, each by its own options', async () => {
+  it('succeed and are retried independently, each with its own options', async () => {
     const calls = new Mailbox<string>();
     @Injectable()
     class Listeners {
@@ -49,7 +49,7 @@ describe('several listeners of a channel', () => {
     expect(letters[0]?.last_error).toMatch(/^Error: always 1\n\s+at .*listeners\.spec/);
   });
 
-  it('remember in the row who has handled it, and what failed, until the rest is due', async () => {
+  it('record in the row which of them have handled it, and the last error, until the retry is due', async () => {
     const tried = new Mailbox<string>();
     @Injectable()
     class Listeners {
@@ -76,7 +76,7 @@ describe('several listeners of a channel', () => {
     expect(tried.all).toEqual(['fails', 'succeeds']);
   });
 
-  it('wait within their bounds, which double', async () => {
+  it('wait for random times within bounds that double with each attempt', async () => {
     const delays = new Map<number, number[]>();
     @Injectable()
     class Listeners {
@@ -111,12 +111,12 @@ describe('several listeners of a channel', () => {
       const found = delays.get(attempt) ?? [];
       expect(found).toHaveLength(40);
       expect(Math.max(...found)).toBeLessThanOrEqual(bound);
-      expect(Math.max(...(drawn.get(attempt) ?? []))).toBeGreaterThan(bound / 2); // full jitter: one of 40 is above the half
+      expect(Math.max(...(drawn.get(attempt) ?? []))).toBeGreaterThan(bound / 2); // full jitter: at least one of 40 is above the half
       expect(Math.min(...found)).toBeLessThan(bound / 2);
     }
   });
 
-  it('need names of their own', async () => {
+  it('need different names', async () => {
     @Injectable()
     class Listeners {
       @Listener(Orders, { name: 'same' })
@@ -132,7 +132,7 @@ describe('several listeners of a channel', () => {
 });
 
 describe('a dead letter', () => {
-  it('comes at once of a NonRetryableError, with what the notification said', async () => {
+  it('is stored immediately after a NonRetryableError, with the contents of the notification', async () => {
     @Injectable()
     class Handler {
       @Listener(Orders)
@@ -151,11 +151,11 @@ describe('a dead letter', () => {
   });
 
   it.each<[string, unknown, RegExp]>([
-    ['nothing', undefined, /undefined/],
+    ['undefined', undefined, /undefined/],
     ['a text', 'just text', /just text/],
-    ['an endless text', new Error('x'.repeat(1_000_000)), /^Error: x{1000}/],
-    ['half a character', new Error('half \ud83d'), /^Error: half /],
-  ])('can say why when %s was thrown', async (_, thrown, expected) => {
+    ['a very long text', new Error('x'.repeat(1_000_000)), /^Error: x{1000}/],
+    ['half a surrogate pair', new Error('half \ud83d'), /^Error: half /],
+  ])('contains the reason when %s was thrown', async (_, thrown, expected) => {
     @Injectable()
     class Handler {
       @Listener(Orders, { retry: { maxAttempts: 1 } })
@@ -171,7 +171,7 @@ describe('a dead letter', () => {
     expect(letter?.last_error?.length).toBeLessThanOrEqual(10_000);
   });
 
-  it('comes of what the schema refuses or the codec cannot decode, for each listener, without running any', async () => {
+  it('is stored for each listener, without a call, when the schema rejects the payload or the codec cannot decode it', async () => {
     const Checked = defineChannel<{ at: Date }>('checked', {
       delivery: 'exactly-once',
       schema: z.object({ at: z.date() }),

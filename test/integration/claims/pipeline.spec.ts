@@ -71,10 +71,10 @@ describe("Nest's pipeline", () => {
       guard, 'before', [1, 1, 'function'], 'after',
       guard, 'before', [2, 1, 'function'], 'filter',
     ]); // prettier-ignore
-    expect(await deadLetters(Orders)).toEqual([]); // the filter has handled it
+    expect(await deadLetters(Orders)).toEqual([]); // the filter has acknowledged the error
   });
 
-  it('makes a refusal of a guard, a pipe or a global guard a failure', async () => {
+  it('makes a rejection by a guard, a pipe or a global guard a failure', async () => {
     @Injectable()
     class Handler {
       @Listener(Orders, { retry: { maxAttempts: 1 } })
@@ -98,7 +98,7 @@ describe("Nest's pipeline", () => {
     ]);
   });
 
-  it('makes a provider of its own for each notification where they are request-scoped', async () => {
+  it('creates a request-scoped provider for each notification', async () => {
     const instances = new Set<object>();
     const requests = new Mailbox<unknown>();
     @Injectable({ scope: Scope.REQUEST })

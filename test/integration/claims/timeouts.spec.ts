@@ -47,7 +47,7 @@ async function handle(
 const errors = async () => (await deadLetters(Orders)).map((letter) => letter.last_error ?? '');
 
 describe('a handler that takes longer than timeoutMs', () => {
-  it('fails with HANDLER_TIMEOUT: rows before it commit, rows behind it run in another claim, at their first attempt', async () => {
+  it('fails with HANDLER_TIMEOUT: rows before it commit, and rows after it run in another claim at their first attempt', async () => {
     const runs: string[] = [];
     const signals = new Mailbox<AbortSignal>();
     await using app = await handle(range(4), async (payload, notification) => {
@@ -69,7 +69,7 @@ describe('a handler that takes longer than timeoutMs', () => {
     await app.pubsub.recover();
   });
 
-  it('is retried as any failure is', async () => {
+  it('is retried like any other failure', async () => {
     const attempts: number[] = [];
     await using _app = await handle(
       [1],
@@ -89,7 +89,7 @@ describe('a handler that takes longer than timeoutMs', () => {
     ['awaited', (_, { manager }) => manager.query('select pg_sleep(300)')],
     ['not awaited', (_, { manager }) => void manager.query('select pg_sleep(300)').catch(() => undefined)],
     [
-      'of a nested transaction',
+      'in a nested transaction',
       (_, { manager }) => manager.transaction((nested) => nested.query('select pg_sleep(300)')),
     ],
     [
@@ -108,7 +108,7 @@ describe('a handler that takes longer than timeoutMs', () => {
     expect(sleeping).toEqual([]);
   });
 
-  it('can do nothing more in the transaction', async () => {
+  it('cannot run statements in its transaction any more', async () => {
     const late = new Mailbox<unknown>();
     const go = new Mailbox<string>();
     await using _app = await handle([1, 'late'], async (payload, notification) => {
@@ -124,7 +124,7 @@ describe('a handler that takes longer than timeoutMs', () => {
     expect(await effects()).toEqual(['1']);
   });
 
-  it('as a batch is one call: the rows then run one by one', async () => {
+  it('fails as one call when it is a batch, and its rows then run one by one', async () => {
     const sizes: number[] = [];
     await using _app = await handle(
       [1, 'slow', 2],
@@ -142,7 +142,7 @@ describe('a handler that takes longer than timeoutMs', () => {
     expect(await deadLetters(Orders)).toHaveLength(1);
   });
 
-  it('beside others of its claim fails alone: the others run again, one by one', async () => {
+  it('fails alone among parallel handlers, and the others run again one by one', async () => {
     const attempts: number[] = [];
     await using _app = await handle(
       [...range(9), 'slow'],
@@ -161,7 +161,7 @@ describe('a handler that takes longer than timeoutMs', () => {
 });
 
 describe('timeoutMs', () => {
-  it('of the listener counts before that of the channel, and that before the module’s', async () => {
+  it('is taken from the listener, else from the channel, else from the module', async () => {
     const Slow = defineChannel<unknown>('slow', { delivery: 'exactly-once', timeoutMs: 200 });
     const Free = defineChannel<unknown>('free', { delivery: 'exactly-once', timeoutMs: 50 });
     const Other = defineChannel<unknown>('other', { delivery: 'exactly-once' });
@@ -186,7 +186,7 @@ describe('timeoutMs', () => {
     expect((await effects()).toSorted()).toEqual(['free', 'other']);
   });
 
-  it('shows handlers that time out in status(), until their listener handles something', async () => {
+  it('makes status() show handlers that time out, until their listener handles a notification', async () => {
     await using app = await handle(
       ['slow'],
       async (payload, notification) => {
@@ -207,7 +207,7 @@ describe('timeoutMs', () => {
   });
 });
 
-it('destroys the connection when the server does not confirm the cancel: only the row that ran has used up an attempt', async () => {
+it('a claim destroys its connection when the server does not confirm the cancel, and only the row that ran uses an attempt', async () => {
   await using proxy = await TcpProxy.start(database.url);
   const runs: string[] = [];
   await using _app = await handle(
@@ -255,7 +255,7 @@ describe.each([2, 6, 20])('handlers that hang on every channel, with a pool of %
   });
 });
 
-it('turns: a row on a third channel is claimed after at most one claim of each busy channel', async () => {
+it('channels take turns: a row on a third channel is claimed after at most one claim of each busy channel', async () => {
   const busy = range(2).map((n) => defineChannel<unknown>(`busy_${n}`, { delivery: 'exactly-once' }));
   const order: string[] = [];
   await using sender = await start({ channels: [...busy, Orders], options: { listen: false } });
@@ -278,5 +278,5 @@ it('turns: a row on a third channel is claimed after at most one claim of each b
   await Promise.all(busy.map((channel) => settled(channel)));
   expect(order.indexOf('third') - before).toBeLessThan(300);
   const turns = order.filter((name, index) => name !== order[index - 1]);
-  expect(turns.length).toBeGreaterThan(20); // the busy ones took turns, too
+  expect(turns.length).toBeGreaterThan(20); // the busy channels took turns, too
 });

@@ -35,7 +35,7 @@ async function startListening(options: PgPubSubOptions = {}) {
   return { app, received, gaps, states };
 }
 
-it('stops the application, with the reason, when the first connection fails', async () => {
+it('the start fails with the reason when the first LISTEN connection fails', async () => {
   const url = new URL(database.url);
   url.port = '1';
   const refused = startListening({ connection: url.href });
@@ -45,11 +45,11 @@ it('stops the application, with the reason, when the first connection fails', as
   );
 });
 
-it('says that it uses the settings of the DataSource when no option says otherwise', async () => {
+it('the error of a failed first connection mentions the settings of the DataSource when no option is set', async () => {
   const url = new URL(database.url);
   url.port = '1';
   const misled = {
-    // once its pool is open
+    // after its pool has opened
     provide: 'misled',
     inject: [DataSource],
     useFactory: (dataSource: DataSource) => void dataSource.setOptions({ url: url.href }),
@@ -58,7 +58,7 @@ it('says that it uses the settings of the DataSource when no option says otherwi
   await expect(refused).rejects.toThrow(/The address comes from the DataSource:/);
 });
 
-it('derives its connection from the DataSource, named after the application', async () => {
+it('a LISTEN connection uses the settings of the DataSource, and is named after the application', async () => {
   const { hostname, port, username } = new URL(database.url);
   const server = { host: hostname, port: Number(port), username, database: database.name };
   await using app = await TestApp.start({
@@ -74,7 +74,7 @@ it('derives its connection from the DataSource, named after the application', as
   expect(app.pubsub).toBeDefined();
 });
 
-it('fails fast, too, when the server accepts and stays silent', async () => {
+it('the start fails within the connection timeout when the server accepts and stays silent', async () => {
   const server = net.createServer(() => undefined);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as net.AddressInfo;
@@ -84,7 +84,7 @@ it('fails fast, too, when the server accepts and stays silent', async () => {
   server.close();
 });
 
-it('connects in the context of the root although a request was the first to observe', async () => {
+it('a LISTEN connection opens outside of the context of the request that is the first to observe', async () => {
   const requests = new AsyncLocalStorage<string>();
   const seen = new Mailbox<string | undefined>();
   await using app = await database.start({ options: { listen: false } });

@@ -34,7 +34,7 @@ async function startListening(options: PgPubSubOptions = {}) {
   return { app, received, gaps, states };
 }
 
-it('listens again after the server ends the session, reports the gap, and keeps its observers', async () => {
+it('a LISTEN connection opens again after the server ended its session, reports the gap, and keeps its observers', async () => {
   const { app, received, gaps, states } = await startListening();
   await using _app = app;
   const observed = new Mailbox<unknown>();
@@ -65,7 +65,7 @@ it('listens again after the server ends the session, reports the gap, and keeps 
   );
 });
 
-it('listens to all channels in one round trip', async () => {
+it('a LISTEN connection adds all channels in one round trip', async () => {
   const { app } = await startListening();
   await using _app = app;
   const sql = "select query from pg_stat_activity where datname = $1 and application_name like '%:listen'";
@@ -83,7 +83,7 @@ it('listens to all channels in one round trip', async () => {
   expect(await last()).toMatch(/^listen "pgpubsub:.*"; listen "orders"; listen "a"; listen "b"; listen "c"$/);
 });
 
-it('survives being ended again and again', async () => {
+it('a LISTEN connection opens again after each of many losses', async () => {
   const { app, received, gaps } = await startListening({ reconnect: { minDelayMs: 10, maxDelayMs: 50 } });
   await using _app = app;
   for (let round = 0; round < 10; round++) {
@@ -94,7 +94,7 @@ it('survives being ended again and again', async () => {
   }
 });
 
-it('notices a link that went silent by its heartbeat, and opens another', async () => {
+it('the heartbeat detects a silent link, and the connection opens again', async () => {
   await using proxy = await TcpProxy.start(database.url);
   const { app, received, gaps } = await startListening({
     connection: proxy.url,
@@ -111,14 +111,14 @@ it('notices a link that went silent by its heartbeat, and opens another', async 
   expect(await received.next()).toBe('after');
 });
 
-it('closes within seconds although the link is silent', async () => {
+it('an application closes in time although the link is silent', async () => {
   await using proxy = await TcpProxy.start(database.url);
   const { app } = await startListening({ connection: proxy.url, heartbeat: false });
   proxy.silence();
   await app.close();
 });
 
-it('is deaf, and says why, when it listens to another database; hears again when that is mended', async () => {
+it('a LISTEN connection to another database is deaf, and logs the reason', async () => {
   await using elsewhere = await TestDatabase.create();
   const { app, states } = await startListening({
     connection: elsewhere.url,
@@ -131,7 +131,7 @@ it('is deaf, and says why, when it listens to another database; hears again when
   await app.log.find(({ level, text }) => level === 'warn' && text.includes(reason));
 });
 
-it('hears again when what made it deaf is over, and reports the time as a gap', async () => {
+it('a deaf connection listens again when the cause is gone, and reports the time as a gap', async () => {
   const { app, states, gaps } = await startListening({ heartbeat: { intervalMs: 50 } });
   await using _app = app;
   const { manager } = app.dataSource;
@@ -149,7 +149,7 @@ it('hears again when what made it deaf is over, and reports the time as a gap', 
   expect(states.all.at(-1)).toBe('listening');
 });
 
-it('never runs handlers in the context of a request: not when it observes, nor when it reconnects', async () => {
+it('handlers never run in the context of a request, neither when it observes nor when the connection opens again', async () => {
   const requests = new AsyncLocalStorage<string>();
   const seen = new Mailbox<string | undefined>();
   @Injectable()
@@ -177,7 +177,7 @@ it('never runs handlers in the context of a request: not when it observes, nor w
   expect(new Set(seen.all)).toEqual(new Set([undefined]));
 });
 
-it('goes on listening to the other channels when the server refuses one', async () => {
+it('a LISTEN connection keeps its other channels when the server rejects one', async () => {
   await using latin = await TestDatabase.create(undefined, "encoding 'LATIN1' template template0");
   await using app = await TestApp.start({ url: latin.url });
   const received = new Mailbox<unknown>();
@@ -197,7 +197,7 @@ it('goes on listening to the other channels when the server refuses one', async 
   expect(await received.next()).toBe(2);
 });
 
-it('pauses longer and longer while each new session is lost at once', async () => {
+it('the pauses grow while each new session is lost immediately', async () => {
   const { app, states } = await startListening({ reconnect: { minDelayMs: 40, maxDelayMs: 1_000 } });
   await using _app = app;
   const lost = new Mailbox<unknown>();
@@ -215,7 +215,7 @@ it('pauses longer and longer while each new session is lost at once', async () =
   expect(app.log.all.filter(({ text }) => text.startsWith('Listening to')).length).toBeLessThanOrEqual(2);
 });
 
-it('tells no gap, and opens no session, while it closes', async () => {
+it('a closing application reports no gap and opens no session', async () => {
   const release = new Mailbox<() => void>();
   const gaps = new Mailbox<Gap>();
   @Injectable()

@@ -31,11 +31,11 @@ async function expectEmpty({ pubsub }: TestApp): Promise<void> {
   await expect.poll(rest, { timeout: 10_000, interval: 20 }).toBe(0);
 }
 
-describe('what the guide says', () => {
+describe('the rules of docs/stored-notifications.md', () => {
   const Words = defineChannel<string>('words', { delivery: 'exactly-once' });
   const Echo = defineChannel<string>('echo', { delivery: 'exactly-once' });
 
-  it('an exception filter that returns ACKNOWLEDGED completes it', async () => {
+  it('an exception filter that returns ACKNOWLEDGED completes the notification', async () => {
     @Catch()
     class Answers implements ExceptionFilter {
       catch = () => ACKNOWLEDGED;
@@ -54,7 +54,7 @@ describe('what the guide says', () => {
     await expect(database.query('select from pgpubsub_dead_letter')).resolves.toHaveLength(0);
   });
 
-  it('what a handler stores through its manager is stored if and only if it succeeds; the context is handed on when asked for', async () => {
+  it('notifications of a handler are stored if and only if it succeeds, with the context that it passes on', async () => {
     @Injectable()
     class Handler {
       constructor(private readonly pubsub: PubSubService) {}
@@ -78,7 +78,7 @@ describe('what the guide says', () => {
     ]);
   });
 
-  it('subscribers hear of rows, and not of the commit of the claim', async () => {
+  it('subscribers receive events of rows, but not of the commit of the claim', async () => {
     const heard: string[] = [];
     @EventSubscriber()
     class Subscriber implements EntitySubscriberInterface {
@@ -118,7 +118,7 @@ describe('what the guide says', () => {
     await expect(database.query('select from page_view')).resolves.toHaveLength(500);
   });
 
-  it('a claim is read committed, whatever the database says', async () => {
+  it('a claim uses read committed, with any default of the database', async () => {
     const levels: string[] = [];
     class Handler {
       @Listener(Words)
@@ -136,7 +136,7 @@ describe('what the guide says', () => {
     expect(levels).toEqual(['read committed']);
   });
 
-  it('processes with different listeners: whoever claims completes', async () => {
+  it('the process that claims a row completes it, although other processes have other listeners', async () => {
     const calls: string[] = [];
     class One {
       @Listener(Words)
@@ -157,7 +157,7 @@ describe('what the guide says', () => {
     expect(calls).toHaveLength(1);
   });
 
-  it('rights: triggers and the function store with those of the caller, and handling needs these', async () => {
+  it('triggers and the function store with the rights of the caller, and handling needs the documented rights', async () => {
     @Entity('thing')
     @NotifyChanges({ on: ['insert'], delivery: 'exactly-once' })
     class Thing {

@@ -25,7 +25,7 @@ const start = (options: TestAppOptions): Promise<TestApp> =>
     options: { synchronize: true, retry: { minDelayMs: 50, maxDelayMs: 50 }, ...options.options },
   });
 
-describe('the shop of the guide', () => {
+describe('the shop of docs/stored-notifications.md', () => {
   class TestMailer extends Mailer {
     readonly keys: string[] = [];
     failures = 0;
@@ -39,7 +39,7 @@ describe('the shop of the guide', () => {
   const startShop = () =>
     start({ providers: [Shop, ShopListeners, { provide: Mailer, useClass: TestMailer }] });
 
-  it('reserves once, and tries only the mail again, with the same key', async () => {
+  it('reserves once, and repeats only the mail, with the same key', async () => {
     await using app = await startShop();
     const mailer = app.app.get<TestMailer>(Mailer);
     mailer.failures = 2;
@@ -63,7 +63,7 @@ describe('the shop of the guide', () => {
     await expect(app.pubsub.stored.count()).resolves.toBe(0);
   });
 
-  it('gives up at once on what will never work, and tries again when told', async () => {
+  it('moves a notification that cannot succeed to the dead letters immediately, and handles it after a retry', async () => {
     await using app = await startShop();
     await app.app.get(Shop).move('Ada', 5);
     await app.pubsub.recover();
@@ -83,7 +83,7 @@ describe('the shop of the guide', () => {
     await expect(database.query('select balance from account')).resolves.toEqual([{ balance: 5 }]);
   });
 
-  it('is looked after: what has failed, and what waits', async () => {
+  it('lists, retries and discards dead letters, and counts and deletes waiting notifications', async () => {
     await using app = await startShop();
     const { pubsub } = app;
     await pubsub.notify(AccountMoves, { account: 'Ada', amount: 5 });
@@ -114,14 +114,14 @@ describe('the shop of the guide', () => {
     await expect(database.query('select from pgpubsub_dead_letter')).resolves.toEqual([]);
   });
 
-  it('waits until it is time', async () => {
+  it('does not handle a reminder before its time', async () => {
     await using app = await startShop();
     await app.app.get(Shop).remind(1);
     await expect(app.pubsub.recover()).resolves.toEqual({ handled: 0, failed: 0 });
     await expect(app.pubsub.stored.count()).resolves.toBe(1);
   });
 
-  it('takes what SQL stores, and polls for what gives no hint', async () => {
+  it('handles notifications that SQL stores, and polls for those without a hint', async () => {
     await using app = await startShop();
     await app.pubsub.notifyMany(PageViews, [{ path: '/' }, { path: '/about' }]);
     await database.query(`select pgpubsub_notify('page_views', '{"path":"/sql"}')`);

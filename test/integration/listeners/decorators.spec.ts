@@ -25,13 +25,13 @@ it.each<[string, ListenerOptions, RegExp]>([
     { pubsub: 'default' } as ListenerOptions,
     /the option "instance" of @Listener\(\) on Collector.receive\(\) by its current name, got its former name "pubsub".*Rename it to "instance"/,
   ],
-])('stops the application for %s', async (_, options, message) => {
+])('a listener stops the application for %s', async (_, options, message) => {
   const { provider } = collector('orders', options);
   await expect(database.start({ providers: [provider] })).rejects.toThrow(message);
   expect(await database.listenSessions()).toBe(0);
 });
 
-it('stops an application without a default instance for the former name of "instance"', async () => {
+it('a listener with the former name of "instance" stops an application without a default instance, too', async () => {
   const { provider } = collector('orders', { pubsub: 'reporting' } as ListenerOptions);
   const module = PgPubSubModule.forRoot({ name: 'reporting' });
 
@@ -40,7 +40,7 @@ it('stops an application without a default instance for the former name of "inst
   );
 });
 
-it('stops the application for the former name of "instance" in @OnGap()', async () => {
+it('@OnGap() with the former name of "instance" stops the application', async () => {
   @Injectable()
   class Cache {
     @OnGap({ pubsub: 'default' } as never)
@@ -52,7 +52,7 @@ it('stops the application for the former name of "instance" in @OnGap()', async 
   );
 });
 
-it('stops the application for an unknown option of @OnGap()', async () => {
+it('@OnGap() with an unknown option stops the application', async () => {
   @Injectable()
   class Cache {
     @OnGap({ pubsb: 'reporting' } as never)
@@ -63,7 +63,7 @@ it('stops the application for an unknown option of @OnGap()', async () => {
   );
 });
 
-it('stops the application for a class that is no channel', async () => {
+it('a listener of a class that is not a channel stops the application', async () => {
   class Author {}
   const { provider } = collector(Author as never);
   await expect(database.start({ providers: [provider] })).rejects.toThrow(
@@ -71,7 +71,7 @@ it('stops the application for a class that is no channel', async () => {
   );
 });
 
-it('refuses decorators where Nest does not look', () => {
+it('decorators reject static methods, symbols and parameters of constructors', () => {
   const method = Object.getOwnPropertyDescriptor({ receive() {} }, 'receive') ?? {};
   expect(() => Listener('orders')(class Orders {}, 'receive', method)).toThrow(
     /on instance methods, got one on receive of the class Orders/,

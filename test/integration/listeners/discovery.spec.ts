@@ -10,7 +10,7 @@ import { useDatabase } from '../../support/use-database.js';
 
 const database = useDatabase();
 
-/** Sends `hello`, and then what closes the channel: nothing more can arrive. */
+/** Sends `hello`, and then `end`, after which nothing more can arrive. */
 async function heard(app: TestApp, heardBy: Mailbox<string>, channel = 'orders'): Promise<string[]> {
   await app.pubsub.notify(channel, 'hello');
   await app.pubsub.notify(channel, 'end');
@@ -18,7 +18,7 @@ async function heard(app: TestApp, heardBy: Mailbox<string>, channel = 'orders')
   return heardBy.all.filter((text) => !text.endsWith('end')).toSorted();
 }
 
-it('finds methods of providers and controllers, stacked, and inherited ones', async () => {
+it('listeners are found on providers and controllers, with several decorators, and in base classes', async () => {
   const mailbox = new Mailbox<string>();
   class Base {
     @Listener('orders')
@@ -63,7 +63,7 @@ it('finds methods of providers and controllers, stacked, and inherited ones', as
   await mailbox.find((text) => text === 'stacked late');
 });
 
-it('calls each listener once, whatever kind of provider it stands in', async () => {
+it('a listener is called once in any kind of provider', async () => {
   const mailbox = new Mailbox<string>();
   @Injectable()
   class Service {
@@ -109,7 +109,7 @@ it('calls each listener once, whatever kind of provider it stands in', async () 
   ]);
 });
 
-it('gives request-scoped listeners an instance per notification, with the notification as their request', async () => {
+it('a request-scoped listener gets an instance per notification, with the notification as its request', async () => {
   const mailbox = new Mailbox<string>();
   let instances = 0;
   @Injectable({ scope: Scope.REQUEST })
@@ -134,7 +134,7 @@ it('gives request-scoped listeners an instance per notification, with the notifi
   expect(await mailbox.next()).toBe('gap 3');
 });
 
-it('works on instances that are wrapped in a proxy, as instrumentation does', async () => {
+it('listeners are found on instances that are wrapped in a proxy, as instrumentation does', async () => {
   const mailbox = new Mailbox<string>();
   @Injectable()
   class Service {
@@ -163,7 +163,7 @@ it('works on instances that are wrapped in a proxy, as instrumentation does', as
   expect(calls).toContain('receive');
 });
 
-/** A proxy whose methods are copies that carry the metadata, as @nestjs/observe makes them. */
+/** A proxy whose methods are copies with the metadata, like those of @nestjs/observe. */
 function instrumented(instance: object, calls: string[]): object {
   return new Proxy(instance, {
     get(target, key, receiver) {
@@ -181,7 +181,7 @@ function instrumented(instance: object, calls: string[]): object {
   });
 }
 
-it('warns when a class is provided twice, and so listens twice', async () => {
+it('a class that is provided twice listens twice, with a warning', async () => {
   const { provider, received } = collector('orders');
   @Module({ providers: [provider] })
   class Again {}
@@ -191,7 +191,7 @@ it('warns when a class is provided twice, and so listens twice', async () => {
   expect(await received.take(2)).toHaveLength(2);
 });
 
-it('runs what the option "listen" says: all, none, or those of some channels', async () => {
+it('the option "listen" selects all channels, none, or some', async () => {
   const orders = collector('orders');
   const others = collector('others');
   const providers = [orders.provider, others.provider];
@@ -216,7 +216,7 @@ it('runs what the option "listen" says: all, none, or those of some channels', a
   );
 });
 
-it('calls one instance once, under however many tokens it is provided', async () => {
+it('an instance that is provided under several tokens is called once', async () => {
   const { provider, received } = collector('orders');
   const again = { provide: 'AGAIN', useFactory: (instance: object) => instance, inject: [provider] };
   await using app = await database.start({ providers: [provider, again] });
@@ -226,7 +226,7 @@ it('calls one instance once, under however many tokens it is provided', async ()
   expect(app.log.all.filter(({ level }) => level === 'warn')).toEqual([]);
 });
 
-it('takes several decorators of one channel on one method without a warning', async () => {
+it('several decorators of one channel on one method cause no warning', async () => {
   const mailbox = new Mailbox<unknown>();
   @Injectable()
   class Orders {
@@ -242,7 +242,7 @@ it('takes several decorators of one channel on one method without a warning', as
   expect(app.log.all.filter(({ level }) => level === 'warn')).toEqual([]);
 });
 
-it('warns of listeners of modules that are loaded after the start', async () => {
+it('listeners of modules that are loaded after the start cause a warning', async () => {
   @Injectable()
   class Lazy {
     @Listener('orders')

@@ -84,7 +84,7 @@ class Handles implements ExceptionFilter {
   }
 }
 
-it('runs guards, pipes, interceptors and filters around a handler, in the context "pgpubsub"', async () => {
+it('guards, pipes, interceptors and filters run around a handler, in the context "pgpubsub"', async () => {
   @Injectable()
   class Orders {
     @UseGuards(Guard)
@@ -115,7 +115,7 @@ it('runs guards, pipes, interceptors and filters around a handler, in the contex
   expect(line.text).toBe('Listener Orders.receive failed on channel "orders": Forbidden resource');
 });
 
-it('injects @Payload(), parts of it through pipes, @Ctx() and custom parameters', async () => {
+it('@Payload(), parts of it through pipes, @Ctx() and custom parameters are injected', async () => {
   const Channel = createParamDecorator((suffix: string, context: ExecutionContext) => {
     return context.getArgByIndex<Notification>(1).channel + suffix;
   });
@@ -142,7 +142,7 @@ class Order {
   id!: number;
 }
 
-it('lets validation pipes see the payload, with or without @Payload()', async () => {
+it('validation pipes receive the payload, with and without @Payload()', async () => {
   @Injectable()
   class Orders {
     @UsePipes(new ValidationPipe({ transform: true }))
@@ -167,7 +167,7 @@ it('lets validation pipes see the payload, with or without @Payload()', async ()
   }
 });
 
-it('reports what a filter does not take, and goes on', async () => {
+it('an error that a filter does not catch is logged, and the next notification is handled', async () => {
   @Injectable()
   class Orders {
     @UseFilters(Handles)
@@ -184,7 +184,7 @@ it('reports what a filter does not take, and goes on', async () => {
   await app.log.find(({ level, text }) => level === 'error' && text.includes('not for this filter'));
 });
 
-it('takes streams as results, also those that end without a value', async () => {
+it('results can be streams, including those that end without a value', async () => {
   class Skips implements NestInterceptor {
     intercept(_context: ExecutionContext, next: CallHandler) {
       mailbox.push('interceptor');
@@ -213,7 +213,7 @@ it('takes streams as results, also those that end without a value', async () => 
   expect(mailbox.untaken).toEqual([]);
 });
 
-it('subscribes to a stream that a method without enhancers returns, at once or later', async () => {
+it('the stream of a method without enhancers is subscribed to, also in a promise', async () => {
   @Injectable()
   class Orders {
     @Listener('orders')

@@ -65,7 +65,7 @@ class Handles implements ExceptionFilter {
   }
 }
 
-/** What an application has that thinks of HTTP only: it fails on everything else. */
+/** A guard that expects HTTP, and fails in every other context. */
 class HttpGuard implements CanActivate {
   canActivate(context: ExecutionContext) {
     const { headers } = context.switchToHttp().getRequest<{ headers: { authorization?: string } }>();
@@ -74,7 +74,7 @@ class HttpGuard implements CanActivate {
 }
 const httpGuard: Provider = { provide: APP_GUARD, useClass: HttpGuard };
 
-it('runs the global enhancers of the application where they are asked for, and not by default', async () => {
+it('global enhancers of the application run with `globalEnhancers`, and not by default', async () => {
   @Injectable()
   class Orders {
     @Listener('orders')
@@ -105,7 +105,7 @@ it('runs the global enhancers of the application where they are asked for, and n
   expect(await mailbox.next()).toBe(21);
 });
 
-it('leaves global enhancers out of request-scoped listeners, too', async () => {
+it('global enhancers do not run for request-scoped listeners by default', async () => {
   @Injectable({ scope: Scope.REQUEST })
   class Scoped {
     @Listener('orders')
@@ -118,7 +118,7 @@ it('leaves global enhancers out of request-scoped listeners, too', async () => {
   expect(await mailbox.next()).toBe(21);
 });
 
-it('resolves request-scoped enhancers, and durable providers once per tenant', async () => {
+it('request-scoped enhancers are resolved per notification, and durable providers once per tenant', async () => {
   let guards = 0;
   @Injectable({ scope: Scope.REQUEST })
   class ScopedGuard implements CanActivate {
@@ -166,7 +166,7 @@ it('resolves request-scoped enhancers, and durable providers once per tenant', a
   expect(await mailbox.take(4)).toEqual(['guard 1', 1, 'guard 2', 2]);
 });
 
-it('does not let what one listener gets leak into another: a strategy adds to its own request only', async () => {
+it('a strategy of context ids adds properties only to its own request, not to the notification of a listener', async () => {
   @Injectable({ scope: Scope.REQUEST })
   class Scoped {
     @Listener('orders')

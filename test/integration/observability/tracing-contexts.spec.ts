@@ -42,7 +42,7 @@ const start = ({ imports = [], options, ...rest }: Partial<TestAppOptions> = {})
     ...rest,
   });
 
-/** The texts that arrive on a channel, as any client sees them. */
+/** The texts that any client receives on a channel. */
 async function wire(channel: string): Promise<Mailbox<string>> {
   const client = await database.client();
   const texts = new Mailbox<string>();
@@ -70,7 +70,7 @@ describe('table changes', () => {
     expect(linksOf(handled)).toEqual([request.spanId]);
   });
 
-  it('of a transaction, with the context of the module', async () => {
+  it('carry the trace of a transaction with the context of the module', async () => {
     await using telemetry = new Telemetry();
     await using app = await start({ providers: [provider], options: { context: () => ({}) } });
     const request = await telemetry.inSpan(() =>
@@ -80,7 +80,7 @@ describe('table changes', () => {
     expect(linksOf(await telemetry.one('process author'))).toEqual([request.spanId]);
   });
 
-  it('go on with it behind withContext()', async () => {
+  it('carry the trace after withContext(), too', async () => {
     await using telemetry = new Telemetry();
     await using app = await start({ providers: [provider], options: { context: () => ({ tenant: 'a' }) } });
     const request = await telemetry.inSpan(() =>
@@ -93,7 +93,7 @@ describe('table changes', () => {
     expect(linksOf(await telemetry.one('process author'))).toEqual([request.spanId]);
   });
 
-  it('by handlers carry the trace of the handler, with the context of the module', async () => {
+  it('carry the trace of the handler that causes them, with the context of the module', async () => {
     await using telemetry = new Telemetry();
     let failures = 0;
     @Injectable()
@@ -120,7 +120,7 @@ describe('table changes', () => {
     );
   });
 
-  it('by handlers carry no trace of another handler', async () => {
+  it('carry no trace of another handler', async () => {
     const sampler = {
       isOn: true,
       shouldSample: () => ({ decision: sampler.isOn ? 2 : 0 }),
@@ -133,7 +133,7 @@ describe('table changes', () => {
       @Listener(Mails)
       async receive(id: number, { manager }: Notification) {
         await manager.insert(Author, { name: `${id}` });
-        sampler.isOn = false; // of the first only
+        sampler.isOn = false; // only for the first handler
         if (id === 2 && failures++ === 0) throw new Error('once');
       }
     }
@@ -151,7 +151,7 @@ describe('table changes', () => {
     expect(others).toEqual([{ tenant: 'a' }, { tenant: 'a' }]);
   });
 
-  it('carry none without either', async () => {
+  it('carry no trace without a context', async () => {
     await using telemetry = new Telemetry();
     await using app = await start({ providers: [provider] });
     await telemetry.inSpan(() => app.dataSource.manager.insert(Author, { name: 'plain' }));
@@ -160,7 +160,7 @@ describe('table changes', () => {
   });
 });
 
-describe('on the wire', () => {
+describe('a notification on the wire', () => {
   it('is the plain JSON of the payload without an SDK', async () => {
     const texts = await wire('orders');
     const { provider, received } = collector(Orders);
@@ -172,7 +172,7 @@ describe('on the wire', () => {
   });
 
   it.each([
-    ['the module says so', undefined, false],
+    ['the module disables the trace context', undefined, false],
     ['the span is not sampled', new AlwaysOffSampler(), true],
   ])('is the plain JSON when %s', async (_when, sampler, traceContext) => {
     await using telemetry = new Telemetry(sampler);
@@ -187,7 +187,7 @@ describe('on the wire', () => {
     else expect(telemetry.spans).toEqual([]);
   });
 
-  it('has no trace where there is room for the payload only', async () => {
+  it('has no trace when the payload leaves no room for it', async () => {
     await using telemetry = new Telemetry();
     const texts = await wire('large');
     await using app = await start();
@@ -202,7 +202,7 @@ describe('on the wire', () => {
     expect(await telemetry.named('send', 2)).toHaveLength(2);
   });
 
-  it('has what the caller gives over the trace of the call', async () => {
+  it('has the context of the caller instead of the trace of the call', async () => {
     await using telemetry = new Telemetry();
     const texts = await wire('orders');
     await using app = await start();
@@ -212,7 +212,7 @@ describe('on the wire', () => {
     expect(JSON.parse(await texts.next())).toEqual({ pgpubsub: 1, context, payload: { id: 1 } });
   });
 
-  it('has equal notifications of a transaction once, as without an SDK', async () => {
+  it('is sent once for equal notifications of a transaction, as without an SDK', async () => {
     await using telemetry = new Telemetry();
     const texts = await wire('orders');
     await using app = await start();

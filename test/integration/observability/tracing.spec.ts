@@ -42,8 +42,8 @@ const start = ({ imports = [], options, ...rest }: Partial<TestAppOptions> = {})
     ...rest,
   });
 
-describe('with an SDK', () => {
-  it('a broadcast is sent in a span, and handled in one that is linked to it', async () => {
+describe('an OpenTelemetry SDK', () => {
+  it('records a span when a broadcast is sent, and a linked one when it is handled', async () => {
     await using telemetry = new Telemetry();
     const { provider, received } = collector(Orders, { name: 'shipping' });
     await using app = await start({ providers: [provider] });
@@ -76,7 +76,7 @@ describe('with an SDK', () => {
     expect(notification.context).toEqual({ traceparent: traceparentOf(sent.spanContext()) });
   });
 
-  it('a stored notification, too; what its handler does is a part of its span', async () => {
+  it('records linked spans for a stored notification, and the work of its handler within its span', async () => {
     await using telemetry = new Telemetry();
     const ids = new Mailbox<string | null>();
     const { provider } = collector(Orders);
@@ -102,16 +102,16 @@ describe('with an SDK', () => {
     expect((await telemetry.one('render')).parentSpanContext?.spanId).toBe(idOf(handled));
     const sent = await telemetry.one('send orders');
     expect(sent.parentSpanContext?.spanId).toBe(idOf(handled));
-    // in a transaction the caller's span travels, so that equal notifications stay equal
+    // in a transaction the caller's span is sent, so that equal notifications stay equal
     expect(linksOf(await telemetry.one('process orders'))).toEqual([idOf(handled)]);
   });
 
-  it('a batch is handled in one span, linked to every sender', async () => {
+  it('records one span for a batch, with links to every sender', async () => {
     await using telemetry = new Telemetry();
     const { provider } = collector(Mails, { batch: true });
     await using app = await start({ providers: [provider] });
     await app.pubsub.pause();
-    await app.pubsub.recover(); // the claim of the start has ended
+    await app.pubsub.recover(); // waits for the claim of the start
     await app.pubsub.notify(Mails, 1);
     await app.pubsub.notifyMany(Mails, [2, 3]);
     await app.pubsub.resume();
@@ -127,7 +127,7 @@ describe('with an SDK', () => {
     expect(ids).toEqual([ids[0], Number(ids[0]) + 1, Number(ids[0]) + 2]);
   });
 
-  it('a handler that fails leaves an error in its span, each time', async () => {
+  it('records the error of a failing handler in its span, for each attempt', async () => {
     await using telemetry = new Telemetry();
     @Injectable()
     class Handler {
@@ -157,7 +157,7 @@ describe('with an SDK', () => {
     expect(links[0]).toEqual(links[1]);
   });
 
-  it('a notification that cannot be sent leaves an error in its span', async () => {
+  it('records the error of a notification that cannot be sent in its span', async () => {
     await using telemetry = new Telemetry();
     await using app = await start();
     const sent = app.pubsub.notify(Orders, { id: 'x'.repeat(8_000) } as never);
@@ -168,7 +168,7 @@ describe('with an SDK', () => {
     expect(span.attributes['error.type']).toBe('PAYLOAD_TOO_LARGE');
   });
 
-  it('handlers have no part in the trace that the application was started in', async () => {
+  it('records spans of handlers outside of the trace in which the application was started', async () => {
     await using telemetry = new Telemetry();
     const { provider } = collector(Mails);
     let started: TestApp | undefined;
@@ -182,7 +182,7 @@ describe('with an SDK', () => {
     expect((await telemetry.one('process mails')).parentSpanContext).toBeUndefined();
   });
 
-  it('names made up at run time do not become names of spans', async () => {
+  it('does not use channel names that are created at run time in names of spans', async () => {
     await using telemetry = new Telemetry();
     await using app = await start();
     await app.pubsub.notify('user-4711', 1);

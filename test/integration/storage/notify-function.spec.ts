@@ -20,7 +20,7 @@ describe('pgpubsub_notify()', () => {
       from pgpubsub_notification order by id`,
     );
 
-  it('stores with defaults, and hints in the same transaction', async () => {
+  it('stores with defaults, and sends a hint in the same transaction', async () => {
     await connect({ channels: [STORED], dataSource: { synchronize: true } });
     const listening = await client();
     const hints: string[] = [];
@@ -75,15 +75,15 @@ describe('pgpubsub_notify()', () => {
     [`repeat('x', 64)`, `null`, 'expected the name of the channel to have 1 to 63 bytes, got 64'],
     ['null', `null`, 'expected the name of the channel to have 1 to 63 bytes, got null'],
     [`'orders'`, `'[1]'`, 'expected the context to be a JSON object, got array'],
-  ])('refuses channel %s with context %s', async (channel, context, message) => {
+  ])('rejects the channel %s with the context %s', async (channel, context, message) => {
     await connect({ channels: [STORED], dataSource: { synchronize: true } });
     await expect(query(`select pgpubsub_notify(${channel}, '1', null, ${context})`)).rejects.toThrow(message);
   });
 
   it.each([
-    ['without a list of migrations', [], null],
+    ['without a table of migrations', [], null],
     [
-      'with an empty one',
+      'with an empty table of migrations',
       ['create table migrations (id serial primary key, timestamp bigint, name text)'],
       null,
     ],
@@ -95,8 +95,12 @@ describe('pgpubsub_notify()', () => {
       ],
       'Second1',
     ],
-    ["with somebody else's list", ['create table migrations (id int, migration text)'], null],
-  ])('says which version of the schema it was stored under, %s', async (_, statements, version) => {
+    [
+      'with a table of migrations of another program',
+      ['create table migrations (id int, migration text)'],
+      null,
+    ],
+  ])('stores the version of the schema %s', async (_, statements, version) => {
     await connect({ channels: [STORED], dataSource: { synchronize: true } });
     for (const statement of statements) await query(statement);
     await query(`select pgpubsub_notify('orders', '1')`);

@@ -13,7 +13,7 @@ class Author {
   @Column('text') name!: string;
 }
 
-/** Tables and functions of ours, by schema and name. */
+/** The tables and functions of the library, by schema and name. */
 async function storage(): Promise<string[]> {
   const { tables = [], functions = [] } = await snapshot();
   const names = [...tables, ...functions].map((row) =>
@@ -26,7 +26,7 @@ const driftOf = async (source: DataSource): Promise<string[]> =>
   (await verifySchema(source)).drift.map(describeDifference);
 
 describe('the owner of the storage', () => {
-  it('alone changes and drops it; others use it', async () => {
+  it('alone changes and drops it, and other applications use it', async () => {
     await migrate(await connect({ channels: [STORED] }));
     const other = await connect({
       channels: [STORED],
@@ -39,7 +39,7 @@ describe('the owner of the storage', () => {
     expect(await generate(leaving)).toEqual(NOTHING);
   });
 
-  it('is one role: a table of another role is refused before it is read', async () => {
+  it('owns all of its tables: a table of another role is rejected before it is read', async () => {
     const role = `stranger_${Math.random().toString(36).slice(2)}`;
     await query(`create role ${role}`);
     try {
@@ -59,7 +59,7 @@ describe('the owner of the storage', () => {
     }
   });
 
-  it('is the role that is named, whoever connects', async () => {
+  it('is the role of the option `role`, whichever role connects', async () => {
     const role = `owner_${Math.random().toString(36).slice(2)}`;
     await query(`create role ${role}; grant create on schema public to ${role}`);
     try {
@@ -83,7 +83,7 @@ describe('the owner of the storage', () => {
     });
   });
 
-  it('adopts a storage that nobody owns', async () => {
+  it('adopts a storage without an owner', async () => {
     const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
     const before = await snapshot();
     await query('comment on table pgpubsub_notification is null');
@@ -94,7 +94,7 @@ describe('the owner of the storage', () => {
 });
 
 describe('a handwritten migration', () => {
-  it('creates the same, and drops it', async () => {
+  it('creates the same storage as a generated one, and drops it', async () => {
     const source = await connect({ channels: [STORED] });
     const before = await snapshot();
     await inTransaction(source, (runner) => createNotificationStorage(runner));
@@ -103,7 +103,7 @@ describe('a handwritten migration', () => {
     expect(await snapshot()).toEqual(before);
   });
 
-  it('does so in a schema and for an owner of its own', async () => {
+  it('creates and drops the storage in a given schema and for a given owner', async () => {
     await query('create schema stored');
     const source = await connect({ channels: [STORED], schema: 'stored', owner: 'me' });
     const plain = await connect();

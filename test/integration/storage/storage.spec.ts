@@ -14,7 +14,7 @@ class Author {
   @Column('text') name!: string;
 }
 
-/** Tables and functions of ours, by schema and name. */
+/** The tables and functions of the library, by schema and name. */
 async function storage(): Promise<string[]> {
   const { tables = [], functions = [] } = await snapshot();
   const names = [...tables, ...functions].map((row) =>
@@ -31,7 +31,7 @@ const STORAGE = [
 // prettier-ignore
 
 describe('the storage', () => {
-  it('comes with a channel that stores, before the triggers that do, and goes with it', async () => {
+  it('is created with an exactly-once channel, before its triggers, and dropped with it', async () => {
     const source = await connect({ dataSource: { entities: [Author] } });
     const { up, down } = await migrate(source);
     expect(await storage()).toEqual(STORAGE);
@@ -44,19 +44,19 @@ describe('the storage', () => {
     expect(await storage()).toEqual([]);
   });
 
-  it('comes with a definition that is used without an entity', async () => {
+  it('is created for a definition that is used without an entity', async () => {
     await migrate(await connect({ channels: [STORED] }));
     expect(await storage()).toEqual(STORAGE);
   });
 
-  it('is not there for broadcasts', async () => {
+  it('is not created for broadcasts', async () => {
     const source = await connect({ channels: [defineChannel<never>('orders')] });
     expect(Database.of(source).needsStorage).toBe(false);
     expect(await generate(source)).toEqual(NOTHING);
     expect((await verifySchema(source)).drift).toEqual([]);
   });
 
-  it('is created by synchronize, and dropped by it unless notifications wait', async () => {
+  it('is created by synchronize(), which drops it unless notifications wait', async () => {
     await connect({ channels: [STORED], dataSource: { synchronize: true } });
     expect(await storage()).toEqual(STORAGE);
     await query(`select pgpubsub_notify('orders', '1')`);
@@ -67,7 +67,7 @@ describe('the storage', () => {
     expect(await storage()).toEqual([]);
   });
 
-  it('survives schema:drop and is created again', async () => {
+  it('is created again after schema:drop', async () => {
     const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
     const before = await snapshot();
     await source.dropDatabase();
@@ -75,7 +75,7 @@ describe('the storage', () => {
     expect(await snapshot()).toEqual(before);
   });
 
-  it('stands in the schema that was asked for, which is created, and moves with it', async () => {
+  it('is created in the configured schema, which is created, too, and moves with it', async () => {
     const source = await connect({ channels: [STORED], schema: 'Stored "here"' });
     await migrate(source);
     expect(Database.of(source).storage.schema).toBe('Stored "here"');
@@ -85,7 +85,7 @@ describe('the storage', () => {
     expect(await storage()).toEqual(STORAGE);
   });
 
-  it('is none of the business of naming strategies', async () => {
+  it('ignores naming strategies', async () => {
     class Prefixing extends DefaultNamingStrategy {
       override tableName = (name: string) => `app_${name}`;
       override columnName = (name: string) => `the_${name}`;
@@ -108,29 +108,29 @@ describe('the storage', () => {
   });
 });
 
-describe('what was changed by hand', () => {
+describe('an object of the storage that was changed by hand', () => {
   const notification = 'alter table pgpubsub_notification';
   const drifted = 'drifted: table public.pgpubsub_notification';
   it.each([
     ['a missing column', `${notification} drop column retries`, drifted],
     ['a renamed column', `${notification} rename retries to tries`, drifted],
-    ['one more column', `${notification} add column more int not null default 1`, drifted],
+    ['an added column', `${notification} add column more int not null default 1`, drifted],
     ['another type', `${notification} alter attempts type bigint`, drifted],
     ['another default', `${notification} alter available_at set default now()`, drifted],
     ['a missing default', `${notification} alter created_at drop default`, drifted],
-    ['a column that takes null', `${notification} alter attempts drop not null`, drifted],
-    ['a column that does not', `${notification} alter key set not null`, drifted],
-    ['no identity', `${notification} alter id drop identity`, drifted],
+    ['a column that accepts null', `${notification} alter attempts drop not null`, drifted],
+    ['a column that rejects null', `${notification} alter key set not null`, drifted],
+    ['a column without identity', `${notification} alter id drop identity`, drifted],
     ['another identity', `${notification} alter id set generated always`, drifted],
-    ['no primary key', `${notification} drop constraint pgpubsub_notification_pkey`, drifted],
-    ['one more constraint', `${notification} add check (attempts < 5)`, drifted],
+    ['a missing primary key', `${notification} drop constraint pgpubsub_notification_pkey`, drifted],
+    ['an added constraint', `${notification} add check (attempts < 5)`, drifted],
     ['another primary key', `alter table pgpubsub_dead_letter drop constraint pgpubsub_dead_letter_pkey, add constraint pgpubsub_dead_letter_pkey primary key (id)`, 'drifted: table public.pgpubsub_dead_letter'],
     ['a missing index', 'drop index pgpubsub_notification_claim', 'missing: index public.pgpubsub_notification_claim'],
     ['another index', 'drop index pgpubsub_notification_key; create index pgpubsub_notification_key on pgpubsub_notification (channel, key)', 'drifted: index public.pgpubsub_notification_key'],
     ['a unique index', 'drop index pgpubsub_notification_claim; create unique index pgpubsub_notification_claim on pgpubsub_notification (channel, available_at, id)', 'drifted: index public.pgpubsub_notification_claim'],
-    ['settings', `${notification} set (autovacuum_vacuum_threshold = 50, fillfactor = 50)`, drifted],
+    ['other settings', `${notification} set (autovacuum_vacuum_threshold = 50, fillfactor = 50)`, drifted],
     ['missing settings', `${notification} reset (autovacuum_vacuum_scale_factor)`, drifted],
-    ['a table that is lost in a crash', `${notification} set unlogged`, drifted],
+    ['an unlogged table', `${notification} set unlogged`, drifted],
     ['a missing table', 'drop table pgpubsub_dead_letter', 'missing: table public.pgpubsub_dead_letter'],
     ['a missing function', 'drop function pgpubsub_complete', 'missing: function public.pgpubsub_complete'],
     ['another body', `create or replace function pgpubsub_key(changed json, names text[]) returns text stable language plpgsql as 'begin return null; end'`, 'drifted: function public.pgpubsub_key'],
@@ -138,8 +138,8 @@ describe('what was changed by hand', () => {
     ['another volatility', 'alter function pgpubsub_schema_version() volatile', 'drifted: function public.pgpubsub_schema_version'],
     ['another search path', 'alter function pgpubsub_notify set search_path = public', 'drifted: function public.pgpubsub_notify'],
     ['other rights', 'alter function pgpubsub_notify security definer', 'drifted: function public.pgpubsub_notify'],
-    ['a second function of the name', `create function pgpubsub_key(x int) returns text language sql as 'select null::text'`, 'drifted: function public.pgpubsub_key'],
-  ])('(%s) is reported, with the remedy, and left alone', async (_, change, drift) => {
+    ['a second function of this name', `create function pgpubsub_key(x int) returns text language sql as 'select null::text'`, 'drifted: function public.pgpubsub_key'],
+  ])('is reported with the remedy, and not changed: %s', async (_, change, drift) => {
     const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
     expect(await driftOf(source)).toEqual([]);
     await query(change);
@@ -153,13 +153,13 @@ describe('what was changed by hand', () => {
     expect(error.message).not.toContain('migration:generate');
   }); // prettier-ignore
 
-  it('does not matter for indexes of another name', async () => {
+  it('is ignored when it is an index of another name', async () => {
     const source = await connect({ channels: [STORED], dataSource: { synchronize: true } });
     await query('create index mine on pgpubsub_notification (created_at)');
     expect(await driftOf(source)).toEqual([]);
   });
 
-  it('is refused when it is not a table', async () => {
+  it('is rejected when it is not a table', async () => {
     await query('create view pgpubsub_notification as select 1');
     const source = await connect({ channels: [STORED] });
     await expect(generate(source)).rejects.toMatchObject({
@@ -168,7 +168,7 @@ describe('what was changed by hand', () => {
     });
   });
 
-  it('may be the name of the migrations table in the DataSource: the function that reads it is replaced', async () => {
+  it('is one function, which a migration replaces, when the DataSource renames its migrations table', async () => {
     await connect({ channels: [STORED], owner: 'me', dataSource: { synchronize: true } });
     const source = await connect({
       channels: [STORED],
@@ -184,7 +184,7 @@ describe('what was changed by hand', () => {
 const driftOf = async (source: DataSource): Promise<string[]> =>
   (await verifySchema(source)).drift.map(describeDifference);
 
-describe('channels that are known at run time only', () => {
+describe('channels that are known only at run time', () => {
   it('need the storage, too', async () => {
     const source = await connect();
     expect((await verifySchema(source, { needsStorage: true })).drift.map(describeDifference)).toEqual([

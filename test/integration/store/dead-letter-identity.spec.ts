@@ -57,7 +57,7 @@ describe('dead letters of several notifications with one id', () => {
     expect(await names()).toHaveLength(2);
   });
 
-  it('are discarded only where the filter matches', async () => {
+  it('are discarded only when the filter matches', async () => {
     broken.second = true;
     await bury('old', 'new');
     await database.query(
@@ -72,7 +72,7 @@ describe('dead letters of several notifications with one id', () => {
     ]);
   });
 
-  it('are worked through in portions, whatever their number', async () => {
+  it('are processed in batches of at most 1,000', async () => {
     const sql = `insert into pgpubsub_dead_letter (id, channel, listener, payload)
       select 1, 'nobody', 'first', json_build_object('name', n) from generate_series(1, 1200) as n`;
     await database.query(sql);
@@ -89,7 +89,7 @@ describe('dead letters of several notifications with one id', () => {
   });
 });
 
-it('joins the retries of two listeners that run at the same time', async () => {
+it('simultaneous retries of two listeners share their notifications', async () => {
   broken.second = true;
   await bury('one', 'two');
   const client = await database.client();
@@ -105,7 +105,7 @@ it('joins the retries of two listeners that run at the same time', async () => {
   expect(handled.all.toSorted()).toEqual(['first one', 'first two', 'second one', 'second two']);
 });
 
-it('needs no right to the sequence', async () => {
+it('a retry needs no right to the sequence', async () => {
   await bury('old', 'new');
   const role = database.name;
   const url = new URL(database.url);

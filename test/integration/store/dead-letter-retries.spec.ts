@@ -18,7 +18,7 @@ const {
 } = useDeadLetters();
 
 describe.each(retries)('a retry %s', (_, retry) => {
-  it('lets each be handled exactly once, the oldest under its id', async () => {
+  it('makes each notification run exactly once, the oldest under its id', async () => {
     await bury('old', 'new', 'newest');
     broken.first = false;
 
@@ -34,7 +34,7 @@ describe.each(retries)('a retry %s', (_, retry) => {
     expect(await letters()).toEqual([]);
   });
 
-  it('leaves another notification alone that waits under the id', async () => {
+  it('does not change another notification that waits under the id', async () => {
     await bury('dead');
     await store('waiting');
     await nextId(100);
@@ -72,7 +72,7 @@ describe.each(retries)('a retry %s', (_, retry) => {
     expect(handled.all).toEqual(['first equal', 'first equal']);
   });
 
-  it('tells notifications with equal payloads apart by their context', async () => {
+  it('distinguishes notifications with equal payloads by their context', async () => {
     for (const tenant of ['a', 'b']) {
       await store('equal', { tenant });
       await drain();
@@ -85,7 +85,7 @@ describe.each(retries)('a retry %s', (_, retry) => {
     ]);
   });
 
-  it('puts the letters of several listeners back into the notifications they are of', async () => {
+  it('returns the dead letters of several listeners to their notifications', async () => {
     broken.second = true;
     await bury('old', 'new', 'new');
     expect(await retry()).toBe(6);
@@ -115,7 +115,7 @@ describe.each(retries)('a retry %s', (_, retry) => {
     ]);
   });
 
-  it('puts a letter back into its own notification, though an older letter has the id, too', async () => {
+  it('returns a dead letter to its own notification, although an older one has the same id', async () => {
     await bury('old');
     await store('new');
     await database.query(`update pgpubsub_notification set handled_by = '{first}'`);
@@ -166,7 +166,7 @@ describe.each(retries)('a retry %s', (_, retry) => {
     expect(await waiting()).toHaveLength(fails ? 2 : 1);
   });
 
-  it('leaves a notification alone that a transaction stores under the id meanwhile', async () => {
+  it('does not change a notification that a transaction stores under the id meanwhile', async () => {
     await bury('dead');
     const client = await database.client();
     await client.query('begin');
@@ -184,7 +184,7 @@ describe.each(retries)('a retry %s', (_, retry) => {
     ]);
   });
 
-  it('is rejected, and changes nothing, while the sequence leads to an id that is taken', async () => {
+  it('is rejected without a change while the sequence leads to an id in use', async () => {
     await bury('old', 'new');
     await nextId(1);
     const before = await letters();
@@ -198,7 +198,7 @@ describe.each(retries)('a retry %s', (_, retry) => {
     expect(await waiting()).toEqual([]);
   });
 
-  it('is rejected, and changes nothing, when the database does not put back all of them', async () => {
+  it('is rejected without a change when the database does not store all of them', async () => {
     await bury('old', 'new');
     const before = await letters();
     await database.query(

@@ -67,8 +67,8 @@ function authorListeners() {
   return { provider: Authors, seen };
 }
 
-describe('context', () => {
-  it('of a transaction reaches triggers and notify() alike, and ends with it', async () => {
+describe('the context', () => {
+  it('set by withContext() reaches triggers and notify(), and ends with the transaction', async () => {
     const { provider, seen } = authorListeners();
     const others = new Mailbox<Notification>();
     await using app = await start({
@@ -97,7 +97,7 @@ describe('context', () => {
     ]);
   });
 
-  it('of the module is carried by every transaction', async () => {
+  it('set by the module is carried by every transaction', async () => {
     const { provider, seen } = authorListeners();
     const options: PgPubSubOptions = { context: () => ({ tenant: 'module' }) };
     await using app = await start({ providers: [provider], options });
@@ -109,12 +109,12 @@ describe('context', () => {
     ]);
   });
 
-  describe('of the module, in statements outside of transactions', () => {
+  describe('set by the module, in statements outside of transactions,', () => {
     const options: PgPubSubOptions = { context: () => ({ tenant: "it's \\ $1 \0 ü 😀" }) };
     const carried = options.context?.();
     const pooled = { entities: [Author], synchronize: true, poolSize: 1 };
 
-    it('reaches triggers, and leaves results as they are', async () => {
+    it('reaches triggers, and does not change results', async () => {
       const { provider, seen } = authorListeners();
       await using app = await start({ providers: [provider], options, dataSource: pooled });
       const { dataSource } = app;
@@ -143,7 +143,7 @@ describe('context', () => {
       expect(all.map(([, , { context }]) => context)).toEqual(all.map(() => carried));
     });
 
-    it('never stays on the connection for whoever uses it next', async () => {
+    it('never stays on the connection for its next user', async () => {
       const { provider, seen } = authorListeners();
       let context: object = { tenant: 'a' };
       await using app = await start({
@@ -179,7 +179,7 @@ describe('context', () => {
       ]);
     });
 
-    it('fails as the statement does, with its position', async () => {
+    it('keeps the errors of statements and their positions', async () => {
       await using app = await start({ options, dataSource: pooled });
       const errorOf = async (sql: string, parameters?: unknown[]) => {
         const { driverError } = (await app.dataSource
@@ -195,7 +195,7 @@ describe('context', () => {
       expect(row.idle).toBe(true);
     });
 
-    it('neither ends a transaction begun in SQL nor overrides what was set there', async () => {
+    it('neither ends a transaction that SQL began nor overrides a context that SQL set', async () => {
       const { provider, seen } = authorListeners();
       await using app = await start({ providers: [provider], options, dataSource: pooled });
       const runner = app.dataSource.createQueryRunner();
@@ -212,7 +212,7 @@ describe('context', () => {
     });
   });
 
-  it('is undone when the work fails in a transaction that goes on', async () => {
+  it('is reset when the work fails in a transaction that continues', async () => {
     const { provider, seen } = authorListeners();
     await using app = await start({ providers: [provider] });
     await app.dataSource.transaction(async (manager) => {
@@ -234,7 +234,7 @@ describe('context', () => {
     await expect(misspelt).rejects.toThrow('expected no option but "manager"');
   });
 
-  it('takes no snapshot, and comes before the begin when it fails', async () => {
+  it("takes no snapshot, and an error of the module's function rejects before the begin", async () => {
     let context: () => object = () => ({ tenant: 'a' });
     await using app = await start({
       options: { context: () => context() },
@@ -258,10 +258,10 @@ describe('context', () => {
     const [row] = await app.dataSource.query<[{ idle: boolean }]>(
       'select now() = statement_timestamp() as idle',
     );
-    expect(row.idle).toBe(true); // the connection of the pool is in no transaction
+    expect(row.idle).toBe(true); // the connection in the pool has no open transaction
   });
 
-  it('of silence ends where it began, also when nested', async () => {
+  it('withoutTriggers() can be nested, and ends with the outer call', async () => {
     const { provider, seen } = authorListeners();
     await using app = await start({ providers: [provider] });
     await app.pubsub.withoutTriggers(async (manager) => {
@@ -272,7 +272,7 @@ describe('context', () => {
     expect((await seen.next())[1].new?.name).toBe('loud');
   });
 
-  it('withoutTriggers silences one transaction', async () => {
+  it('withoutTriggers() silences only its own work', async () => {
     const { provider, seen } = authorListeners();
     await using app = await start({
       providers: [provider],

@@ -6,8 +6,6 @@ import { TestApp, type TestAppOptions } from '../../support/app.js';
 import { Mailbox } from '../../support/mailbox.js';
 import { useDatabase } from '../../support/use-database.js';
 
-/** A channel is its name, a table is its schema and name, and a change belongs to the declaration that sends it. */
-
 const database = useDatabase();
 beforeAll(() => database.query('create schema s1; create schema s2'));
 afterEach(async () => {
@@ -18,7 +16,7 @@ afterEach(async () => {
 const start = (entities: (new () => object)[], options: Partial<TestAppOptions> = {}): Promise<TestApp> =>
   database.start({ dataSource: { entities, synchronize: true }, patch: withPgPubSub, ...options });
 
-describe('"exclude"', () => {
+describe('the option "exclude"', () => {
   it.each(['broadcast', 'exactly-once'] as const)(
     'leaves properties out of the notification, %s',
     async (delivery) => {

@@ -77,7 +77,7 @@ function authorListeners() {
 }
 
 describe('listeners of an entity', () => {
-  it('get instances equal to what the repository loads', async () => {
+  it('receive instances equal to those of the repository', async () => {
     const { provider, seen } = authorListeners();
     await using app = await start({ providers: [provider] });
     const authors = app.dataSource.getRepository(Author);
@@ -109,7 +109,7 @@ describe('listeners of an entity', () => {
     expect([truncate?.[0], truncate?.[1].entity]).toEqual(['truncated', null]);
   });
 
-  it('get a row that was too large by its key, loaded; or null when it is gone', async () => {
+  it('receive a row that was too large as loaded by its key, or null when it is gone', async () => {
     const { provider, seen } = authorListeners();
     await using app = await start({ providers: [provider] });
     const authors = app.dataSource.getRepository(Author);
@@ -136,7 +136,7 @@ describe('listeners of an entity', () => {
     ]);
   });
 
-  it('get the entity that was decorated, and soft-deleted rows, too', async () => {
+  it('receive instances of the decorated entity, including soft-deleted rows', async () => {
     @Entity({ name: 'person' })
     class Person {
       @PrimaryGeneratedColumn() id!: number;
@@ -170,7 +170,7 @@ describe('listeners of an entity', () => {
     expect([deleted?.truncated, deleted?.new?.name.length]).toEqual([true, 9_000]);
   });
 
-  it('get a row that was too large although values of JavaScript cannot say its key', async () => {
+  it('receive a row that was too large although JavaScript cannot represent its key exactly', async () => {
     @Entity()
     class Station {
       @PrimaryColumn('int') id!: number;
@@ -211,7 +211,7 @@ describe('listeners of an entity', () => {
     expect(loaded?.text).toHaveLength(9_000);
   });
 
-  it('get changes only: notify() refuses the rest, before any SQL', async () => {
+  it('receive only changes, because notify() rejects other payloads before any SQL', async () => {
     const { provider, seen } = authorListeners();
     await using app = await start({ providers: [provider] });
     const place = { schema: 'public', table: 'author' };
@@ -236,7 +236,7 @@ describe('listeners of an entity', () => {
     expect([second?.[1].new?.id, second?.[2].context]).toEqual(['7', {}]);
   });
 
-  it('can be reached by name, observed, and told apart by operation', async () => {
+  it('can name the channel and operations, and listen() accepts the entity', async () => {
     const seen = new Mailbox<string>();
     @Injectable()
     class Authors {
@@ -258,7 +258,7 @@ describe('listeners of an entity', () => {
     await observed.return?.();
   });
 
-  it('are refused for entities without @NotifyChanges, and for operations that are not sent', async () => {
+  it('are rejected for entities without @NotifyChanges(), and for operations that are not sent', async () => {
     @Injectable()
     class OfPlain {
       @OnInsert(Plain)

@@ -68,7 +68,7 @@ function authorListeners() {
 }
 
 describe('an entity', () => {
-  it('can be given to forFeature(), and to a named instance', async () => {
+  it('can be registered by forFeature()', async () => {
     const { provider, seen } = authorListeners();
     await using app = await start({ providers: [provider], imports: [PgPubSubModule.forFeature([Author])] });
     await app.dataSource.getRepository(Author).insert({ name: 'a' });
@@ -76,10 +76,10 @@ describe('an entity', () => {
   });
 });
 
-describe('at start-up', () => {
+describe('the start of an application', () => {
   const unwrapped = (dataSource: DataSource) => dataSource;
 
-  it('missing, drifted and disabled triggers are named, with the way out', async () => {
+  it('reports missing, drifted and disabled triggers with the remedy', async () => {
     const missing = start({ patch: unwrapped });
     await expect(missing).rejects.toMatchObject({ code: 'SCHEMA_DRIFTED' });
     await expect(missing).rejects.toThrow(
@@ -106,7 +106,7 @@ describe('at start-up', () => {
     expect(silent.log.all.filter(({ level }) => level === 'warn')).toEqual([]);
   });
 
-  it('`synchronize` creates what is missing', async () => {
+  it('creates missing triggers and the storage with `synchronize`', async () => {
     const { provider, seen } = authorListeners();
     await using app = await start({
       providers: [provider],

@@ -15,7 +15,10 @@ import { Mailbox } from '../../support/mailbox.js';
 import { recordStatements } from '../../support/stored.js';
 import { useDatabase } from '../../support/use-database.js';
 
-/** A channel is its name, a table is its schema and name, and a change belongs to the declaration that sends it. */
+/**
+ * A channel is identified by its name, a table by its schema and name, and a change by the
+ * declaration that sends it.
+ */
 
 const database = useDatabase();
 beforeAll(() => database.query('create schema s1; create schema s2'));
@@ -27,7 +30,7 @@ afterEach(async () => {
 const start = (entities: (new () => object)[], options: Partial<TestAppOptions> = {}): Promise<TestApp> =>
   database.start({ dataSource: { entities, synchronize: true }, patch: withPgPubSub, ...options });
 
-/** A class of its own for each delivery, with the tables author and book, which share a channel. */
+/** Creates the classes of the tables author and book for a delivery, which share a channel. */
 function createEntities(delivery: 'broadcast' | 'exactly-once') {
   @Entity()
   @NotifyChanges({ channel: `audit_${delivery}`, delivery, on: ['insert', 'update'] })
@@ -47,7 +50,7 @@ function createEntities(delivery: 'broadcast' | 'exactly-once') {
 describe.each(['broadcast', 'exactly-once'] as const)('entities that share a channel, %s', (delivery) => {
   const channel = `audit_${delivery}`;
 
-  it('are given to the listeners of each, and to those of the name', async () => {
+  it('notify the listeners of each entity, and those of the channel name', async () => {
     const { Author, Book } = createEntities(delivery);
     const seen = new Mailbox<string>();
     @Injectable()
@@ -91,7 +94,7 @@ describe('observers of entities that share a channel', () => {
     pubsub.observe(Author, Book).subscribe((one) => seen.both.push(tableOf(one)));
     pubsub.observe(Author, 'audit_broadcast').subscribe((one) => seen.name.push(tableOf(one)));
     const ready = { operation: 'update', schema: 'public', table: 'author', old: null, new: null };
-    await pubsub.notify('audit_broadcast', ready); // waits for the LISTEN that is under way
+    await pubsub.notify('audit_broadcast', ready); // waits until LISTEN is in force
     for (const mailbox of Object.values(seen)) await mailbox.next();
     await app.dataSource.manager.save(Book, { title: 'Notes' });
     await app.dataSource.manager.save(Author, { name: 'Ada' });
@@ -103,7 +106,7 @@ describe('observers of entities that share a channel', () => {
 });
 
 describe('tables with one name in two schemas', () => {
-  it.each(['broadcast', 'exactly-once'] as const)('have channels of their own, %s', async (delivery) => {
+  it.each(['broadcast', 'exactly-once'] as const)('have different channels, %s', async (delivery) => {
     @Entity({ schema: 's1', name: 'item' })
     @NotifyChanges({ delivery })
     class First {
@@ -133,7 +136,7 @@ describe('tables with one name in two schemas', () => {
     expect(seen.untaken).toEqual([]);
   });
 
-  it('have them in handwritten migrations, too', async () => {
+  it('have different channels in handwritten migrations, too', async () => {
     const primaryKey = ['id'];
     const triggers = [
       { schema: 's1', table: 'item', primaryKey },
@@ -171,18 +174,18 @@ describe('a change that is not declared on its channel', () => {
 
   it.each([
     [
-      'of another table of the application',
+      'another table of the application',
       { operation: 'update', schema: 'public', table: 'secret', truncated: true, new: { id: 1 } },
     ],
     [
-      'of the same table in another schema',
+      'the same table in another schema',
       { operation: 'insert', schema: 's1', table: 'author', new: { id: 1 } },
     ],
     [
-      'of an operation that no trigger sends',
+      'an operation that no trigger sends',
       { operation: 'delete', schema: 'public', table: 'author', old: { id: 1 } },
     ],
-    ['without a schema', { operation: 'insert', table: 'author', new: { id: 1 } }],
+    ['no schema', { operation: 'insert', table: 'author', new: { id: 1 } }],
   ])('is rejected before anything is loaded: %s', async (_name, change) => {
     const { Author, Book } = createEntities('broadcast');
     @Entity()
@@ -222,7 +225,7 @@ describe('a change that is not declared on its channel', () => {
   });
 });
 
-describe('a declaration that can never be true', () => {
+describe('a contradictory declaration', () => {
   const declare = (options: object) => () => {
     class Example {
       id!: number;
@@ -238,18 +241,18 @@ describe('a declaration that can never be true', () => {
   };
 
   it.each<[string, object, RegExp]>([
-    ['"of" a computed property', { of: ['computed'] }, /"computed", which is computed by a query/],
+    ['"of" with a computed property', { of: ['computed'] }, /"computed", which is computed by a query/],
     [
       '"columns" with a computed property',
       { columns: ['computed'] },
       /"computed", which is computed by a query/,
     ],
     [
-      '"exclude" of a computed property',
+      '"exclude" with a computed property',
       { exclude: ['computed'] },
       /"computed", which is computed by a query/,
     ],
-    ['"exclude" of an unknown property', { exclude: ['nothing'] }, /properties of the entity .*"nothing"/],
+    ['"exclude" with an unknown property', { exclude: ['nothing'] }, /properties of the entity .*"nothing"/],
     ['"of" without updates', { on: 'insert', of: ['text'] }, /"of" together with the operation update/],
     [
       '"when" without rows',
@@ -257,14 +260,14 @@ describe('a declaration that can never be true', () => {
       /"when" together with operations on rows/,
     ],
     ['"columns" and "exclude"', { columns: ['id'], exclude: ['text'] }, /"columns" or "exclude"/],
-  ])('is an error of the start: %s', async (_name, options, message) => {
+  ])('makes the start fail: %s', async (_name, options, message) => {
     await expect(declare(options)()).rejects.toMatchObject({
       code: 'INVALID_TRIGGER',
       message: expect.stringMatching(message) as string,
     });
   });
 
-  it('is a default channel of more than 63 bytes', async () => {
+  it('makes a migration fail when its default channel has more than 63 bytes', async () => {
     const table = 't'.repeat(61);
     const triggers: TriggerDeclaration[] = [{ schema: 's1', table }];
     const source = withPgPubSub(new DataSource({ type: 'postgres', url: database.url }), { triggers });

@@ -24,7 +24,7 @@ describe('createNotifyTrigger()', () => {
       { table: 'author', exclude: ['pasword'] },
       /columns of "author" \(id, password\), got "pasword"/,
     ],
-    ['no table', {}, /option "table" of createNotifyTrigger\(\) to be given/],
+    ['a missing table', {}, /option "table" of createNotifyTrigger\(\) to be given/],
     [
       'a table that does not exist',
       { table: 'public.author' },
@@ -35,7 +35,7 @@ describe('createNotifyTrigger()', () => {
       { table: 'author', on: ['upsert'] },
       /operations \(insert, update, delete, truncate\), got "upsert"/,
     ],
-  ])('refuses %s before anything is created', async (_, literals, message) => {
+  ])('rejects %s before anything is created', async (_, literals, message) => {
     const source = await start([]);
     await source.query('create table author (id int primary key, password text)');
     const runner = source.createQueryRunner();
@@ -47,7 +47,7 @@ describe('createNotifyTrigger()', () => {
     expect(await source.query(`select proname from pg_proc where proname like 'pgpubsub%'`)).toEqual([]);
   });
 
-  it('knows the primary key of the table', async () => {
+  it('finds the primary key of the table', async () => {
     const source = await start([]);
     await source.query('create table pair (a int, note text, b int, primary key (b, a))');
     const runner = source.createQueryRunner();

@@ -48,7 +48,10 @@ function author(options: NotifyChangesOptions = {}) {
   return Author;
 }
 
-/** Without a column that is left out: the functions of such triggers name the columns. */
+/**
+ * An entity without excluded columns, which would make the function of its trigger name all
+ * columns.
+ */
 function plain(options: NotifyChangesOptions = {}) {
   @Entity('author')
   @NotifyChanges({ delivery: 'exactly-once', ...options })
@@ -60,8 +63,8 @@ function plain(options: NotifyChangesOptions = {}) {
   return Author;
 }
 
-describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"', (level) => {
-  it('take keys of any text for what they are', async () => {
+describe.each(['row', 'statement'] as const)('exactly-once triggers at level "%s"', (level) => {
+  it('store keys of any text unchanged', async () => {
     @Entity('word')
     @NotifyChanges({ delivery: 'exactly-once', ordered: true, columns: ['data'], level })
     class Word {
@@ -75,7 +78,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
     expect((await stored()).map(({ key }) => key)).toEqual(words.flatMap((word) => [word, `${word}.`]));
   });
 
-  it('have the values of a composite primary key as a JSON array', async () => {
+  it('store a composite primary key as a JSON array', async () => {
     @Entity('reading')
     @NotifyChanges({ delivery: 'exactly-once', ordered: true, level })
     class Reading {
@@ -94,7 +97,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
     ]);
   });
 
-  it('store rows of any size, whole', async () => {
+  it('store rows of any size completely', async () => {
     await start([author({ level })]);
     await database.query(`insert into author (name) values (repeat('x', 20000000))`);
     const [row] = await database.query<{ length: number; truncated: boolean }>(
@@ -103,7 +106,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
     expect(row).toEqual({ length: 20_000_000, truncated: false });
   });
 
-  it('store every row of a large statement, in its order', async () => {
+  it('store every row of a large statement in order', async () => {
     await start([author({ level })]);
     await database.query(`insert into author (name) select i::text from generate_series(1, 5000) as i`);
     await database.query(`update author set bio = 'x' where id <= 10`);
@@ -114,7 +117,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
     expect(rows.slice(5000).every(({ payload }) => payload.old?.['id'] === payload.new?.['id'])).toBe(true);
   });
 
-  it('say which version of the schema each statement stored under', async () => {
+  it('store the version of the schema at each statement', async () => {
     await start([author({ level })]);
     await database.query('create table migrations (id serial primary key, timestamp bigint, name text)');
     const client = await database.client();
@@ -148,7 +151,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
     }
   });
 
-  it('store in the schema that was asked for', async () => {
+  it('store in the configured schema', async () => {
     await start([author({ level })], { schema: 'my store' });
     await database.query(`insert into author (name) values ('a')`);
     expect(await database.query('select channel from "my store".pgpubsub_notification')).toEqual([
@@ -156,7 +159,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
     ]);
   });
 
-  it('go on while columns come and go', async () => {
+  it('continue when columns are added, dropped or renamed', async () => {
     await start([plain({ level, ordered: true })]);
     await database.query('alter table author drop column bio, add column age int');
     await database.query(`insert into author (name, age) values ('a', 1)`);
@@ -165,7 +168,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
     expect((await stored()).map(({ key }) => key)).toEqual(['1', null]);
   });
 
-  it('are created by handwritten migrations as by generated ones', async () => {
+  it('are the same in handwritten and generated migrations', async () => {
     const source = await database.connectPlain({
       entities: [author({ level, ordered: true, wake: 'poll' })],
     });

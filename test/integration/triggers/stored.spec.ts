@@ -36,13 +36,13 @@ const stored = (): Promise<StoredRow[]> =>
 
 const changes = async (): Promise<Change[]> => (await stored()).map(({ payload }) => payload);
 
-/** `operation: old → new`, by the value of one column. */
+/** Writes `operation: old → new` for each change, with the values of one column. */
 const summary = async (column: string): Promise<string[]> =>
   (await changes()).map(
     (change) => `${change.operation}: ${String(change.old?.[column])} → ${String(change.new?.[column])}`,
   );
 
-/** The hints that `act` sends, as any client gets them. */
+/** The hints of `act`, as any client receives them. */
 async function hintsOf(act: () => Promise<unknown>): Promise<string[]> {
   const client = await database.client();
   const hints = new Mailbox<string>();
@@ -66,8 +66,8 @@ function author(options: NotifyChangesOptions = {}) {
   return Author;
 }
 
-describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"', (level) => {
-  it('store a notification for each row that changes, and broadcast nothing', async () => {
+describe.each(['row', 'statement'] as const)('exactly-once triggers at level "%s"', (level) => {
+  it('store a notification for each changed row, and send no broadcasts', async () => {
     await start([author({ level })]);
     const client = await database.client();
     const texts: unknown[] = [];
@@ -104,7 +104,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
     expect(texts).toEqual([]);
   });
 
-  it('store the same text as broadcasts send', async () => {
+  it('store the same text that broadcasts send', async () => {
     @Entity('thing')
     @NotifyChanges({ delivery: 'exactly-once', channel: 'stored', level })
     @NotifyChanges({ channel: 'sent', level })
@@ -138,7 +138,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
     expect(texts).toHaveLength(3);
   });
 
-  it('know of, when, columns and disabled', async () => {
+  it('respect `of`, `when`, `columns` and pgpubsub.disabled', async () => {
     await start([
       author({ level, of: ['name'], columns: ['name'], when: `coalesce(NEW.bio, OLD.bio) = 'on'` }),
     ]);
@@ -157,7 +157,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
     expect(Object.keys((await changes())[0]?.new ?? {})).toEqual(['name']);
   });
 
-  it('store the context in a column of its own, and ignore what is none', async () => {
+  it('store the context in its own column, and ignore an invalid context', async () => {
     await start([author({ level })]);
     for (const context of ['{"tenant":"a"}', '[1]', '"text"', 'null', '{broken', '']) {
       const client = await database.client();
@@ -173,7 +173,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
     expect(Object.keys(rows[0]?.payload ?? {})).toEqual(['operation', 'schema', 'table', 'old', 'new']);
   });
 
-  it('hint once per transaction and channel', async () => {
+  it('send one hint per transaction and channel', async () => {
     await start([author({ level }), other(level)]);
     const hints = await hintsOf(() =>
       database.query(`begin; insert into author (name) select 'x' from generate_series(1, 20); update author set name = 'y';
@@ -182,7 +182,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
     expect(hints.toSorted()).toEqual(['author', 'other']);
   });
 
-  it('hint nobody when nothing was stored', async () => {
+  it('send no hint when they stored nothing', async () => {
     await start([author({ level, when: 'NEW.id < 0' })]);
     const hints = await hintsOf(async () => {
       await database.query(`insert into author (name) values ('a')`);
@@ -193,7 +193,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
     expect(await stored()).toEqual([]);
   });
 
-  it('hint nobody with wake "poll"', async () => {
+  it('send no hint with wake "poll"', async () => {
     await start([author({ level, wake: 'poll' })]);
     const hints = await hintsOf(async () => {
       await database.query(`insert into author (name) values ('a')`);
@@ -214,7 +214,7 @@ describe.each(['row', 'statement'] as const)('triggers that store, at level "%s"
     expect(hints).toEqual(['author']);
   });
 
-  it('have the primary key as key where the channel is ordered: of the row as it was', async () => {
+  it('store the primary key as key when the channel is ordered, for updates that of the old row', async () => {
     await start([author({ level, ordered: true })]);
     await database.query(`insert into author (name) values ('a'), ('b')`);
     await database.query(`update author set id = id + 10`);
@@ -235,7 +235,7 @@ function other(level: 'row' | 'statement') {
 }
 
 describe('a declaration', () => {
-  it('changes between broadcasting and storing, and back', async () => {
+  it('can change between broadcasting and storing, in both directions', async () => {
     const first = await start([author({ delivery: 'broadcast' })]);
     await first.destroy();
     const second = await start([author()]);
@@ -248,21 +248,21 @@ describe('a declaration', () => {
     expect(await stored()).toEqual([]);
   });
 
-  it('takes delivery, order and wake from a definition', async () => {
+  it('takes delivery, order and wake from a channel definition', async () => {
     const feed = defineChannel<never>('feed', { delivery: 'exactly-once', ordered: true, wake: 'poll' });
     await start([author({ channel: feed, delivery: undefined as never })]);
     await database.query(`insert into author (name) values ('a')`);
     expect(await stored()).toMatchObject([{ channel: 'feed', key: '1' }]);
   });
 
-  it('does not contradict its definition', async () => {
+  it('must not contradict its channel definition', async () => {
     const feed = defineChannel<never>('feed');
     await expect(start([author({ channel: feed })])).rejects.toThrow(
       '@NotifyChanges() on Author: expected "delivery" to be that of the channel "feed" ("broadcast"), got "exactly-once".',
     );
   });
 
-  it('needs a primary key where it is ordered', async () => {
+  it('needs a primary key when the channel is ordered', async () => {
     const source = start([], { triggers: [{ table: 'bare', delivery: 'exactly-once', ordered: true }] });
     await expect(source).rejects.toThrow(
       'the table "bare": expected a primary key, because the channel is ordered, got none.',

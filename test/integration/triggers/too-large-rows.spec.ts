@@ -6,8 +6,6 @@ import { TestApp, type TestAppOptions } from '../../support/app.js';
 import { Mailbox } from '../../support/mailbox.js';
 import { useDatabase } from '../../support/use-database.js';
 
-/** A channel is its name, a table is its schema and name, and a change belongs to the declaration that sends it. */
-
 const database = useDatabase();
 beforeAll(() => database.query('create schema s1; create schema s2'));
 afterEach(async () => {
@@ -18,7 +16,7 @@ afterEach(async () => {
 const start = (entities: (new () => object)[], options: Partial<TestAppOptions> = {}): Promise<TestApp> =>
   database.start({ dataSource: { entities, synchronize: true }, patch: withPgPubSub, ...options });
 
-/** A class of its own for each delivery, with the tables author and book, which share a channel. */
+/** Creates the classes of the tables author and book for a delivery, which share a channel. */
 function createEntities(delivery: 'broadcast' | 'exactly-once') {
   @Entity()
   @NotifyChanges({ channel: `audit_${delivery}`, delivery, on: ['insert', 'update'] })
@@ -36,7 +34,7 @@ function createEntities(delivery: 'broadcast' | 'exactly-once') {
 }
 
 describe('rows that were too large', () => {
-  it('are loaded many at a time, one query after the other, in order', async () => {
+  it('are loaded in batches, one query after the other, in order', async () => {
     const { Author, Book } = createEntities('broadcast');
     const seen = new Mailbox<number>();
     @Injectable()
@@ -66,6 +64,6 @@ describe('rows that were too large', () => {
     await database.query(`insert into author (name) select repeat('x', 9000) from generate_series(1, 2500)`);
     expect(await seen.take(2_500)).toEqual(Array.from({ length: 2_500 }, (_row, index) => index + 1));
     expect(most).toBe(1);
-    expect(queries.length).toBeLessThan(250); // how many arrive while a query runs is up to the machine
+    expect(queries.length).toBeLessThan(250); // the number that arrives during a query depends on the machine
   });
 });

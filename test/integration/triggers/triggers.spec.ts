@@ -25,7 +25,7 @@ const start = (entities: Entities, options?: WithPgPubSubOptions, more: object =
 describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) => {
   const levels = { level };
 
-  it('notify inserts, updates that change something, deletes and truncates', async () => {
+  it('notify inserts, updates that change a value, deletes and truncates', async () => {
     @Entity()
     @NotifyChanges({ on: ['insert', 'update', 'delete', 'truncate'], ...levels })
     class Author {
@@ -55,7 +55,7 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
     ]);
   });
 
-  it('carry what `columns` says, hide what is not selected, and count changes of `of` by value', async () => {
+  it('send `columns`, hide columns with `select: false`, and compare `of` by value', async () => {
     @Entity()
     @NotifyChanges({ ...levels })
     @NotifyChanges({ channel: 'names', columns: ['id', 'name'], of: ['name', 'tags'], ...levels })
@@ -92,7 +92,7 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
     ]);
   });
 
-  it('ask the condition for inserts, updates and deletes', async () => {
+  it('evaluate the condition for inserts, updates and deletes', async () => {
     @Entity()
     @NotifyChanges({ when: 'coalesce(NEW.active, OLD.active)', ...levels })
     @NotifyChanges({
@@ -123,7 +123,7 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
     ]);
   });
 
-  it('notify what COPY writes, and what a foreign key cascades to', async () => {
+  it('notify rows of COPY, and those that a foreign key changes by cascading', async () => {
     @Entity()
     @NotifyChanges({ ...levels })
     class Author {
@@ -189,7 +189,7 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
     ]);
   }); // prettier-ignore
 
-  it('stay silent where they are disabled for a transaction, and carry its context', async () => {
+  it('send nothing in a transaction that disables them, and carry the context of a transaction', async () => {
     @Entity()
     @NotifyChanges({ ...levels })
     class Author {
@@ -213,7 +213,7 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
   });
 });
 
-it('withPgPubSub() refuses what it does not know', () => {
+it('withPgPubSub() rejects unknown options', () => {
   const source = new DataSource({ type: 'postgres' });
   expect(() => withPgPubSub(source, { trigers: [] } as never)).toThrow(
     /known options for withPgPubSub\(\): channels, triggers, owner, schema, role, got "trigers"/,
@@ -223,7 +223,7 @@ it('withPgPubSub() refuses what it does not know', () => {
   );
 });
 
-/** Since PostgreSQL 15. */
+/** Whether the server has MERGE, which is new in PostgreSQL 15. */
 async function hasMerge(): Promise<boolean> {
   const [row] = await database.query<{ version: number }>(
     "select current_setting('server_version_num')::int as version",

@@ -23,7 +23,7 @@ const start = (entities: Entities, options?: WithPgPubSubOptions, more: object =
 describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) => {
   const levels = { level };
 
-  it('never break the write of a row that is too large: the key arrives, and `truncated`', async () => {
+  it('never fail the write of a row that is too large, and send its key with `truncated`', async () => {
     @Entity()
     @NotifyChanges({ ...levels })
     class Author {
@@ -56,7 +56,7 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
     ]);
   });
 
-  it('never break the write of a row that is too large for JSON', async () => {
+  it('never fail the write of a row that is too large for JSON', async () => {
     @Entity()
     @NotifyChanges({ of: ['name'], ...levels })
     class Author {
@@ -66,9 +66,9 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
     }
     const source = await start([Author]);
     const sent = await listen(database, 'author');
-    const huge = `convert_to(repeat('x', 540000000), 'UTF8')`; // 1.1 GB of JSON, and 6 MB as it is stored
+    const huge = `convert_to(repeat('x', 540000000), 'UTF8')`; // 1.1 GB of JSON, stored as 6 MB
     await source.query(`insert into author values (1, 'large', ${huge}), (2, 'small', null)`);
-    if (level === 'row') await source.query(`update author set name = name || '!'`); // it takes seconds
+    if (level === 'row') await source.query(`update author set name = name || '!'`); // takes seconds
     await source.query(`delete from author`);
 
     const one = { [`the 'Id`]: 1 };
@@ -91,7 +91,7 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
     expect(rows).toEqual(level === 'row' ? each : perStatement);
   }, 120_000); // prettier-ignore // prettier-ignore
 
-  it('take names that need quoting, other schemas, and columns named like the words of the function', async () => {
+  it('accept names that need quoting, other schemas, and columns named like words of the function', async () => {
     @Entity({ name: `Weird täble`, schema: 'Other Schema' })
     @NotifyChanges({
       channel: `it's "odd"\\`.replaceAll('"', ''),
@@ -124,7 +124,7 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
     expect((await Database.of(source).diff()).differences).toEqual([]);
   });
 
-  it('take json with any escapes, whatever is left out of it', async () => {
+  it('accept JSON with any escapes, with any excluded columns', async () => {
     class Login {
       @Column('text') name!: string;
       @Column('text', { select: false, default: 'secret' }) password!: string;
@@ -154,7 +154,7 @@ describe.each(['row', 'statement'] as const)('triggers at level "%s"', (level) =
     expect(login?.new).toEqual({ id: 1, loginName: 'a' });
   }); // prettier-ignore
 
-  it('read tables that have lost columns', async () => {
+  it('read tables with dropped columns', async () => {
     @Entity()
     @NotifyChanges({ of: ['name'], when: `coalesce(NEW.name, OLD.name) <> 'z'`, ...levels })
     @NotifyChanges({ channel: 'all', ...levels })
