@@ -227,7 +227,7 @@ describe('the context', () => {
       code: 'INVALID_ARGUMENT',
     });
     const large = app.pubsub.withContext({ text: 'x'.repeat(5_000) }, () => Promise.resolve());
-    await expect(large).rejects.toThrow(/in 4000 bytes, got one of 5011 bytes/);
+    await expect(large).rejects.toThrow(/fits into 4000 bytes of JSON, got one of 5011 bytes/);
     const outside = app.pubsub.withContext({}, () => Promise.resolve(), { manager: app.dataSource.manager });
     await expect(outside).rejects.toThrow(/with an open transaction, got one outside/);
     const misspelt = app.pubsub.withContext({}, () => Promise.resolve(), { manger: 1 } as never);
