@@ -6,8 +6,8 @@ const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 const database = {
   globalSetup: ['test/support/global-setup.ts'],
-  // Most tests wait for the server or for a process: one worker more than there are processors. The upper limit keeps
-  // the sum of their connections below the server's max_connections.
+  // Most tests wait for the server or for a process: one worker more than there are processors. The
+  // upper limit keeps the sum of their connections below the server's max_connections.
   maxWorkers: Math.min(os.availableParallelism() + 1, 4),
   sequence: { groupOrder: 1 }, // after the unit tests, which have another number of workers
   testTimeout: 120_000,
