@@ -70,7 +70,7 @@ it('pgpubsub status names a missing privilege of its role and the remedy', async
   const ended = await pgpubsub(['status', '-d', STORED_DATA_SOURCE], { DATABASE_URL: url.href });
   expect(ended).toMatchObject({ code: 1, stdout: '' });
   expect(ended.stderr).toMatch(
-    /^pgpubsub: expected the role of .+ got: permission denied for table \w+\. Give it the right.+\n$/,
+    /^pgpubsub: the role of .+ lacks a right: permission denied for table \w+\. Grant the right.+\n$/,
   );
 });
 
