@@ -79,7 +79,8 @@ it.each([
       'tasks',
       upTo(10).map((n) => (n === 5 ? { n, act } : { n })),
     );
-    const settings = { name: 'crashing', options: { retry: { maxAttempts: 3 } } };
+    const options = { retry: { maxAttempts: 3 }, batch: { maxTimeMs: 60_000 } }; // one claim, however slow the machine
+    const settings = { name: 'crashing', options };
     const crash = async () => {
       await using worker = StoredWorker.spawn(database.url, settings);
       return await worker.exited;

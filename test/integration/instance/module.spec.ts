@@ -213,7 +213,9 @@ it('forFeature() registers channels by name, also in a process that only publish
 });
 
 it('forFeature() rejects channels that are not a list', () => {
-  expect(() => PgPubSubModule.forFeature('orders' as never)).toThrow(/a list of channels, got "orders"/);
+  expect(() => PgPubSubModule.forFeature('orders' as never)).toThrow(
+    /forFeature\(\) in an array, got "orders"/,
+  );
 });
 
 it('an instance leaves no session behind when another instance cannot connect', async () => {
