@@ -189,9 +189,7 @@ export class ChannelWorker {
     }
   }
 
-  /**
-   * Settles given-up claims also if nothing more is claimed. The next connection retries failures.
-   */
+  /** Settles given-up claims also if nothing more is claimed; the next connection retries. */
   private async settleRemaining(): Promise<void> {
     if (this.context.givenUp.length === 0 || this.state === 'abandoned') return;
     try {
@@ -222,11 +220,12 @@ export class ChannelWorker {
       const hasMore = await this.claimOnce(connection, began);
       this.noteSuccess();
       if (this.isEnding) return false;
+      if (connection.isTainted) return true; // the session may have the role of a handler
       if (!hasMore) {
         await this.scheduleNext(connection, began);
         return false;
       }
-      if (connection.isTainted || this.options.slots.isWantedByOthers(this)) return true;
+      if (this.options.slots.isWantedByOthers(this)) return true;
     }
   }
 
@@ -277,11 +276,10 @@ export class ChannelWorker {
 
   /** Schedules the claim of the next due row; `began` is the start of this loop's last claim. */
   private async scheduleNext(connection: ClaimConnection, began: number): Promise<void> {
-    const searchInMs = this.heads?.searchInMs(performance.now());
-    if (searchInMs !== undefined) this.timers.wakeIn(searchInMs);
-    for (const { until } of this.context.heldBack.values())
-      this.timers.wakeIn(Math.max(1, until - performance.now()));
     const now = performance.now();
+    const searchInMs = this.heads?.searchInMs(now);
+    if (searchInMs !== undefined) this.timers.wakeIn(searchInMs);
+    for (const { until } of this.context.heldBack.values()) this.timers.wakeIn(Math.max(1, until - now));
     const sinceLast = now - this.lastDueQuery;
     if (sinceLast < DUE_INTERVAL_MS) return this.timers.wakeIn(DUE_INTERVAL_MS - sinceLast);
     this.lastDueQuery = now;

@@ -61,11 +61,19 @@ export function useHandlerClaims() {
       dataSource: { poolSize: 2 },
       options: { concurrency: 1, batch: { maxTimeMs: 60_000 } },
     });
+    const claimErrors: unknown[] = [];
+    app.pubsub.events$.subscribe((event) => event.type === 'claim-failed' && claimErrors.push(event.error));
     await settled(Orders);
     await app.pubsub.recover();
     const pooled = await Promise.all([1, 2].map(() => app.dataSource.transaction((manager) => stateOf(manager)))); // prettier-ignore
     const letters = await deadLetters(Orders);
-    return { states: states.all, runs, pooled, errors: letters.map((letter) => letter.last_error) };
+    return {
+      states: states.all,
+      runs,
+      pooled,
+      claimErrors,
+      errors: letters.map((letter) => letter.last_error),
+    };
   }
 
   return { ...stored, runClaim };

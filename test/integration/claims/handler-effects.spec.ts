@@ -234,8 +234,9 @@ describe('a handler whose statements are rejected fails with an error, and the o
 
 describe('a handler whose statements work leaves the state of the next handler and of the pool unchanged:', () => {
   it.each(cases(WORKING, ({ works }) => works))('$name', async ({ row, work }) => {
-    const { states, errors, pooled } = await runClaim(work);
+    const { states, errors, claimErrors, pooled } = await runClaim(work);
     expect(errors).toEqual([]);
+    expect(claimErrors).toEqual([]);
     expect((await effects()).toSorted()).toEqual(['1', '2', '3']);
     const lasting = row.endsWith === 'claim' ? ['zone', 'locks'] : [];
     const settled = (state: State | undefined) =>
