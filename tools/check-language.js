@@ -31,6 +31,7 @@ export const ALLOWED_STARTS = ['By default', 'What main.ts does first', 'Who may
 export const PLAIN_WORDS = /** @type {const} */ ({
   anew: 'again',
   'for ever': 'indefinitely',
+  'the begin': 'the start',
   'once more': 'again',
   'so many': 'that number of',
   'is told': 'receives, learns',

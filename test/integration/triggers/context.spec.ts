@@ -234,7 +234,7 @@ describe('the context', () => {
     await expect(misspelt).rejects.toThrow('expected no option but "manager"');
   });
 
-  it("takes no snapshot, and an error of the module's function rejects before the begin", async () => {
+  it("takes no snapshot, and an error of the module's function rejects before the transaction starts", async () => {
     let context: () => object = () => ({ tenant: 'a' });
     await using app = await start({
       options: { context: () => context() },
