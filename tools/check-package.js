@@ -13,7 +13,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** The files that may be published. */
 const ALLOWED = [
-  /^(?:package\.json|LICENSE|README\.md|ARCHITECTURE\.md|CHANGELOG\.md)$/,
+  /^(?:package\.json|LICENSE|(?:README|ARCHITECTURE|CHANGELOG|CONTRIBUTING|SECURITY|test\/guarantees)\.md)$/,
   /^dist\/.+\.(?:js|d\.ts)(?:\.map)?$/,
   /^docs\/.+\.(?:md|png|svg)$/,
 ];
