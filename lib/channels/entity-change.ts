@@ -3,6 +3,7 @@ export const OPERATIONS = ['insert', 'update', 'delete', 'truncate'] as const;
 /** An operation on a table: `'insert'`, `'update'`, `'delete'` or `'truncate'`. */
 export type Operation = (typeof OPERATIONS)[number];
 
+/** The class of an entity. */
 export type EntityClass<E = object> = abstract new (...args: never[]) => E;
 
 /** A change of a row, for listeners of an entity. `old` and `new` are instances of the entity. */
