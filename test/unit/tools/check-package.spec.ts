@@ -11,7 +11,7 @@ describe('the files of the package', () => {
     expect(check(Object.fromEntries(packed.map((file) => [file, ''])))).toEqual([]);
   });
 
-  it.each(['lib/index.ts', 'dist/tsconfig.tsbuildinfo', 'docs/.DS_Store', 'CONTRIBUTING.md', '.env'])(
+  it.each(['lib/index.ts', 'dist/tsconfig.tsbuildinfo', 'docs/.DS_Store', 'bench/run.js', '.env'])(
     'rejects %s',
     (file) => {
       const remedy = 'is packed, but is no file to publish: see "files" of package.json';
