@@ -16,7 +16,7 @@ import {
 const BAD_FACTOR = 10;
 /** The number of dead rows from which on an open transaction does harm. */
 const MANY_DEAD_ROWS = 5_000;
-/** The age from which on a transaction is not a short one. */
+/** The age from which a transaction counts as long. */
 const LASTING_MS = 3_000;
 /** Ages of replication in transactions: a few minutes and a day of a busy server. */
 const OLD_HORIZON = 100_000;
