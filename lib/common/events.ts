@@ -161,7 +161,7 @@ export type PubSubEvent =
   | { readonly type: 'close-failed'; readonly error: unknown }
   /** Declared triggers or tables differ from the database, and `verifySchema` is `'warn'`. */
   | { readonly type: 'drifted'; readonly error: unknown }
-  /** Triggers that are as declared miss changes, or send them unexpectedly. `warning` names the remedy. */
+  /** Triggers as declared miss changes, or send unexpected ones; `warning` names the remedy. */
   | { readonly type: 'schema-warned'; readonly warning: string }
   /** Global enhancers that do not run: the option `globalEnhancers` is not set. */
   | {
