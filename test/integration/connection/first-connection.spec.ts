@@ -1,39 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import net from 'node:net';
-import { Injectable } from '@nestjs/common';
-import { Listener, OnGap, type ConnectionState, type Gap, type PgPubSubOptions } from 'nestjs-pgpubsub';
 import { filter, firstValueFrom } from 'rxjs';
 import { DataSource } from 'typeorm';
 import { expect, it } from 'vitest';
 import { TestApp } from '../../support/app.js';
 import { Mailbox } from '../../support/mailbox.js';
-import { useDatabase } from '../../support/use-database.js';
+import { useListening } from '../../support/listening.js';
 
-const database = useDatabase();
-
-async function startListening(options: PgPubSubOptions = {}) {
-  const received = new Mailbox<unknown>();
-  const gaps = new Mailbox<Gap>();
-  const states = new Mailbox<ConnectionState>();
-  @Injectable()
-  class Orders {
-    @Listener('orders')
-    receive(payload: unknown) {
-      received.push(payload);
-    }
-    @OnGap()
-    onGap(gap: Gap) {
-      gaps.push(gap);
-    }
-    @OnGap()
-    failsOnGap() {
-      throw new Error('no cache to clear');
-    }
-  }
-  const app = await database.start({ providers: [Orders], options });
-  app.pubsub.connection$.subscribe(states.push);
-  return { app, received, gaps, states };
-}
+const { database, startListening } = useListening();
 
 it('the start fails with the reason when the first LISTEN connection fails', async () => {
   const url = new URL(database.url);

@@ -1,38 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Injectable } from '@nestjs/common';
-import { Listener, OnGap, type ConnectionState, type Gap, type PgPubSubOptions } from 'nestjs-pgpubsub';
+import { Listener, OnGap, type Gap } from 'nestjs-pgpubsub';
 import { expect, it } from 'vitest';
 import { TestApp } from '../../support/app.js';
 import { TestDatabase } from '../../support/database.js';
 import { Mailbox, eventually } from '../../support/mailbox.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
-import { useDatabase } from '../../support/use-database.js';
+import { useListening } from '../../support/listening.js';
 
-const database = useDatabase();
-
-async function startListening(options: PgPubSubOptions = {}) {
-  const received = new Mailbox<unknown>();
-  const gaps = new Mailbox<Gap>();
-  const states = new Mailbox<ConnectionState>();
-  @Injectable()
-  class Orders {
-    @Listener('orders')
-    receive(payload: unknown) {
-      received.push(payload);
-    }
-    @OnGap()
-    onGap(gap: Gap) {
-      gaps.push(gap);
-    }
-    @OnGap()
-    failsOnGap() {
-      throw new Error('no cache to clear');
-    }
-  }
-  const app = await database.start({ providers: [Orders], options });
-  app.pubsub.connection$.subscribe(states.push);
-  return { app, received, gaps, states };
-}
+const { database, startListening } = useListening();
 
 it('a LISTEN connection opens again after the server ended its session, reports the gap, and keeps its observers', async () => {
   const { app, received, gaps, states } = await startListening();

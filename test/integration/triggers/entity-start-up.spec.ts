@@ -1,71 +1,9 @@
-import { Injectable } from '@nestjs/common';
-import { Column, Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm';
-import {
-  NotifyChanges,
-  OnDelete,
-  OnInsert,
-  OnTruncate,
-  OnUpdate,
-  PgPubSubModule,
-  withPgPubSub,
-  type EntityChange,
-  type Notification,
-} from 'nestjs-pgpubsub';
+import { type DataSource } from 'typeorm';
+import { PgPubSubModule } from 'nestjs-pgpubsub';
 import { describe, expect, it } from 'vitest';
-import type { TestApp, TestAppOptions } from '../../support/app.js';
-import { Mailbox } from '../../support/mailbox.js';
-import { useDatabase } from '../../support/use-database.js';
+import { Author, authorListeners, useAuthors } from '../../support/authors.js';
 
-@Entity()
-@NotifyChanges({ on: ['insert', 'update', 'delete', 'truncate'] })
-class Author {
-  @PrimaryGeneratedColumn('identity', { type: 'bigint' }) id!: string;
-  @Column('text', { name: 'full_name' }) name!: string;
-  @Column('numeric', { default: '1.10' }) balance!: string;
-  @Column('timestamptz', { default: '2024-01-01T00:00:00Z' }) since!: Date;
-  @Column('text', { select: false, default: 'secret' }) password!: string;
-}
-
-@Entity()
-class Plain {
-  @PrimaryGeneratedColumn() id!: number;
-}
-
-const database = useDatabase({ per: 'test' });
-
-function start(options: Partial<TestAppOptions> = {}): Promise<TestApp> {
-  return database.start({
-    dataSource: { entities: [Author, Plain], synchronize: true },
-    patch: withPgPubSub,
-    ...options,
-  });
-}
-
-type Seen = [string, EntityChange<Author>, Notification<EntityChange<Author>>];
-
-function authorListeners() {
-  const seen = new Mailbox<Seen>();
-  @Injectable()
-  class Authors {
-    @OnInsert(Author)
-    inserted(change: EntityChange<Author>, notification: Notification<EntityChange<Author>>) {
-      seen.push(['inserted', change, notification]);
-    }
-    @OnUpdate(Author)
-    updated(change: EntityChange<Author>, notification: Notification<EntityChange<Author>>) {
-      seen.push(['updated', change, notification]);
-    }
-    @OnDelete(Author)
-    deleted(change: EntityChange<Author>, notification: Notification<EntityChange<Author>>) {
-      seen.push(['deleted', change, notification]);
-    }
-    @OnTruncate(Author)
-    truncated(change: EntityChange<Author>, notification: Notification<EntityChange<Author>>) {
-      seen.push(['truncated', change, notification]);
-    }
-  }
-  return { provider: Authors, seen };
-}
+const { database, start } = useAuthors();
 
 describe('an entity', () => {
   it('can be registered by forFeature()', async () => {
