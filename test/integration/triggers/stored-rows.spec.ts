@@ -6,35 +6,11 @@ import {
   createNotifyTrigger,
   withPgPubSub,
   type NotifyChangesOptions,
-  type WithPgPubSubOptions,
 } from 'nestjs-pgpubsub';
 import { NOTHING, generate, inTransaction } from '../../support/storage.js';
-import { useDatabase } from '../../support/use-database.js';
+import { useStoredRows } from '../../support/stored-rows.js';
 
-const database = useDatabase({ per: 'test' });
-
-const start = (entities: readonly (abstract new () => unknown)[], options?: WithPgPubSubOptions) =>
-  database.connect({ dataSource: { entities: entities as never, synchronize: true }, ...options });
-
-interface Change {
-  readonly operation: string;
-  readonly old: Record<string, unknown> | null;
-  readonly new: Record<string, unknown> | null;
-}
-
-interface StoredRow {
-  readonly id: string;
-  readonly channel: string;
-  readonly payload: Change;
-  readonly context: unknown;
-  readonly key: string | null;
-  readonly schema_version: string | null;
-}
-
-const stored = (): Promise<StoredRow[]> =>
-  database.query<StoredRow & Record<string, unknown>>(
-    'select id, channel, payload, context, key, schema_version from pgpubsub_notification order by id',
-  );
+const { database, start, stored } = useStoredRows();
 
 function author(options: NotifyChangesOptions = {}) {
   @Entity('author')

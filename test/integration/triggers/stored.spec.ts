@@ -1,38 +1,10 @@
 import { Column, Entity, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
 import { describe, expect, it } from 'vitest';
-import {
-  NotifyChanges,
-  defineChannel,
-  type NotifyChangesOptions,
-  type WithPgPubSubOptions,
-} from 'nestjs-pgpubsub';
+import { NotifyChanges, defineChannel, type NotifyChangesOptions } from 'nestjs-pgpubsub';
 import { Mailbox } from '../../support/mailbox.js';
-import { useDatabase } from '../../support/use-database.js';
+import { useStoredRows, type Change } from '../../support/stored-rows.js';
 
-const database = useDatabase({ per: 'test' });
-
-const start = (entities: readonly (abstract new () => unknown)[], options?: WithPgPubSubOptions) =>
-  database.connect({ dataSource: { entities: entities as never, synchronize: true }, ...options });
-
-interface Change {
-  readonly operation: string;
-  readonly old: Record<string, unknown> | null;
-  readonly new: Record<string, unknown> | null;
-}
-
-interface StoredRow {
-  readonly id: string;
-  readonly channel: string;
-  readonly payload: Change;
-  readonly context: unknown;
-  readonly key: string | null;
-  readonly schema_version: string | null;
-}
-
-const stored = (): Promise<StoredRow[]> =>
-  database.query<StoredRow & Record<string, unknown>>(
-    'select id, channel, payload, context, key, schema_version from pgpubsub_notification order by id',
-  );
+const { database, start, stored } = useStoredRows();
 
 const changes = async (): Promise<Change[]> => (await stored()).map(({ payload }) => payload);
 
