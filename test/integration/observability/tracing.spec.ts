@@ -1,46 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
-import {
-  Listener,
-  NotifyChanges,
-  PgPubSubModule,
-  defineChannel,
-  withPgPubSub,
-  type Notification,
-} from 'nestjs-pgpubsub';
-import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
+import { Listener, type Notification } from 'nestjs-pgpubsub';
 import { describe, expect, it } from 'vitest';
 import { VERSION } from '../../../lib/common/version.js';
-import type { TestApp, TestAppOptions } from '../../support/app.js';
+import type { TestApp } from '../../support/app.js';
 import { collector } from '../../support/listeners.js';
 import { Mailbox } from '../../support/mailbox.js';
 import { Telemetry, idOf, linksOf, traceparentOf } from '../../support/telemetry.js';
-import { useDatabase } from '../../support/use-database.js';
+import { Mails, Orders, useTracedApp } from '../../support/traced-app.js';
 
-const Orders = defineChannel<{ id: number }>('orders');
-const Mails = defineChannel<number>('mails', { delivery: 'exactly-once' });
-
-@Entity()
-@NotifyChanges({ on: ['insert'] })
-class Author {
-  @PrimaryGeneratedColumn('identity') id!: number;
-  @Column('text') name!: string;
-}
-
-const database = useDatabase();
-
-const start = ({ imports = [], options, ...rest }: Partial<TestAppOptions> = {}) =>
-  database.start({
-    dataSource: { entities: [Author], synchronize: true },
-    patch: (source) => withPgPubSub(source, { channels: [Mails] }),
-    imports: [...imports, PgPubSubModule.forFeature([Orders, Mails])],
-    options: {
-      retry: { minDelayMs: 10, maxDelayMs: 20 },
-      poll: { intervalMs: 600_000, deafIntervalMs: 600_000 },
-      ...options,
-    },
-    ...rest,
-  });
+const { start } = useTracedApp();
 
 describe('an OpenTelemetry SDK', () => {
   it('records a span when a broadcast is sent, and a linked one when it is handled', async () => {
