@@ -32,8 +32,6 @@ interface Claiming {
   readonly began: number;
 }
 
-/** The minimum interval between queries for the next due row: bursts of hints would repeat them. */
-const DUE_INTERVAL_MS = 100;
 /**
  * The delay before a key of another process is claimed again: that process could not see the row
  * that this one held.
@@ -58,7 +56,6 @@ export class ChannelWorker {
   private busyLoops = 0; // loops whose handlers run
   private isWoken = false;
   private lastClaim = 0;
-  private lastDueQuery = 0;
   private readonly pauses = new ClaimPause();
 
   constructor(private readonly options: ChannelWorkerOptions) {
@@ -280,11 +277,7 @@ export class ChannelWorker {
     const searchInMs = this.heads?.searchInMs(now);
     if (searchInMs !== undefined) this.timers.wakeIn(searchInMs);
     for (const { until } of this.context.heldBack.values()) this.timers.wakeIn(Math.max(1, until - now));
-    const sinceLast = now - this.lastDueQuery;
-    if (sinceLast < DUE_INTERVAL_MS) return this.timers.wakeIn(DUE_INTERVAL_MS - sinceLast);
-    this.lastDueQuery = now;
-    const dueMs = await findNextDue(connection, this.context, now - began);
-    this.timers.wakeWhenDue(dueMs);
+    await this.timers.wakeForNextDue(() => findNextDue(connection, this.context, now - began));
   }
 
   private noteSuccess(): void {

@@ -1,5 +1,8 @@
 import { NextWakeUp } from './next-wake-up.js';
 
+/** The minimum interval between queries for the next due row: bursts of hints would repeat them. */
+const DUE_INTERVAL_MS = 100;
+
 export interface WorkerTimersOptions {
   /** The current interval of polls without a hint. */
   readonly pollMs: () => number;
@@ -16,6 +19,7 @@ export interface WorkerTimersOptions {
 export class WorkerTimers {
   private readonly nextWakeUp: NextWakeUp;
   private readonly nextPoll: NextWakeUp;
+  private lastDueQuery = 0;
 
   constructor(private readonly options: WorkerTimersOptions) {
     this.nextWakeUp = new NextWakeUp(options.wake);
@@ -33,6 +37,15 @@ export class WorkerTimers {
   /** Claims when a row is due; a row that is due after the next poll is left to the poll. */
   wakeWhenDue(dueMs: number | undefined): void {
     if (dueMs !== undefined && dueMs < this.options.pollMs()) this.wakeIn(dueMs);
+  }
+
+  /** Claims when the next row is due; queries for that row at most every 100 ms. */
+  async wakeForNextDue(findDueMs: () => Promise<number | undefined>): Promise<void> {
+    const now = performance.now();
+    const sinceLast = now - this.lastDueQuery;
+    if (sinceLast < DUE_INTERVAL_MS) return this.wakeIn(DUE_INTERVAL_MS - sinceLast);
+    this.lastDueQuery = now;
+    this.wakeWhenDue(await findDueMs());
   }
 
   pollLater(): void {
